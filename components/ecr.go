@@ -1,0 +1,82 @@
+package components
+
+import (
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// ECRRepositoryArgs describe a repository of the Amazon Elastic Container Registry.
+type ECRRepositoryArgs struct {
+	// Name of the repository in its registry, e.g. scaleout. Required.
+	Name string
+	// ForceDelete lets `pulumi destroy` delete the repository together with its images. Without it destroy fails while
+	// images are left, which is what production wants.
+	ForceDelete bool
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *ECRRepositoryArgs) Validate() field.ErrorList { return checkLabel("name", a.Name) }
+
+// ECRRepository holds the app's images on AWS: tags cannot be moved, each push is scanned, what it stores is encrypted,
+// and old images expire.
+type ECRRepository struct {
+	pulumi.ResourceState
+
+	// URL is <account>.dkr.ecr.<region>.amazonaws.com/<name>, without a tag.
+	URL pulumi.StringOutput
+}
+
+// NewECRRepository creates the repository and its lifecycle policy.
+func NewECRRepository(
+	ctx *pulumi.Context, name string, args *ECRRepositoryArgs, opts ...pulumi.ResourceOption,
+) (*ECRRepository, error) {
+	r := &ECRRepository{}
+	inputs := pulumi.Map{"name": pulumi.String(args.Name), "forceDelete": pulumi.Bool(args.ForceDelete)}
+	if err := register(ctx, "ECRRepository", name, args.Validate(), inputs, r, opts); err != nil {
+		return nil, err
+	}
+
+	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
+		Name:               pulumi.String(args.Name),
+		ImageTagMutability: pulumi.String("IMMUTABLE"), // tags are content hashes: pushing one twice is the same image
+		ForceDelete:        pulumi.Bool(args.ForceDelete),
+		ImageScanningConfiguration: &ecr.RepositoryImageScanningConfigurationArgs{
+			ScanOnPush: pulumi.Bool(true),
+		},
+		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{
+			ecr.RepositoryEncryptionConfigurationArgs{EncryptionType: pulumi.String("KMS")},
+		},
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("ECR repository", name, err)
+	}
+	_, err = ecr.NewLifecyclePolicy(ctx, name+"-lifecycle", &ecr.LifecyclePolicyArgs{
+		Repository: repository.Name,
+		Policy:     pulumi.String(keepRecentImages),
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("ECR lifecycle policy", name, err)
+	}
+	r.URL = repository.RepositoryUrl
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"url": r.URL})
+}
+
+// keepRecentImages bounds the storage bill and still leaves weeks of rollbacks. ECR counts images, not tags.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
+const keepRecentImages = `{
+  "rules": [
+    {
+      "rulePriority": 1,
+      "description": "untagged images: leftovers of interrupted pushes",
+      "selection": {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 7},
+      "action": {"type": "expire"}
+    },
+    {
+      "rulePriority": 2,
+      "description": "all but the last 50",
+      "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 50},
+      "action": {"type": "expire"}
+    }
+  ]
+}`

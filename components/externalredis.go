@@ -1,0 +1,85 @@
+package components
+
+import (
+	"net"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// ExternalRedisArgs say where a Redis is that this program does not run.
+type ExternalRedisArgs struct {
+	// Namespace of the app, where the Secret goes. Required.
+	Namespace pulumi.StringInput
+	// Password of the user. Kept as a secret. Required.
+	Password pulumi.StringInput
+	ExternalRedisSettings
+}
+
+// ExternalRedisSettings are the address of a Redis and how to speak to it.
+type ExternalRedisSettings struct {
+	// Host is a DNS name or an IP address. Required.
+	Host string
+	// Port of the server, 1 to 65535. Required.
+	Port int
+	// TLS encrypts the connection; the server's certificate must be signed by a public authority.
+	TLS bool
+	// Username of the Redis access control list. Empty for the default user.
+	Username string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *ExternalRedisArgs) Validate() field.ErrorList {
+	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkSet("password", a.Password != nil)...)
+	return append(problems, a.ExternalRedisSettings.Validate()...)
+}
+
+// Validate reports everything wrong with the settings.
+func (s *ExternalRedisSettings) Validate() field.ErrorList {
+	problems := checkRange("port", s.Port, 1, 65535)
+	if net.ParseIP(s.Host) == nil && len(validation.IsDNS1123Subdomain(s.Host)) > 0 {
+		problems = append(problems, invalid("host", s.Host, "must be a DNS name or an IP address")...)
+	}
+	return problems
+}
+
+// ExternalRedis gives an app the connection to a Redis elsewhere, in the form in which Redis gives its own.
+type ExternalRedis struct {
+	pulumi.ResourceState
+
+	// Connection is how the app gets to it.
+	Connection RedisConnection
+}
+
+// NewExternalRedis stores the password where the app can mount it.
+func NewExternalRedis(
+	ctx *pulumi.Context, name string, args *ExternalRedisArgs, opts ...pulumi.ResourceOption,
+) (*ExternalRedis, error) {
+	r := &ExternalRedis{}
+	inputs := pulumi.Map{
+		"namespace": args.Namespace, "host": pulumi.String(args.Host), "port": pulumi.Int(args.Port),
+		"tls": pulumi.Bool(args.TLS), "username": pulumi.String(args.Username),
+	}
+	if err := register(ctx, "ExternalRedis", name, args.Validate(), inputs, r, opts); err != nil {
+		return nil, err
+	}
+	app := App{Name: "redis", Instance: name}
+	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
+	secret, err := newPasswordSecret(ctx, r, name, app, args.Namespace, password)
+	if err != nil {
+		return nil, err
+	}
+	r.Connection = RedisConnection{
+		Host:     pulumi.String(args.Host).ToStringOutput(),
+		Port:     args.Port,
+		TLS:      args.TLS,
+		Username: args.Username,
+		Secret:   secret.Metadata.Name().Elem(),
+		Password: password,
+		// A NetworkPolicy knows no DNS names, and a managed Redis changes its addresses: the port is the limit.
+		peer: addresses("0.0.0.0/0"),
+	}
+	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
+}

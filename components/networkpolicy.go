@@ -1,0 +1,85 @@
+package components
+
+import (
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// port is a protocol (TCP or UDP) and a port of the pod, not of a Service in front of it.
+type port struct {
+	protocol string
+	number   int
+}
+
+// peer is one allowed side of a connection. The zero `to` is anyone; no ports are all ports.
+type peer struct {
+	to    networkingv1.NetworkPolicyPeerArgs
+	ports []port
+}
+
+// newNetworkPolicy restricts the selected pods. A nil direction is left alone; an empty one is denied entirely.
+func newNetworkPolicy(
+	ctx *pulumi.Context, parent pulumi.Resource, name string, meta *metav1.ObjectMetaArgs,
+	pods *metav1.LabelSelectorArgs, ingress, egress []peer,
+) (*networkingv1.NetworkPolicy, error) {
+	spec := &networkingv1.NetworkPolicySpecArgs{PodSelector: pods}
+	var types pulumi.StringArray
+	if ingress != nil {
+		types = append(types, pulumi.String("Ingress"))
+		rules := networkingv1.NetworkPolicyIngressRuleArray{}
+		for _, p := range ingress {
+			rules = append(rules, networkingv1.NetworkPolicyIngressRuleArgs{From: p.peers(), Ports: p.policyPorts()})
+		}
+		spec.Ingress = rules
+	}
+	if egress != nil {
+		types = append(types, pulumi.String("Egress"))
+		rules := networkingv1.NetworkPolicyEgressRuleArray{}
+		for _, p := range egress {
+			rules = append(rules, networkingv1.NetworkPolicyEgressRuleArgs{To: p.peers(), Ports: p.policyPorts()})
+		}
+		spec.Egress = rules
+	}
+	spec.PolicyTypes = types
+	policy, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{Metadata: meta, Spec: spec},
+		pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("network policy", name, err)
+	}
+	return policy, nil
+}
+
+func (p peer) peers() networkingv1.NetworkPolicyPeerArray {
+	if p.to == (networkingv1.NetworkPolicyPeerArgs{}) {
+		return nil
+	}
+	return networkingv1.NetworkPolicyPeerArray{p.to}
+}
+
+func (p peer) policyPorts() networkingv1.NetworkPolicyPortArray {
+	var ports networkingv1.NetworkPolicyPortArray
+	for _, x := range p.ports {
+		ports = append(ports, networkingv1.NetworkPolicyPortArgs{
+			Protocol: pulumi.String(x.protocol), Port: pulumi.Int(x.number),
+		})
+	}
+	return ports
+}
+
+// namespaceNamed selects a namespace by the label that the API server itself puts on each.
+func namespaceNamed(name string) *metav1.LabelSelectorArgs {
+	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{
+		"kubernetes.io/metadata.name": pulumi.String(name),
+	}}
+}
+
+// podsOf are the pods of an app in the policy's own namespace.
+func podsOf(app App) networkingv1.NetworkPolicyPeerArgs {
+	return networkingv1.NetworkPolicyPeerArgs{PodSelector: app.labelSelector()}
+}
+
+// addresses are a block of IP addresses in CIDR form.
+func addresses(cidr string) networkingv1.NetworkPolicyPeerArgs {
+	return networkingv1.NetworkPolicyPeerArgs{IpBlock: &networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr)}}
+}

@@ -1,0 +1,290 @@
+package components
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// RedisArgs describe a Redis in the cluster.
+type RedisArgs struct {
+	// Namespace it runs in. Required.
+	Namespace pulumi.StringInput
+	// Password that every client must give. Kept as a secret. Required.
+	Password pulumi.StringInput
+	// Clients are the only pods that may connect.
+	Clients []App
+	RedisSettings
+}
+
+// RedisSettings are the decisions about a Redis.
+type RedisSettings struct {
+	// Image behaves like Docker's official redis image. Required, with a pinned version.
+	Image string
+	// Resources of the Redis container. Required. The data may use 3/4 of the memory; the rest is for the copy that
+	// Redis makes while it rewrites its append-only file.
+	Resources Resources
+	// Ephemeral keeps the data in the pod, where a restart loses it, instead of on a PersistentVolumeClaim.
+	Ephemeral bool
+	// StorageSize of the claim, e.g. 1Gi. Required unless Ephemeral. May grow later if the class allows expansion.
+	StorageSize string
+	// StorageClass of the claim. Empty for the cluster's default class.
+	StorageClass string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *RedisArgs) Validate() field.ErrorList {
+	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkSet("password", a.Password != nil)...)
+	return append(problems, a.RedisSettings.Validate()...)
+}
+
+// Validate reports everything wrong with the settings.
+func (s *RedisSettings) Validate() field.ErrorList {
+	problems := checkImage("image", s.Image)
+	problems = append(problems, s.Resources.Validate()...)
+	if !s.Ephemeral {
+		problems = append(problems, checkQuantity("storageSize", s.StorageSize)...)
+	}
+	if s.StorageClass != "" {
+		problems = append(problems, checkLabel("storageClass", s.StorageClass)...)
+	}
+	return problems
+}
+
+const (
+	redisPort = 6379
+	// redisUser is the user that the official image makes, in its Debian and its Alpine form alike.
+	redisUser = 999
+
+	redisAuthDir   = "/etc/redis/auth"
+	redisConfigDir = "/etc/redis/conf"
+)
+
+// redisProbe asks for a PONG: while Redis loads its file it answers LOADING instead. The shell hands the password over
+// in the environment, since process arguments are readable for everyone on the node.
+const redisProbe = `REDISCLI_AUTH="$(cat ` + redisAuthDir + `/` + passwordKey + `)" redis-cli -t 2 ping | grep -q PONG`
+
+// Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
+type Redis struct {
+	pulumi.ResourceState
+
+	// Connection is how the app gets to it.
+	Connection RedisConnection
+}
+
+// NewRedis creates the Secret, the configuration, the claim, the StatefulSet, the Service and the network policy.
+func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
+	r := &Redis{}
+	if err := register(ctx, "Redis", name, args.Validate(), args.inputs(), r, opts); err != nil {
+		return nil, err
+	}
+	app := App{Name: "redis", Instance: name}
+	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
+
+	secret, err := newPasswordSecret(ctx, r, name, app, args.Namespace, password)
+	if err != nil {
+		return nil, err
+	}
+	configuration := args.configuration()
+	config, err := corev1.NewConfigMap(ctx, name+"-config", &corev1.ConfigMapArgs{
+		Metadata: app.meta(name+"-config", args.Namespace),
+		Data:     pulumi.StringMap{"redis.conf": pulumi.String(configuration)},
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("config map", name, err)
+	}
+	data, err := args.dataVolume(ctx, r, name, app)
+	if err != nil {
+		return nil, err
+	}
+	// The Service comes first: a client that resolves the name before it exists would cache "no such host".
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: app.annotated(name, args.Namespace, withoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Selector: app.selector(),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String("redis"), Port: pulumi.Int(redisPort), TargetPort: pulumi.String("redis"),
+			}},
+		},
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("service", name, err)
+	}
+	clients := []peer{}
+	for _, client := range args.Clients {
+		clients = append(clients, peer{to: podsOf(client), ports: []port{{"TCP", redisPort}}})
+	}
+	_, err = newNetworkPolicy(ctx, r, name, app.meta(name, args.Namespace), app.labelSelector(), clients, []peer{})
+	if err != nil {
+		return nil, err
+	}
+	pod := args.pod(app, config, secret, data, checksum(pulumi.String(configuration), password))
+	_, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+		Metadata: app.meta(name, args.Namespace),
+		Spec: &appsv1.StatefulSetSpecArgs{
+			Replicas:    pulumi.Int(1), // two servers on one append-only file would destroy it
+			ServiceName: service.Metadata.Name().Elem(),
+			Selector:    app.labelSelector(),
+			Template:    pod,
+		},
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("stateful set", name, err)
+	}
+
+	r.Connection = RedisConnection{
+		Host:     pulumi.Sprintf("%s.%s.svc", service.Metadata.Name().Elem(), args.Namespace),
+		Port:     redisPort,
+		Secret:   secret.Metadata.Name().Elem(),
+		Password: password,
+		peer:     podsOf(app),
+	}
+	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
+}
+
+func (a *RedisArgs) inputs() pulumi.Map {
+	return pulumi.Map{
+		"namespace":    a.Namespace,
+		"image":        pulumi.String(a.Image),
+		"resources":    a.Resources.inputs(),
+		"ephemeral":    pulumi.Bool(a.Ephemeral),
+		"storageSize":  pulumi.String(a.StorageSize),
+		"storageClass": pulumi.String(a.StorageClass),
+	}
+}
+
+// configuration is the server's. Every increment goes to the append-only file, which is forced to disk once a second,
+// so a crash of the node loses at most that second:
+// https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
+func (a *RedisArgs) configuration() string {
+	memory := resource.MustParse(a.Resources.MemoryLimit)
+	return strings.Join([]string{
+		"# Other hosts may connect; the password and the network policy decide which.",
+		"protected-mode no",
+		"include " + redisAuthDir + "/auth.conf",
+		"dir /data",
+		"appendonly yes",
+		"appendfsync everysec",
+		`save ""`,
+		fmt.Sprintf("maxmemory %d", memory.Value()/4*3),
+		"# A counter must refuse to grow rather than forget.",
+		"maxmemory-policy noeviction",
+		"",
+	}, "\n")
+}
+
+// dataVolume is the volume for /data. The claim is a resource of its own rather than a template of the StatefulSet, so
+// that it shows in previews, can grow in place, and goes when the stack goes.
+func (a *RedisArgs) dataVolume(
+	ctx *pulumi.Context, r *Redis, name string, app App,
+) (corev1.VolumeArgs, error) {
+	if a.Ephemeral {
+		return writableDir("data"), nil
+	}
+	spec := &corev1.PersistentVolumeClaimSpecArgs{
+		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
+		Resources: &corev1.VolumeResourceRequirementsArgs{
+			Requests: pulumi.StringMap{"storage": pulumi.String(a.StorageSize)},
+		},
+	}
+	if a.StorageClass != "" {
+		spec.StorageClassName = pulumi.String(a.StorageClass)
+	}
+	claim, err := corev1.NewPersistentVolumeClaim(ctx, name+"-data", &corev1.PersistentVolumeClaimArgs{
+		Metadata: app.meta(name+"-data", a.Namespace), Spec: spec,
+	}, pulumi.Parent(r))
+	if err != nil {
+		return corev1.VolumeArgs{}, creating("persistent volume claim", name, err)
+	}
+	return corev1.VolumeArgs{
+		Name: pulumi.String("data"),
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
+			ClaimName: claim.Metadata.Name().Elem(),
+		},
+	}, nil
+}
+
+func (a *RedisArgs) pod(
+	app App, config *corev1.ConfigMap, secret *corev1.Secret, data corev1.VolumeArgs, checksum pulumi.StringInput,
+) *corev1.PodTemplateSpecArgs {
+	mount := func(name, path string, readOnly bool) corev1.VolumeMountArgs {
+		return corev1.VolumeMountArgs{
+			Name: pulumi.String(name), MountPath: pulumi.String(path), ReadOnly: pulumi.Bool(readOnly),
+		}
+	}
+	return &corev1.PodTemplateSpecArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Labels:      app.labels(),
+			Annotations: pulumi.StringMap{checksumAnnotation: checksum},
+		},
+		Spec: &corev1.PodSpecArgs{
+			AutomountServiceAccountToken: pulumi.Bool(false),
+			EnableServiceLinks:           pulumi.Bool(false),
+			SecurityContext:              restrictedPod(redisUser),
+			// Time to finish writing the append-only file.
+			TerminationGracePeriodSeconds: pulumi.Int(30),
+			Containers: corev1.ContainerArray{corev1.ContainerArgs{
+				Name:  pulumi.String("redis"),
+				Image: pulumi.String(a.Image),
+				Args:  args("redis-server " + redisConfigDir + "/redis.conf"),
+				Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
+					Name: pulumi.String("redis"), ContainerPort: pulumi.Int(redisPort),
+				}},
+				Resources:                a.Resources.requirements(),
+				SecurityContext:          restrictedContainer(),
+				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
+				// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
+				StartupProbe:   pingProbe(2, 120),
+				ReadinessProbe: pingProbe(5, 2),
+				LivenessProbe:  pingProbe(10, 6),
+				VolumeMounts: corev1.VolumeMountArray{
+					mount("config", redisConfigDir, true), mount("auth", redisAuthDir, true), mount("data", "/data", false),
+				},
+			}},
+			Volumes: corev1.VolumeArray{
+				corev1.VolumeArgs{
+					Name:      pulumi.String("config"),
+					ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name()},
+				},
+				secretVolume("auth", secret.Metadata.Name().Elem()),
+				data,
+			},
+		},
+	}
+}
+
+func pingProbe(period, failures int) *corev1.ProbeArgs {
+	return &corev1.ProbeArgs{
+		Exec:             &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", "-c", redisProbe})},
+		PeriodSeconds:    pulumi.Int(period),
+		TimeoutSeconds:   pulumi.Int(3),
+		FailureThreshold: pulumi.Int(failures),
+	}
+}
+
+// checksumAnnotation on a pod template changes with the configuration, so that a change rolls the pods.
+const checksumAnnotation = "checksum/config"
+
+// checksum hashes values that a pod reads only when it starts. It is as secret as its most secret value.
+func checksum(values ...pulumi.Input) pulumi.StringOutput {
+	inputs := make([]any, len(values))
+	for i, v := range values {
+		inputs[i] = v
+	}
+	return pulumi.All(inputs...).ApplyT(func(all []any) string {
+		sum := sha256.New()
+		for _, v := range all {
+			fmt.Fprintf(sum, "%q\n", v)
+		}
+		return hex.EncodeToString(sum.Sum(nil))
+	}).(pulumi.StringOutput)
+}

@@ -1,0 +1,262 @@
+package components
+
+import (
+	"fmt"
+	"strconv"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// WebAppArgs describe a stateless web app that keeps its state in Redis.
+type WebAppArgs struct {
+	// Namespace it runs in. Required.
+	Namespace pulumi.StringInput
+	// Image by digest. Required.
+	Image pulumi.StringInput
+	// Redis is where the app keeps its state. Required.
+	Redis RedisConnection
+	// IngressController and MetricsServer, if this program installs them: the Ingress and the autoscaler are created
+	// after them, and so deleted before them. A load balancer whose controller is gone is never cleaned up.
+	IngressController, MetricsServer pulumi.Resource
+	WebAppSettings
+}
+
+// WebAppSettings are the decisions about a web app.
+type WebAppSettings struct {
+	// Resources of each pod's container. Required.
+	Resources Resources
+	// Scaling is how many pods there are. Required.
+	Scaling Scaling
+	// Route is how the app is reached from outside. Required.
+	Route Route
+	// Callers are who may send requests to the pods. Required.
+	Callers Callers
+	// Drain is how long a pod takes to leave. Required.
+	Drain Drain
+	// RolloutTimeoutSeconds is how long a rollout may stand still before it has failed. 30 to 3600. Behind an AWS load
+	// balancer each pod waits for its registration and health checks, so allow 300. Required.
+	RolloutTimeoutSeconds int
+	// LogLevel of the app: debug, info, warn or error. Required.
+	LogLevel string
+}
+
+// Callers are the network neighbours that may send requests to an app: those who forward them, not the end users.
+type Callers struct {
+	// Namespace of an ingress controller in the cluster. Empty for none.
+	Namespace string
+	// CIDRs of a load balancer outside of it, e.g. the subnets of an ALB whose targets are pods.
+	CIDRs []string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *WebAppArgs) Validate() field.ErrorList {
+	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkSet("image", a.Image != nil)...)
+	problems = append(problems, checkSet("redis", a.Redis.Port != 0)...)
+	return append(problems, a.WebAppSettings.Validate()...)
+}
+
+// Validate reports everything wrong with the settings.
+func (s *WebAppSettings) Validate() field.ErrorList {
+	problems := s.Resources.Validate()
+	problems = append(problems, s.Scaling.Validate()...)
+	problems = append(problems, s.Route.Validate()...)
+	problems = append(problems, s.Callers.Validate()...)
+	problems = append(problems, s.Drain.Validate()...)
+	problems = append(problems, checkRange("rolloutTimeoutSeconds", s.RolloutTimeoutSeconds, 30, 3600)...)
+	return append(problems, checkOneOf("logLevel", s.LogLevel, "debug", "info", "warn", "error")...)
+}
+
+// Validate reports everything wrong with the callers.
+func (c Callers) Validate() field.ErrorList {
+	var problems field.ErrorList
+	if c.Namespace != "" {
+		problems = checkLabel("ingressNamespace", c.Namespace)
+	}
+	for _, cidr := range c.CIDRs {
+		problems = append(problems, checkCIDR("clientCidrs", cidr)...)
+	}
+	if c.Namespace == "" && len(c.CIDRs) == 0 {
+		problems = append(problems, checkSet("clientCidrs", false)...)
+	}
+	return problems
+}
+
+// WebApp runs an app so that no request is lost while pods come and go. Its parts are created in the order Service,
+// Ingress, Deployment, autoscaler, and deleted in the reverse one: a load balancer injects its readiness gate only into
+// pods that are created after it, and has to let go of the pods before they go.
+type WebApp struct {
+	pulumi.ResourceState
+
+	// URL under which the app answers.
+	URL pulumi.StringOutput
+	// Deployment and Autoscaler are the names of these two objects.
+	Deployment, Autoscaler pulumi.StringOutput
+}
+
+// NewWebApp creates the app and everything that belongs to it.
+func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
+	w := &WebApp{}
+	if err := register(ctx, "WebApp", name, args.Validate(), args.inputs(), w, opts); err != nil {
+		return nil, err
+	}
+	app := WebAppPods(name)
+
+	service, err := args.service(ctx, w, name, app)
+	if err != nil {
+		return nil, err
+	}
+	ingress, err := NewIngress(ctx, name, &IngressArgs{
+		App: app, Namespace: args.Namespace, Route: args.Route, HealthPath: readyPath, Drain: args.Drain,
+	}, pulumi.Parent(w), pulumi.DependsOn(present(service, args.IngressController)))
+	if err != nil {
+		return nil, err
+	}
+	guards, err := args.guards(ctx, w, name, app)
+	if err != nil {
+		return nil, err
+	}
+	deployment, err := args.deployment(ctx, w, name, app, append(guards, ingress))
+	if err != nil {
+		return nil, err
+	}
+	autoscaler, err := NewAutoscaler(ctx, name, &AutoscalerArgs{
+		App: app, Namespace: args.Namespace, Container: container,
+		CPURequest: args.Resources.CPURequest, Scaling: args.Scaling,
+	}, pulumi.Parent(w), pulumi.DependsOn(present(deployment, args.MetricsServer)))
+	if err != nil {
+		return nil, err
+	}
+
+	w.URL, w.Deployment, w.Autoscaler = ingress.URL, deployment.Metadata.Name().Elem(), autoscaler.Name
+	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{
+		"url": w.URL, "deployment": w.Deployment, "autoscaler": w.Autoscaler,
+	})
+}
+
+func (a *WebAppArgs) inputs() pulumi.Map {
+	return pulumi.Map{
+		"namespace": a.Namespace, "image": a.Image, "redisHost": a.Redis.Host, "redisPort": pulumi.Int(a.Redis.Port),
+		"resources": a.Resources.inputs(), "loadBalancerDelaySeconds": pulumi.Int(a.Drain.LoadBalancerDelay),
+	}
+}
+
+// service skips its await: that waits 10 s for pods, which in this order cannot exist yet.
+func (a *WebAppArgs) service(
+	ctx *pulumi.Context, parent *WebApp, name string, app App,
+) (*corev1.Service, error) {
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: app.annotated(name, a.Namespace, withoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Selector: app.selector(),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
+			}},
+		},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("service", name, err)
+	}
+	return service, nil
+}
+
+// guards are what protects the app from others and from itself: no API token, only the connections it needs, and,
+// where there is a second pod to take over, a limit on how many may be evicted at once.
+func (a *WebAppArgs) guards(
+	ctx *pulumi.Context, parent *WebApp, name string, app App,
+) ([]pulumi.Resource, error) {
+	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
+		Metadata:                     app.meta(name, a.Namespace),
+		AutomountServiceAccountToken: pulumi.Bool(false),
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("service account", name, err)
+	}
+	redis := peer{to: a.Redis.peer, ports: []port{{"TCP", a.Redis.Port}}}
+	network, err := newNetworkPolicy(ctx, parent, name, app.meta(name, a.Namespace), app.labelSelector(),
+		a.Callers.peers(), []peer{redis})
+	if err != nil {
+		return nil, err
+	}
+	guards := []pulumi.Resource{account, network}
+	if a.Scaling.MinReplicas < 2 { // with one pod a budget would block every node drain for good
+		return guards, nil
+	}
+	budget, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
+		Metadata: app.meta(name, a.Namespace),
+		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
+			MaxUnavailable: pulumi.Int(1),
+			Selector:       app.labelSelector(),
+			// Without this a pod that crash-loops counts as needed, and the node it is on cannot be drained.
+			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
+		},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("pod disruption budget", name, err)
+	}
+	return append(guards, budget), nil
+}
+
+func (c Callers) peers() []peer {
+	ports := []port{{"TCP", httpPort}}
+	peers := []peer{}
+	if c.Namespace != "" {
+		inNamespace := peer{ports: ports}
+		inNamespace.to.NamespaceSelector = namespaceNamed(c.Namespace)
+		peers = append(peers, inNamespace)
+	}
+	for _, cidr := range c.CIDRs {
+		peers = append(peers, peer{to: addresses(cidr), ports: ports})
+	}
+	return peers
+}
+
+func (a *WebAppArgs) deployment(
+	ctx *pulumi.Context, parent *WebApp, name string, app App, after []pulumi.Resource,
+) (*appsv1.Deployment, error) {
+	// The engine gives up a minute after the cluster has, so that the message is the cluster's reason.
+	timeout := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds+60)
+	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: app.meta(name, a.Namespace),
+		Spec: &appsv1.DeploymentSpecArgs{
+			// No Replicas: they belong to the autoscaler, and every update would set them back.
+			Selector:                app.labelSelector(),
+			MinReadySeconds:         pulumi.Int(3), // a pod that crashes at once must not count as a success
+			RevisionHistoryLimit:    pulumi.Int(5),
+			ProgressDeadlineSeconds: pulumi.Int(a.RolloutTimeoutSeconds),
+			Strategy: &appsv1.DeploymentStrategyArgs{
+				Type: pulumi.String("RollingUpdate"),
+				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
+					MaxUnavailable: pulumi.Int(0),
+					MaxSurge:       pulumi.String("25%"),
+				},
+			},
+			Template: a.pod(name, app),
+		},
+	}, pulumi.Parent(parent), pulumi.DependsOn(after),
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}))
+	if err != nil {
+		return nil, creating("deployment", name, err)
+	}
+	return deployment, nil
+}
+
+// withoutAwait marks a Service that is created before its pods.
+var withoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
+
+// present are the resources that exist.
+func present(resources ...pulumi.Resource) []pulumi.Resource {
+	var given []pulumi.Resource
+	for _, r := range resources {
+		if r != nil {
+			given = append(given, r)
+		}
+	}
+	return given
+}
+
+func seconds(n int) pulumi.String { return pulumi.String(strconv.Itoa(n) + "s") }
