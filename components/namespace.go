@@ -3,7 +3,6 @@ package components
 import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -83,10 +82,8 @@ func NewNamespace(
 	if err != nil {
 		return nil, err
 	}
-	dns := peer{
-		to:    networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: namespaceNamed("kube-system")},
-		ports: []port{{"UDP", 53}, {"TCP", 53}},
-	}
+	// To anyone: with a NodeLocal DNSCache, and on EKS Auto Mode, it is the node that answers and no pod in kube-system.
+	dns := peer{ports: []port{{"UDP", 53}, {"TCP", 53}}}
 	_, err = newNetworkPolicy(ctx, n, name+"-allow-dns", app.meta("allow-dns", n.Name), everyPod, nil, []peer{dns})
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ const (
 
 // redisProbe asks for a PONG: while Redis loads its file it answers LOADING instead. The shell hands the password over
 // in the environment, since process arguments are readable for everyone on the node.
-const redisProbe = `REDISCLI_AUTH="$(cat ` + redisAuthDir + `/` + passwordKey + `)" redis-cli -t 2 ping | grep -q PONG`
+const redisProbe = `REDISCLI_AUTH="$(cat ` + redisAuthDir + `/` + passwordKey + `)" redis-cli ping | grep -q PONG`
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
 type Redis struct {

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+const configurationReference = "docs/configuration.md"
+
+// docs/configuration.md says what Pulumi.yaml says.
+func TestConfigurationReference(t *testing.T) {
+	want, err := configurationDoc("Pulumi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(configurationReference, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(configurationReference)
+	if err != nil || string(got) != want {
+		t.Errorf("%s is not what Pulumi.yaml says (%v); run: make docs", configurationReference, err)
+	}
+}
+
+// configurationDoc makes a table of each section of the config block; a section starts with a comment `# --- title`.
+func configurationDoc(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	var file struct{ Config yaml.Node }
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		return "", err
+	}
+	var doc strings.Builder
+	doc.WriteString(`# Configuration
+
+<!-- Generated from Pulumi.yaml by make docs. Do not edit. -->
+
+Set a key with ` + "`pulumi config set --stack <stack> <key> <value>`" + ` (secrets with ` + "`--secret`" + `), or edit
+` + "`Pulumi.<stack>.yaml`" + `, where each key is prefixed by ` + "`scaleout:`" + `. Unknown keys and malformed values are
+refused before anything is touched, all in one message. A key without a default is required.
+`)
+	for i := 0; i < len(file.Config.Content); i += 2 {
+		key, node := file.Config.Content[i], file.Config.Content[i+1]
+		if _, title, found := strings.Cut(key.HeadComment, "# --- "); found {
+			fmt.Fprintf(&doc, "\n## %s%s\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
+				strings.ToUpper(title[:1]), title[1:])
+		}
+		fmt.Fprintln(&doc, configurationRow(key.Value, node))
+	}
+	return doc.String(), nil
+}
+
+func configurationRow(key string, node *yaml.Node) string {
+	fields := map[string]string{}
+	for i := 0; i < len(node.Content); i += 2 {
+		name, value := node.Content[i].Value, node.Content[i+1]
+		switch fields[name] = value.Value; value.Kind {
+		case yaml.SequenceNode:
+			fields[name] = "[]"
+		case yaml.MappingNode:
+			fields[name] = "{}"
+		}
+	}
+	kind, fallback := fields["type"], "`"+fields["default"]+"`"
+	if fields["secret"] == "true" {
+		kind = "secret"
+	}
+	if value, set := fields["default"]; !set {
+		fallback = "required"
+	} else if value == "" {
+		fallback = "empty"
+	}
+	return fmt.Sprintf("| `%s` | %s | %s | %s |", key, kind, fallback, fields["description"])
+}

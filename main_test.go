@@ -1,0 +1,272 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"scaleout/internal/offline"
+)
+
+var update = flag.Bool("update", false, "write the golden files and generated documents instead of comparing them")
+
+// results are those of the stacks that have a file; each is run once, since nothing differs from run to run.
+var results = map[string]*offline.Result{}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	files, _ := filepath.Glob("Pulumi.*.yaml") // fails only for a bad pattern
+	for _, file := range files {
+		stack := strings.TrimSuffix(strings.TrimPrefix(file, "Pulumi."), ".yaml")
+		result, err := offline.Run(program, ".", stack)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "running stack %s: %v\n", stack, err)
+			os.Exit(1)
+		}
+		results[stack] = result
+	}
+	os.Exit(m.Run())
+}
+
+func TestStacks(t *testing.T) {
+	for _, stack := range []string{"dev", "prod"} {
+		if results[stack] == nil {
+			t.Errorf("there is no stack %s", stack)
+		}
+	}
+}
+
+// The golden files are what a reviewer reads: every object of every stack, as it would be created.
+func TestGolden(t *testing.T) {
+	for stack, result := range results {
+		t.Run(stack, func(t *testing.T) {
+			files, err := result.Golden(contentHash(t, result), "0000000000000000")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join("testdata", "golden", stack)
+			if *update {
+				if err := offline.WriteGolden(dir, files); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			findings, err := offline.CompareGolden(dir, files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, finding := range findings {
+				t.Errorf("%s: %s", dir, finding)
+			}
+			if len(findings) > 0 {
+				t.Error("if this is what you want: make golden")
+			}
+		})
+	}
+}
+
+// contentHash is the tag of the image, which would otherwise change the golden files with every change of the app.
+func contentHash(t *testing.T, result *offline.Result) string {
+	t.Helper()
+	for _, r := range result.Resources {
+		if r.Type == "scaleout:index:Image" {
+			if tag, ok := offline.Lookup(r.Inputs, "tag").(string); ok {
+				return tag
+			}
+		}
+	}
+	t.Fatal("the program builds no image")
+	return ""
+}
+
+// pods are the pod templates of a stack, by the object that has them.
+func pods(result *offline.Result) map[string]any {
+	all := map[string]any{}
+	for _, r := range result.Resources {
+		if object, ok := r.Object(); ok {
+			if template := offline.Lookup(r.Inputs, "spec", "template"); template != nil {
+				all[object.String()] = template
+			}
+		}
+	}
+	return all
+}
+
+func containers(template any) []any {
+	list, _ := offline.Lookup(template, "spec", "containers").([]any)
+	return list
+}
+
+func TestEveryContainerHasRequestsAndAMemoryLimit(t *testing.T) {
+	for stack, result := range results {
+		for name, template := range pods(result) {
+			for _, c := range containers(template) {
+				for _, path := range [][]any{
+					{"resources", "requests", "cpu"}, {"resources", "requests", "memory"}, {"resources", "limits", "memory"},
+				} {
+					if offline.Lookup(c, path...) == nil {
+						t.Errorf("%s: %s: container %v has no %v", stack, name, offline.Lookup(c, "name"), path)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The rules of the Pod Security Standard `restricted`, on every pod of the program, those in kube-system included.
+func TestEveryPodIsRestricted(t *testing.T) {
+	for stack, result := range results {
+		templates := pods(result)
+		if len(templates) < 2 {
+			t.Errorf("%s: only %d pod templates", stack, len(templates))
+		}
+		for name, template := range templates {
+			for _, problem := range unrestricted(template) {
+				t.Errorf("%s: %s: %s", stack, name, problem)
+			}
+		}
+	}
+}
+
+func unrestricted(template any) []string {
+	var problems []string
+	want := func(v any, value any, path ...any) {
+		if got := offline.Lookup(v, path...); got != value {
+			problems = append(problems, fmt.Sprintf("%v is %v, want %v", path, got, value))
+		}
+	}
+	spec := offline.Lookup(template, "spec")
+	want(spec, true, "securityContext", "runAsNonRoot")
+	want(spec, "RuntimeDefault", "securityContext", "seccompProfile", "type")
+	for _, forbidden := range []string{"hostNetwork", "hostPID", "hostIPC"} {
+		want(spec, nil, forbidden)
+	}
+	for _, c := range containers(template) {
+		want(c, false, "securityContext", "allowPrivilegeEscalation")
+		want(c, true, "securityContext", "readOnlyRootFilesystem")
+		want(c, "ALL", "securityContext", "capabilities", "drop", 0)
+		want(c, nil, "securityContext", "capabilities", "add")
+		ports, _ := offline.Lookup(c, "ports").([]any)
+		for _, port := range ports {
+			want(port, nil, "hostPort")
+		}
+	}
+	volumes, _ := offline.Lookup(spec, "volumes").([]any)
+	for _, volume := range volumes {
+		want(volume, nil, "hostPath")
+	}
+	return problems
+}
+
+// A test that always passes proves nothing: each rule refuses a pod that breaks it.
+func TestUnrestrictedFindsWhatIsWrong(t *testing.T) {
+	bad := map[string]any{"spec": map[string]any{
+		"hostNetwork": true,
+		"containers":  []any{map[string]any{"ports": []any{map[string]any{"hostPort": int64(80)}}}},
+		"volumes":     []any{map[string]any{"hostPath": map[string]any{"path": "/"}}},
+	}}
+	if got := unrestricted(bad); len(got) != 8 {
+		t.Errorf("got %d problems, want 8: %v", len(got), got)
+	}
+}
+
+func TestImagesArePinned(t *testing.T) {
+	pinned := regexp.MustCompile(`:[^/:]+$|@sha256:[0-9a-f]{64}$`)
+	for stack, result := range results {
+		for name, template := range pods(result) {
+			for _, c := range containers(template) {
+				image := offline.Lookup(c, "image")
+				if _, unknown := image.(offline.Unknown); unknown {
+					continue // the app's own, by digest once it is pushed
+				}
+				if text, _ := image.(string); !pinned.MatchString(text) || strings.HasSuffix(text, ":latest") {
+					t.Errorf("%s: %s: image %v has no fixed version", stack, name, image)
+				}
+			}
+		}
+	}
+}
+
+func TestAutoscalerTargetsTheDeployment(t *testing.T) {
+	for stack, result := range results {
+		objects := map[string]offline.Resource{}
+		for _, r := range result.Resources {
+			if object, ok := r.Object(); ok {
+				objects[object.String()] = r
+			}
+		}
+		hpa, deployment := objects["HorizontalPodAutoscaler scaleout/web"], objects["Deployment scaleout/web"]
+		target := offline.Lookup(hpa.Inputs, "spec", "scaleTargetRef")
+		if offline.Lookup(target, "kind") != "Deployment" ||
+			offline.Lookup(target, "name") != offline.Lookup(deployment.Inputs, "metadata", "name") {
+			t.Errorf("%s: the autoscaler's target is %v, want the Deployment web", stack, target)
+		}
+		if replicas := offline.Lookup(deployment.Inputs, "spec", "replicas"); replicas != nil {
+			t.Errorf("%s: the Deployment sets replicas to %v, which are the autoscaler's", stack, replicas)
+		}
+		container := offline.Lookup(hpa.Inputs, "spec", "metrics", 0, "containerResource", "container")
+		if offline.Lookup(deployment.Inputs, "spec", "template", "spec", "containers", 0, "name") != container {
+			t.Errorf("%s: the autoscaler looks at container %v, which the Deployment does not have", stack, container)
+		}
+		if wait := offline.Lookup(hpa.Inputs, "metadata", "annotations", "pulumi.com/waitFor"); wait != "condition=ScalingActive" {
+			t.Errorf("%s: pulumi up does not wait until the autoscaler has metrics: %v", stack, wait)
+		}
+	}
+}
+
+func TestNothingUsesTheDefaultKubernetesProvider(t *testing.T) {
+	for stack, result := range results {
+		for _, r := range result.Resources {
+			if strings.HasPrefix(r.Type, "kubernetes:") && !strings.HasSuffix(r.Provider, "pulumi:providers:kubernetes::cluster") {
+				t.Errorf("%s: %s %s uses provider %q, want the explicit one", stack, r.Type, r.Name, r.Provider)
+			}
+		}
+	}
+}
+
+func TestSecretsStaySecret(t *testing.T) {
+	for stack, result := range results {
+		if len(result.Exposed) > 0 {
+			t.Errorf("%s: these follow from a secret and are not marked as secret: %v", stack, result.Exposed)
+		}
+		if !slices.Contains(result.MissingSecrets, "redisPassword") && !hasSecret(t, stack) {
+			t.Errorf("%s: nothing says that redisPassword is not set", stack)
+		}
+	}
+}
+
+// hasSecret tells whether a stack file has its password already.
+func hasSecret(t *testing.T, stack string) bool {
+	t.Helper()
+	content, err := os.ReadFile("Pulumi." + stack + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(content), "redisPassword:")
+}
+
+// A third environment is a copy of a stack file.
+func TestCopyOfAStackIsAStack(t *testing.T) {
+	dir := t.TempDir()
+	for from, to := range map[string]string{"Pulumi.yaml": "Pulumi.yaml", "Pulumi.prod.yaml": "Pulumi.staging.yaml"} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	staging, err := offline.Run(program, dir, "staging")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(staging.Resources), len(results["prod"].Resources); got != want {
+		t.Errorf("staging has %d resources, want the %d of prod", got, want)
+	}
+}
