@@ -1,0 +1,68 @@
+# Everything a person or a CI job does here is one of these targets. `make` or `make help` lists them.
+STACK  ?= dev
+OUT    ?= rendered/$(STACK)
+BASE   ?= origin/main
+FORMAT ?= text
+RUN    ?= .
+
+PROGRAM := bin/scaleout
+LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+MODULES := . app e2e
+
+export STACK
+
+.DEFAULT_GOAL := help
+.PHONY: help preview render diff up down status logs env e2e bench test golden docs lint clean $(PROGRAM)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- without cluster, cloud account, Docker or Pulumi -----------------------------------------------------------------
+
+$(PROGRAM): # go build does nothing if nothing has changed
+	@go build -o $@ .
+
+preview: $(PROGRAM) ## show what STACK would be (dev)
+	@$(PROGRAM) preview -stack $(STACK)
+
+render: $(PROGRAM) ## write STACK as YAML files for kubectl to OUT (rendered/dev)
+	@$(PROGRAM) render -stack $(STACK) -out $(OUT)
+
+diff: $(PROGRAM) ## what this working tree changes against BASE (origin/main), as FORMAT (text or markdown)
+	@$(PROGRAM) diff -base $(BASE) -format $(FORMAT)
+
+# --- for real ---------------------------------------------------------------------------------------------------------
+
+up: ## bring STACK up: cluster, registry, image, app; then ask it
+down: ## remove the stack, the cluster and the registry
+status: ## nodes, pods, autoscaler, URL
+logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
+env: ## shell variables for plain pulumi commands: eval "$$(make -s env)"
+up down status logs env:
+	@go run ./cmd/scaleout $@
+
+e2e: ## test the running dev stack from outside; RUN=TestScaling runs one test
+	@cd e2e && go test -tags e2e -count 1 -timeout 30m -v -run '$(RUN)' .
+
+# --- for those who change it ------------------------------------------------------------------------------------------
+
+test: ## all tests that need no cluster
+	go vet ./... && go test -race ./...
+	cd app && go vet ./... && go test -race ./...
+	cd e2e && go vet -tags e2e ./...
+
+golden: ## update testdata/golden from the stack files
+	go test -run Golden . -update
+
+docs: ## update docs/configuration.md from Pulumi.yaml
+	go test -run ConfigurationReference . -update
+
+bench: ## CPU per request of the app beside a bare handler; of the content hash
+	cd app && go test -run '^$$' -bench . -benchtime 3s .
+	go test -run '^$$' -bench . ./components
+
+lint: ## gofmt, vet, golangci-lint, go mod tidy
+	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+clean: ## remove what was built or rendered here; state and passphrase in .local stay
+	rm -rf bin rendered
