@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// testApp is the whole program, as serve runs it, inside the test's process.
+type testApp struct {
+	url, metricsURL string
+	logs            *logBuffer
+	signals         chan os.Signal
+	result          chan error
+	client          *http.Client
+	transport       *http.Transport
+}
+
+// startApp runs the program with cfg and returns when it listens. It is stopped when the test ends.
+func startApp(t *testing.T, cfg Config) *testApp {
+	t.Helper()
+	a := &testApp{
+		logs: &logBuffer{}, signals: make(chan os.Signal, 2), result: make(chan error, 1),
+		transport: &http.Transport{MaxIdleConnsPerHost: 1000},
+	}
+	// The promise to visitors, whatever Redis does. It takes at most cfg.Redis.Timeout, a fifth of that in tests.
+	a.client = &http.Client{Transport: a.transport, Timeout: time.Second}
+	log := slog.New(slog.NewJSONHandler(a.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	go func() { a.result <- serve(cfg, log, a.signals) }()
+	eventually(t, "the program to serve", func() bool {
+		for line := range strings.Lines(a.logs.String()) {
+			var event struct{ Msg, Address, Metrics string }
+			if json.Unmarshal([]byte(line), &event) == nil && event.Msg == "serving" {
+				a.url, a.metricsURL = "http://"+event.Address, "http://"+event.Metrics
+			}
+		}
+		return a.url != ""
+	})
+	t.Cleanup(func() {
+		a.signals <- syscall.SIGTERM
+		a.signals <- syscall.SIGTERM // do not wait for a drain
+	})
+	return a
+}
+
+// get returns the code and body of the answer. No answer within a second fails the test.
+func (a *testApp) get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	answer, err := a.client.Get(url)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// burst asks for / n times at once and returns how often each code was answered. It waits patiently: on a busy machine
+// so many requests take a while whatever the program does.
+func (a *testApp) burst(t *testing.T, n int) map[int]int {
+	t.Helper()
+	client := &http.Client{Transport: a.transport, Timeout: patience}
+	codes := make(chan int, n)
+	for range n {
+		go func() {
+			answer, err := client.Get(a.url + "/")
+			if err != nil {
+				t.Error(err)
+				codes <- 0
+				return
+			}
+			io.Copy(io.Discard, answer.Body)
+			answer.Body.Close()
+			codes <- answer.StatusCode
+		}()
+	}
+	counts := map[int]int{}
+	for range n {
+		counts[<-codes]++
+	}
+	return counts
+}
+
+func (a *testApp) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-a.result:
+		return err
+	case <-time.After(patience):
+		t.Fatal("the program did not stop")
+		return nil
+	}
+}
+
+// eventuallyAnswers waits until path is answered with code, and returns the body.
+func (a *testApp) eventuallyAnswers(t *testing.T, path string, code int) (body string) {
+	t.Helper()
+	eventually(t, http.StatusText(code)+" from "+path, func() bool {
+		var got int
+		got, body = a.get(t, a.url+path)
+		return got == code
+	})
+	return body
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestHitsAreCountedOnceEach(t *testing.T) {
+	redis := startRedis(t)
+	cfg := redis.config()
+	cfg.Redis.Timeout = maxRedisTimeout // a busy machine is no outage
+	// Two copies of the program on one Redis, as two pods.
+	apps := []*testApp{startApp(t, cfg), startApp(t, cfg)}
+	const visitors, visits = 20, 50
+
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var group sync.WaitGroup
+	for i := range visitors {
+		a := apps[i%len(apps)]
+		group.Go(func() {
+			for range visits {
+				code, body := a.get(t, a.url+"/")
+				if code != http.StatusOK {
+					t.Errorf("got %d %q, want 200", code, body)
+				}
+				mu.Lock()
+				seen[body]++
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+
+	for n := 1; n <= visitors*visits; n++ {
+		if body := fmt.Sprintf("Hello from container! I have been seen %d times.\n", n); seen[body] != 1 {
+			t.Errorf("%q: got %d times, want once", body, seen[body])
+		}
+	}
+	stats := redis.do("INFO", "commandstats")
+	if want := fmt.Sprintf("cmdstat_incr:calls=%d,", visitors*visits); !strings.Contains(stats, want) {
+		t.Errorf("got %s\nwant %s", stats, want)
+	}
+	if strings.Contains(stats, "cmdstat_get:") {
+		t.Errorf("got %s\nwant no GET", stats)
+	}
+	if a := apps[0]; strings.Contains(a.logs.String(), `"request"`) {
+		t.Errorf("got %s\nwant no line per request", a.logs)
+	}
+}
+
+func TestRequestsAreLoggedAtDebug(t *testing.T) {
+	redis := startRedis(t)
+	cfg := redis.config()
+	cfg.LogLevel = slog.LevelDebug
+	a := startApp(t, cfg)
+	a.get(t, a.url+"/missing")
+	eventually(t, "a line per request", func() bool {
+		return strings.Contains(a.logs.String(), `"msg":"request","method":"GET","path":"/missing","code":404`)
+	})
+}
+
+func TestLogin(t *testing.T) {
+	redis := startRedis(t, "--requirepass", "pass word",
+		"--user", "app", "on", ">app-secret", "~hits", "+incr", "+incrby",
+		"--user", "reader", "on", ">reader-secret", "~hits", "+get")
+	tests := map[string]struct {
+		username, password string
+		wantReady          bool
+	}{
+		"password":                   {"", "pass word", true},
+		"user with least privileges": {"app", "app-secret", true},
+		"no password":                {"", "", false},
+		"wrong password":             {"", "guess", false},
+		"wrong password of a user":   {"app", "pass word", false},
+		"user who may not count":     {"reader", "reader-secret", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg := redis.config()
+			cfg.Redis.Username, cfg.Redis.Password = test.username, test.password
+			a := startApp(t, cfg)
+			if test.wantReady {
+				a.eventuallyAnswers(t, "/readyz", http.StatusOK)
+				a.eventuallyAnswers(t, "/", http.StatusOK)
+			} else {
+				eventually(t, "the outage to be logged", func() bool {
+					return strings.Contains(a.logs.String(), "redis is not available")
+				})
+				a.eventuallyAnswers(t, "/", http.StatusServiceUnavailable)
+				if code, body := a.get(t, a.url+"/readyz"); code != http.StatusServiceUnavailable {
+					t.Errorf("/readyz: got %d %q, want 503", code, body)
+				}
+			}
+			if test.password != "" && strings.Contains(a.logs.String(), test.password) {
+				t.Errorf("got %s, which shows the password", a.logs)
+			}
+		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	certFile, keyFile := writeCertificate(t, "127.0.0.1")
+	port := freePort(t)
+	startRedis(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", certFile, "--tls-key-file", keyFile,
+		"--tls-ca-cert-file", certFile, "--tls-auth-clients", "no")
+	tests := map[string]struct {
+		tls, trusted bool
+		host         string
+		wantCode     int
+		wantBlame    bool // the log names the certificate
+	}{
+		"trusted authority":        {true, true, "127.0.0.1", http.StatusOK, false},
+		"unknown authority":        {true, false, "127.0.0.1", http.StatusServiceUnavailable, true},
+		"certificate for another":  {true, true, "localhost", http.StatusServiceUnavailable, true},
+		"plain text to a TLS port": {false, false, "127.0.0.1", http.StatusServiceUnavailable, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			env := []string{"REDIS_HOST=" + test.host, fmt.Sprintf("REDIS_PORT=%d", port),
+				fmt.Sprintf("REDIS_TLS=%t", test.tls), "REDIS_TIMEOUT=900ms",
+				"LISTEN_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0"}
+			if test.trusted {
+				env = append(env, "REDIS_TLS_CA_FILE="+certFile)
+			}
+			cfg, err := loadConfig(env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := startApp(t, cfg)
+			a.eventuallyAnswers(t, "/", test.wantCode)
+			if got := strings.Contains(a.logs.String(), "certificate"); got != test.wantBlame {
+				t.Errorf("log blames the certificate: got %t, want %t: %s", got, test.wantBlame, a.logs)
+			}
+		})
+	}
+}
+
+// writeCertificate makes a self-signed certificate for an IP address.
+func writeCertificate(t *testing.T, ip string) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"}, IPAddresses: []net.IP{net.ParseIP(ip)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", private)
+}

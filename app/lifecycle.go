@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// errSecondSignal ends a graceful stop early.
+var errSecondSignal = errors.New("second signal")
+
+// service is the running program.
+type service struct {
+	cfg     Config
+	log     *slog.Logger
+	health  *health
+	public  *http.Server
+	private *http.Server                         // metrics
+	after   func(time.Duration) <-chan time.Time // time.After outside of tests
+}
+
+// serve runs the program until a signal stops it or it fails.
+func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
+	hostname, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("finding the host name: %w", err)
+	}
+	// Listening comes first: an address in use is found before Redis is bothered, and probes are answered, if only
+	// after a moment, while a Redis that does not answer holds up the first connection.
+	public, err := net.Listen("tcp", cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("listening for visitors: %w", err)
+	}
+	private, err := net.Listen("tcp", cfg.MetricsAddr)
+	if err != nil {
+		return fmt.Errorf("listening for metrics: %w", err)
+	}
+	redis, err := openRedis(cfg.Redis)
+	if err != nil {
+		return err
+	}
+
+	health, metrics := &health{}, newMetrics()
+	counter := &watchedCounter{counter: redis, metrics: metrics, health: health, log: log}
+	probeCtx, stopProbe := context.WithCancel(context.Background())
+	defer stopProbe()
+	go counter.probe(probeCtx)
+
+	s := &service{
+		cfg: cfg, log: log, health: health, after: time.After,
+		public:  newHTTPServer(newHandler(newHitHandler(counter, hostname), health, metrics, log), log),
+		private: newHTTPServer(metrics.handler(), log),
+	}
+	log.Info("serving", "version", version, "address", public.Addr().String(), "metrics", private.Addr().String(),
+		"redis", net.JoinHostPort(cfg.Redis.Host, fmt.Sprint(cfg.Redis.Port)), "tls", cfg.Redis.TLS)
+	if err := s.run(public, private, signals); err != nil {
+		return err // and leave at once; a Redis that does not answer would hold up Close
+	}
+	redis.Close()
+	return nil
+}
+
+// run serves on both listeners until the first signal, then stops gracefully. The metrics server stays until the
+// end, so that the last requests are still scraped.
+func (s *service) run(public, private net.Listener, signals <-chan os.Signal) error {
+	failed := make(chan error, 2)
+	go func() { failed <- s.public.Serve(public) }()
+	go func() { failed <- s.private.Serve(private) }()
+	defer func() { _ = s.private.Close() }()
+
+	select {
+	case err := <-failed:
+		_ = s.public.Close()
+		return fmt.Errorf("serving: %w", err)
+	case sig := <-signals:
+		s.log.Info("draining", "signal", sig.String(), "delay", s.cfg.DrainDelay.String())
+	}
+	return s.stop(signals)
+}
+
+// stop ends the public server so that no visitor notices:
+//
+//  1. /readyz says no and answers close their connections; everything else goes on. It takes load balancers a
+//     while to notice and to send visitors elsewhere.
+//  2. After the drain delay nobody should connect any more. New connections are refused, idle ones closed, and
+//     requests in flight have until the shutdown timeout.
+func (s *service) stop(signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-signals:
+			cancel(errSecondSignal)
+		case <-ctx.Done():
+		}
+	}()
+
+	s.health.stopping.Store(true)
+	select {
+	case <-s.after(s.cfg.DrainDelay):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+
+	s.log.Info("shutting down", "timeout", s.cfg.ShutdownTimeout.String())
+	shutdown, release := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
+	defer release()
+	if err := s.public.Shutdown(shutdown); err != nil {
+		_ = s.public.Close()
+		return fmt.Errorf("shutting down: %w", context.Cause(shutdown))
+	}
+	s.log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,70 @@
+// Command app is the hit counter that scaleout deploys: it counts visits in Redis and greets each visitor with the
+// total. It keeps no state of its own, so any number of copies can run behind one load balancer.
+//
+// Port 5000 serves visitors and probes, port 9090 serves metrics; -help lists every setting.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+// version is stamped at build time: -ldflags "-X main.version=...".
+var version = "dev"
+
+// Exit codes. A wrong setting has its own, because restarting cannot cure it.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is main with everything ambient passed in, so that tests can call it. It returns the exit code.
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("app", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // problems are reported below, help goes to stdout
+	showVersion := flags.Bool("version", false, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		writeHelp(stdout)
+		return exitOK
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "%v (-help lists the settings)\n", err)
+		return exitUsage
+	case flags.NArg() > 0:
+		_, _ = fmt.Fprintf(stderr, "unexpected argument %q: settings are variables, -help lists them\n", flags.Arg(0))
+		return exitUsage
+	case *showVersion:
+		_, _ = fmt.Fprintf(stdout, "scaleout app %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitOK
+	}
+
+	cfg, err := loadConfig(environ)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.LogLevel}))
+
+	// Room for two signals: the first one stops gracefully, the second one at once.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+
+	if err := serve(cfg, log, signals); err != nil {
+		log.Error("stopped by an error", "error", err)
+		return exitFailure
+	}
+	return exitOK
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// durationBuckets are in seconds. An INCR in the same zone takes about half a millisecond, and maxRedisTimeout
+// keeps every answer under a second; two to three steps per decade between the two.
+var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
+
+// metrics are the program's Prometheus metrics, in a registry of their own: the default one is a global that any
+// dependency may write to.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests    *prometheus.HistogramVec
+	inFlight    prometheus.Gauge
+	redisCalls  prometheus.Histogram
+	redisErrors *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "http_request_duration_seconds",
+			Help:    "Time to answer requests on the public port, by route pattern, method and status code.",
+			Buckets: durationBuckets,
+		}, []string{"route", "method", "code"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "http_requests_in_flight",
+			Help: "Requests on the public port being answered now.",
+		}),
+		redisCalls: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "redis_call_duration_seconds",
+			Help:    "Time that calls of Redis took, failed ones included.",
+			Buckets: durationBuckets,
+		}),
+		redisErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "redis_call_errors_total",
+			Help: "Failed calls of Redis: timeout, connection (none could be made, or it broke) or reply (Redis refused).",
+		}, []string{"reason"}),
+	}
+	for _, reason := range []string{reasonTimeout, reasonConnection, reasonReply} {
+		m.redisErrors.WithLabelValues(reason) // so that rate() sees the first error
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "scaleout_build_info",
+		Help:        "Always 1; the labels say which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.requests, m.inFlight, m.redisCalls, m.redisErrors, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// handler serves the metrics port.
+func (m *metrics) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// observe measures what next does, and logs each request where the log takes debug lines.
+func (m *metrics) observe(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		m.inFlight.Inc()
+		defer m.inFlight.Dec() // also when next panics
+		recorder := statusRecorder{ResponseWriter: w, code: http.StatusOK}
+		next.ServeHTTP(&recorder, r)
+
+		took := time.Since(start)
+		// Looking the series up costs 0.14 us. Keeping the observers in a map of our own saves 0.05 us of the 40 us that
+		// a request costs (BenchmarkObserve), which is not worth the code.
+		m.requests.WithLabelValues(routeLabel(r), methodLabel(r.Method), strconv.Itoa(recorder.code)).Observe(took.Seconds())
+		if log.Enabled(r.Context(), slog.LevelDebug) {
+			log.Debug("request", "method", r.Method, "path", r.URL.Path, "code", recorder.code, "took", took.String())
+		}
+	})
+}
+
+// routeLabel returns the pattern that matched r, without the method. Never the path: anyone can ask for a million
+// different paths, and each would be a new time series.
+func routeLabel(r *http.Request) string {
+	if r.Pattern == "" {
+		return "unmatched"
+	}
+	return r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]
+}
+
+// methodLabel returns method if HTTP defines it, for the same reason.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}
+
+// statusRecorder remembers the status code of an answer.
+type statusRecorder struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *statusRecorder) WriteHeader(code int) {
+	r.code = code
+	r.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets http.ResponseController find the underlying writer.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

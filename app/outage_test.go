@@ -1,0 +1,214 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// In these tests each answer that testApp.get asks for must come within a second.
+
+// tooMany is more requests than the Redis client has room for (2^8, see openRedis), so that some wait for a place
+// before they wait for Redis.
+const tooMany = 600
+
+func TestRedisIsDownAtStart(t *testing.T) {
+	redis := startRedis(t)
+	redis.kill()
+	a := startApp(t, redis.config())
+
+	for range 3 {
+		if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {
+			t.Errorf("/: got %d %q, want 503", code, body)
+		}
+	}
+	if code, _ := a.get(t, a.url+"/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz: got %d, want 200", code)
+	}
+	if code, body := a.get(t, a.url+"/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: got %d %q, want 503", code, body)
+	}
+
+	redis.start()
+	// No visitor comes: the program finds out by itself.
+	a.eventuallyAnswers(t, "/readyz", http.StatusOK)
+	a.eventuallyAnswers(t, "/", http.StatusOK)
+}
+
+func TestRedisOutage(t *testing.T) {
+	tests := map[string]struct{ begin, end func(*redisServer) }{
+		"killed and restarted": {(*redisServer).kill, (*redisServer).start},
+		"hangs":                {(*redisServer).pause, (*redisServer).resume},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			redis := startRedis(t)
+			a := startApp(t, redis.config())
+			a.eventuallyAnswers(t, "/", http.StatusOK)
+
+			test.begin(redis)
+			a.eventuallyAnswers(t, "/", http.StatusServiceUnavailable)
+			if got := a.burst(t, tooMany); got[http.StatusServiceUnavailable] != tooMany {
+				t.Errorf("/ in the outage: got %v, want only 503", got)
+			}
+			if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {
+				t.Errorf("/ in the outage: got %d %q, want 503", code, body)
+			}
+			for _, path := range []string{"/healthz", "/readyz"} {
+				if code, body := a.get(t, a.url+path); code != http.StatusOK {
+					t.Errorf("%s in the outage: got %d %q, want 200", path, code, body)
+				}
+			}
+
+			test.end(redis)
+			a.eventuallyAnswers(t, "/", http.StatusOK)
+			for _, line := range []string{"redis is not available", "redis is available again"} {
+				if got := strings.Count(a.logs.String(), line); got != 1 {
+					t.Errorf("%q: got %d lines, want 1: %s", line, got, a.logs)
+				}
+			}
+			_, metrics := a.get(t, a.metricsURL+"/metrics")
+			if !regexp.MustCompile(`redis_call_errors_total\{reason="\w+"\} [1-9]`).MatchString(metrics) {
+				t.Errorf("got %s\nwant errors counted", metrics)
+			}
+		})
+	}
+}
+
+// TestHangUnderLoad stops Redis while hundreds of calls are under way. All must be answered, and none may be sent
+// again: the total is never more than the number of requests.
+func TestHangUnderLoad(t *testing.T) {
+	redis := startRedis(t)
+	a := startApp(t, redis.config())
+	a.eventuallyAnswers(t, "/", http.StatusOK)
+
+	redis.pause()
+	if got := a.burst(t, tooMany); got[http.StatusServiceUnavailable] != tooMany {
+		t.Errorf("/ in the hang: got %v, want only 503", got)
+	}
+	redis.resume()
+
+	requests := int64(1 + tooMany)
+	eventually(t, "an answer after the hang", func() bool {
+		requests++
+		code, _ := a.get(t, a.url+"/")
+		return code == http.StatusOK
+	})
+	total, err := strconv.ParseInt(redis.do("GET", hitsKey), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if total > requests {
+		t.Errorf("got a total of %d, want at most the %d requests made", total, requests)
+	}
+}
+
+func TestAddressThatDoesNotAnswer(t *testing.T) {
+	a := startApp(t, configFor(silentAddress(t)))
+	if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {
+		t.Errorf("/: got %d %q, want 503", code, body)
+	}
+	if got := a.burst(t, tooMany); got[http.StatusServiceUnavailable] != tooMany {
+		t.Errorf("/: got %v, want only 503", got)
+	}
+	_, metrics := a.get(t, a.metricsURL+"/metrics")
+	if strings.Contains(metrics, `redis_call_errors_total{reason="timeout"} 0`) {
+		t.Errorf("got %s\nwant timeouts counted", metrics)
+	}
+}
+
+func TestAddressOfAnotherProgram(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go http.Serve(l, http.NotFoundHandler())
+	defer l.Close()
+	a := startApp(t, configFor(l.Addr().(*net.TCPAddr).Port))
+	if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {
+		t.Errorf("/: got %d %q, want 503", code, body)
+	}
+}
+
+// TestFailover is what a managed Redis does: the old primary becomes a read-only replica but keeps its connections,
+// and its name leads to the new primary.
+func TestFailover(t *testing.T) {
+	old, promoted := startRedis(t), startRedis(t)
+	var target atomic.Pointer[redisServer]
+	target.Store(old)
+	a := startApp(t, configFor(startProxy(t, &target)))
+	a.eventuallyAnswers(t, "/", http.StatusOK)
+
+	promoted.do("SET", hitsKey, "1000")
+	old.do("REPLICAOF", "127.0.0.1", fmt.Sprint(promoted.port))
+	target.Store(promoted)
+
+	if body := a.eventuallyAnswers(t, "/", http.StatusOK); !strings.Contains(body, "seen 1001 times") {
+		t.Errorf("got %q, want the hit counted by the new primary", body)
+	}
+}
+
+// startProxy stands for a name whose address changes: it connects to what target is at the time.
+func startProxy(t *testing.T, target *atomic.Pointer[redisServer]) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", target.Load().address())
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go func() { io.Copy(server, client); server.Close() }()
+			go func() { io.Copy(client, server); client.Close() }()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// silentAddress returns a port whose connections are never made, as behind a firewall that drops packets: the queue
+// of the listening socket is full, so that the kernel ignores further attempts.
+func silentAddress(t *testing.T) (port int) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = name.(*syscall.SockaddrInet4).Port
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 100*time.Millisecond)
+		if err != nil {
+			return port
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("connections are still accepted")
+	return 0
+}
