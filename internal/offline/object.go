@@ -1,0 +1,178 @@
+package offline
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Object is the identity of a Kubernetes object.
+type Object struct {
+	// APIVersion and Kind, e.g. apps/v1 and Deployment.
+	APIVersion, Kind string
+	// Namespace is empty for objects that are in none.
+	Namespace string
+	// Name in the cluster. It is the text of an Unknown if the program leaves it to Pulumi to make up a name.
+	Name string
+}
+
+// String is e.g. "Deployment scaleout/web".
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// Object returns the identity of the Kubernetes object that a resource stands for, and false if it is something else.
+func (r *Resource) Object() (Object, bool) {
+	o := Object{APIVersion: text(r.Inputs, "apiVersion"), Kind: text(r.Inputs, "kind")}
+	if !strings.HasPrefix(r.Type, "kubernetes:") || o.APIVersion == "" || o.Kind == "" {
+		return Object{}, false
+	}
+	metadata, _ := Lookup(r.Inputs, "metadata").(map[string]any)
+	if namespace, ok := metadata["namespace"]; ok {
+		o.Namespace = fmt.Sprint(printable(namespace, false))
+	}
+	o.Name = fmt.Sprint(printable(r.objectName(metadata), false))
+	return o, true
+}
+
+// objectName is unknown if it is not given: Pulumi then makes one up from the resource's name.
+func (r *Resource) objectName(metadata map[string]any) any {
+	if name, ok := metadata["name"]; ok {
+		return name
+	}
+	return Unknown{"auto-named " + r.Name}
+}
+
+// Manifest returns the object as kubectl takes it, with Secret and Unknown values in it, and false if the resource is
+// no Kubernetes object.
+func (r *Resource) Manifest() (map[string]any, bool) {
+	object, ok := r.Object()
+	if !ok {
+		return nil, false
+	}
+	manifest := maps.Clone(r.Inputs)
+	metadata, _ := manifest["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	if metadata == nil {
+		metadata = map[string]any{}
+	}
+	metadata["name"] = r.objectName(metadata)
+	manifest["metadata"] = metadata
+	if object.Kind == "Secret" && object.APIVersion == "v1" {
+		protect(manifest, "data")
+		protect(manifest, "stringData")
+	}
+	return manifest, true
+}
+
+// protect marks each value of a Secret rather than the map of them, which is how the Kubernetes SDK does it: the keys
+// tell what the Secret is for.
+func protect(manifest map[string]any, field string) {
+	data := manifest[field]
+	if secret, ok := data.(Secret); ok {
+		data = secret.Value
+	}
+	values, ok := data.(map[string]any)
+	if !ok {
+		return
+	}
+	marked := make(map[string]any, len(values))
+	for key, value := range values {
+		if _, done := value.(Secret); !done {
+			value = Secret{value}
+		}
+		marked[key] = value
+	}
+	manifest[field] = marked
+}
+
+// objects are the resources that are Kubernetes objects, in the order in which they can be created.
+func (r *Result) objects() []*Resource {
+	var objects []*Resource
+	for i := range r.Resources {
+		if _, ok := r.Resources[i].Object(); ok {
+			objects = append(objects, &r.Resources[i])
+		}
+	}
+	slices.SortFunc(objects, func(a, b *Resource) int {
+		x, _ := a.Object()
+		y, _ := b.Object()
+		return cmp.Or(cmp.Compare(x.rank(), y.rank()), cmp.Compare(x.String(), y.String()))
+	})
+	return objects
+}
+
+// title names a resource in lists: the object, or else type and name.
+func (r *Resource) title() string {
+	if object, ok := r.Object(); ok {
+		return object.String()
+	}
+	return displayType(r.Type) + " " + r.Name
+}
+
+// displayType shortens a type as the Pulumi CLI does: docker:index/image:Image is docker:index:Image.
+func displayType(typ string) string {
+	parts := strings.Split(typ, ":")
+	if len(parts) != 3 {
+		return typ
+	}
+	module, file, ok := strings.Cut(parts[1], "/")
+	if ok && strings.EqualFold(file, parts[2]) {
+		parts[1] = module
+	}
+	return strings.Join(parts, ":")
+}
+
+// spoken is a type in words: docker:index/image:Image is "docker image".
+func spoken(typ string) string {
+	parts := strings.Split(typ, ":")
+	return strings.ToLower(parts[0] + " " + parts[len(parts)-1])
+}
+
+// kindOrder is the order in which objects can be created one after the other; what is not listed comes before the
+// autoscalers. It is Helm's (InstallOrder in its pkg/release/util) with two changes: Ingresses come before workloads,
+// so that a load balancer can inject readiness gates into the first pods, and autoscalers come last.
+var kindOrder = []string{
+	"PriorityClass", "Namespace",
+	"NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget",
+	"ServiceAccount", "Secret", "ConfigMap",
+	"StorageClass", "PersistentVolume", "PersistentVolumeClaim",
+	"CustomResourceDefinition",
+	"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
+	"Service", "APIService", "IngressClass", "Ingress",
+	"DaemonSet", "Pod", "ReplicaSet", "StatefulSet", "Deployment", "Job", "CronJob",
+	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+	"", "HorizontalPodAutoscaler",
+}
+
+// rank is the place of the kind in kindOrder, from 1.
+func (o Object) rank() int {
+	if i := slices.Index(kindOrder, o.Kind); i >= 0 {
+		return i + 1
+	}
+	return slices.Index(kindOrder, "") + 1
+}
+
+// fileName is unique among the objects of a cluster: a namespace has no dot in its name.
+func (o Object) fileName() string {
+	name := o.Name
+	if o.Namespace != "" {
+		name = o.Namespace + "." + o.Name
+	}
+	return strings.ToLower(o.Kind) + "-" + safeName(name) + ".yaml"
+}
+
+// safeName replaces what is awkward in file names: the colons of RBAC names, the brackets and spaces of unknown ones.
+func safeName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/\\: \"[]", r) {
+			return '_'
+		}
+		return r
+	}, name)
+}

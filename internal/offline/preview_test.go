@@ -1,0 +1,135 @@
+package offline
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestPreview(t *testing.T) {
+	got := runDemo(t).Preview()
+	want := `Type                                                     Name
+pulumi:pulumi:Stack                                      demo-dev
+├─ demo:index:App                                        app
+│  ├─ docker:index:Image                                 app
+│  ├─ kubernetes:apps/v1:Deployment                      deployment-web
+│  ├─ kubernetes:apps/v1:StatefulSet                     statefulset-redis
+│  ├─ kubernetes:autoscaling/v2:HorizontalPodAutoscaler  horizontalpodautoscaler-web
+│  ├─ kubernetes:core/v1:ConfigMap                       configmap-careless
+│  ├─ kubernetes:core/v1:Namespace                       namespace-demo
+│  └─ kubernetes:core/v1:Secret                          secret-web
+└─ pulumi:providers:kubernetes                           cluster
+
+Resources:
+  1  components          1 App
+  6  Kubernetes objects  1 ConfigMap, 1 Deployment, 1 HorizontalPodAutoscaler, 1 Namespace, 1 Secret,
+                         1 StatefulSet
+  2  others              1 docker:index:Image, 1 pulumi:providers:kubernetes
+
+Autoscalers:
+  HorizontalPodAutoscaler demo/web  2..10 replicas of Deployment demo/web  cpu of all containers at 50 %
+
+Pods:
+                          Replicas  CPU request  CPU limit  Memory request  Memory limit
+  StatefulSet demo/redis  1         100m         none       128Mi           128Mi
+  Deployment demo/web     2..10     250m         none       64Mi            64Mi
+  All at min replicas     3         600m         none       256Mi           256Mi
+  All at max replicas     11        2600m        none       768Mi           768Mi
+
+Known only after ` + "`pulumi up`" + `:
+  Deployment demo/web                  spec.template.spec.containers[0].image  [unknown: docker image app]
+  pulumi:providers:kubernetes cluster  kubeconfig                              [unknown: aws getCluster]
+  output                               commands[1]                             [unknown: docker image app]
+  output                               image                                   [unknown: docker image app]
+
+Outputs:
+  commands  kubectl get pods
+            [unknown: docker image app]
+  image     [unknown: docker image app]
+  password  [secret]
+  title     Hello
+
+Secrets that are not set yet:
+  key  pulumi config set --secret key --stack dev
+`
+	if got != want {
+		t.Errorf("(- want, + got)\n%s", unified(want, got))
+	}
+}
+
+func TestPreviewFitsATerminal(t *testing.T) {
+	for _, line := range strings.Split(runDemo(t).Preview(), "\n") {
+		if width := utf8.RuneCountInString(line); width > 120 {
+			t.Errorf("%d columns, want at most 120: %s", width, line)
+		}
+	}
+}
+
+func container(requests, limits map[string]any) map[string]any {
+	return map[string]any{"resources": map[string]any{"requests": requests, "limits": limits}}
+}
+
+func TestPodSizes(t *testing.T) {
+	cpu := func(quantity any) map[string]any { return map[string]any{"cpu": quantity} }
+	sidecar := container(cpu("50m"), nil)
+	sidecar["restartPolicy"] = "Always"
+	for _, test := range []struct {
+		name                   string
+		initContainers, others []any
+		wantRequest, wantLimit string
+	}{
+		{"one container", nil, []any{container(cpu("100m"), cpu("1"))}, "100m", "1"},
+		{"two containers", nil, []any{container(cpu("100m"), cpu("1")), container(cpu("0.9"), cpu("1"))}, "1", "2"},
+		{"a limit is the request where none is given", nil, []any{container(nil, cpu("300m"))}, "300m", "300m"},
+		{"one of two has no limit", nil, []any{container(cpu("1"), cpu("1")), container(cpu("1"), nil)}, "2", "none"},
+		{"no resources", nil, []any{map[string]any{}}, "0", "none"},
+		{"a number", nil, []any{container(cpu(int64(2)), cpu(1.5))}, "2", "1500m"},
+		{"an init container counts if it is larger", []any{container(cpu("2"), cpu("2"))},
+			[]any{container(cpu("1"), cpu("1"))}, "2", "2"},
+		{"a smaller init container does not", []any{container(cpu("500m"), cpu("1"))},
+			[]any{container(cpu("1"), cpu("1"))}, "1", "1"},
+		{"a sidecar runs beside the others", []any{sidecar}, []any{container(cpu("100m"), cpu("1"))}, "150m", "none"},
+		{"unknown", nil, []any{container(cpu(Unknown{}), cpu("1"))}, "[unknown]", "1"},
+		{"unknown in part", nil, []any{container(cpu(Unknown{}), nil), container(cpu("1"), nil)}, "1 + [unknown]", "none"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			spec := map[string]any{"initContainers": test.initContainers, "containers": test.others}
+			if got := measures[0].of(spec).String(); got != test.wantRequest {
+				t.Errorf("request: got %s, want %s", got, test.wantRequest)
+			}
+			if got := measures[1].of(spec).String(); got != test.wantLimit {
+				t.Errorf("limit: got %s, want %s", got, test.wantLimit)
+			}
+		})
+	}
+}
+
+func TestPodTable(t *testing.T) {
+	workload := func(kind, name string, replicas any) Resource {
+		inputs := map[string]any{
+			"apiVersion": "apps/v1", "kind": kind, "metadata": map[string]any{"name": name},
+			"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+				"containers": []any{container(map[string]any{"cpu": "1", "memory": "1Gi"}, nil)},
+			}}},
+		}
+		if replicas != nil {
+			inputs["spec"].(map[string]any)["replicas"] = replicas
+		}
+		return Resource{URN: kind + name, Type: "kubernetes:apps/v1:" + kind, Name: name, Custom: true, Inputs: inputs}
+	}
+	r := &Result{Resources: []Resource{
+		workload("DaemonSet", "agent", nil), workload("Deployment", "default", nil),
+		workload("Deployment", "off", int64(0)), workload("StatefulSet", "later", Unknown{}),
+	}}
+	want := `                                      Replicas       CPU request    CPU limit  Memory request   Memory limit
+  DaemonSet agent                     per node       1              none       1Gi              none
+  StatefulSet later                   [unknown]      1              none       1Gi              none
+  Deployment default                  1              1              none       1Gi              none
+  Deployment off                      0              1              none       1Gi              none
+  All at min replicas, no DaemonSets  1 + [unknown]  1 + [unknown]  none       1Gi + [unknown]  none
+  All at max replicas, no DaemonSets  1 + [unknown]  1 + [unknown]  none       1Gi + [unknown]  none
+`
+	if got := r.sizes(); got != want {
+		t.Errorf("(- want, + got)\n%s", unified(want, got))
+	}
+}
