@@ -88,7 +88,9 @@ func TestAFailedWriteIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
 	var stderr bytes.Buffer
 	if got := Main(demo, []string{"preview", "-stack", "dev"}, closed, &stderr); got != exitError {
 		t.Errorf("exit code: got %d, want %d", got, exitError)

@@ -139,13 +139,15 @@ func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			defer os.Remove(path)
 			_, err := r.Render(dir, false)
 			if err == nil || !strings.Contains(err.Error(), path+" is not ours") {
 				t.Errorf("got %v, want an error that names the file", err)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "02-namespace-demo.yaml")); err != nil {
 				t.Errorf("a refused run touched the folder: %v", err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
 			}
 		})
 	}
