@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func nodeJSON(http, https int) string {
+	return fmt.Sprintf(`[{"HostConfig":{"PortBindings":{
+		"30080/tcp":[{"HostPort":"%d"}],"30443/tcp":[{"HostPort":"%d"}]}}}]`, http, https)
+}
+
+const (
+	runningNodes = "scaleout-worker running worker\nscaleout-control-plane running control-plane\n"
+	stoppedNodes = "scaleout-control-plane exited control-plane\nscaleout-worker running worker\n"
+)
+
+// existing are the answers of a cluster that is there.
+func existing(nodes string) []reply {
+	return []reply{
+		{command: "docker ps", out: nodes},
+		{command: "docker container inspect scaleout-control-plane", out: nodeJSON(8080, 8443)},
+		{command: "docker start"},
+		{command: "docker exec"},
+		{command: "go -C"},
+	}
+}
+
+func TestClusterExists(t *testing.T) {
+	d, host, _ := newTestDriver(t, existing(runningNodes)...)
+	got, err := d.cluster(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "exists, 2 node(s), ports 8080 and 8443"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if kind := host.asked("go -C"); len(kind) != 1 || !strings.Contains(kind[0], "export kubeconfig --name scaleout") {
+		t.Errorf("got %q, want only the kubeconfig exported", kind)
+	}
+}
+
+func TestClusterIsStarted(t *testing.T) {
+	d, host, _ := newTestDriver(t, existing(stoppedNodes)...)
+	got, err := d.cluster(context.Background())
+	if err != nil || !strings.HasPrefix(got, "started") {
+		t.Fatalf("got %q and %v, want it started", got, err)
+	}
+	if got := host.asked("docker start"); len(got) != 1 || got[0] != "docker start scaleout-control-plane" {
+		t.Errorf("got %q, want only the stopped node started", got)
+	}
+}
+
+func TestClusterPortConflicts(t *testing.T) {
+	t.Run("asked for another port", func(t *testing.T) {
+		d, _, _ := newTestDriver(t, existing(runningNodes)...)
+		d.HTTPPort = 9090
+		_, err := d.cluster(context.Background())
+		wantError(t, err, "was made with port 8080", "HTTP_PORT=9090", "unset HTTP_PORT")
+	})
+	t.Run("a cluster of someone else", func(t *testing.T) {
+		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: runningNodes},
+			reply{command: "docker container inspect", out: `[{"HostConfig":{"PortBindings":{}}}]`})
+		_, err := d.cluster(context.Background())
+		wantError(t, err, "no host port for 30080/tcp", "set CLUSTER")
+	})
+	t.Run("the port is taken", func(t *testing.T) {
+		d, _, _ := newTestDriver(t, reply{command: "docker ps"})
+		d.HTTPSPort = listen(t, 200)
+		d.HTTPPort = freePort(t)
+		_, err := d.cluster(context.Background())
+		wantError(t, err, fmt.Sprintf("port %d on 127.0.0.1 is taken", d.HTTPSPort), "set HTTPS_PORT")
+	})
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	for port := 20000; port < 30000; port++ {
+		if !portTaken(port) {
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+func TestInterruptedCreationIsReplaced(t *testing.T) {
+	left := runningNodes
+	var d *driver
+	replies := []reply{
+		{command: "docker ps", out: left},
+		{command: "go -C", does: func(c command) {
+			if strings.Contains(line(c), "create cluster") {
+				if !d.marked(markCreating, "scaleout") {
+					t.Error("got no creation mark while Kind creates, want one")
+				}
+				if !strings.Contains(c.stdin, "hostPort: ") {
+					t.Errorf("got configuration %q, want the rendered kind.yaml", c.stdin)
+				}
+			}
+		}},
+		{command: "docker image inspect"},
+		{command: "docker exec"},
+	}
+	d, host, _ := newTestDriver(t, replies...)
+	d.HTTPPort, d.HTTPSPort = freePort(t), freePort(t)
+	if err := d.setMark(markCreating, d.Cluster); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.cluster(context.Background())
+	if err != nil || !strings.HasPrefix(got, "created") {
+		t.Fatalf("got %q and %v, want it created", got, err)
+	}
+	kind := host.asked("go -C")
+	if len(kind) != 2 || !strings.Contains(kind[0], "delete cluster") || !strings.Contains(kind[1], "create cluster") {
+		t.Errorf("got %q, want a deletion and a creation", kind)
+	}
+	if d.marked(markCreating, d.Cluster) || !d.marked(markNewCluster, d.Cluster) {
+		t.Error("got a creation mark, or no mark of a new cluster, after the creation")
+	}
+}
+
+func TestClusterConfig(t *testing.T) {
+	d, _, _ := newTestDriver(t)
+	d.HTTPPort, d.HTTPSPort, d.Workers = freePort(t), freePort(t), 2
+	got, err := d.clusterConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(got, "- role: worker"); n != 2 {
+		t.Errorf("got %d workers, want 2", n)
+	}
+	want := fmt.Sprintf("{containerPort: 30080, hostPort: %d, listenAddress: 127.0.0.1, protocol: TCP}", d.HTTPPort)
+	if !strings.Contains(got, want) || strings.Contains(got, "{{") {
+		t.Errorf("got %s\nwant %q in it and no template left", got, want)
+	}
+}
+
+func TestCurrentContextIsRestored(t *testing.T) {
+	const before = "apiVersion: v1\ncurrent-context: work\nkind: Config\n"
+	tests := []struct{ name, before, want string }{
+		{"it pointed elsewhere", before, before},
+		{"it pointed nowhere", "current-context: \"\"\n", "current-context: kind-scaleout\n"},
+		{"there was no file", "", "current-context: kind-scaleout\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var file string
+			d, _, _ := newTestDriver(t, reply{command: "go -C", does: func(command) {
+				changed := "current-context: kind-scaleout\n"
+				if tt.before == before {
+					changed = strings.Replace(before, "work", "kind-scaleout", 1)
+				}
+				write(t, file, changed)
+			}})
+			file = d.root + "/.kube/config"
+			if tt.before != "" {
+				write(t, file, tt.before)
+			}
+			if err := d.exportKubeconfig(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if got := read(t, file); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWireRegistry(t *testing.T) {
+	d, host, _ := newTestDriver(t,
+		reply{command: "docker container inspect kind-registry", out: registryJSON(true, 5002, "")},
+		reply{command: "docker network connect kind kind-registry"},
+		reply{command: "docker ps", out: runningNodes},
+		reply{command: "docker exec scaleout-control-plane cat", out: "[host.\"http://kind-registry:5000\"]\n"},
+		reply{command: "docker exec scaleout-worker cat", fails: "no such file"},
+		reply{command: "docker exec --interactive"})
+	d.RegistryPort = 5002
+	got, err := d.wireRegistry(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "connected to network kind, told scaleout-worker"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	wrote := host.asked("docker exec --interactive scaleout-worker sh")
+	if len(wrote) != 1 || !strings.Contains(wrote[0], "/etc/containerd/certs.d/localhost:5002/hosts.toml") {
+		t.Errorf("got %q, want hosts.toml written for localhost:5002", wrote)
+	}
+	if len(host.asked("docker exec --interactive scaleout-control-plane sh")) != 0 {
+		t.Error("got the control plane's hosts.toml written, want it left")
+	}
+}
+
+func TestDeleteClusterRemovesTheMarks(t *testing.T) {
+	for _, nodes := range []string{stoppedNodes, ""} {
+		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: nodes}, reply{command: "go -C"})
+		if err := errors.Join(d.setMark(markCreating, d.Cluster), d.setMark(markNewCluster, d.Cluster)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.deleteCluster(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if d.marked(markCreating, d.Cluster) || d.marked(markNewCluster, d.Cluster) {
+			t.Error("got a mark left behind, want none")
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// requirePassword fails early where a password has to come from the user.
+func (d *driver) requirePassword(s *stack) error {
+	if s.onKind() || s.file.has(keyRedisPassword) || s.setting(keyRedisHost) != "" {
+		return nil
+	}
+	return fmt.Errorf("stack %s has no Redis password, and only Kind stacks get a generated one; set it with:\n"+
+		"  eval \"$(make -s env)\"\n  pulumi config set --secret redisPassword --stack %[1]s", d.Stack)
+}
+
+// ensurePassword gives a Kind stack a random Redis password if it has none. The password goes to Pulumi through
+// standard input, and comes back encrypted.
+func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
+	switch {
+	case s.file.has(keyRedisPassword):
+		return "exists", nil
+	case s.setting(keyRedisHost) != "":
+		return "none: Redis is " + s.setting(keyRedisHost), nil
+	}
+	copied, err := d.onCopy(ctx, s, rand.Text(), "config", "set", "--secret", keyRedisPassword, "--stack", d.Stack)
+	if err != nil {
+		return "", explainPulumi(d.Stack, fmt.Errorf("encrypting the Redis password: %w", err))
+	}
+	at, _ := copied.find(keyRedisPassword)
+	ciphertext := scalar(copied.secure(at).tail)
+	if ciphertext == "" {
+		return "", errors.New("encrypting the Redis password: pulumi left no `secure` value in its copy")
+	}
+	s.file.setSecure(keyRedisPassword, ciphertext)
+	if err := s.takeSalt(copied); err != nil {
+		return "", err
+	}
+	return "generated", s.file.save()
+}
+
+// localRepository is an image repository in a registry on this machine.
+var localRepository = regexp.MustCompile(`^(localhost|127\.0\.0\.1):\d+/`)
+
+// matchSettings makes the stack's settings say what is true of this machine: the cluster's context, the ingress port,
+// the registry's port and the nodes' platform, which is Docker's. It changes nothing where they do already.
+func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
+	platform, err := d.docker(ctx, "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
+	if err != nil {
+		return "", fmt.Errorf("asking Docker for its platform: %w", err)
+	}
+	want := map[string]string{
+		keyKubeContext:   "kind-" + d.Cluster,
+		keyPublicPort:    strconv.Itoa(d.HTTPPort),
+		keyImagePlatform: platform,
+	}
+	if repository := s.setting(keyImageRepository); localRepository.MatchString(repository) {
+		want[keyImageRepository] = fmt.Sprintf("localhost:%d/%s", d.RegistryPort,
+			localRepository.ReplaceAllLiteralString(repository, ""))
+	}
+	var did []string
+	for _, key := range []string{keyKubeContext, keyPublicPort, keyImageRepository, keyImagePlatform} {
+		if value, ok := want[key]; ok && s.setting(key) != value {
+			s.file.set(key, value)
+			did = append(did, fmt.Sprintf("set %s to %s in Pulumi.%s.yaml", key, value, d.Stack))
+		}
+	}
+	if len(did) == 0 {
+		return "match this machine", nil
+	}
+	return strings.Join(did, "\n"), s.file.save()
+}

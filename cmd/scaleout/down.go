@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// down takes away what up made, and works when part of it is gone already.
+func (d *driver) down(ctx context.Context) error {
+	s, err := d.openStack()
+	if err != nil {
+		return err
+	}
+	if !s.onKind() {
+		return d.downElsewhere(ctx, s)
+	}
+	if err := d.steps.do("Docker", func() (string, error) { return d.dockerAnswers(ctx) }); err != nil {
+		return err
+	}
+	// If destroying fails, the rest goes on: the objects are all in the cluster, which is deleted next. The error
+	// still makes this run fail, for whoever watches for destroys that do not work.
+	destroyErr := d.steps.do("pulumi destroy", func() (string, error) { return d.destroyOnKind(ctx, s) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if destroyErr != nil {
+		d.steps.note("%v", destroyErr)
+		d.steps.note("going on: the objects go with the cluster")
+	}
+	for _, st := range []struct {
+		title string
+		run   func(context.Context) (string, error)
+	}{
+		{"stack " + d.Stack, func(ctx context.Context) (string, error) { return d.removeStack(ctx, s) }},
+		{"cluster " + d.Cluster, d.deleteCluster},
+		{"registry", d.removeRegistry},
+	} {
+		if err := d.steps.do(st.title, func() (string, error) { return st.run(ctx) }); err != nil {
+			return errors.Join(destroyErr, err)
+		}
+	}
+	d.steps.total("down")
+	return destroyErr
+}
+
+// destroyOnKind destroys the stack's resources if there is a stack and a cluster to reach.
+func (d *driver) destroyOnKind(ctx context.Context, s *stack) (string, error) {
+	if _, ok := d.findPulumi(ctx); !ok {
+		if !isFile(d.local("state", ".pulumi", "stacks", "scaleout", d.Stack+".json")) {
+			return "no Pulumi CLI and no state here", nil
+		}
+		if _, err := d.ensurePulumi(ctx); err != nil {
+			return "", err
+		}
+	}
+	exists, err := d.stackExists(ctx, s)
+	if err != nil {
+		return "", explainPulumi(d.Stack, err)
+	}
+	if !exists {
+		return "no stack " + d.Stack, nil
+	}
+	nodes, err := d.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(nodes) == 0 || nodes[0].state != "running" || d.marked(markCreating, d.Cluster) {
+		return "skipped: cluster " + d.Cluster + " is not running, and what was in it goes with it", nil
+	}
+	return d.destroy(ctx, s)
+}
+
+func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
+	_, err := d.runPulumi(ctx, s, d.steps.stream(), "destroy", "--yes", "--skip-preview", "--stack", d.Stack)
+	if err != nil {
+		return "", explainPulumi(d.Stack, fmt.Errorf("destroying stack %s: %w", d.Stack, err))
+	}
+	return "destroyed", nil
+}
+
+// removeStack removes the stack's record and what up wrote to its file. --force, because resources that are still
+// recorded are in a cluster that is gone or about to be; --preserve-config, because the file belongs to git.
+func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
+	var did []string
+	if d.pulumi != "" {
+		exists, err := d.stackExists(ctx, s)
+		if err != nil {
+			return "", explainPulumi(d.Stack, err)
+		}
+		if exists {
+			_, err := d.runPulumi(ctx, s, nil, "stack", "rm", d.Stack, "--yes", "--force", "--preserve-config")
+			if err != nil {
+				return "", explainPulumi(d.Stack, fmt.Errorf("removing stack %s: %w", d.Stack, err))
+			}
+			did = append(did, "removed")
+		}
+	}
+	if keys := s.file.clean(); len(keys) > 0 {
+		if err := s.file.save(); err != nil {
+			return "", err
+		}
+		did = append(did, fmt.Sprintf("took back %s in Pulumi.%s.yaml", strings.Join(keys, ", "), d.Stack))
+	}
+	if len(did) == 0 {
+		return "none", nil
+	}
+	return strings.Join(did, ", "), nil
+}
+
+// downElsewhere destroys a stack that is not on Kind. Its record and its file stay: they are shared with others.
+func (d *driver) downElsewhere(ctx context.Context, s *stack) error {
+	if d.Confirm != d.Stack {
+		return usageError{fmt.Errorf("stack %s is not on Kind: destroying it needs CONFIRM=%[1]s", d.Stack)}
+	}
+	if err := d.steps.do("Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }); err != nil {
+		return err
+	}
+	if err := d.steps.do("pulumi destroy", func() (string, error) { return d.destroy(ctx, s) }); err != nil {
+		return err
+	}
+	d.steps.total("down")
+	d.steps.note("the empty stack is kept with its history: `pulumi stack rm %s --preserve-config` removes it", d.Stack)
+	return nil
+}

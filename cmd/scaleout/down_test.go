@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// downReplies are the answers of a machine on which everything is there.
+func downReplies() []reply {
+	return []reply{
+		{command: "docker version", out: "28.0.0"},
+		{command: "/usr/bin/pulumi version", out: "v3.259.0"},
+		{command: "/usr/bin/pulumi stack ls", out: `[{"name":"dev"}]`},
+		{command: "/usr/bin/pulumi destroy"},
+		{command: "/usr/bin/pulumi stack rm dev --yes --force --preserve-config"},
+		{command: "docker ps", out: runningNodes},
+		{command: "go -C"},
+		{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel)},
+		{command: "docker rm --force --volumes kind-registry"},
+	}
+}
+
+func newDownDriver(t *testing.T, change func([]reply)) (*driver, *fakeRunner) {
+	replies := downReplies()
+	if change != nil {
+		change(replies)
+	}
+	d, host, _ := newTestDriver(t, replies...)
+	d.pulumi, host.path = "", map[string]string{"pulumi": "/usr/bin/pulumi"}
+	return d, host
+}
+
+func TestDown(t *testing.T) {
+	tests := []struct {
+		name                                          string
+		change                                        func([]reply)
+		destroys, stackRemovals, clusters, registries int
+	}{
+		{"everything is there", nil, 1, 1, 1, 1},
+		{"the cluster is gone", func(r []reply) { r[5].out = "" }, 0, 1, 0, 1},
+		{"the cluster is stopped", func(r []reply) { r[5].out = stoppedNodes }, 0, 1, 1, 1},
+		{"the stack is gone", func(r []reply) { r[2].out = "[]" }, 0, 0, 1, 1},
+		{"the registry is another's", func(r []reply) { r[7].out = registryJSON(true, 5001, "") }, 1, 1, 1, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, host := newDownDriver(t, tt.change)
+			if err := d.down(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			for prefix, want := range map[string]int{
+				"/usr/bin/pulumi destroy": tt.destroys, "/usr/bin/pulumi stack rm": tt.stackRemovals,
+				"go -C": tt.clusters, "docker rm": tt.registries,
+			} {
+				if got := host.asked(prefix); len(got) != want {
+					t.Errorf("got %q, want %d of %q", got, want, prefix)
+				}
+			}
+		})
+	}
+}
+
+func TestDownTakesBackTheStackFile(t *testing.T) {
+	d, _ := newDownDriver(t, nil)
+	s := openTestStack(t, d)
+	s.file.setSalt("v1:x")
+	s.file.setSecure(keyRedisPassword, "v1:y")
+	s.file.set(keyPublicPort, "9090")
+	if err := s.file.save(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.down(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s.file.path); got != devYAML {
+		t.Errorf("got %q, want %q", got, devYAML)
+	}
+}
+
+func TestDownGoesOnAfterAFailedDestroy(t *testing.T) {
+	d, host := newDownDriver(t, func(r []reply) { r[3].fails = "error: deleting failed" })
+	err := d.down(context.Background())
+	wantError(t, err, "destroying stack dev")
+	if len(host.asked("go -C")) != 1 || len(host.asked("docker rm")) != 1 {
+		t.Errorf("got %q, want cluster and registry removed all the same", host.asked(""))
+	}
+}
+
+func TestDownElsewhereNeedsConfirmation(t *testing.T) {
+	d, host := newDownDriver(t, nil)
+	d.Stack = "prod"
+	write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n")
+	err := d.down(context.Background())
+	wantError(t, err, "CONFIRM=prod")
+	if !errors.As(err, new(usageError)) || len(host.ran) != 0 {
+		t.Errorf("got %v after %d commands, want a usage error before any", err, len(host.ran))
+	}
+	d.Confirm = "prod"
+	if err := d.down(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range host.ran {
+		if !strings.HasPrefix(line(c), "/usr/bin/pulumi ") {
+			t.Errorf("got %q, want only pulumi commands", line(c))
+		}
+	}
+}

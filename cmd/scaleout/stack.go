@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Settings of the program (see Pulumi.yaml) that the driver reads or writes.
+const (
+	keyTarget          = "scaleout:target"
+	keyNamespace       = "scaleout:namespace"
+	keyKubeContext     = "scaleout:kubeContext"
+	keyPublicPort      = "scaleout:publicPort"
+	keyImageRepository = "scaleout:imageRepository"
+	keyImagePlatform   = "scaleout:imagePlatform"
+	keyRedisHost       = "scaleout:redisHost"
+	keyRedisPassword   = "scaleout:redisPassword"
+)
+
+// stack is a stack's files and the way to its state.
+type stack struct {
+	file    *stackFile
+	project *stackFile // Pulumi.yaml, for the defaults in it
+	backend backend
+	existed bool // before this run
+}
+
+// openStack reads the stack's files and chooses the backend.
+func (d *driver) openStack() (*stack, error) {
+	file, err := readStackFile(filepath.Join(d.root, "Pulumi."+d.Stack+".yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml` would start one", d.Stack, err)
+	}
+	project, err := readStackFile(filepath.Join(d.root, "Pulumi.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	b, err := d.chooseBackend()
+	if err != nil {
+		return nil, err
+	}
+	return &stack{file: file, project: project, backend: b}, nil
+}
+
+// setting returns a config value: the stack's own, or the default in Pulumi.yaml.
+func (s *stack) setting(key string) string {
+	if s.file.has(key) {
+		return s.file.get(key)
+	}
+	at, declared := s.project.find(key)
+	if at < 0 {
+		at, declared = s.project.find(strings.TrimPrefix(key, "scaleout:"))
+	}
+	for _, line := range s.project.lines[at+1:] {
+		e, ok := parseEntry(line)
+		if at < 0 || ok && e.indent <= declared.indent {
+			break
+		}
+		if ok && e.key == "default" {
+			return scalar(e.tail)
+		}
+	}
+	return ""
+}
+
+// onKind tells whether the stack goes to a local Kind cluster.
+func (s *stack) onKind() bool { return s.setting(keyTarget) == "kind" }
+
+// runPulumi runs the Pulumi CLI on the project and returns what it printed.
+func (d *driver) runPulumi(ctx context.Context, s *stack, live io.Writer, args ...string) (string, error) {
+	return d.host.Run(ctx, d.pulumiCommand(s, d.root, live, "", args...))
+}
+
+func (d *driver) pulumiCommand(s *stack, dir string, live io.Writer, stdin string, args ...string) command {
+	env := append([]string{}, s.backend.env...)
+	// A CLI that is not on PATH finds the language host beside itself.
+	env = append(env, "PATH="+filepath.Dir(d.pulumi)+string(os.PathListSeparator)+d.getenv("PATH"))
+	args = append(args, "--non-interactive")
+	return command{name: d.pulumi, args: args, dir: dir, env: env, live: live, stdin: stdin}
+}
+
+// stackExists asks the backend.
+func (d *driver) stackExists(ctx context.Context, s *stack) (bool, error) {
+	out, err := d.runPulumi(ctx, s, nil, "stack", "ls", "--json")
+	if err != nil {
+		return false, fmt.Errorf("listing stacks: %w", err)
+	}
+	var stacks []struct{ Name string }
+	if err := json.Unmarshal([]byte(out), &stacks); err != nil {
+		return false, fmt.Errorf("reading the list of stacks: %w", err)
+	}
+	for _, known := range stacks {
+		// Pulumi Cloud puts the organisation before the name.
+		if known.Name == d.Stack || strings.HasSuffix(known.Name, "/"+d.Stack) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// ensureStack makes sure that the backend knows the stack. It does not select it, so whatever the user has selected
+// for plain pulumi commands stays.
+func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
+	exists, err := d.stackExists(ctx, s)
+	if err != nil {
+		return "", explainPulumi(d.Stack, err)
+	}
+	if s.existed = exists; exists {
+		return "exists in " + s.backend.words, nil
+	}
+	// Lines that `up` wrote for a stack that is gone were encrypted for that one.
+	if s.file.marked(saltKey) {
+		if len(s.file.clean()) > 0 {
+			d.steps.note("dropping what an earlier `up` wrote to Pulumi.%s.yaml: its stack is gone", d.Stack)
+		}
+		if err := s.file.save(); err != nil {
+			return "", err
+		}
+	}
+	copied, err := d.onCopy(ctx, s, "", "stack", "init", d.Stack, "--no-select")
+	if err != nil {
+		return "", explainPulumi(d.Stack, fmt.Errorf("creating stack %s: %w", d.Stack, err))
+	}
+	return "created in " + s.backend.words, s.takeSalt(copied)
+}
+
+// onCopy runs a Pulumi command that writes to the stack file, on a copy of it, and returns the copy. Pulumi lays the
+// whole file out anew when it writes; the caller takes the one new value over.
+func (d *driver) onCopy(ctx context.Context, s *stack, stdin string, args ...string) (*stackFile, error) {
+	dir := d.local("copy")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("copying the stack file: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for _, f := range []*stackFile{s.file, s.project} {
+		content := []byte(strings.Join(f.lines, ""))
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f.path)), content, 0o600); err != nil {
+			return nil, fmt.Errorf("copying the stack file: %w", err)
+		}
+	}
+	if _, err := d.host.Run(ctx, d.pulumiCommand(s, dir, nil, stdin, args...)); err != nil {
+		return nil, err
+	}
+	return readStackFile(filepath.Join(dir, filepath.Base(s.file.path)))
+}
+
+// takeSalt brings the salt of a copy into the stack file, if it has none.
+func (s *stack) takeSalt(from *stackFile) error {
+	salt := from.get(saltKey)
+	if salt == "" || s.file.has(saltKey) {
+		return nil
+	}
+	s.file.setSalt(salt)
+	return s.file.save()
+}

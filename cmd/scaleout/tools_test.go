@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+)
+
+func TestNewEnough(t *testing.T) {
+	tests := []struct {
+		got  string
+		want bool
+	}{
+		{"v3.259.0", true}, {"3.259.1", true}, {"v3.300.0", true}, {"v3.260.0-alpha.1787", true},
+		{"v3.258.9", false}, {"v3.99.0", false}, {"v4.0.0", false}, {"v2.900.0", false}, {"dev", false}, {"", false},
+	}
+	for _, tt := range tests {
+		if got := newEnough(tt.got, "3.259.0"); got != tt.want {
+			t.Errorf("newEnough(%q): got %t, want %t", tt.got, got, tt.want)
+		}
+	}
+}
+
+func TestFindPulumi(t *testing.T) {
+	tests := []struct {
+		name           string
+		onPath, own    string // versions, empty for none
+		want, wantNote string
+	}{
+		{"on PATH", "v3.260.0", "v3.259.0", "v3.260.0 on PATH", ""},
+		{"too old on PATH", "v3.100.0", "v3.259.0", "v3.259.0 in .local/bin", "v3.100.0 on PATH is not used"},
+		{"only ours", "", "v3.259.0", "v3.259.0 in .local/bin", ""},
+		{"none", "", "", "", ""},
+		{"both too old", "v3.1.0", "v2.0.0", "", "v2.0.0 in .local/bin is not used"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, host, out := newTestDriver(t)
+			if tt.onPath != "" {
+				host.path = map[string]string{"pulumi": "/usr/bin/pulumi"}
+				host.replies = append(host.replies, reply{command: "/usr/bin/pulumi version", out: tt.onPath + "\n"})
+			}
+			if tt.own != "" {
+				write(t, d.local("bin", "pulumi"), "")
+				host.replies = append(host.replies, reply{command: d.local("bin", "pulumi") + " version", out: tt.own + "\n"})
+			}
+			got, ok := d.findPulumi(context.Background())
+			if got != tt.want || ok != (tt.want != "") {
+				t.Errorf("got %q and %t, want %q", got, ok, tt.want)
+			}
+			if !strings.Contains(out.String(), tt.wantNote) {
+				t.Errorf("got note %q, want %q in it", out, tt.wantNote)
+			}
+		})
+	}
+}
+
+// TestNoPulumi checks the one line that is left when nothing works: what was needed, what was tried, what to set.
+func TestNoPulumi(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d, host, _ := newTestDriver(t, reply{command: "go -C", fails: "module lookup disabled by GOPROXY=off"})
+	d.download = func(context.Context, string, string) error { return errNoWayOut }
+	_, err := d.ensurePulumi(ctx)
+	wantError(t, err, "needs the Pulumi CLI", "3.259.0", "none on PATH", errNoWayOut.Error(), "GOPROXY=off", "HTTPS_PROXY")
+	if got := host.asked("go -C"); len(got) != 1 || !strings.Contains(got[0], "pulumi/pkg/v3/cmd/pulumi") {
+		t.Errorf("got %q, want one attempt to compile", got)
+	}
+}
+
+func TestInstalledPulumi(t *testing.T) {
+	d, host, _ := newTestDriver(t)
+	d.download = func(_ context.Context, _, file string) error { write(t, file, "true\n"); return nil }
+	host.replies = []reply{
+		{command: "sh ", does: func(command) { write(t, d.local("bin", "pulumi"), "") }},
+		{command: d.local("bin", "pulumi") + " version", out: "v3.259.0\n"},
+	}
+	got, err := d.ensurePulumi(context.Background())
+	if err != nil || got != "installed v3.259.0 in .local/bin" {
+		t.Fatalf("got %q and %v, want it installed", got, err)
+	}
+	want := "--version 3.259.0 --install-root " + d.local() + " --no-edit-path"
+	if ran := host.asked("sh "); len(ran) != 1 || !strings.HasSuffix(ran[0], want) {
+		t.Errorf("got %q, want %q", ran, want)
+	}
+}
+
+func TestCompiledPulumiNeedsItsLanguageHost(t *testing.T) {
+	d, host, _ := newTestDriver(t)
+	d.download = func(context.Context, string, string) error { return errNoWayOut }
+	host.replies = []reply{
+		{command: "go -C", does: func(command) { write(t, d.local("bin", "pulumi"), "") }},
+		{command: d.local("bin", "pulumi") + " version", out: "v3.259.0\n"},
+	}
+	_, err := d.ensurePulumi(context.Background())
+	wantError(t, err, "needs pulumi-language-go", ".local/bin")
+}
+
+func TestNoKind(t *testing.T) {
+	d, _, _ := newTestDriver(t, reply{command: "go -C", fails: "sigs.k8s.io/kind: connection refused"})
+	_, err := d.ensureKind(context.Background())
+	wantError(t, err, "needs Kind", "set GOPROXY", "connection refused")
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// deadPID is above the largest process id that Linux gives out (PID_MAX_LIMIT, 2^22).
+const deadPID = 1<<22 + 1
+
+func lockedBy(pid int) error {
+	return fmt.Errorf("updating: %w", &commandError{command: "pulumi up", cause: errors.New("exit status 1"),
+		output: fmt.Sprintf("error: the stack is currently locked by 1 lock(s). Either wait for the others to end\n"+
+			"  file:///x/.pulumi/locks/a.json: created by me@host (pid %d) at 2026-01-01T00:00:00Z", pid)})
+}
+
+func TestStaleLock(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"its process is gone", lockedBy(deadPID), true},
+		{"its process runs", lockedBy(os.Getpid()), false},
+		{"another failure", &commandError{output: "error: update failed"}, false},
+		{"no failure", nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := staleLock(tt.err); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUpdateFlags(t *testing.T) {
+	for target, want := range map[string]bool{"kind": true, "eks": false} {
+		d, host, _ := newTestDriver(t, reply{command: "pulumi up"})
+		s := openTestStack(t, d)
+		s.file.set(keyTarget, target)
+		if _, err := d.update(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(line(host.ran[0]), "--skip-preview"); got != want {
+			t.Errorf("%s: got preview skipped %t, want %t", target, got, want)
+		}
+	}
+}
+
+// TestUpdateLooksAgain: a state that outlived its cluster or registry must not be believed.
+func TestUpdateLooksAgain(t *testing.T) {
+	d, host, _ := newTestDriver(t, reply{command: "pulumi up"})
+	s := openTestStack(t, d)
+	s.existed = true
+	err := errors.Join(d.setMark(markNewCluster, d.Cluster), d.setMark(markNewRegistry, d.RegistryName))
+	for range 2 {
+		if _, upErr := d.update(context.Background(), s); upErr != nil || err != nil {
+			t.Fatal(err, upErr)
+		}
+	}
+	ran := host.asked("pulumi up")
+	for i, want := range []bool{true, false} {
+		if got := strings.Contains(ran[i], "--refresh --replace "+imageURN); got != want {
+			t.Errorf("update %d: got %q, want it to look again %t", i+1, ran[i], want)
+		}
+	}
+}
+
+func TestExplainPulumi(t *testing.T) {
+	for _, tt := range []struct{ name, output, want string }{
+		{"passphrase", "error: getting secrets manager: incorrect passphrase", "encrypted with another passphrase"},
+		{"lock", "the stack is currently locked by 1 lock(s)", "pulumi cancel --stack dev"},
+		{"language host", "error: no language plugin 'pulumi-language-go' found", "put pulumi-language-go on PATH"},
+		{"plugin", "error: no resource plugin 'pulumi-resource-docker-v4.11.2'", "pulumi plugin install"},
+		{"anything else", "error: update failed", "`make status`"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cause := &commandError{command: "pulumi up", cause: errors.New("exit status 255"), output: tt.output}
+			err := explainPulumi("dev", cause)
+			wantError(t, err, tt.want, "exit status 255")
+			if !errors.Is(err, cause) {
+				t.Error("got an error without its cause, want it wrapped")
+			}
+		})
+	}
+}
+
+func TestExplainDocker(t *testing.T) {
+	_, notFound := (&fakeRunner{}).LookPath("docker")
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"not installed", notFound, "install Docker"},
+		{"not allowed", &commandError{output: "permission denied while trying to connect to the socket"}, "group `docker`"},
+		{"not running", &commandError{output: "Cannot connect to the Docker daemon"}, "DOCKER_HOST"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { wantError(t, explainDocker(tt.err), tt.want) })
+	}
+}
