@@ -1,0 +1,147 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// connect uses the kubeconfig context of the stack, never the current one.
+func connect(t *testing.T) *rest.Config {
+	t.Helper()
+	name := strings.TrimSpace(string(pulumi(t, "config", "get", "kubeContext", "--stack", stackName())))
+	if !strings.HasPrefix(name, "kind-") {
+		t.Fatalf("stack %s deploys to context %q; these tests break things, so they run on kind only", stackName(), name)
+	}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{CurrentContext: name}).ClientConfig()
+	if err != nil {
+		t.Fatalf("connecting to %s: %v; is it running? `make up`", name, err)
+	}
+	config.QPS, config.Burst = 100, 200
+	return config
+}
+
+func clientset(t *testing.T) *kubernetes.Clientset {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// eventually polls until done is true, and fails with what it last said when the time is over.
+func eventually(t *testing.T, within time.Duration, done func(context.Context) (bool, string)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	last := ""
+	for {
+		ok, state := done(ctx)
+		if ok {
+			t.Log(state)
+			return
+		}
+		if state != last {
+			t.Log(state)
+			last = state
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("after %v: %s", within, last)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// explainFailure prints events and pod states of the namespace if the test has failed.
+func explainFailure(t *testing.T, client *kubernetes.Clientset, namespace string) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{}); err == nil {
+			for _, pod := range pods.Items {
+				t.Logf("pod %s: %s %v", pod.Name, pod.Status.Phase, containerStates(pod))
+			}
+		}
+		if events, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{}); err == nil {
+			for _, e := range events.Items[max(0, len(events.Items)-30):] {
+				t.Logf("event %s %s/%s: %s", e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Message)
+			}
+		}
+	})
+}
+
+func containerStates(pod corev1.Pod) []string {
+	var states []string
+	for _, c := range pod.Status.ContainerStatuses {
+		state := fmt.Sprintf("%s ready=%t restarts=%d", c.Name, c.Ready, c.RestartCount)
+		if w := c.State.Waiting; w != nil {
+			state += " " + w.Reason + " " + w.Message
+		}
+		states = append(states, state)
+	}
+	return states
+}
+
+// managed lists every object in the cluster, of whatever kind, that carries the label of this program.
+func managed(t *testing.T) []string {
+	t.Helper()
+	config := connect(t)
+	disco, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists, err := disco.ServerPreferredResources()
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // an API whose server is gone has no objects
+		t.Fatal(err)
+	}
+	var found []string
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list.APIResources {
+			if !strings.Contains(fmt.Sprint(r.Verbs), "list") {
+				continue
+			}
+			objects, err := client.Resource(gv.WithResource(r.Name)).List(t.Context(), metav1.ListOptions{
+				LabelSelector: "app.kubernetes.io/part-of=scaleout",
+			})
+			if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsServiceUnavailable(err) {
+				continue
+			} else if err != nil {
+				t.Fatalf("listing %s: %v", r.Name, err)
+			}
+			for _, o := range objects.Items {
+				found = append(found, r.Kind+" "+strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/"))
+			}
+		}
+	}
+	sort.Strings(found)
+	return found
+}

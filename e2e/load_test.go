@@ -1,0 +1,51 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+// loadRate and loadTime bound the load: enough to use several times the CPU that two pods aim at, for long enough that
+// the autoscaler, which looks every 15 s at figures that are up to 15 s old, has seen it a few times.
+const (
+	loadRate = 2500 // requests per second
+	loadTime = 4 * time.Minute
+)
+
+// attack sends load to a loopback address until the returned function is called, which tells how many requests were
+// sent and how many were not answered by 200.
+func attack(t *testing.T, target string) (stop func() (sent, failed uint64)) {
+	t.Helper()
+	u, err := url.Parse(target)
+	if err != nil || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
+		t.Fatalf("%s is not an address of this machine; load goes nowhere else", target)
+	}
+	attacker := vegeta.NewAttacker(vegeta.Timeout(5*time.Second), vegeta.Connections(64), vegeta.MaxWorkers(64))
+	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: target})
+	var sent, failed uint64
+	var errors sync.Map
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		pace := vegeta.Rate{Freq: loadRate, Per: time.Second}
+		for result := range attacker.Attack(targeter, pace, loadTime, "e2e") {
+			sent++
+			if result.Code != 200 {
+				failed++
+				errors.Store(result.Error, true)
+			}
+		}
+	}()
+	return func() (uint64, uint64) {
+		attacker.Stop()
+		<-finished
+		errors.Range(func(text, _ any) bool { t.Log("load:", text); return true })
+		return sent, failed
+	}
+}
