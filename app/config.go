@@ -92,7 +92,7 @@ func (s setting) problem(value string, err error) string {
 		shown = "(value not shown)"
 	}
 	text := fmt.Sprintf("%s=%s: want %s", s.name, shown, s.form)
-	if err != errForm {
+	if !errors.Is(err, errForm) {
 		text += ": " + err.Error()
 	}
 	return text

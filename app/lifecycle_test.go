@@ -76,7 +76,7 @@ func TestGracefulStop(t *testing.T) {
 		}
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})
-	if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
+	if n, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("idle connection: got %d bytes and %v, want EOF", n, err)
 	}
 	close(s.counter.release)
@@ -107,7 +107,7 @@ func TestStopGivesUp(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := startService(t, Config{ShutdownTimeout: test.timeout})
-			go http.Get(s.url + "/") // never answered
+			go func() { _, _ = http.Get(s.url + "/") }() // never answered
 			<-s.counter.entered
 			s.signals <- syscall.SIGTERM
 			eventually(t, "the drain to begin", s.health.stopping.Load)

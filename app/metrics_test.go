@@ -69,7 +69,7 @@ func TestInFlightMetric(t *testing.T) {
 		panic("bug")
 	}), slog.New(slog.DiscardHandler))
 	func() {
-		defer func() { recover() }()
+		defer func() { _ = recover() }()
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	}()
 	if during != 1 {

@@ -130,7 +130,7 @@ func TestAddressOfAnotherProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go http.Serve(l, http.NotFoundHandler())
+	go func() { _ = http.Serve(l, http.NotFoundHandler()) }()
 	defer l.Close()
 	a := startApp(t, configFor(l.Addr().(*net.TCPAddr).Port))
 	if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {

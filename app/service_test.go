@@ -107,7 +107,9 @@ func dialKeepAlive(t *testing.T, address string) *keepAlive {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	return &keepAlive{conn, bufio.NewReader(conn)}
 }
 

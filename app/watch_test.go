@@ -47,7 +47,7 @@ func TestOutageIsLoggedOnceAtEachEnd(t *testing.T) {
 	increment := func() {
 		var group sync.WaitGroup
 		for range 100 {
-			group.Go(func() { watched.Increment(t.Context()) })
+			group.Go(func() { _, _ = watched.Increment(t.Context()) })
 		}
 		group.Wait()
 	}

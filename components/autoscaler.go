@@ -42,10 +42,23 @@ func (s Scaling) Validate() field.ErrorList {
 	problems = append(problems, checkRange("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600)...)
 	problems = append(problems, checkRange("scaleDownPercent", s.ScaleDownPercent, 1, 100)...)
 	problems = append(problems, checkRange("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800)...)
-	if t, err := strconv.ParseFloat(s.Tolerance, 64); s.Tolerance != "" && (err != nil || t < 0 || t >= 1) {
+	t, err := strconv.ParseFloat(s.Tolerance, 64)
+	if inRange := t >= 0 && t < 1; s.Tolerance != "" && (err != nil || !inRange) { // NaN is in no range
 		problems = append(problems, invalid("scaleTolerance", s.Tolerance, "must be a fraction such as 0.05, or empty")...)
 	}
 	return problems
+}
+
+func (s Scaling) inputs() pulumi.Map {
+	return pulumi.Map{
+		"minReplicas": pulumi.Int(s.MinReplicas), "maxReplicas": pulumi.Int(s.MaxReplicas),
+		"targetCpuUtilization":   pulumi.Int(s.TargetCPUUtilization),
+		"scaleUpWindowSeconds":   pulumi.Int(s.ScaleUpWindowSeconds),
+		"scaleDownWindowSeconds": pulumi.Int(s.ScaleDownWindowSeconds),
+		"scaleDownPercent":       pulumi.Int(s.ScaleDownPercent),
+		"scaleDownPeriodSeconds": pulumi.Int(s.ScaleDownPeriodSeconds),
+		"tolerance":              pulumi.String(s.Tolerance),
+	}
 }
 
 // AutoscalerArgs describe a HorizontalPodAutoscaler.
@@ -89,8 +102,7 @@ func NewAutoscaler(
 	a := &Autoscaler{}
 	inputs := pulumi.Map{
 		"namespace": args.Namespace, "container": pulumi.String(args.Container),
-		"minReplicas": pulumi.Int(s.MinReplicas), "maxReplicas": pulumi.Int(s.MaxReplicas),
-		"targetCpuUtilization": pulumi.Int(s.TargetCPUUtilization),
+		"cpuRequest": pulumi.String(args.CPURequest), "scaling": s.inputs(),
 	}
 	if err := register(ctx, "Autoscaler", name, args.Validate(), inputs, a, opts); err != nil {
 		return nil, err

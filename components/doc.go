@@ -13,6 +13,6 @@
 //	MetricsServer  the source of the autoscaler's CPU figures, for clusters that have none
 //
 // Three rules hold everywhere. A component's main child has the component's name and the others append to it, so two
-// instances coexist. Arguments are checked as a whole before anything is registered, and one error lists every problem.
+// instances coexist (but for MetricsServer: a cluster has one such API). Arguments are checked as a whole before anything is registered, and one error lists every problem.
 // Plain Go types are decisions that shape the tree; pulumi inputs are values that other resources may produce.
 package components

@@ -1,6 +1,8 @@
 package components
 
 import (
+	"regexp"
+
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,7 +18,15 @@ type ECRRepositoryArgs struct {
 }
 
 // Validate reports everything wrong with the arguments.
-func (a *ECRRepositoryArgs) Validate() field.ErrorList { return checkLabel("name", a.Name) }
+func (a *ECRRepositoryArgs) Validate() field.ErrorList {
+	if !repositoryForm.MatchString(a.Name) {
+		return invalid("name", a.Name, "must be lower case, such as scaleout or team/scaleout")
+	}
+	return nil
+}
+
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+var repositoryForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
 
 // ECRRepository holds the app's images on AWS: tags cannot be moved, each push is scanned, what it stores is encrypted,
 // and old images expire.
@@ -39,7 +49,7 @@ func NewECRRepository(
 
 	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
 		Name:               pulumi.String(args.Name),
-		ImageTagMutability: pulumi.String("IMMUTABLE"), // tags are content hashes: pushing one twice is the same image
+		ImageTagMutability: pulumi.String("IMMUTABLE"), // a tag never comes to mean another image
 		ForceDelete:        pulumi.Bool(args.ForceDelete),
 		ImageScanningConfiguration: &ecr.RepositoryImageScanningConfigurationArgs{
 			ScanOnPush: pulumi.Bool(true),

@@ -3,6 +3,7 @@ package components
 import (
 	"net"
 
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -79,7 +80,7 @@ func NewExternalRedis(
 		Secret:   secret.Metadata.Name().Elem(),
 		Password: password,
 		// A NetworkPolicy knows no DNS names, and a managed Redis changes its addresses: the port is the limit.
-		peer: addresses("0.0.0.0/0"),
+		peer: networkingv1.NetworkPolicyPeerArgs{},
 	}
 	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
 }

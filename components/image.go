@@ -78,8 +78,6 @@ type Image struct {
 
 	// Ref is repository@sha256:..., the only name that cannot come to mean something else.
 	Ref pulumi.StringOutput
-	// Tag is the content hash that the image is pushed under.
-	Tag string
 }
 
 // NewImage builds and pushes the image described by args.
@@ -92,7 +90,7 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 		}
 	}
 	inputs := pulumi.Map{"repository": args.Repository, "context": pulumi.String(args.Context), "tag": pulumi.String(tag)}
-	image := &Image{Tag: tag}
+	image := &Image{}
 	if err := register(ctx, "Image", name, problems, inputs, image, opts); err != nil {
 		return nil, err
 	}

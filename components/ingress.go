@@ -36,9 +36,13 @@ type ALB struct {
 
 var certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[a-z0-9-]+$`)
 
+// tlsPolicy allows TLS 1.2 and 1.3. Without it the load balancer would take a policy that allows TLS 1.0:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
+const tlsPolicy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+
 // Validate reports everything wrong with the route.
 func (r Route) Validate() field.ErrorList {
-	problems := checkLabel("ingressClass", r.Class)
+	problems := checkName("ingressClass", r.Class)
 	if r.Host != "" && len(validation.IsDNS1123Subdomain(r.Host)) > 0 {
 		problems = append(problems, invalid("host", r.Host, "must be a DNS name such as app.example.com, or empty")...)
 	}
@@ -49,6 +53,9 @@ func (r Route) Validate() field.ErrorList {
 	if r.ALB == nil {
 		return problems
 	}
+	if r.TLSSecret != "" {
+		problems = append(problems, invalid("tlsSecret", r.TLSSecret, "must be empty: an ALB takes certificateArn")...)
+	}
 	problems = append(problems, checkOneOf("albScheme", r.ALB.Scheme, "internet-facing", "internal")...)
 	if arn := r.ALB.CertificateARN; arn != "" && !certificateForm.MatchString(arn) {
 		problems = append(problems, invalid("certificateArn", arn,
@@ -58,6 +65,18 @@ func (r Route) Validate() field.ErrorList {
 		problems = append(problems, invalid("host", r.Host, "must be set: a certificate is for a name")...)
 	}
 	return problems
+}
+
+func (r Route) inputs() pulumi.Map {
+	inputs := pulumi.Map{
+		"ingressClass": pulumi.String(r.Class), "host": pulumi.String(r.Host),
+		"publicPort": pulumi.Int(r.PublicPort), "tlsSecret": pulumi.String(r.TLSSecret),
+	}
+	if r.ALB != nil {
+		inputs["albScheme"] = pulumi.String(r.ALB.Scheme)
+		inputs["certificateArn"] = pulumi.String(r.ALB.CertificateARN)
+	}
+	return inputs
 }
 
 func (r Route) scheme() string {
@@ -102,8 +121,8 @@ type Ingress struct {
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	i := &Ingress{}
 	inputs := pulumi.Map{
-		"namespace": args.Namespace, "ingressClass": pulumi.String(args.Route.Class),
-		"host": pulumi.String(args.Route.Host),
+		"namespace": args.Namespace, "route": args.Route.inputs(), "healthPath": pulumi.String(args.HealthPath),
+		"deregistrationSeconds": pulumi.Int(args.Drain.Deregistration()),
 	}
 	if err := register(ctx, "Ingress", name, args.Validate(), inputs, i, opts); err != nil {
 		return nil, err
@@ -171,6 +190,7 @@ func (a *IngressArgs) annotations() pulumi.StringMap {
 		values["listen-ports"] = `[{"HTTP":80},{"HTTPS":443}]`
 		values["certificate-arn"] = a.Route.ALB.CertificateARN
 		values["ssl-redirect"] = "443"
+		values["ssl-policy"] = tlsPolicy
 	}
 	annotations := pulumi.StringMap{}
 	for key, value := range values {

@@ -1,14 +1,11 @@
 package components
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -55,7 +52,7 @@ func (s *RedisSettings) Validate() field.ErrorList {
 		problems = append(problems, checkQuantity("storageSize", s.StorageSize)...)
 	}
 	if s.StorageClass != "" {
-		problems = append(problems, checkLabel("storageClass", s.StorageClass)...)
+		problems = append(problems, checkName("storageClass", s.StorageClass)...)
 	}
 	return problems
 }
@@ -68,10 +65,6 @@ const (
 	redisAuthDir   = "/etc/redis/auth"
 	redisConfigDir = "/etc/redis/conf"
 )
-
-// redisProbe asks for a PONG: while Redis loads its file it answers LOADING instead. The shell hands the password over
-// in the environment, since process arguments are readable for everyone on the node.
-const redisProbe = `REDISCLI_AUTH="$(cat ` + redisAuthDir + `/` + passwordKey + `)" redis-cli ping | grep -q PONG`
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
 type Redis struct {
@@ -128,13 +121,16 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		return nil, err
 	}
 	pod := args.pod(app, config, secret, data, checksum(pulumi.String(configuration), password))
-	_, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+	server, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: app.meta(name, args.Namespace),
 		Spec: &appsv1.StatefulSetSpecArgs{
 			Replicas:    pulumi.Int(1), // two servers on one append-only file would destroy it
 			ServiceName: service.Metadata.Name().Elem(),
 			Selector:    app.labelSelector(),
 			Template:    pod,
+			// OrderedReady, the default, never replaces a pod that is not ready, so a bad image could not be corrected:
+			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+			PodManagementPolicy: pulumi.String("Parallel"),
 		},
 	}, pulumi.Parent(r))
 	if err != nil {
@@ -147,11 +143,16 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		Secret:   secret.Metadata.Name().Elem(),
 		Password: password,
 		peer:     podsOf(app),
+		server:   server,
 	}
 	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
 }
 
 func (a *RedisArgs) inputs() pulumi.Map {
+	var clients pulumi.StringArray
+	for _, client := range a.Clients {
+		clients = append(clients, pulumi.String(client.Instance))
+	}
 	return pulumi.Map{
 		"namespace":    a.Namespace,
 		"image":        pulumi.String(a.Image),
@@ -159,6 +160,7 @@ func (a *RedisArgs) inputs() pulumi.Map {
 		"ephemeral":    pulumi.Bool(a.Ephemeral),
 		"storageSize":  pulumi.String(a.StorageSize),
 		"storageClass": pulumi.String(a.StorageClass),
+		"clients":      clients,
 	}
 }
 
@@ -200,7 +202,9 @@ func (a *RedisArgs) dataVolume(
 		spec.StorageClassName = pulumi.String(a.StorageClass)
 	}
 	claim, err := corev1.NewPersistentVolumeClaim(ctx, name+"-data", &corev1.PersistentVolumeClaimArgs{
-		Metadata: app.meta(name+"-data", a.Namespace), Spec: spec,
+		// The StatefulSet's own wait covers it. The provider's (v4.23) never ends for an update of a claim whose class
+		// binds at the first use: https://github.com/pulumi/pulumi-kubernetes/pull/4181
+		Metadata: app.annotated(name+"-data", a.Namespace, withoutAwait), Spec: spec,
 	}, pulumi.Parent(r))
 	if err != nil {
 		return corev1.VolumeArgs{}, creating("persistent volume claim", name, err)
@@ -211,80 +215,4 @@ func (a *RedisArgs) dataVolume(
 			ClaimName: claim.Metadata.Name().Elem(),
 		},
 	}, nil
-}
-
-func (a *RedisArgs) pod(
-	app App, config *corev1.ConfigMap, secret *corev1.Secret, data corev1.VolumeArgs, checksum pulumi.StringInput,
-) *corev1.PodTemplateSpecArgs {
-	mount := func(name, path string, readOnly bool) corev1.VolumeMountArgs {
-		return corev1.VolumeMountArgs{
-			Name: pulumi.String(name), MountPath: pulumi.String(path), ReadOnly: pulumi.Bool(readOnly),
-		}
-	}
-	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{
-			Labels:      app.labels(),
-			Annotations: pulumi.StringMap{checksumAnnotation: checksum},
-		},
-		Spec: &corev1.PodSpecArgs{
-			AutomountServiceAccountToken: pulumi.Bool(false),
-			EnableServiceLinks:           pulumi.Bool(false),
-			SecurityContext:              restrictedPod(redisUser),
-			// Time to finish writing the append-only file.
-			TerminationGracePeriodSeconds: pulumi.Int(30),
-			Containers: corev1.ContainerArray{corev1.ContainerArgs{
-				Name:  pulumi.String("redis"),
-				Image: pulumi.String(a.Image),
-				Args:  args("redis-server " + redisConfigDir + "/redis.conf"),
-				Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
-					Name: pulumi.String("redis"), ContainerPort: pulumi.Int(redisPort),
-				}},
-				Resources:                a.Resources.requirements(),
-				SecurityContext:          restrictedContainer(),
-				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
-				// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
-				StartupProbe:   pingProbe(2, 120),
-				ReadinessProbe: pingProbe(5, 2),
-				LivenessProbe:  pingProbe(10, 6),
-				VolumeMounts: corev1.VolumeMountArray{
-					mount("config", redisConfigDir, true), mount("auth", redisAuthDir, true), mount("data", "/data", false),
-				},
-			}},
-			Volumes: corev1.VolumeArray{
-				corev1.VolumeArgs{
-					Name:      pulumi.String("config"),
-					ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name()},
-				},
-				secretVolume("auth", secret.Metadata.Name().Elem()),
-				data,
-			},
-		},
-	}
-}
-
-func pingProbe(period, failures int) *corev1.ProbeArgs {
-	return &corev1.ProbeArgs{
-		Exec:             &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", "-c", redisProbe})},
-		PeriodSeconds:    pulumi.Int(period),
-		TimeoutSeconds:   pulumi.Int(3),
-		FailureThreshold: pulumi.Int(failures),
-	}
-}
-
-// checksumAnnotation on a pod template changes with the configuration, so that a change rolls the pods.
-const checksumAnnotation = "checksum/config"
-
-// checksum hashes values that a pod reads only when it starts. It is as secret as its most secret value.
-func checksum(values ...pulumi.Input) pulumi.StringOutput {
-	inputs := make([]any, len(values))
-	for i, v := range values {
-		inputs[i] = v
-	}
-	return pulumi.All(inputs...).ApplyT(func(all []any) string {
-		sum := sha256.New()
-		for _, v := range all {
-			fmt.Fprintf(sum, "%q\n", v)
-		}
-		return hex.EncodeToString(sum.Sum(nil))
-	}).(pulumi.StringOutput)
 }

@@ -25,6 +25,8 @@ type RedisConnection struct {
 	Password pulumi.StringOutput
 
 	peer networkingv1.NetworkPolicyPeerArgs
+	// server is what an app waits for before its first rollout; nil for a Redis elsewhere.
+	server pulumi.Resource
 }
 
 func (c RedisConnection) outputs() pulumi.Map {

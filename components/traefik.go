@@ -39,19 +39,12 @@ const (
 
 // Traefik is an ingress controller behind node ports, in a namespace of its own. Node ports rather than host ports
 // let it run under Pod Security `restricted`, and let a new pod start before the old one stops.
-type Traefik struct {
-	pulumi.ResourceState
-
-	// Namespace it runs in: those who forward requests to an app.
-	Namespace string
-	// Class is the name of its IngressClass.
-	Class string
-}
+type Traefik struct{ pulumi.ResourceState }
 
 // NewTraefik creates the namespace, the permissions, the IngressClass, the Service and the Deployment. The component's
 // name is that of the namespace and of the class too.
 func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pulumi.ResourceOption) (*Traefik, error) {
-	t := &Traefik{Namespace: name, Class: name}
+	t := &Traefik{}
 	inputs := pulumi.Map{
 		"image": pulumi.String(args.Image), "publishedHost": pulumi.String(args.PublishedHost),
 		"httpNodePort": pulumi.Int(args.HTTPNodePort), "httpsNodePort": pulumi.Int(args.HTTPSNodePort),
@@ -100,7 +93,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 		return nil, creating("deployment", name, err)
 	}
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{
-		"namespace": namespace.Name, "class": pulumi.String(t.Class),
+		"namespace": namespace.Name, "ingressClass": pulumi.String(name),
 	})
 }
 

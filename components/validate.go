@@ -52,6 +52,14 @@ func checkLabel(name, value string) field.ErrorList {
 	return nil
 }
 
+// checkName wants a name that Kubernetes takes for classes, which may have dots.
+func checkName(name, value string) field.ErrorList {
+	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
+		return invalid(name, value, strings.Join(problems, "; "))
+	}
+	return nil
+}
+
 // checkOneOf wants one of a few words.
 func checkOneOf(name, value string, words ...string) field.ErrorList {
 	for _, w := range words {

@@ -1,7 +1,6 @@
 package components
 
 import (
-	"fmt"
 	"strconv"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -120,7 +119,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := args.deployment(ctx, w, name, app, append(guards, ingress))
+	deployment, err := args.deployment(ctx, w, name, app, present(append(guards, ingress, args.Redis.server)...))
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +139,14 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 
 func (a *WebAppArgs) inputs() pulumi.Map {
 	return pulumi.Map{
-		"namespace": a.Namespace, "image": a.Image, "redisHost": a.Redis.Host, "redisPort": pulumi.Int(a.Redis.Port),
-		"resources": a.Resources.inputs(), "loadBalancerDelaySeconds": pulumi.Int(a.Drain.LoadBalancerDelay),
+		"namespace": a.Namespace, "image": a.Image, "redis": a.Redis.outputs(),
+		"resources": a.Resources.inputs(), "scaling": a.Scaling.inputs(), "route": a.Route.inputs(),
+		"callers": pulumi.Map{
+			"namespace": pulumi.String(a.Callers.Namespace), "cidrs": pulumi.ToStringArray(a.Callers.CIDRs),
+		},
+		"loadBalancerDelaySeconds": pulumi.Int(a.Drain.LoadBalancerDelay),
+		"rolloutTimeoutSeconds":    pulumi.Int(a.RolloutTimeoutSeconds),
+		"logLevel":                 pulumi.String(a.LogLevel),
 	}
 }
 
@@ -218,8 +223,6 @@ func (c Callers) peers() []peer {
 func (a *WebAppArgs) deployment(
 	ctx *pulumi.Context, parent *WebApp, name string, app App, after []pulumi.Resource,
 ) (*appsv1.Deployment, error) {
-	// The engine gives up a minute after the cluster has, so that the message is the cluster's reason.
-	timeout := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds+60)
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: app.meta(name, a.Namespace),
 		Spec: &appsv1.DeploymentSpecArgs{
@@ -238,14 +241,18 @@ func (a *WebAppArgs) deployment(
 			Template: a.pod(name, app),
 		},
 	}, pulumi.Parent(parent), pulumi.DependsOn(after),
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout}))
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: rolloutLimit, Update: rolloutLimit}))
 	if err != nil {
 		return nil, creating("deployment", name, err)
 	}
 	return deployment, nil
 }
 
-// withoutAwait marks a Service that is created before its pods.
+// rolloutLimit ends a rollout that never stands still long enough to fail by itself. It is far above what 20 pods behind
+// an AWS load balancer take, so that the message is the cluster's reason and not the engine's.
+const rolloutLimit = "30m"
+
+// withoutAwait marks what is created before the pods that the provider would wait for.
 var withoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 
 // present are the resources that exist.

@@ -145,3 +145,26 @@ func managed(t *testing.T) []string {
 	sort.Strings(found)
 	return found
 }
+
+// volumesOf lists the persistent volumes that claims of a namespace were given; they carry no label of ours. Their
+// provisioner takes a moment to delete them.
+func volumesOf(t *testing.T, namespace string) []string {
+	t.Helper()
+	client := clientset(t)
+	var found []string
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		volumes, err := client.CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = nil
+		for _, v := range volumes.Items {
+			if v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Namespace == namespace {
+				found = append(found, "PersistentVolume "+v.Name)
+			}
+		}
+		if len(found) == 0 || time.Now().After(deadline) {
+			return found
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 func TestMain(m *testing.M) {
@@ -30,25 +31,30 @@ var answerForm = regexp.MustCompile(`^Hello from container! I have been seen (\d
 // visit asks the app once, on a connection of its own so that each visit is balanced anew.
 func visit(t *testing.T, url string) (count int, servedBy string) {
 	t.Helper()
+	count, servedBy, err := tryVisit(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count, servedBy
+}
+
+func tryVisit(url string) (count int, servedBy string, err error) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	match := answerForm.FindSubmatch(body)
 	if response.StatusCode != http.StatusOK || match == nil {
-		t.Fatalf("got %s: %q", response.Status, body)
+		return 0, "", fmt.Errorf("got %s: %q", response.Status, body)
 	}
 	count, err = strconv.Atoi(string(match[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return count, response.Header.Get("X-Served-By")
+	return count, response.Header.Get("X-Served-By"), err
 }
 
 func TestUpIsIdempotent(t *testing.T) {
@@ -97,11 +103,12 @@ func TestChangeOfOneSetting(t *testing.T) {
 	}{
 		{"scaleout:maxReplicas", "11", []string{
 			"kubernetes:autoscaling/v2:HorizontalPodAutoscaler web", "scaleout:index:Autoscaler web",
+			"scaleout:index:WebApp web",
 		}},
-		{"scaleout:logLevel", "warn", []string{"kubernetes:apps/v1:Deployment web"}},
+		{"scaleout:logLevel", "warn", []string{"kubernetes:apps/v1:Deployment web", "scaleout:index:WebApp web"}},
 		{"scaleout:cpuLimit", "600m", []string{"kubernetes:apps/v1:Deployment web", "scaleout:index:WebApp web"}},
 		{"scaleout:loadBalancerDelaySeconds", "6", []string{
-			"kubernetes:apps/v1:Deployment web", "scaleout:index:WebApp web",
+			"kubernetes:apps/v1:Deployment web", "scaleout:index:Ingress web", "scaleout:index:WebApp web",
 		}},
 	} {
 		changed := changes(t, "--config-file", stackFileWith(t, test.key, test.value))
@@ -116,35 +123,70 @@ func TestChangeOfOneSetting(t *testing.T) {
 	}
 }
 
-// The same for real: the change is rolled out while the app answers, and taken back.
+// The same for real: every pod is replaced while the app answers, and not a single visit is lost or counted twice.
 func TestRolloutLosesNoVisit(t *testing.T) {
 	o := up(t)
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
 	file := stackFileWith(t, "scaleout:logLevel", "warn")
-	t.Cleanup(func() { up(t) })
+	old := podNames(t, client, o.Namespace)
 
-	done := make(chan struct{})
+	rolledOut := make(chan error, 1)
 	go func() {
-		defer close(done)
-		if out, err := tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file); err != nil {
-			t.Errorf("pulumi up: %v\n%s", err, out)
+		out, err := tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
+		if err != nil {
+			err = fmt.Errorf("pulumi up: %w\n%s", err, out)
 		}
+		rolledOut <- err
 	}()
-	first, _ := visit(t, o.URL)
-	visits := 1
-	for rolling := true; rolling; visits++ {
-		count, _ := visit(t, o.URL)
-		if count != first+visits {
-			t.Fatalf("visit %d: got %d, want %d", visits, count, first+visits)
+	first, _, err := tryVisit(o.URL)
+	visits, done := 1, false
+	for ; err == nil && !(done && gone(t, client, o.Namespace, old)); visits++ {
+		var count int
+		if count, _, err = tryVisit(o.URL); err == nil && count != first+visits {
+			err = fmt.Errorf("got %d, want %d: a count was lost or doubled", count, first+visits)
 		}
 		select {
-		case <-done:
-			rolling = false
+		case upErr := <-rolledOut:
+			done = true
+			if upErr != nil {
+				t.Error(upErr)
+			}
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	t.Logf("%d visits during the rollout, none lost", visits)
+	if err != nil {
+		t.Errorf("visit %d: %v", visits, err)
+	}
+	if !done {
+		<-rolledOut // the next update would find the stack locked
+	}
+	up(t)
+	t.Logf("%d visits while %d pods were replaced", visits, len(old))
+}
+
+// podNames are the app's pods.
+func podNames(t *testing.T, client *kubernetes.Clientset, namespace string) []string {
+	t.Helper()
+	pods, err := client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{
+		LabelSelector: "app.kubernetes.io/name=webapp",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, pod := range pods.Items {
+		names = append(names, pod.Name)
+	}
+	return names
+}
+
+// gone tells whether none of the old pods is left, not even one that is still draining.
+func gone(t *testing.T, client *kubernetes.Clientset, namespace string, old []string) bool {
+	t.Helper()
+	return !slices.ContainsFunc(podNames(t, client, namespace), func(name string) bool {
+		return slices.Contains(old, name)
+	})
 }
 
 // The autoscaler follows the load up and, once that ends, down to the minimum again.
@@ -165,22 +207,32 @@ func TestScaling(t *testing.T) {
 			h.Status.DesiredReplicas == *h.Spec.MinReplicas, state
 	}
 	eventually(t, 4*time.Minute, atMinimum)
+	old := podNames(t, client, o.Namespace)
 
-	stop := attack(t, o.URL)
+	stop := attack(t, o.URL, loadRate)
 	start := time.Now()
 	eventually(t, 4*time.Minute, func(ctx context.Context) (bool, string) {
-		h, state := hpa(ctx)
-		return h != nil && h.Status.CurrentReplicas > *h.Spec.MinReplicas, state
+		_, state := hpa(ctx)
+		_, pod, err := tryVisit(o.URL)
+		return err == nil && !slices.Contains(old, pod), state + ", served by " + pod
 	})
-	t.Logf("scaled out after %.0f s of load", time.Since(start).Seconds())
-	if sent, failed := stop(); failed > 0 {
-		t.Errorf("%d of %d requests failed", failed, sent)
-	} else {
-		t.Logf("%d requests, none failed", sent)
-	}
+	t.Logf("a new pod serves after %.0f s of load", time.Since(start).Seconds())
+	expectNoFailure(t, stop)
+
 	start = time.Now()
+	stop = attack(t, o.URL, quietRate)
 	eventually(t, 6*time.Minute, atMinimum)
 	t.Logf("back at the minimum %.0f s after the load", time.Since(start).Seconds())
+	expectNoFailure(t, stop)
+}
+
+func expectNoFailure(t *testing.T, stop func() (sent, failed uint64)) {
+	t.Helper()
+	sent, failed := stop()
+	if failed > 0 || sent == 0 {
+		t.Errorf("%d of %d requests failed", failed, sent)
+	}
+	t.Logf("%d requests, %d failed", sent, failed)
 }
 
 func cpu(h *autoscalingv2.HorizontalPodAutoscaler) string {
@@ -192,16 +244,16 @@ func cpu(h *autoscalingv2.HorizontalPodAutoscaler) string {
 	return "unknown"
 }
 
-// Destroy goes last (its name sorts nowhere: Go runs tests in the order of the source) and takes everything with it.
+// Destroy goes last, since Go runs tests in the order of the source, and takes everything with it.
 func TestDestroyLeavesNothing(t *testing.T) {
-	up(t)
+	o := up(t)
 	if before := managed(t); len(before) < 20 {
 		t.Fatalf("only %d objects carry the label of this program, so their absence would prove nothing: %v", len(before), before)
 	}
 	start := time.Now()
 	pulumi(t, "destroy", "--yes", "--skip-preview", "--stack", stackName())
 	t.Logf("pulumi destroy: %.1f s", time.Since(start).Seconds())
-	if left := managed(t); len(left) > 0 {
+	if left := append(managed(t), volumesOf(t, o.Namespace)...); len(left) > 0 {
 		t.Errorf("destroy left %s", strings.Join(left, ", "))
 	}
 }

@@ -14,13 +14,14 @@ import (
 // loadRate and loadTime bound the load: enough to use several times the CPU that two pods aim at, for long enough that
 // the autoscaler, which looks every 15 s at figures that are up to 15 s old, has seen it a few times.
 const (
-	loadRate = 2500 // requests per second
-	loadTime = 4 * time.Minute
+	loadRate  = 2500 // requests per second
+	quietRate = 50   // far below what two pods aim at, so that the autoscaler takes pods away under traffic
+	loadTime  = 6 * time.Minute
 )
 
 // attack sends load to a loopback address until the returned function is called, which tells how many requests were
 // sent and how many were not answered by 200.
-func attack(t *testing.T, target string) (stop func() (sent, failed uint64)) {
+func attack(t *testing.T, target string, rate int) (stop func() (sent, failed uint64)) {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
@@ -33,7 +34,7 @@ func attack(t *testing.T, target string) (stop func() (sent, failed uint64)) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		pace := vegeta.Rate{Freq: loadRate, Per: time.Second}
+		pace := vegeta.Rate{Freq: rate, Per: time.Second}
 		for result := range attacker.Attack(targeter, pace, loadTime, "e2e") {
 			sent++
 			if result.Code != 200 {

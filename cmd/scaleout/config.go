@@ -12,21 +12,18 @@ import (
 
 // requirePassword fails early where a password has to come from the user.
 func (d *driver) requirePassword(s *stack) error {
-	if s.onKind() || s.file.has(keyRedisPassword) || s.setting(keyRedisHost) != "" {
+	if s.file.has(keyRedisPassword) || s.onKind() && s.setting(keyRedisHost) == "" {
 		return nil
 	}
-	return fmt.Errorf("stack %s has no Redis password, and only Kind stacks get a generated one; set it with:\n"+
+	return fmt.Errorf("stack %s has no Redis password, and only a Redis that `up` itself makes on Kind gets a generated one; set it with:\n"+
 		"  eval \"$(make -s env)\"\n  pulumi config set --secret redisPassword --stack %[1]s", d.Stack)
 }
 
 // ensurePassword gives a Kind stack a random Redis password if it has none. The password goes to Pulumi through
 // standard input, and comes back encrypted.
 func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
-	switch {
-	case s.file.has(keyRedisPassword):
+	if s.file.has(keyRedisPassword) {
 		return "exists", nil
-	case s.setting(keyRedisHost) != "":
-		return "none: Redis is " + s.setting(keyRedisHost), nil
 	}
 	copied, err := d.onCopy(ctx, s, rand.Text(), "config", "set", "--secret", keyRedisPassword, "--stack", d.Stack)
 	if err != nil {
@@ -37,7 +34,7 @@ func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 	if ciphertext == "" {
 		return "", errors.New("encrypting the Redis password: pulumi left no `secure` value in its copy")
 	}
-	s.file.setSecure(keyRedisPassword, ciphertext)
+	s.file.setPassword(ciphertext)
 	if err := s.takeSalt(copied); err != nil {
 		return "", err
 	}

@@ -67,7 +67,7 @@ func TestDownTakesBackTheStackFile(t *testing.T) {
 	d, _ := newDownDriver(t, nil)
 	s := openTestStack(t, d)
 	s.file.setSalt("v1:x")
-	s.file.setSecure(keyRedisPassword, "v1:y")
+	s.file.setPassword("v1:y")
 	s.file.set(keyPublicPort, "9090")
 	if err := s.file.save(); err != nil {
 		t.Fatal(err)

@@ -4,17 +4,18 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"strings"
 	"text/template"
+
+	"scaleout/internal/nodeport"
 )
 
 //go:embed kind.yaml
 var kindConfig string
 
-// Traefik's node ports (internal/config), as Docker writes them.
-const (
-	nodeHTTP  = "30080/tcp"
-	nodeHTTPS = "30443/tcp"
+// Traefik's node ports, as Docker writes them.
+var (
+	nodeHTTP  = fmt.Sprintf("%d/tcp", nodeport.HTTP)
+	nodeHTTPS = fmt.Sprintf("%d/tcp", nodeport.HTTPS)
 )
 
 // nodeImages returns the images a new cluster can be made from. The first is what Kind v0.33.0 publishes for Kubernetes
@@ -47,8 +48,8 @@ func (d *driver) clusterConfig() (string, error) {
 	}
 	var b bytes.Buffer
 	err = t.Execute(&b, map[string]any{
-		"HTTPPort": d.HTTPPort, "NodeHTTP": strings.TrimSuffix(nodeHTTP, "/tcp"),
-		"HTTPSPort": d.HTTPSPort, "NodeHTTPS": strings.TrimSuffix(nodeHTTPS, "/tcp"),
+		"HTTPPort": d.HTTPPort, "NodeHTTP": nodeport.HTTP,
+		"HTTPSPort": d.HTTPSPort, "NodeHTTPS": nodeport.HTTPS,
 		"Workers": make([]struct{}, d.Workers),
 	})
 	if err != nil {

@@ -82,7 +82,7 @@ func TestStaleEncryption(t *testing.T) {
 		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: "[]"}, initWrites(t))
 		s := openTestStack(t, d)
 		s.file.setSalt("v1:old")
-		s.file.setSecure(keyRedisPassword, "v1:old")
+		s.file.setPassword("v1:old")
 		if _, err := d.ensureStack(context.Background(), s); err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestPasswordElsewhere(t *testing.T) {
 	}{
 		{"none", "", true},
 		{"set", "  scaleout:redisPassword:\n    secure: v1:x\n", false},
-		{"managed Redis", "  scaleout:redisHost: redis.example\n", false},
+		{"managed Redis", "  scaleout:redisHost: redis.example\n", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

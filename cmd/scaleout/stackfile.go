@@ -104,9 +104,9 @@ func (f *stackFile) set(key, value string) {
 	f.lines[i] = e.String()
 }
 
-// setSecure adds a config key with an encrypted value.
-func (f *stackFile) setSecure(key, ciphertext string) {
-	f.insert("  "+key+":\n", "    secure: "+ciphertext+" "+mark+"\n")
+// setPassword adds the encrypted Redis password.
+func (f *stackFile) setPassword(ciphertext string) {
+	f.insert("  "+keyRedisPassword+":\n", "    secure: "+ciphertext+" "+mark+"\n")
 }
 
 // setSalt adds the salt as the first entry.

@@ -48,7 +48,7 @@ func TestCleanBringsBackTheFile(t *testing.T) {
 			f.set("scaleout:publicPort", "9091") // a second run with another port
 			f.set("scaleout:kubeContext", "kind-other")
 			f.set("scaleout:added", "x")
-			f.setSecure("scaleout:redisPassword", "v1:abc:def==")
+			f.setPassword("v1:abc:def==")
 			f.setSalt("v1:salt=:v1:more")
 			if f.get("scaleout:publicPort") != "9091" || f.get(saltKey) != "v1:salt=:v1:more" ||
 				!f.marked("scaleout:redisPassword") {
@@ -112,7 +112,7 @@ func FuzzCleanUndoesSet(f *testing.F) {
 			t.Skip("`up` adds the salt only where none is, to a file with settings")
 		}
 		file.setSalt("v1:" + value)
-		file.setSecure("scaleout:redisPassword", value)
+		file.setPassword(value)
 		file.clean()
 		if got := file.String(); got != content {
 			t.Errorf("got %q, want %q", got, content)

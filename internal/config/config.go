@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"scaleout/components"
+	"scaleout/internal/nodeport"
 )
 
 // Config is everything that may differ between two stacks.
@@ -41,8 +42,6 @@ type Config struct {
 const (
 	// appContext is the build context of the app's image.
 	appContext = "./app"
-	// The node ports that a kind cluster maps to ports of the host (cmd/scaleout/kind.yaml).
-	httpNodePort, httpsNodePort = 30080, 30443
 	// minPasswordLength keeps a Redis password out of reach of guessing: a Redis answers about 100,000 guesses a
 	// second, and 16 letters and digits make 10^28.
 	minPasswordLength = 16
@@ -132,7 +131,7 @@ func (d *decoder) image(c *Config) {
 
 func (d *decoder) traefik() *components.TraefikArgs {
 	t := &components.TraefikArgs{
-		Image: d.text("traefikImage"), HTTPNodePort: httpNodePort, HTTPSNodePort: httpsNodePort,
+		Image: d.text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
 		PublishedHost: "localhost",
 	}
 	if !d.boolean("installTraefik") {

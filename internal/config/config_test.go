@@ -127,6 +127,10 @@ func TestParseRefuses(t *testing.T) {
 		want   []string          // parts of the message: the key, the value, the accepted form
 	}{
 		"unknown key":        {base, map[string]string{"minReplica": "2"}, []string{"scaleout:minReplica", "no such key"}},
+		"unknown namespace":  {base, map[string]string{"scalout:minReplicas": "2"}, []string{"scalout:minReplicas", "no such namespace", "scaleout:"}},
+		"secret on an ALB":   {eks, map[string]string{"tlsSecret": "tls", "host": "a.example.com"}, []string{"scaleout:tlsSecret", "tls", "certificateArn"}},
+		"not a tolerance":    {base, map[string]string{"scaleTolerance": "NaN"}, []string{"scaleout:scaleTolerance", "NaN", "0.05"}},
+		"ECR name":           {eks, map[string]string{"ecrRepository": "Team App"}, []string{"scaleout:ecrRepository", "Team App", "team/scaleout"}},
 		"no target":          {base, map[string]string{"target": ""}, []string{"scaleout:target", `""`, "kind or eks"}},
 		"other context":      {base, map[string]string{"kubeContext": "prod"}, []string{"scaleout:kubeContext", `"prod"`, "kind-<name>"}},
 		"not a number":       {base, map[string]string{"minReplicas": "two"}, []string{"scaleout:minReplicas", `"two"`, "whole number"}},

@@ -113,11 +113,17 @@ func (d *decoder) check(problems field.ErrorList, rename map[string]string) {
 	}
 }
 
+// providerNamespaces are those of the engine and of the providers that the program uses.
+var providerNamespaces = []string{"pulumi", "aws", "docker", "kubernetes"}
+
 // finish returns all problems as one error, unknown keys included: a misspelt key would otherwise do nothing, silently.
 func (d *decoder) finish(stack string) error {
 	for _, key := range slices.Sorted(maps.Keys(d.values)) {
-		if strings.HasPrefix(key, d.project+":") && !d.read[key] {
+		switch namespace, _, _ := strings.Cut(key, ":"); {
+		case namespace == d.project && !d.read[key]:
 			d.problems = append(d.problems, key+": there is no such key; docs/configuration.md lists them")
+		case namespace != d.project && !slices.Contains(providerNamespaces, namespace):
+			d.problems = append(d.problems, key+": there is no such namespace; this project's keys begin with "+d.project+":")
 		}
 	}
 	if len(d.problems) == 0 {
