@@ -51,17 +51,9 @@ func NewMetricsServer(
 	if err != nil {
 		return nil, err
 	}
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(name, namespace, withoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Selector: app.selector(),
-			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
-				Name: pulumi.String("https"), Port: pulumi.Int(443), TargetPort: pulumi.String("https"),
-			}},
-		},
-	}, pulumi.Parent(m))
+	service, err := m.service(ctx, name, app)
 	if err != nil {
-		return nil, creating("service", name, err)
+		return nil, err
 	}
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: app.meta(name, namespace),
@@ -96,6 +88,22 @@ func NewMetricsServer(
 		return nil, creating("API service", name, err)
 	}
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
+}
+
+func (m *MetricsServer) service(ctx *pulumi.Context, name string, app App) (*corev1.Service, error) {
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: app.annotated(name, pulumi.String(kubeSystem), withoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Selector: app.selector(),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String("https"), Port: pulumi.Int(443), TargetPort: pulumi.String("https"),
+			}},
+		},
+	}, pulumi.Parent(m))
+	if err != nil {
+		return nil, creating("service", name, err)
+	}
+	return service, nil
 }
 
 // permissions are those of the upstream manifests:

@@ -99,42 +99,14 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
-	// The Service comes first: a client that resolves the name before it exists would cache "no such host".
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(name, args.Namespace, withoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Selector: app.selector(),
-			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
-				Name: pulumi.String("redis"), Port: pulumi.Int(redisPort), TargetPort: pulumi.String("redis"),
-			}},
-		},
-	}, pulumi.Parent(r))
-	if err != nil {
-		return nil, creating("service", name, err)
-	}
-	clients := []peer{}
-	for _, client := range args.Clients {
-		clients = append(clients, peer{to: podsOf(client), ports: []port{{"TCP", redisPort}}})
-	}
-	_, err = newNetworkPolicy(ctx, r, name, app.meta(name, args.Namespace), app.labelSelector(), clients, []peer{})
+	service, err := args.network(ctx, r, name, app)
 	if err != nil {
 		return nil, err
 	}
 	pod := args.pod(app, config, secret, data, checksum(pulumi.String(configuration), password))
-	server, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
-		Metadata: app.meta(name, args.Namespace),
-		Spec: &appsv1.StatefulSetSpecArgs{
-			Replicas:    pulumi.Int(1), // two servers on one append-only file would destroy it
-			ServiceName: service.Metadata.Name().Elem(),
-			Selector:    app.labelSelector(),
-			Template:    pod,
-			// OrderedReady, the default, never replaces a pod that is not ready, so a bad image could not be corrected:
-			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-			PodManagementPolicy: pulumi.String("Parallel"),
-		},
-	}, pulumi.Parent(r))
+	server, err := args.server(ctx, r, name, app, service, pod)
 	if err != nil {
-		return nil, creating("stateful set", name, err)
+		return nil, err
 	}
 
 	r.Connection = RedisConnection{
@@ -146,6 +118,50 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		server:   server,
 	}
 	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
+}
+
+// network is the Service, and the policy that lets in nobody but the clients. It comes before the server: a client that
+// resolves the name before it exists would cache "no such host".
+func (a *RedisArgs) network(ctx *pulumi.Context, parent *Redis, name string, app App) (*corev1.Service, error) {
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: app.annotated(name, a.Namespace, withoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Selector: app.selector(),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String("redis"), Port: pulumi.Int(redisPort), TargetPort: pulumi.String("redis"),
+			}},
+		},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("service", name, err)
+	}
+	clients := []peer{}
+	for _, client := range a.Clients {
+		clients = append(clients, peer{to: podsOf(client), ports: []port{{"TCP", redisPort}}})
+	}
+	_, err = newNetworkPolicy(ctx, parent, name, app.meta(name, a.Namespace), app.labelSelector(), clients, []peer{})
+	return service, err
+}
+
+func (a *RedisArgs) server(
+	ctx *pulumi.Context, parent *Redis, name string, app App, service *corev1.Service, pod *corev1.PodTemplateSpecArgs,
+) (*appsv1.StatefulSet, error) {
+	server, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+		Metadata: app.meta(name, a.Namespace),
+		Spec: &appsv1.StatefulSetSpecArgs{
+			Replicas:    pulumi.Int(1), // two servers on one append-only file would destroy it
+			ServiceName: service.Metadata.Name().Elem(),
+			Selector:    app.labelSelector(),
+			Template:    pod,
+			// OrderedReady, the default, never replaces a pod that is not ready, so a bad image could not be corrected:
+			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+			PodManagementPolicy: pulumi.String("Parallel"),
+		},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("stateful set", name, err)
+	}
+	return server, nil
 }
 
 func (a *RedisArgs) inputs() pulumi.Map {
