@@ -141,7 +141,7 @@ func TestRolloutLosesNoVisit(t *testing.T) {
 	}()
 	first, _, err := tryVisit(o.URL)
 	visits, done := 1, false
-	for ; err == nil && !(done && gone(t, client, o.Namespace, old)); visits++ {
+	for ; err == nil && (!done || !gone(t, client, o.Namespace, old)); visits++ {
 		var count int
 		if count, _, err = tryVisit(o.URL); err == nil && count != first+visits {
 			err = fmt.Errorf("got %d, want %d: a count was lost or doubled", count, first+visits)
@@ -158,8 +158,10 @@ func TestRolloutLosesNoVisit(t *testing.T) {
 	if err != nil {
 		t.Errorf("visit %d: %v", visits, err)
 	}
-	if !done {
-		<-rolledOut // the next update would find the stack locked
+	if !done { // the next update would find the stack locked
+		if upErr := <-rolledOut; upErr != nil {
+			t.Error(upErr)
+		}
 	}
 	up(t)
 	t.Logf("%d visits while %d pods were replaced", visits, len(old))
