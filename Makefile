@@ -37,11 +37,11 @@ up: ## bring STACK up: cluster, registry, image, app; then ask it
 down: ## remove the stack, the cluster and the registry
 status: ## nodes, pods, autoscaler, URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
-env: ## shell variables for plain pulumi commands: eval "$$(make -s env)"
+env: ## shell variables for plain pulumi commands: eval "$(make -s env)"
 up down status logs env:
 	@go run ./cmd/scaleout $@
 
-e2e: ## test the running dev stack from outside; RUN=TestScaling runs one test
+e2e: ## test the running dev stack from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 30m -v -run '$(RUN)' .
 
 # --- for those who change it ------------------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ func configurationDoc(path string) (string, error) {
 
 Set a key with ` + "`pulumi config set --stack <stack> <key> <value>`" + ` (secrets with ` + "`--secret`" + `), or edit
 ` + "`Pulumi.<stack>.yaml`" + `, where each key is prefixed by ` + "`scaleout:`" + `. Unknown keys and malformed values are
-refused before anything is touched, all in one message. A key without a default is required.
+refused before anything is touched, all in one message; what Pulumi itself checks (types, required keys) comes first.
+A key without a default is required.
 `)
 	for i := 0; i < len(file.Config.Content); i += 2 {
 		key, node := file.Config.Content[i], file.Config.Content[i+1]

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
@@ -36,7 +37,10 @@ type Scaling struct {
 // https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/
 func (s Scaling) Validate() field.ErrorList {
 	problems := checkRange("minReplicas", s.MinReplicas, 1, math.MaxInt)
-	problems = append(problems, checkRange("maxReplicas", s.MaxReplicas, max(1, s.MinReplicas), math.MaxInt)...)
+	if s.MaxReplicas < s.MinReplicas || s.MaxReplicas < 1 {
+		problems = append(problems, invalid("maxReplicas", s.MaxReplicas,
+			fmt.Sprintf("must be at least minReplicas, which is %d", s.MinReplicas))...)
+	}
 	problems = append(problems, checkRange("targetCpuUtilization", s.TargetCPUUtilization, 1, 100)...)
 	problems = append(problems, checkRange("scaleUpWindowSeconds", s.ScaleUpWindowSeconds, 0, 3600)...)
 	problems = append(problems, checkRange("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600)...)

@@ -80,7 +80,8 @@ func (c Callers) Validate() field.ErrorList {
 		problems = append(problems, checkCIDR("clientCidrs", cidr)...)
 	}
 	if c.Namespace == "" && len(c.CIDRs) == 0 {
-		problems = append(problems, checkSet("clientCidrs", false)...)
+		problems = append(problems, field.Required(field.NewPath("clientCidrs"),
+			"nobody may reach the pods: set clientCidrs, or ingressNamespace (installTraefik does)"))
 	}
 	return problems
 }
