@@ -35,14 +35,14 @@ func installAddons(ctx *pulumi.Context, cfg *config.Config, cluster pulumi.Resou
 		if err != nil {
 			return a, err
 		}
-		a.ingress = traefik
+		a.ingress = traefik.Ready
 	}
 	if cfg.MetricsServer != nil {
 		metrics, err := components.NewMetricsServer(ctx, "metrics-server", cfg.MetricsServer, cluster)
 		if err != nil {
 			return a, err
 		}
-		a.metrics = metrics
+		a.metrics = metrics.Ready
 	}
 	return a, nil
 }

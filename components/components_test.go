@@ -67,7 +67,7 @@ func everything(ctx *pulumi.Context, prefix string) error {
 	}
 	_, err = NewWebApp(ctx, prefix+"web", &WebAppArgs{
 		Namespace: namespace.Name, Image: image.Ref, Redis: redis.Connection,
-		IngressController: traefik, WebAppSettings: testWeb,
+		IngressController: traefik.Ready, WebAppSettings: testWeb,
 	})
 	return err
 }

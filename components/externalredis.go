@@ -3,7 +3,6 @@ package components
 import (
 	"net"
 
-	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -79,8 +78,8 @@ func NewExternalRedis(
 		Username: args.Username,
 		Secret:   secret.Metadata.Name().Elem(),
 		Password: password,
-		// A NetworkPolicy knows no DNS names, and a managed Redis changes its addresses: the port is the limit.
-		peer: networkingv1.NetworkPolicyPeerArgs{},
+		// The peer stays empty, which is anyone: a NetworkPolicy knows no DNS names, and a managed Redis changes its
+		// addresses, so the port is the limit.
 	}
 	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
 }

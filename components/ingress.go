@@ -115,6 +115,9 @@ type Ingress struct {
 
 	// URL of the app, by the host of the route or else by the address that the controller published.
 	URL pulumi.StringOutput
+	// Ready is what to depend on. Not the component: of one, the Go SDK takes the children that it has at that moment,
+	// and it adds them concurrently, so the dependency is lost now and then.
+	Ready pulumi.Resource
 }
 
 // NewIngress creates the Ingress and waits until its controller has published an address.
@@ -144,7 +147,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 	if err != nil {
 		return nil, creating("ingress", name, err)
 	}
-	i.URL = args.Route.url(ingress)
+	i.URL, i.Ready = args.Route.url(ingress), ingress
 	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"url": i.URL})
 }
 

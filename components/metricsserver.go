@@ -33,7 +33,12 @@ const (
 
 // MetricsServer serves the API metrics.k8s.io, of which a cluster has one: unlike other components it cannot be
 // installed twice. It is ready when the API answers.
-type MetricsServer struct{ pulumi.ResourceState }
+type MetricsServer struct {
+	pulumi.ResourceState
+
+	// Ready is what to depend on rather than the component (see Ingress).
+	Ready pulumi.Resource
+}
 
 // NewMetricsServer creates the permissions, the Service, the Deployment and the registration of the API.
 func NewMetricsServer(
@@ -66,7 +71,7 @@ func NewMetricsServer(
 	if err != nil {
 		return nil, creating("deployment", name, err)
 	}
-	_, err = apiregistrationv1.NewAPIService(ctx, name, &apiregistrationv1.APIServiceArgs{
+	m.Ready, err = apiregistrationv1.NewAPIService(ctx, name, &apiregistrationv1.APIServiceArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Name:        pulumi.String("v1beta1.metrics.k8s.io"),
 			Labels:      app.labels(),

@@ -39,7 +39,12 @@ const (
 
 // Traefik is an ingress controller behind node ports, in a namespace of its own. Node ports rather than host ports
 // let it run under Pod Security `restricted`, and let a new pod start before the old one stops.
-type Traefik struct{ pulumi.ResourceState }
+type Traefik struct {
+	pulumi.ResourceState
+
+	// Ready is what to depend on rather than the component (see Ingress).
+	Ready pulumi.Resource
+}
 
 // NewTraefik creates the namespace, the permissions, the IngressClass, the Service and the Deployment. The component's
 // name is that of the namespace and of the class too.
@@ -78,7 +83,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	if err := args.service(ctx, t, name, app, namespace.Name); err != nil {
 		return nil, err
 	}
-	_, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+	t.Ready, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: app.meta(name, namespace.Name),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1),

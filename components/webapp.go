@@ -18,8 +18,8 @@ type WebAppArgs struct {
 	Image pulumi.StringInput
 	// Redis is where the app keeps its state. Required.
 	Redis RedisConnection
-	// IngressController and MetricsServer, if this program installs them: the Ingress and the autoscaler are created
-	// after them, and so deleted before them. A load balancer whose controller is gone is never cleaned up.
+	// IngressController and MetricsServer, if this program installs them (their Ready): the Ingress and the autoscaler
+	// are created after them, and so deleted before them. A load balancer whose controller is gone is never cleaned up.
 	IngressController, MetricsServer pulumi.Resource
 	WebAppSettings
 }
@@ -120,7 +120,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := args.deployment(ctx, w, name, app, present(append(guards, ingress, args.Redis.server)...))
+	deployment, err := args.deployment(ctx, w, name, app, present(append(guards, ingress.Ready, args.Redis.server)...))
 	if err != nil {
 		return nil, err
 	}

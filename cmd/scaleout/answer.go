@@ -18,6 +18,7 @@ type answer struct {
 	status, servedBy, body string
 }
 
+// String is the answer as `up` and `status` print it.
 func (a answer) String() string {
 	served := a.servedBy
 	if served == "" {

@@ -25,6 +25,7 @@ func parseEntry(line string) (entry, bool) {
 	return entry{head: m[1], indent: len(m[2]), key: m[3], tail: m[4], end: line[len(text):]}, true
 }
 
+// String is the line as it stood in the file.
 func (e entry) String() string { return e.head + e.tail + e.end }
 
 func isEntry(line string) bool {

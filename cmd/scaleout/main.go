@@ -22,6 +22,7 @@ const (
 // usageError is a mistake in what was typed rather than something that went wrong.
 type usageError struct{ error }
 
+// Unwrap gives errors.Is and errors.As the mistake itself.
 func (e usageError) Unwrap() error { return e.error }
 
 // subcommand is one verb of the command line.

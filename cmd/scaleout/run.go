@@ -59,6 +59,7 @@ func (e *commandError) Error() string {
 	return msg
 }
 
+// Unwrap gives errors.Is and errors.As what ended the command.
 func (e *commandError) Unwrap() error { return e.cause }
 
 func lastLine(s string) string {

@@ -62,6 +62,7 @@ type prefixWriter struct {
 	atStart bool
 }
 
+// Write implements io.Writer.
 func (w *prefixWriter) Write(p []byte) (int, error) {
 	var b bytes.Buffer
 	for _, c := range p {
