@@ -35,6 +35,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // problems are reported below, help goes to stdout
 	showVersion := flags.Bool("version", false, "")
+	check := flags.String("healthcheck", "", "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		writeHelp(stdout)
@@ -45,6 +46,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		_, _ = fmt.Fprintf(stderr, "unexpected argument %q: settings are variables, -help lists them\n", flags.Arg(0))
 		return exitUsage
+	case *check != "":
+		if err := healthcheck(*check); err != nil {
+			_, _ = fmt.Fprintln(stderr, err)
+			return exitFailure
+		}
+		return exitOK
 	case *showVersion:
 		_, _ = fmt.Fprintf(stdout, "scaleout app %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK

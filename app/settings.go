@@ -129,7 +129,8 @@ func setLogLevel(c *Config, value string) error {
 func writeHelp(w io.Writer) {
 	var b strings.Builder
 	b.WriteString("Counts visits in Redis and answers each with the total.\n\n" +
-		"Usage: app [-help | -version]\n\n" +
+		"Usage: app [-help | -version | -healthcheck URL]\n\n" +
+		"-healthcheck asks a running app, e.g. for http://127.0.0.1:5000/readyz: exit code 0 if it answers 200, else 1.\n\n" +
 		"Settings are environment variables. An empty one counts as not set.\n")
 	for _, s := range settings {
 		fallback := "default " + s.fallback

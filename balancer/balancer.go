@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// balancer keeps nginx's servers those that are ready.
+type balancer struct {
+	conf     string // with names for servers
+	log      *slog.Logger
+	finder   *finder
+	interval time.Duration
+	nginx    *nginx
+
+	applied string // the configuration that nginx has
+	refused string // the one that it refused last, so that it is neither tested nor reported again
+}
+
+// run works until ctx is done, or nginx ends by itself.
+func (b *balancer) run(ctx context.Context) error {
+	ticker := time.NewTicker(b.interval)
+	defer ticker.Stop()
+	for {
+		err := b.refresh(ctx)
+		if err != nil && b.applied == "" && ctx.Err() == nil {
+			return err // nothing runs yet that could go on
+		}
+		if err != nil {
+			b.log.Error("nginx keeps its configuration", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			b.log.Info("stopping")
+			return b.nginx.stop()
+		case err := <-b.nginx.ended:
+			return fmt.Errorf("nginx ended by itself: %v", err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// refresh gives nginx the servers that are ready now, if they are not those that it has.
+func (b *balancer) refresh(ctx context.Context) error {
+	names := namesOf(b.conf)
+	servers := b.finder.find(ctx, names)
+	conf := expand(b.conf, servers)
+	if ctx.Err() != nil || conf == b.applied || conf == b.refused {
+		return nil
+	}
+	if err := b.nginx.apply(ctx, conf); err != nil {
+		b.refused = conf
+		return err
+	}
+	b.applied, b.refused = conf, ""
+	for _, name := range names {
+		b.log.Info("balancing", "name", name.host+":"+name.port, "servers", servers[name])
+	}
+	return nil
+}

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// nginxBinary skips a test where there is no nginx; in CI there has to be one.
+func nginxBinary(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("nginx")
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skip("needs nginx on PATH")
+	} else if err != nil {
+		t.Fatal("needs nginx on PATH: CI is set, so this is not skipped")
+	}
+	return path
+}
+
+// app is a server that says on / who it is, and on /readyz whether it is ready.
+type app struct {
+	ready atomic.Bool
+	delay atomic.Int64
+}
+
+func startApp(t *testing.T, addr string) *app {
+	t.Helper()
+	a := &app{}
+	a.ready.Store(true)
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" && !a.ready.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		time.Sleep(time.Duration(a.delay.Load()))
+		_, _ = io.WriteString(w, addr)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return a
+}
+
+// freePort is one that nobody listens on, on any of the loopback addresses that the tests use.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
+}
+
+// setup is a balancer with a real nginx, in front of addresses that the test chooses.
+type setup struct {
+	*balancer
+	url    string
+	dir    string
+	log    *os.File
+	result chan error
+	stop   context.CancelFunc
+
+	mutex     sync.Mutex
+	addresses []netip.Addr
+}
+
+func (s *setup) logged(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// wrapped is nginx as long as there is no file "refuse" in the folder.
+func wrapped(t *testing.T, dir string) string {
+	t.Helper()
+	script := fmt.Sprintf("#!/bin/sh\nif [ -e %s/refuse ]; then exit 1; fi\nexec %s \"$@\"\n", dir, nginxBinary(t))
+	path := filepath.Join(dir, "nginx.sh")
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (s *setup) set(addresses ...string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.addresses = nil
+	for _, a := range addresses {
+		s.addresses = append(s.addresses, netip.MustParseAddr(a))
+	}
+}
+
+func start(t *testing.T, appPort string, addresses ...string) *setup {
+	t.Helper()
+	port, dir := freePort(t), t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &setup{log: log, dir: dir, url: "http://127.0.0.1:" + port + "/", result: make(chan error, 1)}
+	s.set(addresses...)
+	finder := newFinder("/readyz")
+	finder.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		return append([]netip.Addr{}, s.addresses...), nil
+	}
+	s.balancer = &balancer{
+		conf: fmt.Sprintf(`
+pid nginx.pid;
+error_log stderr;
+worker_shutdown_timeout 5s;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    upstream app {
+        zone app 64k;
+        server web:%s max_fails=0;
+    }
+    server {
+        listen 127.0.0.1:%s;
+        location / { proxy_pass http://app; }
+    }
+}
+`, appPort, port),
+		log: slog.New(slog.NewJSONHandler(log, nil)), finder: finder, interval: 20 * time.Millisecond,
+		nginx: &nginx{binary: wrapped(t, dir), dir: dir, stdout: log, stderr: log},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	go func() { s.result <- s.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if t.Failed() {
+			t.Log(s.logged(t))
+		}
+	})
+	return s
+}
+
+func (s *setup) get() (int, string) {
+	res, err := http.Get(s.url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
+}
+
+// expect asks until the visitors of ten visits in a row were served by just these servers.
+func (s *setup) expect(t *testing.T, when string, want ...string) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		served := map[string]int{}
+		for range 10 {
+			_, by := s.get()
+			served[by]++
+		}
+		ok := len(served) == len(want)
+		for _, w := range want {
+			ok = ok && served[w] > 0
+		}
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: served by %v, want %v", when, served, want)
+		}
+	}
+}
+
+func TestBalancerFollowsTheServers(t *testing.T) {
+	port := freePort(t)
+	first, second := "127.0.0.1:"+port, "127.0.0.2:"+port
+	a := startApp(t, first)
+	s := start(t, port, "127.0.0.1")
+	s.expect(t, "at first", first)
+	startApp(t, second).ready.Store(false)
+	s.set("127.0.0.1", "127.0.0.2")
+	time.Sleep(100 * time.Millisecond)
+	s.expect(t, "a second one, not ready", first)
+	startApp(t, "127.0.0.3:"+port)
+	s.set("127.0.0.1", "127.0.0.2", "127.0.0.3")
+	s.expect(t, "a third one", first, "127.0.0.3:"+port)
+	a.ready.Store(false)
+	s.expect(t, "the first one stops", "127.0.0.3:"+port)
+	s.set()
+	deadline := time.Now().Add(10 * time.Second)
+	for status, _ := s.get(); status != http.StatusBadGateway; status, _ = s.get() {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody is there, and the answer is %d", status)
+		}
+	}
+}
+
+// The server leaves while requests come in all the time: it says that it is not ready, goes on serving until the
+// balancer has noticed, and only then closes. A request under way survives the reload.
+func TestNoRequestIsLostWhenAServerLeaves(t *testing.T) {
+	port := freePort(t)
+	leaving := startApp(t, "127.0.0.1:"+port)
+	startApp(t, "127.0.0.2:"+port)
+	s := start(t, port, "127.0.0.1", "127.0.0.2")
+	s.expect(t, "at first", "127.0.0.1:"+port, "127.0.0.2:"+port)
+
+	leaving.delay.Store(int64(200 * time.Millisecond))
+	var group sync.WaitGroup
+	var failed atomic.Int32
+	for range 8 { // some of these are with the leaving server when nginx reloads
+		group.Go(func() {
+			for end := time.Now().Add(time.Second); time.Now().Before(end); {
+				if status, _ := s.get(); status != http.StatusOK {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	time.Sleep(300 * time.Millisecond)
+	leaving.ready.Store(false)
+	group.Wait()
+	if failed.Load() > 0 {
+		t.Errorf("%d requests were lost", failed.Load())
+	}
+	s.expect(t, "in the end", "127.0.0.2:"+port)
+}
+
+func TestRefusedConfigurationChangesNothing(t *testing.T) {
+	port := freePort(t)
+	startApp(t, "127.0.0.1:"+port)
+	startApp(t, "127.0.0.2:"+port)
+	s := start(t, port, "127.0.0.1")
+	s.expect(t, "at first", "127.0.0.1:"+port)
+	if err := os.WriteFile(filepath.Join(s.dir, "refuse"), nil, 0o600); err != nil { // whatever comes next
+		t.Fatal(err)
+	}
+	s.set("127.0.0.2")
+	deadline := time.Now().Add(10 * time.Second)
+	for !strings.Contains(s.logged(t), "refuses the new configuration") {
+		if time.Now().After(deadline) {
+			t.Fatal("the refusal is not in the log")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.expect(t, "afterwards", "127.0.0.1:"+port)
+	if n := strings.Count(s.logged(t), "refuses the new configuration"); n != 1 {
+		t.Errorf("the refusal is %d times in the log, want once", n)
+	}
+}
+
+func TestStopLetsNginxFinish(t *testing.T) {
+	port := freePort(t)
+	a := startApp(t, "127.0.0.1:"+port)
+	s := start(t, port, "127.0.0.1")
+	s.expect(t, "at first", "127.0.0.1:"+port)
+	a.delay.Store(int64(300 * time.Millisecond))
+	answered := make(chan int, 1)
+	go func() {
+		status, _ := s.get()
+		answered <- status
+	}()
+	time.Sleep(100 * time.Millisecond)
+	s.stop()
+	if err := <-s.result; err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if status := <-answered; status != http.StatusOK {
+		t.Errorf("the request under way got %d, want 200", status)
+	}
+}
+
+func TestNginxThatEndsEndsTheBalancer(t *testing.T) {
+	port := freePort(t)
+	startApp(t, "127.0.0.1:"+port)
+	s := start(t, port, "127.0.0.1")
+	s.expect(t, "at first", "127.0.0.1:"+port)
+	pid, err := os.ReadFile(filepath.Join(s.dir, "nginx.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("kill", "-TERM", strings.TrimSpace(string(pid))).CombinedOutput(); err != nil {
+		t.Fatalf("ending nginx: %v: %s", err, out)
+	}
+	select {
+	case err := <-s.result:
+		if err == nil || !strings.Contains(err.Error(), "nginx ended by itself") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the balancer goes on without nginx, so nothing would restart the container")
+	}
+}
+
+func TestBadSettings(t *testing.T) {
+	for name, test := range map[string]struct {
+		env  map[string]string
+		args []string
+		want string
+	}{
+		"nothing":    {want: "NGINX_CONF: want"},
+		"no name":    {env: map[string]string{"NGINX_CONF": "server 10.0.0.1:80;"}, want: "NGINX_CONF: want"},
+		"ready path": {env: map[string]string{"NGINX_CONF": conf, "READY_PATH": "readyz"}, want: `READY_PATH="readyz": want`},
+		"argument":   {args: []string{"up"}, want: `unexpected argument "up"`},
+		"flag":       {args: []string{"-up"}, want: "not defined: -up"},
+	} {
+		var out bytes.Buffer
+		getenv := func(key string) string { return test.env[key] }
+		if code := run(t.Context(), test.args, getenv, &out, &out); code != exitUsage || !strings.Contains(out.String(), test.want) {
+			t.Errorf("%s: exit code %d, output %q; want %d and %q", name, code, out.String(), exitUsage, test.want)
+		}
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	port := freePort(t)
+	a := startApp(t, "127.0.0.1:"+port)
+	check := func() int {
+		return run(t.Context(), []string{"-healthcheck", "http://127.0.0.1:" + port + "/readyz"}, os.Getenv, io.Discard, io.Discard)
+	}
+	if code := check(); code != 0 {
+		t.Errorf("healthy: exit code %d", code)
+	}
+	a.ready.Store(false)
+	if code := check(); code != exitFailure {
+		t.Errorf("not ready: exit code %d, want %d", code, exitFailure)
+	}
+}

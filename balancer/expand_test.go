@@ -1,0 +1,41 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const conf = `
+upstream app {
+    zone app 64k;
+    server web:5000 weight=2 max_fails=1;
+    server canary.example:5001;
+    server 10.0.0.9:5000 backup;
+}
+server {
+    server_name web;
+    listen 8080;
+}
+`
+
+func TestNamesOf(t *testing.T) {
+	want := []endpoint{{"canary.example", "5001"}, {"web", "5000"}}
+	if got := namesOf(conf); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestExpand(t *testing.T) {
+	got := expand(conf, map[endpoint][]netip.AddrPort{
+		{"web", "5000"}: {netip.MustParseAddrPort("10.0.0.2:5000"), netip.MustParseAddrPort("10.0.0.3:5000")},
+	})
+	want := strings.ReplaceAll(conf, "    server web:5000 weight=2 max_fails=1;",
+		"    server 10.0.0.2:5000 weight=2 max_fails=1;\n    server 10.0.0.3:5000 weight=2 max_fails=1;")
+	want = strings.ReplaceAll(want, "server canary.example:5001;",
+		"server 127.0.0.1:1 down; # no canary.example:5001 is ready")
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}

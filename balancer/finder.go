@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// probeTimeout bounds one question. Two of them and an interval have to fit into the time for which a container
+	// that was told to stop goes on serving.
+	probeTimeout = 500 * time.Millisecond
+	// maxSilent is how many questions in a row a server that was ready may leave unanswered: on a busy machine one
+	// answer comes late now and then, and nginx itself avoids a server that does not accept connections.
+	maxSilent = 3
+)
+
+// verdict is what a server says of itself.
+type verdict int
+
+const (
+	notReady verdict = iota // it says no, or nobody listens
+	ready
+	silent // no answer in time
+)
+
+// finder knows which servers are ready.
+type finder struct {
+	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	ask    func(ctx context.Context, server netip.AddrPort) verdict
+
+	addresses map[endpoint][]netip.Addr // the last that DNS gave
+	silences  map[netip.AddrPort]int    // servers in use, and how many answers each owes
+}
+
+func newFinder(readyPath string) *finder {
+	// A connection of its own for each question: one that is kept would hold up the server's shutdown.
+	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	return &finder{
+		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+		},
+		ask: func(ctx context.Context, server netip.AddrPort) verdict {
+			return ask(ctx, client, "http://"+server.String()+readyPath)
+		},
+		addresses: map[endpoint][]netip.Addr{},
+		silences:  map[netip.AddrPort]int{},
+	}
+}
+
+func ask(ctx context.Context, client *http.Client, url string) verdict {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return notReady
+	}
+	res, err := client.Do(req)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return notReady
+	case err != nil:
+		return silent
+	}
+	_ = res.Body.Close()
+	if res.StatusCode == http.StatusOK {
+		return ready
+	}
+	return notReady
+}
+
+// find returns the servers of each name that are to be used now, in order.
+func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]netip.AddrPort {
+	found := map[endpoint][]netip.AddrPort{}
+	verdicts := map[netip.AddrPort]verdict{}
+	var mutex sync.Mutex
+	var group sync.WaitGroup
+	for _, name := range names {
+		for _, server := range f.resolve(ctx, name) {
+			found[name] = append(found[name], server)
+			group.Go(func() {
+				v := f.ask(ctx, server)
+				mutex.Lock()
+				defer mutex.Unlock()
+				verdicts[server] = v
+			})
+		}
+	}
+	group.Wait()
+	f.judge(verdicts)
+	for name, servers := range found {
+		found[name] = slices.DeleteFunc(servers, func(s netip.AddrPort) bool {
+			_, used := f.silences[s]
+			return !used
+		})
+	}
+	return found
+}
+
+// judge decides which servers are in use. A new one has to say that it is ready; one in use may be silent for a while.
+func (f *finder) judge(verdicts map[netip.AddrPort]verdict) {
+	for server := range f.silences {
+		if _, known := verdicts[server]; !known {
+			delete(f.silences, server) // gone from DNS
+		}
+	}
+	for server, v := range verdicts {
+		count, used := f.silences[server]
+		switch {
+		case v == ready:
+			f.silences[server] = 0
+		case v == silent && used && count+1 < maxSilent:
+			f.silences[server] = count + 1
+		default:
+			delete(f.silences, server)
+		}
+	}
+}
+
+// resolve asks DNS. A name without addresses has none; if DNS itself fails, the last answer counts, since a resolver
+// that stumbles says nothing about the servers.
+func (f *finder) resolve(ctx context.Context, name endpoint) []netip.AddrPort {
+	addresses, err := f.lookup(ctx, name.host)
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		f.addresses[name] = addresses
+	case errors.As(err, &dns) && dns.IsNotFound:
+		f.addresses[name] = nil
+	}
+	port, _ := strconv.ParseUint(name.port, 10, 16) // `nginx -t` refuses one that is too large
+	var servers []netip.AddrPort
+	for _, a := range f.addresses[name] {
+		servers = append(servers, netip.AddrPortFrom(a.Unmap(), uint16(port)))
+	}
+	slices.SortFunc(servers, netip.AddrPort.Compare)
+	return slices.Compact(servers)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	web = endpoint{"web", "5000"}
+	one = netip.MustParseAddrPort("10.0.0.1:5000")
+	two = netip.MustParseAddrPort("10.0.0.2:5000")
+)
+
+// fakeFinder finds the addresses and gets the verdicts that a test sets.
+type fakeFinder struct {
+	*finder
+	verdicts  map[netip.AddrPort]verdict
+	lookupErr error
+}
+
+func newFakeFinder(verdicts map[netip.AddrPort]verdict) *fakeFinder {
+	f := &fakeFinder{finder: newFinder("/readyz"), verdicts: verdicts}
+	f.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		var found []netip.Addr
+		for server := range f.verdicts { // in any order, as from DNS
+			found = append(found, server.Addr())
+		}
+		return found, f.lookupErr
+	}
+	f.ask = func(_ context.Context, server netip.AddrPort) verdict { return f.verdicts[server] }
+	return f
+}
+
+func (f *fakeFinder) expect(t *testing.T, when string, want ...netip.AddrPort) {
+	t.Helper()
+	if got := f.find(t.Context(), []endpoint{web})[web]; !slices.Equal(got, want) {
+		t.Errorf("%s: got %v, want %v", when, got, want)
+	}
+}
+
+func TestOnlyReadyServersAreUsed(t *testing.T) {
+	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: notReady})
+	f.expect(t, "while one starts", one)
+	f.verdicts[two] = ready
+	f.expect(t, "once it is ready", one, two)
+	f.verdicts[one] = notReady
+	f.expect(t, "as soon as one says no", two)
+	f.verdicts[two] = notReady
+	f.expect(t, "when all say no")
+}
+
+func TestSilentServerIsUsedForAWhile(t *testing.T) {
+	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: silent})
+	f.expect(t, "a new one that is silent", one)
+	f.verdicts[one] = silent
+	for range maxSilent - 1 {
+		f.expect(t, "silent, but it was ready", one)
+	}
+	f.verdicts[one] = ready
+	f.expect(t, "back", one)
+	f.verdicts[one] = silent
+	for range maxSilent - 1 {
+		f.expect(t, "what it owed is forgotten", one)
+	}
+	f.expect(t, "silent for too long")
+}
+
+func TestGoneFromDNS(t *testing.T) {
+	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: ready})
+	f.expect(t, "at first", one, two)
+	delete(f.verdicts, two)
+	f.expect(t, "one has gone", one)
+	f.lookupErr = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+	f.expect(t, "DNS stumbles, which says nothing about the servers", one)
+	f.lookupErr = &net.DNSError{Err: "no such host", IsNotFound: true}
+	f.expect(t, "all have gone")
+}
+
+func TestAsk(t *testing.T) {
+	var status atomic.Int32
+	status.Store(http.StatusOK)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			time.Sleep(100 * time.Millisecond)
+		}
+		w.WriteHeader(int(status.Load()))
+	}))
+	client := &http.Client{Timeout: 50 * time.Millisecond}
+	got := map[string]verdict{"200": ask(t.Context(), client, server.URL)}
+	got["late"] = ask(t.Context(), client, server.URL+"/slow")
+	status.Store(http.StatusServiceUnavailable)
+	got["503"] = ask(t.Context(), client, server.URL)
+	server.Close()
+	got["closed"] = ask(t.Context(), client, server.URL)
+	want := map[string]verdict{"200": ready, "late": silent, "503": notReady, "closed": notReady}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestResolveOfARealName(t *testing.T) {
+	f := newFinder("/readyz")
+	if got := f.resolve(t.Context(), endpoint{"localhost", "80"}); !slices.Contains(got, netip.MustParseAddrPort("127.0.0.1:80")) {
+		t.Errorf("localhost has the addresses %v", got)
+	}
+	f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
+	if got := f.resolve(t.Context(), endpoint{"localhost", "80"}); len(got) == 0 {
+		t.Error("the last answer is forgotten when DNS fails")
+	}
+}

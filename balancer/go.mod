@@ -1,0 +1,3 @@
+module scaleout/balancer
+
+go 1.26

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// nginx is the server process and its configuration file.
+type nginx struct {
+	binary         string
+	dir            string // for the configuration and everything that nginx writes
+	stdout, stderr io.Writer
+
+	process *exec.Cmd
+	ended   chan error // gets what the process ended with
+}
+
+// apply tests a configuration and makes nginx use it: the first one by starting it, others by a reload, for which the
+// old workers finish the requests that they have. A configuration that nginx refuses changes nothing.
+func (n *nginx) apply(ctx context.Context, conf string) error {
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return fmt.Errorf("making the folder of nginx: %w", err)
+	}
+	candidate := filepath.Join(n.dir, "candidate.conf")
+	if err := os.WriteFile(candidate, []byte(conf), 0o600); err != nil {
+		return fmt.Errorf("writing the configuration of nginx: %w", err)
+	}
+	if out, err := n.command(ctx, "-t", "-q", "-c", candidate).CombinedOutput(); err != nil {
+		return fmt.Errorf("nginx refuses the new configuration: %w\n%s", err, strings.TrimSpace(string(out)))
+	}
+	if err := os.Rename(candidate, n.file()); err != nil {
+		return fmt.Errorf("putting the configuration of nginx in place: %w", err)
+	}
+	if n.process == nil {
+		return n.start()
+	}
+	if err := n.process.Process.Signal(syscall.SIGHUP); err != nil {
+		return fmt.Errorf("reloading nginx: %w", err)
+	}
+	return nil
+}
+
+func (n *nginx) file() string { return filepath.Join(n.dir, "nginx.conf") }
+
+// command calls nginx with its own folder, and without the log file that it was compiled to open first.
+func (n *nginx) command(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, n.binary, append([]string{"-p", n.dir + "/", "-e", "stderr"}, args...)...)
+}
+
+// start starts the master process. It is not bound to a context: it ends by stop, which lets it finish.
+func (n *nginx) start() error {
+	n.process = n.command(context.Background(), "-c", n.file(), "-g", "daemon off;")
+	n.process.Stdout, n.process.Stderr = n.stdout, n.stderr
+	if err := n.process.Start(); err != nil {
+		n.process = nil
+		return fmt.Errorf("starting nginx: %w", err)
+	}
+	n.ended = make(chan error, 1)
+	go func() { n.ended <- n.process.Wait() }()
+	return nil
+}
+
+// stop lets nginx finish the requests that it has, for which worker_shutdown_timeout sets the limit.
+func (n *nginx) stop() error {
+	if n.process == nil {
+		return nil
+	}
+	if err := n.process.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping nginx: %w", err)
+	}
+	if err := <-n.ended; err != nil {
+		return fmt.Errorf("stopping nginx: %w", err)
+	}
+	return nil
+}
