@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"time"
 )
+
+// errNginxEnded makes the program end as well, so that the container is started anew.
+var errNginxEnded = errors.New("nginx ended by itself")
 
 // balancer keeps nginx's servers those that are ready.
 type balancer struct {
@@ -36,7 +39,7 @@ func (b *balancer) run(ctx context.Context) error {
 			b.log.Info("stopping")
 			return b.nginx.stop()
 		case err := <-b.nginx.ended:
-			return fmt.Errorf("nginx ended by itself: %v", err)
+			return errors.Join(errNginxEnded, err)
 		case <-ticker.C:
 		}
 	}

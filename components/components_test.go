@@ -39,6 +39,9 @@ func everything(ctx *pulumi.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
+	if err := everythingOnDocker(ctx, prefix, image.Ref); err != nil {
+		return err
+	}
 	if _, err := NewECRRepository(ctx, prefix+"repository", &ECRRepositoryArgs{Name: prefix + "app"}); err != nil {
 		return err
 	}
@@ -392,6 +395,36 @@ func TestConstructorsRefuse(t *testing.T) {
 			_, err := NewMetricsServer(ctx, "metrics-server", &MetricsServerArgs{})
 			return err
 		}, []string{"image"}},
+		"docker network": {func(ctx *pulumi.Context) error {
+			_, err := NewDockerNetwork(ctx, "network", &DockerNetworkArgs{Name: "Net"})
+			return err
+		}, []string{"name"}},
+		"docker redis": {func(ctx *pulumi.Context) error {
+			_, err := NewDockerRedis(ctx, "redis", &DockerRedisArgs{DockerRedisSettings: DockerRedisSettings{
+				Image: "redis", Volume: "a b",
+			}})
+			return err
+		}, []string{"network", "password", "image", "memoryLimit", "volume"}},
+		"docker web app": {func(ctx *pulumi.Context) error {
+			_, err := NewDockerWebApp(ctx, "web", &DockerWebAppArgs{DockerWebAppSettings: DockerWebAppSettings{
+				Limits: DockerLimits{CPU: "much", Memory: "5Mi"}, Drain: Drain{LoadBalancerDelay: 2},
+			}})
+			return err
+		}, []string{"network", "image", "redis", "replicas", "cpuLimit", "memoryLimit", "loadBalancerDelaySeconds", "logLevel"}},
+		"nginx": {func(ctx *pulumi.Context) error {
+			_, err := NewNginx(ctx, "nginx", &NginxArgs{
+				Upstreams:     []Upstream{{Host: "a b"}},
+				NginxSettings: NginxSettings{Balancing: "random", MaxFails: -1, Limits: DockerLimits{Memory: "6.5Mi"}},
+			})
+			return err
+		}, []string{"network", "image", "port", "weight", "host", "publicPort", "memoryLimit", "workers", "balancing", "maxFails",
+			"failTimeoutSeconds", "idleConnections", "maxBodyKilobytes", "maxHeaderKilobytes", "loadBalancerDelaySeconds"}},
+		"nginx without upstreams": {func(ctx *pulumi.Context) error {
+			_, err := NewNginx(ctx, "nginx", &NginxArgs{
+				Network: &DockerNetwork{}, Image: pulumi.String("x:0"), NginxSettings: testNginx,
+			})
+			return err
+		}, []string{"upstreams"}},
 		"provider of two clusters": {func(ctx *pulumi.Context) error {
 			_, err := NewProvider(ctx, "cluster", Cluster{Kind: &KindCluster{}, EKS: &EKSCluster{}})
 			return err

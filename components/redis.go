@@ -64,6 +64,7 @@ const (
 
 	redisAuthDir   = "/etc/redis/auth"
 	redisConfigDir = "/etc/redis/conf"
+	redisDataDir   = "/data"
 )
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
@@ -87,7 +88,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
-	configuration := args.configuration()
+	configuration := redisConfiguration(args.Resources.MemoryLimit)
 	config, err := corev1.NewConfigMap(ctx, name+"-config", &corev1.ConfigMapArgs{
 		Metadata: app.meta(name+"-config", args.Namespace),
 		Data:     pulumi.StringMap{"redis.conf": pulumi.String(configuration)},
@@ -180,16 +181,16 @@ func (a *RedisArgs) inputs() pulumi.Map {
 	}
 }
 
-// configuration is the server's. Every increment goes to the append-only file, which is forced to disk once a second,
+// redisConfiguration is that of a server with this much memory. Every increment goes to the append-only file, which is forced to disk once a second,
 // so a crash of the node loses at most that second:
 // https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
-func (a *RedisArgs) configuration() string {
-	memory := resource.MustParse(a.Resources.MemoryLimit)
+func redisConfiguration(memoryLimit string) string {
+	memory := resource.MustParse(memoryLimit)
 	return strings.Join([]string{
 		"# Other hosts may connect; the password and the network policy decide which.",
 		"protected-mode no",
 		"include " + redisAuthDir + "/auth.conf",
-		"dir /data",
+		"dir " + redisDataDir,
 		"appendonly yes",
 		"appendfsync everysec",
 		`save ""`,
@@ -200,7 +201,7 @@ func (a *RedisArgs) configuration() string {
 	}, "\n")
 }
 
-// dataVolume is the volume for /data. The claim is a resource of its own rather than a template of the StatefulSet, so
+// dataVolume is the volume for the data. The claim is a resource of its own rather than a template of the StatefulSet, so
 // that it shows in previews, can grow in place, and goes when the stack goes.
 func (a *RedisArgs) dataVolume(
 	ctx *pulumi.Context, r *Redis, name string, app App,

@@ -44,7 +44,7 @@ func (a *RedisArgs) pod(
 				ReadinessProbe: pingProbe(5, 2),
 				LivenessProbe:  pingProbe(10, 6),
 				VolumeMounts: corev1.VolumeMountArray{
-					mount("config", redisConfigDir, true), mount("auth", redisAuthDir, true), mount("data", "/data", false),
+					mount("config", redisConfigDir, true), mount("auth", redisAuthDir, true), mount("data", redisDataDir, false),
 				},
 			}},
 			Volumes: corev1.VolumeArray{

@@ -86,6 +86,10 @@ func checkSet(name string, set bool) field.ErrorList {
 	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
 }
 
+// ValidateImage reports an image reference whose version is not pinned, for those that reach a component as a build
+// argument.
+func ValidateImage(name, value string) field.ErrorList { return checkImage(name, value) }
+
 // checkImage wants an image reference whose version is pinned: `latest`, said or implied, would let two nodes run
 // different programs under one name.
 func checkImage(name, value string) field.ErrorList {

@@ -43,6 +43,9 @@ type WebAppSettings struct {
 	LogLevel string
 }
 
+// logLevels are those of the app.
+var logLevels = []string{"debug", "info", "warn", "error"}
+
 // Callers are the network neighbours that may send requests to an app: those who forward them, not the end users.
 type Callers struct {
 	// Namespace of an ingress controller in the cluster. Empty for none.
@@ -67,7 +70,7 @@ func (s *WebAppSettings) Validate() field.ErrorList {
 	problems = append(problems, s.Callers.Validate()...)
 	problems = append(problems, s.Drain.Validate()...)
 	problems = append(problems, checkRange("rolloutTimeoutSeconds", s.RolloutTimeoutSeconds, 30, 3600)...)
-	return append(problems, checkOneOf("logLevel", s.LogLevel, "debug", "info", "warn", "error")...)
+	return append(problems, checkOneOf("logLevel", s.LogLevel, logLevels...)...)
 }
 
 // Validate reports everything wrong with the callers.
