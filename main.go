@@ -1,4 +1,5 @@
-// Command scaleout is a Pulumi program: a web app that scales itself, on a local kind cluster or on Amazon EKS.
+// Command scaleout is a Pulumi program: a web app that scales itself on a local kind cluster or on Amazon EKS, or takes
+// turns in containers on a Docker host.
 //
 // `pulumi up` runs it without arguments. With arguments it shows offline what it would deploy: `bin/scaleout -h`.
 package main
@@ -25,35 +26,27 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := components.NewProvider(ctx, "cluster", cfg.Cluster)
-	if err != nil {
-		return err
-	}
-	cluster := pulumi.Providers(provider)
-
 	image, err := buildImage(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	addons, err := installAddons(ctx, cfg, cluster)
-	if err != nil {
-		return err
+	if cfg.Docker != nil {
+		return deployToDocker(ctx, cfg, cfg.Docker, image)
 	}
-	namespace, err := components.NewNamespace(ctx, "namespace", &cfg.Namespace, cluster)
-	if err != nil {
-		return err
+	return deployToKubernetes(ctx, cfg, cfg.Kubernetes, image)
+}
+
+// buildImage pushes the app's image to the repository of the configuration, creating an ECR repository if asked to.
+func buildImage(ctx *pulumi.Context, cfg *config.Config) (*components.Image, error) {
+	repository := pulumi.String(cfg.Repository).ToStringOutput()
+	if cfg.ECR != nil {
+		created, err := components.NewECRRepository(ctx, "repository", cfg.ECR)
+		if err != nil {
+			return nil, err
+		}
+		repository = created.URL
 	}
-	redis, err := connectRedis(ctx, cfg, namespace, cluster)
-	if err != nil {
-		return err
-	}
-	web, err := components.NewWebApp(ctx, webName, &components.WebAppArgs{
-		Namespace: namespace.Name, Image: image.Ref, Redis: redis,
-		IngressController: addons.ingress, MetricsServer: addons.metrics, WebAppSettings: cfg.Web,
-	}, cluster)
-	if err != nil {
-		return err
-	}
-	export(ctx, image, namespace, web)
-	return nil
+	return components.NewImage(ctx, "app", &components.ImageArgs{
+		Repository: repository, Password: cfg.RegistryPassword, ImageSettings: cfg.Image,
+	})
 }

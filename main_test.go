@@ -34,10 +34,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestStacks(t *testing.T) {
-	for _, stack := range []string{"dev", "prod"} {
+	for _, stack := range []string{"dev", "prod", "docker"} {
 		if results[stack] == nil {
 			t.Errorf("there is no stack %s", stack)
 		}
+	}
+	if len(inClusters())+len(onDocker()) != len(results) || len(onDocker()) == 0 {
+		t.Errorf("of %d stacks %d are in clusters and %d on Docker", len(results), len(inClusters()), len(onDocker()))
 	}
 }
 
@@ -45,7 +48,7 @@ func TestStacks(t *testing.T) {
 func TestGolden(t *testing.T) {
 	for stack, result := range results {
 		t.Run(stack, func(t *testing.T) {
-			files, err := result.Golden(contentHash(t, result), "0000000000000000")
+			files, err := result.Golden(contentHashes(t, result)...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,18 +73,37 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// contentHash is the tag of the image, which would otherwise change the golden files with every change of the app.
-func contentHash(t *testing.T, result *offline.Result) string {
+// contentHashes are the tags of the images, which would otherwise change the golden files with every change of their
+// sources, and what to write instead.
+func contentHashes(t *testing.T, result *offline.Result) []string {
 	t.Helper()
+	var pairs []string
 	for _, r := range result.Resources {
-		if r.Type == "scaleout:index:Image" {
-			if tag, ok := offline.Lookup(r.Inputs, "tag").(string); ok {
-				return tag
+		if tag, ok := offline.Lookup(r.Inputs, "tag").(string); ok && r.Type == "scaleout:index:Image" {
+			pairs = append(pairs, tag, "0000000000000000")
+		}
+	}
+	if len(pairs) == 0 {
+		t.Fatal("the program builds no image")
+	}
+	return pairs
+}
+
+// inClusters are the stacks that deploy to Kubernetes, onDocker those that deploy to a Docker host.
+func inClusters() map[string]*offline.Result { return stacksWith("kubernetes:apps/v1:Deployment") }
+
+func onDocker() map[string]*offline.Result { return stacksWith("docker:index/container:Container") }
+
+func stacksWith(kind string) map[string]*offline.Result {
+	found := map[string]*offline.Result{}
+	for stack, result := range results {
+		for _, r := range result.Resources {
+			if r.Type == kind {
+				found[stack] = result
 			}
 		}
 	}
-	t.Fatal("the program builds no image")
-	return ""
+	return found
 }
 
 // pods are the pod templates of a stack, by the object that has them.
@@ -103,7 +125,7 @@ func containers(template any) []any {
 }
 
 func TestEveryContainerHasRequestsAndAMemoryLimit(t *testing.T) {
-	for stack, result := range results {
+	for stack, result := range inClusters() {
 		for name, template := range pods(result) {
 			for _, c := range containers(template) {
 				for _, path := range [][]any{
@@ -120,7 +142,7 @@ func TestEveryContainerHasRequestsAndAMemoryLimit(t *testing.T) {
 
 // The rules of the Pod Security Standard `restricted`, on every pod of the program, those in kube-system included.
 func TestEveryPodIsRestricted(t *testing.T) {
-	for stack, result := range results {
+	for stack, result := range inClusters() {
 		templates := pods(result)
 		if len(templates) < 2 {
 			t.Errorf("%s: only %d pod templates", stack, len(templates))
@@ -177,7 +199,7 @@ func TestUnrestrictedFindsWhatIsWrong(t *testing.T) {
 
 func TestImagesArePinned(t *testing.T) {
 	pinned := regexp.MustCompile(`:[^/:]+$|@sha256:[0-9a-f]{64}$`)
-	for stack, result := range results {
+	for stack, result := range inClusters() {
 		for name, template := range pods(result) {
 			for _, c := range containers(template) {
 				image := offline.Lookup(c, "image")
@@ -193,7 +215,7 @@ func TestImagesArePinned(t *testing.T) {
 }
 
 func TestAutoscalerTargetsTheDeployment(t *testing.T) {
-	for stack, result := range results {
+	for stack, result := range inClusters() {
 		objects := map[string]offline.Resource{}
 		for _, r := range result.Resources {
 			if object, ok := r.Object(); ok {

@@ -48,6 +48,19 @@ func eks(t testing.TB) map[string]string {
 	return values
 }
 
+// onDocker is a configuration for a Docker host that is accepted.
+func onDocker(t testing.TB) map[string]string {
+	t.Helper()
+	values := defaults(t)
+	maps.Copy(values, map[string]string{
+		"scaleout:target":          "docker",
+		"scaleout:imageRepository": "localhost:5001/scaleout",
+		"scaleout:publicPort":      "8090",
+		"scaleout:redisPassword":   password,
+	})
+	return values
+}
+
 // defaults are those of Pulumi.yaml, as the engine hands them over.
 func defaults(t testing.TB) map[string]string {
 	t.Helper()
@@ -79,7 +92,7 @@ func parse(values map[string]string) (*Config, error) {
 }
 
 func TestParseAccepts(t *testing.T) {
-	for name, values := range map[string]map[string]string{"kind": base(t), "eks": eks(t)} {
+	for name, values := range map[string]map[string]string{"kind": base(t), "eks": eks(t), "docker": onDocker(t)} {
 		if _, err := parse(values); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -95,15 +108,12 @@ func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	}
 	d := newDecoder("scaleout", map[string]string{}, nil)
 	c := &Config{}
-	d.cluster()
-	d.text("namespace")
-	d.readinessGate()
-	d.traefik()
-	d.metricsServer()
-	d.webApp()
-	d.alb()
+	d.text("target")
 	d.image(c)
-	d.redis(c, "dev")
+	d.password(c, "dev")
+	d.kubernetes("eks")
+	d.alb()
+	d.docker(c)
 	for name, declared := range project.Config {
 		if !d.read["scaleout:"+name] {
 			t.Errorf("%s is declared in Pulumi.yaml, but nothing reads it", name)
@@ -131,7 +141,7 @@ func TestParseRefuses(t *testing.T) {
 		"secret on an ALB":   {eks, map[string]string{"tlsSecret": "tls", "host": "a.example.com"}, []string{"scaleout:tlsSecret", "tls", "certificateArn"}},
 		"not a tolerance":    {base, map[string]string{"scaleTolerance": "NaN"}, []string{"scaleout:scaleTolerance", "NaN", "0.05"}},
 		"ECR name":           {eks, map[string]string{"ecrRepository": "Team App"}, []string{"scaleout:ecrRepository", "Team App", "team/scaleout"}},
-		"no target":          {base, map[string]string{"target": ""}, []string{"scaleout:target", `""`, "kind or eks"}},
+		"no target":          {base, map[string]string{"target": ""}, []string{"scaleout:target", `""`, "kind, eks or docker"}},
 		"other context":      {base, map[string]string{"kubeContext": "prod"}, []string{"scaleout:kubeContext", `"prod"`, "kind-<name>"}},
 		"not a number":       {base, map[string]string{"minReplicas": "two"}, []string{"scaleout:minReplicas", `"two"`, "whole number"}},
 		"a fraction":         {base, map[string]string{"maxReplicas": "2.5"}, []string{"scaleout:maxReplicas", `"2.5"`, "whole number"}},
@@ -172,6 +182,17 @@ func TestParseRefuses(t *testing.T) {
 		"certificate alone":  {base, map[string]string{"certificateArn": "x"}, []string{"scaleout:certificateArn", "albScheme"}},
 		"controller":         {eks, map[string]string{"albController": "nginx"}, []string{"scaleout:albController", "nginx", "eksAutoMode"}},
 		"no controller":      {eks, map[string]string{"albController": ""}, []string{"scaleout:albController", "together with albScheme"}},
+		"no class":           {base, map[string]string{"ingressClass": "", "installTraefik": "false", "ingressNamespace": "x"}, []string{"scaleout:ingressClass", "lower case"}},
+		"no containers":      {onDocker, map[string]string{"replicas": "0"}, []string{"scaleout:replicas", "0", "at least 1"}},
+		"no port":            {onDocker, map[string]string{"publicPort": "0"}, []string{"scaleout:publicPort", "0", "1 to 65535"}},
+		"balancing":          {onDocker, map[string]string{"nginxBalancing": "random"}, []string{"scaleout:nginxBalancing", "random", "roundRobin, leastConnections"}},
+		"nginx latest":       {onDocker, map[string]string{"nginxImage": "nginx"}, []string{"scaleout:nginxImage", "nginx", "tag other than latest"}},
+		"volume":             {onDocker, map[string]string{"redisVolume": "/data"}, []string{"scaleout:redisVolume", "/data", "lower case"}},
+		"short delay":        {onDocker, map[string]string{"loadBalancerDelaySeconds": "2"}, []string{"scaleout:loadBalancerDelaySeconds", "2", "3 to 300"}},
+		"little CPU":         {onDocker, map[string]string{"cpuLimit": "9m"}, []string{"scaleout:cpuLimit", "9m", "at least 10m"}},
+		"little memory":      {onDocker, map[string]string{"memoryLimit": "4Mi"}, []string{"scaleout:memoryLimit", "4Mi", "at least 6Mi"}},
+		"Redis elsewhere":    {onDocker, map[string]string{"redisHost": "r.example.com"}, []string{"scaleout:redisHost", "r.example.com", "leave it empty"}},
+		"ECR and Docker":     {onDocker, map[string]string{"imageRepository": "", "ecrRepository": "x", "aws:region": "eu-central-1"}, []string{"scaleout:imageRepository", "target docker"}},
 		"CIDR":               {eks, map[string]string{"clientCidrs": `["10.0.0.0"]`}, []string{"scaleout:clientCidrs", "10.0.0.0", "10.0.0.0/16"}},
 	}
 	for name, test := range tests {
@@ -232,9 +253,38 @@ func TestReadinessGateFollowsTheController(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Namespace.ReadinessGate != want {
-			t.Errorf("%s: got gate %q, want %q", controller, c.Namespace.ReadinessGate, want)
+		if c.Kubernetes.Namespace.ReadinessGate != want {
+			t.Errorf("%s: got gate %q, want %q", controller, c.Kubernetes.Namespace.ReadinessGate, want)
 		}
+	}
+}
+
+// What only another target uses is not looked at, and the parts of just one target come out.
+func TestOnlyTheTargetCounts(t *testing.T) {
+	values := onDocker(t)
+	values["scaleout:minReplicas"] = "0"
+	c, err := parse(values)
+	if err != nil || c.Docker == nil || c.Kubernetes != nil {
+		t.Errorf("docker with a setting for clusters: got %+v, %v", c, err)
+	}
+	values = base(t)
+	values["scaleout:replicas"] = "0"
+	if c, err := parse(values); err != nil || c.Docker != nil || c.Kubernetes == nil {
+		t.Errorf("kind with a setting for Docker: got %+v, %v", c, err)
+	}
+}
+
+// Another app image must not mean another nginx, whose port is closed while it is replaced.
+func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
+	values := onDocker(t)
+	values["scaleout:imageBuildArgs"] = `{"GOPROXY": "https://proxy.example.com", "GO_IMAGE": "mirror/golang:1.26"}`
+	c, err := parse(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"GO_IMAGE": "mirror/golang:1.26", "NGINX_IMAGE": values["scaleout:nginxImage"]}
+	if !maps.Equal(c.Docker.Balancer.BuildArgs, want) || len(c.Image.BuildArgs) != 2 {
+		t.Errorf("got %v for the balancer and %v for the app", c.Docker.Balancer.BuildArgs, c.Image.BuildArgs)
 	}
 }
 
@@ -255,7 +305,10 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if problems := c.Web.Validate(); len(problems) > 0 {
+		if c.Kubernetes == nil { // the other target
+			return
+		}
+		if problems := c.Kubernetes.Web.Validate(); len(problems) > 0 {
 			t.Errorf("accepted %q and %q, but the component says %v", a, b, problems)
 		}
 	})

@@ -113,6 +113,17 @@ func (d *decoder) check(problems field.ErrorList, rename map[string]string) {
 	}
 }
 
+// part decodes what only some targets use. For the others its keys are known, but nothing about them is wrong.
+func part[T any](d *decoder, used bool, decode func() *T) *T {
+	before := len(d.problems)
+	decoded := decode()
+	if used {
+		return decoded
+	}
+	d.problems = d.problems[:before]
+	return nil
+}
+
 // providerNamespaces are those of the engine and of the providers that the program uses.
 var providerNamespaces = []string{"pulumi", "aws", "docker", "kubernetes"}
 

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"scaleout/internal/offline"
+)
+
+// dockerContainers are the containers of a stack on a Docker host, by name.
+func dockerContainers(result *offline.Result) map[string]map[string]any {
+	found := map[string]map[string]any{}
+	for _, r := range result.Resources {
+		if r.Type == "docker:index/container:Container" {
+			found[r.Name] = r.Inputs
+		}
+	}
+	return found
+}
+
+// The rules that Kubernetes would enforce by Pod Security, for containers that nobody else checks.
+func TestDockerContainersAreRestricted(t *testing.T) {
+	for stack, result := range onDocker() {
+		for name, inputs := range dockerContainers(result) {
+			for path, want := range map[string]any{"privileged": nil, "networkMode": nil, "pidMode": nil, "restart": "unless-stopped"} {
+				if got := inputs[path]; got != want {
+					t.Errorf("%s: %s: %s is %v, want %v", stack, name, path, got, want)
+				}
+			}
+			if drop := offline.Lookup(inputs, "capabilities", "drops", 0); drop != "ALL" || offline.Lookup(inputs, "capabilities", "adds") != nil {
+				t.Errorf("%s: %s keeps capabilities", stack, name)
+			}
+			if got := offline.Lookup(inputs, "securityOpts", 0); got != "no-new-privileges" {
+				t.Errorf("%s: %s may gain privileges: %v", stack, name, got)
+			}
+			if user, _ := inputs["user"].(string); user == "" || strings.HasPrefix(user, "0") || strings.HasPrefix(user, "root") {
+				t.Errorf("%s: %s runs as %q", stack, name, user)
+			}
+			if memory, _ := inputs["memory"].(int64); memory <= 0 {
+				t.Errorf("%s: %s has no memory limit", stack, name)
+			}
+			for _, key := range []string{"max-size", "max-file"} {
+				if offline.Lookup(inputs, "logOpts", key) == nil {
+					t.Errorf("%s: the log of %s grows for ever: no %s", stack, name, key)
+				}
+			}
+			if inputs["wait"] != true || offline.Lookup(inputs, "healthcheck", "tests") == nil {
+				t.Errorf("%s: pulumi up does not wait until %s is healthy", stack, name)
+			}
+			volumes, _ := inputs["volumes"].([]any)
+			for _, volume := range volumes {
+				if path := offline.Lookup(volume, "hostPath"); path != nil {
+					t.Errorf("%s: %s mounts %v of the host", stack, name, path)
+				}
+			}
+		}
+	}
+}
+
+// Only nginx can be reached from outside of the network, and only from this machine.
+func TestDockerPublishesOnePortOnLoopback(t *testing.T) {
+	for stack, result := range onDocker() {
+		published := 0
+		for name, inputs := range dockerContainers(result) {
+			ports, _ := inputs["ports"].([]any)
+			for _, port := range ports {
+				published++
+				if ip := offline.Lookup(port, "ip"); name != "nginx" || ip != "127.0.0.1" {
+					t.Errorf("%s: %s publishes a port on %v", stack, name, ip)
+				}
+			}
+		}
+		if published != 1 {
+			t.Errorf("%s: %d ports are published, want one", stack, published)
+		}
+	}
+}
+
+func TestNginxIsReadOnly(t *testing.T) {
+	for stack, result := range onDocker() {
+		nginx := dockerContainers(result)["nginx"]
+		if nginx["readOnly"] != true || offline.Lookup(nginx, "tmpfs", "/tmp") == nil || nginx["uploads"] != nil {
+			t.Errorf("%s: nginx can write elsewhere than to memory", stack)
+		}
+	}
+}
+
+// Another image of Redis or nginx may only come by a change of the configuration.
+func TestDockerImagesArePinned(t *testing.T) {
+	for stack, result := range onDocker() {
+		for _, r := range result.Resources {
+			if r.Type == "docker:index/remoteImage:RemoteImage" {
+				if name, _ := r.Inputs["name"].(string); !strings.Contains(name, ":") || strings.HasSuffix(name, ":latest") {
+					t.Errorf("%s: image %v has no fixed version", stack, name)
+				}
+			}
+			if image := r.Inputs["image"]; strings.HasSuffix(r.Type, ":Container") {
+				if _, unknown := image.(offline.Unknown); !unknown {
+					t.Errorf("%s: %s runs %v, want what the image resource gives", stack, r.Name, image)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package config
+
+import "scaleout/components"
+
+// Docker is everything that may differ between two stacks on Docker hosts.
+type Docker struct {
+	// Network of the containers.
+	Network components.DockerNetworkArgs
+	// Balancer is the image of nginx, pushed to BalancerRepository.
+	Balancer           components.ImageSettings
+	BalancerRepository string
+	// Redis holds the count.
+	Redis components.DockerRedisSettings
+	// Web is the app itself.
+	Web components.DockerWebAppSettings
+	// Nginx shares the requests out.
+	Nginx components.NginxSettings
+}
+
+// balancerContext is the build context of the image of nginx.
+const balancerContext = "./balancer"
+
+// nginxDefaults are what nobody has to decide per stack.
+var nginxDefaults = components.NginxSettings{
+	// Workers and the program that looks for servers use 13 MB together.
+	Limits: components.DockerLimits{Memory: "64Mi"},
+	// A worker keeps one core busy, and that forwards some 8,000 requests a second: docs/comparison.md.
+	Workers: 2,
+	// What is wrong for longer than this shows in the readiness of a server, which is looked at each second.
+	MaxFails: 1, FailTimeoutSeconds: 2,
+	IdleConnections: 32,
+	// The app takes no body, and a head of 16 KB.
+	MaxBodyKilobytes: 16, MaxHeaderKilobytes: 4,
+}
+
+func (d *decoder) docker(c *Config) *Docker {
+	drain := components.Drain{LoadBalancerDelay: d.integer("loadBalancerDelaySeconds")}
+	limits := components.DockerLimits{CPU: d.text("cpuLimit"), Memory: d.text("memoryLimit")}
+	t := &Docker{
+		Network: components.DockerNetworkArgs{Name: d.text("namespace")},
+		Redis: components.DockerRedisSettings{
+			Image: d.text("redisImage"), Volume: d.text("redisVolume"),
+			Limits: components.DockerLimits{Memory: redisResources.MemoryLimit},
+		},
+		Web: components.DockerWebAppSettings{
+			Replicas: d.integer("replicas"), Limits: limits, Drain: drain, LogLevel: d.text("logLevel"),
+		},
+		Nginx:              nginxDefaults,
+		Balancer:           c.Image,
+		BalancerRepository: c.Repository + "-nginx",
+	}
+	t.Nginx.PublicPort, t.Nginx.Balancing, t.Nginx.Drain = d.integer("publicPort"), d.text("nginxBalancing"), drain
+	t.Balancer.Context = balancerContext
+	// Only what its Dockerfile takes: another image means another nginx, whose port is closed while it is replaced.
+	base := d.text("nginxImage")
+	t.Balancer.BuildArgs = map[string]string{"NGINX_IMAGE": base}
+	if compiler, set := c.Image.BuildArgs["GO_IMAGE"]; set {
+		t.Balancer.BuildArgs["GO_IMAGE"] = compiler
+	}
+
+	d.check(t.Network.Validate(), map[string]string{"name": "namespace"})
+	d.check(t.Redis.Validate(), map[string]string{"image": "redisImage", "volume": "redisVolume"})
+	d.check(t.Web.Validate(), nil)
+	d.check(t.Nginx.Validate(), map[string]string{"balancing": "nginxBalancing"})
+	d.check(components.ValidateImage("nginxImage", base), nil)
+	if c.Repository == "" {
+		d.problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
+	}
+	if host := d.text("redisHost"); host != "" {
+		d.problem("redisHost", "got %q, but target docker runs its own Redis; leave it empty", host)
+	}
+	return t
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"scaleout/components"
+	"scaleout/internal/nodeport"
+)
+
+// Kubernetes is everything that may differ between two stacks in clusters.
+type Kubernetes struct {
+	// Cluster to deploy to.
+	Cluster components.Cluster
+	// Namespace of the app.
+	Namespace components.NamespaceArgs
+	// Traefik and MetricsServer are nil where the cluster has its own.
+	Traefik       *components.TraefikArgs
+	MetricsServer *components.MetricsServerArgs
+	// Redis runs in the cluster unless ExternalRedis is set.
+	Redis         components.RedisSettings
+	ExternalRedis *components.ExternalRedisSettings
+	// Web is the app itself.
+	Web components.WebAppSettings
+}
+
+func (d *decoder) kubernetes(target string) *Kubernetes {
+	t := &Kubernetes{
+		Cluster:       d.cluster(target),
+		Namespace:     components.NamespaceArgs{Name: d.text("namespace"), ReadinessGate: d.readinessGate()},
+		Traefik:       d.traefik(),
+		MetricsServer: d.metricsServer(),
+		Web:           d.webApp(),
+	}
+	d.redis(t)
+	d.check(t.Namespace.Validate(), map[string]string{"name": "namespace"})
+	return t
+}
+
+func (d *decoder) cluster(target string) components.Cluster {
+	var c components.Cluster
+	context, name, role := d.text("kubeContext"), d.text("eksCluster"), d.text("eksRoleArn")
+	switch target {
+	case "kind":
+		c.Kind = &components.KindCluster{Context: context}
+	case "eks":
+		c.EKS = &components.EKSCluster{Name: name, Region: d.optional("aws:region"), RoleARN: role}
+	default:
+		return c // a wrong target is reported already
+	}
+	d.check(c.Validate(), map[string]string{"region": "aws:region"})
+	return c
+}
+
+func (d *decoder) traefik() *components.TraefikArgs {
+	t := &components.TraefikArgs{
+		Image: d.text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
+		PublishedHost: "localhost",
+	}
+	if !d.boolean("installTraefik") {
+		return nil
+	}
+	d.check(t.Validate(), map[string]string{"image": "traefikImage"})
+	return t
+}
+
+func (d *decoder) metricsServer() *components.MetricsServerArgs {
+	m := &components.MetricsServerArgs{
+		Image: d.text("metricsServerImage"), KubeletInsecureTLS: d.boolean("kubeletInsecureTls"),
+	}
+	if !d.boolean("installMetricsServer") {
+		return nil
+	}
+	d.check(m.Validate(), map[string]string{"image": "metricsServerImage"})
+	return m
+}
+
+func (d *decoder) redis(t *Kubernetes) {
+	host, port, tls, user := d.text("redisHost"), d.integer("redisPort"), d.boolean("redisTls"), d.text("redisUsername")
+	t.Redis = components.RedisSettings{
+		Image:        d.text("redisImage"),
+		Resources:    redisResources,
+		Ephemeral:    !d.boolean("redisPersistent"),
+		StorageSize:  d.text("redisStorageSize"),
+		StorageClass: d.text("redisStorageClass"),
+	}
+	if host != "" {
+		t.ExternalRedis = &components.ExternalRedisSettings{Host: host, Port: port, TLS: tls, Username: user}
+		d.check(t.ExternalRedis.Validate(), map[string]string{"host": "redisHost", "port": "redisPort"})
+	} else {
+		d.check(t.Redis.Validate(), map[string]string{
+			"image": "redisImage", "storageSize": "redisStorageSize", "storageClass": "redisStorageClass",
+		})
+	}
+}
+
+func (d *decoder) webApp() components.WebAppSettings {
+	s := components.WebAppSettings{
+		Resources: components.Resources{
+			CPURequest: d.text("cpuRequest"), CPULimit: d.text("cpuLimit"), MemoryLimit: d.text("memoryLimit"),
+		},
+		Scaling: components.Scaling{
+			MinReplicas:            d.integer("minReplicas"),
+			MaxReplicas:            d.integer("maxReplicas"),
+			TargetCPUUtilization:   d.integer("targetCpuUtilization"),
+			ScaleUpWindowSeconds:   d.integer("scaleUpWindowSeconds"),
+			ScaleDownWindowSeconds: d.integer("scaleDownWindowSeconds"),
+			ScaleDownPercent:       d.integer("scaleDownPercent"),
+			ScaleDownPeriodSeconds: d.integer("scaleDownPeriodSeconds"),
+			Tolerance:              d.text("scaleTolerance"),
+		},
+		Route: components.Route{
+			Class:      d.text("ingressClass"),
+			Host:       d.text("host"),
+			PublicPort: d.integer("publicPort"),
+			TLSSecret:  d.text("tlsSecret"),
+			ALB:        d.alb(),
+		},
+		Callers:               d.callers(),
+		Drain:                 components.Drain{LoadBalancerDelay: d.integer("loadBalancerDelaySeconds")},
+		RolloutTimeoutSeconds: d.integer("rolloutTimeoutSeconds"),
+		LogLevel:              d.text("logLevel"),
+	}
+	d.check(s.Validate(), nil)
+	return s
+}
+
+func (d *decoder) alb() *components.ALB {
+	scheme, certificate := d.text("albScheme"), d.text("certificateArn")
+	if scheme == "" {
+		if certificate != "" {
+			d.problem("certificateArn", "got %q, but without albScheme there is no ALB to use it", certificate)
+		}
+		return nil
+	}
+	return &components.ALB{Scheme: scheme, CertificateARN: certificate}
+}
+
+// readinessGate follows from who runs the load balancer: with the wrong label no gate is injected, and nothing says so.
+func (d *decoder) readinessGate() components.ReadinessGate {
+	controller, scheme := d.text("albController"), d.values[d.key("albScheme")]
+	if (controller == "") != (scheme == "") {
+		d.problem("albController", "got %q, must be set together with albScheme, or neither", controller)
+		return components.NoReadinessGate
+	}
+	switch controller {
+	case "":
+		return components.NoReadinessGate
+	case "eksAutoMode":
+		return components.AutoModeGate
+	case "awsLoadBalancerController":
+		return components.LoadBalancerControllerGate
+	}
+	d.problem("albController", "got %q, want eksAutoMode or awsLoadBalancerController", controller)
+	return components.NoReadinessGate
+}
+
+func (d *decoder) callers() components.Callers {
+	c := components.Callers{Namespace: d.text("ingressNamespace"), CIDRs: d.list("clientCidrs")}
+	if d.values[d.key("installTraefik")] != "true" {
+		return c
+	}
+	if class := d.values[d.key("ingressClass")]; class != TraefikName {
+		d.problem("ingressClass", "got %q, must be %s with installTraefik", class, TraefikName)
+	}
+	c.Namespace = TraefikName
+	return c
+}
+
+// TraefikName is the name of the Traefik component, and so of its namespace and its IngressClass.
+const TraefikName = "traefik"
