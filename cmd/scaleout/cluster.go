@@ -114,7 +114,7 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, mark := range []string{markCreating, markNewCluster} {
-		if err := d.setMark(mark, d.Cluster); err != nil {
+		if err := d.setMark(mark, d.Cluster, ""); err != nil {
 			return "", err
 		}
 	}

@@ -107,7 +107,7 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 	}
 	d, host, _ := newTestDriver(t, replies...)
 	d.HTTPPort, d.HTTPSPort = freePort(t), freePort(t)
-	if err := d.setMark(markCreating, d.Cluster); err != nil {
+	if err := d.setMark(markCreating, d.Cluster, ""); err != nil {
 		t.Fatal(err)
 	}
 	got, err := d.cluster(context.Background())
@@ -198,7 +198,7 @@ func TestWireRegistry(t *testing.T) {
 func TestDeleteClusterRemovesTheMarks(t *testing.T) {
 	for _, nodes := range []string{stoppedNodes, ""} {
 		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: nodes}, reply{command: "go -C"})
-		if err := errors.Join(d.setMark(markCreating, d.Cluster), d.setMark(markNewCluster, d.Cluster)); err != nil {
+		if err := errors.Join(d.setMark(markCreating, d.Cluster, ""), d.setMark(markNewCluster, d.Cluster, "")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.deleteCluster(context.Background()); err != nil {

@@ -12,14 +12,14 @@ import (
 
 // requirePassword fails early where a password has to come from the user.
 func (d *driver) requirePassword(s *stack) error {
-	if s.file.has(keyRedisPassword) || s.onKind() && s.setting(keyRedisHost) == "" {
+	if s.file.has(keyRedisPassword) || s.local() && s.setting(keyRedisHost) == "" {
 		return nil
 	}
-	return fmt.Errorf("stack %s has no Redis password, and only a Redis that `up` itself makes on Kind gets a generated one; set it with:\n"+
+	return fmt.Errorf("stack %s has no Redis password, and only a Redis that `up` itself makes on this machine gets a generated one; set it with:\n"+
 		"  eval \"$(make -s env)\"\n  pulumi config set --secret redisPassword --stack %[1]s", d.Stack)
 }
 
-// ensurePassword gives a Kind stack a random Redis password if it has none. The password goes to Pulumi through
+// ensurePassword gives a local stack a random Redis password if it has none. The password goes to Pulumi through
 // standard input, and comes back encrypted.
 func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 	if s.file.has(keyRedisPassword) {
@@ -44,17 +44,19 @@ func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 // localRepository is an image repository in a registry on this machine.
 var localRepository = regexp.MustCompile(`^(localhost|127\.0\.0\.1):\d+/`)
 
-// matchSettings makes the stack's settings say what is true of this machine: the cluster's context, the ingress port,
-// the registry's port and the nodes' platform, which is Docker's. It changes nothing where they do already.
+// matchSettings makes the stack's settings say what is true of this machine: the cluster's context, the port to
+// reach the app at, the registry's port and the platform, which is Docker's. It changes nothing where they do already.
 func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
 	platform, err := d.docker(ctx, "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
 	if err != nil {
 		return "", fmt.Errorf("asking Docker for its platform: %w", err)
 	}
-	want := map[string]string{
-		keyKubeContext:   "kind-" + d.Cluster,
-		keyPublicPort:    strconv.Itoa(d.HTTPPort),
-		keyImagePlatform: platform,
+	want := map[string]string{keyImagePlatform: platform}
+	if s.onKind() {
+		want[keyKubeContext] = "kind-" + d.Cluster
+	}
+	if d.HTTPPort != 0 { // on Kind it is the cluster's by now
+		want[keyPublicPort] = strconv.Itoa(d.HTTPPort)
 	}
 	if repository := s.setting(keyImageRepository); localRepository.MatchString(repository) {
 		want[keyImageRepository] = fmt.Sprintf("localhost:%d/%s", d.RegistryPort,

@@ -39,6 +39,7 @@ func explainDocker(err error) error {
 
 // container is the part of `docker container inspect` that decisions here depend on.
 type container struct {
+	ID     string `json:"Id"`
 	State  struct{ Running bool }
 	Config struct {
 		Image  string

@@ -13,11 +13,14 @@ func (d *driver) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !s.onKind() {
+	if !s.local() {
 		return d.downElsewhere(ctx, s)
 	}
 	if err := d.steps.do("Docker", func() (string, error) { return d.dockerAnswers(ctx) }); err != nil {
 		return err
+	}
+	if s.onDocker() {
+		return d.downOnDocker(ctx, s)
 	}
 	// If destroying fails, the rest goes on: the objects are all in the cluster, which is deleted next. The error
 	// still makes this run fail, for whoever watches for destroys that do not work.
@@ -47,20 +50,8 @@ func (d *driver) down(ctx context.Context) error {
 
 // destroyOnKind destroys the stack's resources if there is a stack and a cluster to reach.
 func (d *driver) destroyOnKind(ctx context.Context, s *stack) (string, error) {
-	if _, ok := d.findPulumi(ctx); !ok {
-		if !isFile(d.local("state", ".pulumi", "stacks", "scaleout", d.Stack+".json")) {
-			return "no Pulumi CLI and no state here", nil
-		}
-		if _, err := d.ensurePulumi(ctx); err != nil {
-			return "", err
-		}
-	}
-	exists, err := d.stackExists(ctx, s)
-	if err != nil {
-		return "", explainPulumi(d.Stack, err)
-	}
-	if !exists {
-		return "no stack " + d.Stack, nil
+	if nothing, err := d.nothingToDestroy(ctx, s); nothing != "" || err != nil {
+		return nothing, err
 	}
 	nodes, err := d.nodes(ctx)
 	if err != nil {
@@ -109,10 +100,10 @@ func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 	return strings.Join(did, ", "), nil
 }
 
-// downElsewhere destroys a stack that is not on Kind. Its record and its file stay: they are shared with others.
+// downElsewhere destroys a stack that is not on this machine. Its record and its file stay: they are shared with others.
 func (d *driver) downElsewhere(ctx context.Context, s *stack) error {
 	if d.Confirm != d.Stack {
-		return usageError{fmt.Errorf("stack %s is not on Kind: destroying it needs CONFIRM=%[1]s", d.Stack)}
+		return usageError{fmt.Errorf("stack %s is not on this machine: destroying it needs CONFIRM=%[1]s", d.Stack)}
 	}
 	if err := d.steps.do("Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }); err != nil {
 		return err
@@ -122,5 +113,54 @@ func (d *driver) downElsewhere(ctx context.Context, s *stack) error {
 	}
 	d.steps.total("down")
 	d.steps.note("the empty stack is kept with its history: `pulumi stack rm %s --preserve-config` removes it", d.Stack)
+	return nil
+}
+
+// nothingToDestroy says why there is nothing, or nothing if there is something.
+func (d *driver) nothingToDestroy(ctx context.Context, s *stack) (string, error) {
+	if _, ok := d.findPulumi(ctx); !ok {
+		if !isFile(d.local("state", ".pulumi", "stacks", "scaleout", d.Stack+".json")) {
+			return "no Pulumi CLI and no state here", nil
+		}
+		if _, err := d.ensurePulumi(ctx); err != nil {
+			return "", err
+		}
+	}
+	exists, err := d.stackExists(ctx, s)
+	if err != nil {
+		return "", explainPulumi(d.Stack, err)
+	}
+	if !exists {
+		return "no stack " + d.Stack, nil
+	}
+	return "", nil
+}
+
+// downOnDocker stops where destroying fails: the containers are nobody else's to remove. The registry stays if a
+// cluster pulls from it.
+func (d *driver) downOnDocker(ctx context.Context, s *stack) error {
+	for _, st := range []struct {
+		title string
+		run   func() (string, error)
+	}{
+		{"pulumi destroy", func() (string, error) {
+			if nothing, err := d.nothingToDestroy(ctx, s); nothing != "" || err != nil {
+				return nothing, err
+			}
+			return d.destroy(ctx, s)
+		}},
+		{"stack " + d.Stack, func() (string, error) { return d.removeStack(ctx, s) }},
+		{"registry", func() (string, error) {
+			if nodes, err := d.nodes(ctx); err != nil || len(nodes) > 0 {
+				return "left " + d.RegistryName + " alone: cluster " + d.Cluster + " uses it", err
+			}
+			return d.removeRegistry(ctx)
+		}},
+	} {
+		if err := d.steps.do(st.title, st.run); err != nil {
+			return err
+		}
+	}
+	d.steps.total("down")
 	return nil
 }

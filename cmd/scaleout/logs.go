@@ -22,9 +22,12 @@ func (d *driver) logs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.onDocker() {
+		return d.containerLogs(ctx, s)
+	}
 	args := logArgs(d.Component, s.setting(keyNamespace))
 	if !s.onKind() {
-		return fmt.Errorf("stack %s is not on Kind; with your own kubectl: kubectl %s", d.Stack, strings.Join(args, " "))
+		return fmt.Errorf("stack %s is not on this machine; with your own kubectl: kubectl %s", d.Stack, strings.Join(args, " "))
 	}
 	c := d.kubectlCommand("", args...)
 	if d.Follow {

@@ -73,9 +73,6 @@ func (d *driver) runRegistry(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := d.setMark(markNewRegistry, d.RegistryName); err != nil {
-		return "", err
-	}
 	_, err = d.docker(ctx, "run", "--detach", "--restart=always", "--label", createdBy, "--network=bridge",
 		"--publish", fmt.Sprintf("127.0.0.1:%d:5000", d.RegistryPort), "--name", d.RegistryName, image)
 	if err != nil {
@@ -136,12 +133,12 @@ func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	case err != nil:
 		return "", err
 	case c == nil:
-		return "none", d.clearMark(markNewRegistry, d.RegistryName)
+		return "none", nil
 	case !c.ours():
 		return "left " + d.RegistryName + " alone: `up` did not make it", nil
 	}
 	if _, err := d.docker(ctx, "rm", "--force", "--volumes", d.RegistryName); err != nil {
 		return "", fmt.Errorf("removing registry %s: %w", d.RegistryName, err)
 	}
-	return "removed " + d.RegistryName, d.clearMark(markNewRegistry, d.RegistryName)
+	return "removed " + d.RegistryName, nil
 }

@@ -24,7 +24,7 @@ func listen(t *testing.T, status int) int {
 }
 
 func registryJSON(running bool, port int, label string) string {
-	return fmt.Sprintf(`[{"State":{"Running":%t},"Config":{"Image":"registry:3","Labels":{%s}},
+	return fmt.Sprintf(`[{"Id":"abc","State":{"Running":%t},"Config":{"Image":"registry:3","Labels":{%s}},
 		"HostConfig":{"PortBindings":{"5000/tcp":[{"HostIp":"127.0.0.1","HostPort":"%d"}]}},
 		"NetworkSettings":{"Networks":{"bridge":{}}}}]`, running, label, port)
 }

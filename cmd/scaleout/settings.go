@@ -11,6 +11,9 @@ import (
 	"strconv"
 )
 
+// defaultStack is the stack of commands that name none, here and in the Makefile.
+const defaultStack = "dev"
+
 // Defaults of a cluster that does not exist yet; an existing one keeps what it was made with.
 const (
 	defaultHTTPPort     = 8080 // ports below 1024 need root in rootless Docker
@@ -24,7 +27,7 @@ type settings struct {
 	Stack string
 	// Cluster is the Kind cluster's name; its kubectl context is kind-<name>.
 	Cluster string
-	// HTTPPort and HTTPSPort are the host ports of the ingress; 0 is the existing cluster's, or the default.
+	// HTTPPort and HTTPSPort are the host ports of the ingress, or of nginx; 0 is the existing cluster's, or the default.
 	HTTPPort, HTTPSPort int
 	// Workers is the number of nodes besides the control plane of a new cluster.
 	Workers int
@@ -36,11 +39,11 @@ type settings struct {
 	RegistryPort int
 	// RegistryImage is the image of a new registry.
 	RegistryImage string
-	// Component is whose logs are printed: web, redis or traefik.
+	// Component is whose logs are printed: web, redis, on Kind traefik, on Docker nginx.
 	Component string
 	// Follow keeps printing logs.
 	Follow bool
-	// Confirm has to be the stack's name before `down` destroys a stack that is not on Kind.
+	// Confirm has to be the stack's name before `down` destroys a stack that is not on this machine.
 	Confirm string
 }
 
@@ -54,16 +57,16 @@ func (s *settings) options() []option {
 	return []option{
 		{"stack", "STACK", "the Pulumi stack (dev)", asName(&s.Stack)},
 		{"cluster", "CLUSTER", "the Kind cluster (scaleout)", asName(&s.Cluster)},
-		{"http-port", "HTTP_PORT", "ingress port on 127.0.0.1 (8080)", asPort(&s.HTTPPort)},
+		{"http-port", "HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", asPort(&s.HTTPPort)},
 		{"https-port", "HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", asPort(&s.HTTPSPort)},
 		{"workers", "WORKERS", "nodes besides the control plane (0)", asNumber(&s.Workers)},
 		{"node-image", "NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for Kind v0.33.0)", asText(&s.NodeImage)},
 		{"registry-name", "REGISTRY_NAME", "the registry's container (kind-registry)", asName(&s.RegistryName)},
 		{"registry-port", "REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", asPort(&s.RegistryPort)},
 		{"registry-image", "REGISTRY_IMAGE", "image of the registry (registry:3)", asText(&s.RegistryImage)},
-		{"component", "COMPONENT", "logs of web, redis or traefik (web)", asOneOf(&s.Component, "web", "redis", "traefik")},
+		{"component", "COMPONENT", "logs of web, redis, traefik or nginx (web)", asOneOf(&s.Component, "web", "redis", "traefik", "nginx")},
 		{"follow", "FOLLOW", "keep printing logs: 1 or 0 (0)", asBool(&s.Follow)},
-		{"confirm", "CONFIRM", "name of the stack, to destroy one that is not on Kind", asText(&s.Confirm)},
+		{"confirm", "CONFIRM", "name of the stack, to destroy one that is not on this machine", asText(&s.Confirm)},
 	}
 }
 
@@ -71,7 +74,7 @@ func (s *settings) options() []option {
 // such ones. All problems come in one error.
 func parseSettings(args []string, getenv func(string) string) (settings, error) {
 	s := settings{
-		Stack: "dev", Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: "registry:3", Component: "web",
+		Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: "registry:3", Component: "web",
 	}
 	flags := flag.NewFlagSet("scaleout", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

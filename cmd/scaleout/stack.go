@@ -68,8 +68,12 @@ func (s *stack) setting(key string) string {
 	return ""
 }
 
-// onKind tells whether the stack goes to a local Kind cluster.
-func (s *stack) onKind() bool { return s.setting(keyTarget) == "kind" }
+// onKind tells whether the stack goes to a local Kind cluster, onDocker whether it goes to this machine's Docker.
+func (s *stack) onKind() bool   { return s.setting(keyTarget) == "kind" }
+func (s *stack) onDocker() bool { return s.setting(keyTarget) == "docker" }
+
+// local tells whether everything of the stack is on this machine, so that `up` prepares it and `down` removes it.
+func (s *stack) local() bool { return s.onKind() || s.onDocker() }
 
 // runPulumi runs the Pulumi CLI on the project and returns what it printed.
 func (d *driver) runPulumi(ctx context.Context, s *stack, live io.Writer, args ...string) (string, error) {

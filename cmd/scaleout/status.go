@@ -16,6 +16,9 @@ func (d *driver) status(ctx context.Context) error {
 	if s.onKind() {
 		d.clusterStatus(ctx, s.setting(keyNamespace))
 	}
+	if s.onDocker() {
+		d.containerStatus(ctx, s)
+	}
 	if _, ok := d.findPulumi(ctx); !ok {
 		d.section("stack "+d.Stack, "no Pulumi CLI here yet; `make up` brings it", nil)
 		return nil

@@ -23,19 +23,29 @@ func (d *driver) up(ctx context.Context) error {
 		{"Docker", func() (string, error) { return d.dockerAnswers(ctx) }},
 		{"Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }},
 	}
-	if s.onKind() {
+	registry := step{"registry", func() (string, error) { return d.registry(ctx) }}
+	switch {
+	case s.onKind():
 		prepare = append(prepare,
 			step{"Kind", func() (string, error) { return d.ensureKind(ctx) }},
-			step{"registry", func() (string, error) { return d.registry(ctx) }},
+			registry,
 			step{"cluster " + d.Cluster, func() (string, error) { return d.cluster(ctx) }},
 			step{"registry in the cluster", func() (string, error) { return d.wireRegistry(ctx) }},
 		)
+	case s.onDocker():
+		prepare = append(prepare, registry)
 	}
 	deploy := []step{{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }}}
-	if s.onKind() {
+	if s.local() {
 		deploy = append(deploy,
 			step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
 			step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
+		)
+	}
+	if s.onDocker() {
+		deploy = append(deploy,
+			step{"port " + s.setting(keyPublicPort), func() (string, error) { return d.portIsFree(ctx, s) }},
+			step{"containers", func() (string, error) { return d.startContainers(ctx, s) }},
 		)
 	}
 	deploy = append(deploy, step{"pulumi up", func() (string, error) { return d.update(ctx, s) }})
@@ -55,18 +65,30 @@ func (d *driver) finish(ctx context.Context, s *stack) error {
 	}
 	err = d.steps.do("GET "+o.URL, func() (string, error) {
 		a, err := waitForAnswer(ctx, o.URL)
-		if err != nil && !s.onKind() {
+		if err != nil && !s.local() {
 			// A cloud load balancer and its name take minutes to become known; the stack itself is complete.
 			return "no answer yet: " + err.Error(), nil
 		}
 		return a.String(), err
 	})
 	if err != nil {
-		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status` and `make logs`", err)
+		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status%[2]s` and `make logs%[2]s`",
+			err, stackArgument(d.Stack))
 	}
 	d.steps.total("up")
-	for _, c := range append(o.NextCommands, "make status", "make logs", "make down") {
+	for _, c := range o.NextCommands {
 		d.steps.note("%s", c)
 	}
+	for _, c := range []string{"status", "logs", "down"} {
+		d.steps.note("make %s%s", c, stackArgument(d.Stack))
+	}
 	return nil
+}
+
+// stackArgument is what to add to a make command for a stack.
+func stackArgument(stack string) string {
+	if stack == defaultStack {
+		return ""
+	}
+	return " STACK=" + stack
 }

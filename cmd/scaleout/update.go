@@ -11,12 +11,16 @@ import (
 	"syscall"
 )
 
-// update runs `pulumi up`. On Kind without its preview: that would run the program a second time for an answer nobody
+// update runs `pulumi up`. On this machine without its preview: that would run the program a second time for an answer nobody
 // waits for, and `make preview` shows the same without touching anything. Elsewhere the preview stays, because what
 // it finds wrong is found before anything was changed.
 func (d *driver) update(ctx context.Context, s *stack) (string, error) {
-	args := append([]string{"up", "--yes", "--stack", d.Stack}, d.updateFlags(s)...)
-	_, err := d.runPulumi(ctx, s, d.steps.stream(), args...)
+	flags, err := d.updateFlags(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	args := append([]string{"up", "--yes", "--stack", d.Stack}, flags...)
+	_, err = d.runPulumi(ctx, s, d.steps.stream(), args...)
 	if s.backend.local && staleLock(err) {
 		d.steps.note("an update that was killed left its lock; removing it and trying again")
 		if _, err := d.runPulumi(ctx, s, nil, "cancel", "--yes", "--stack", d.Stack); err != nil {
@@ -27,23 +31,45 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 	if err != nil {
 		return "", explainPulumi(d.Stack, fmt.Errorf("updating stack %s: %w", d.Stack, err))
 	}
-	err = errors.Join(d.clearMark(markNewCluster, d.Cluster), d.clearMark(markNewRegistry, d.RegistryName))
-	return "stack " + d.Stack + " is up to date", err
+	return "stack " + d.Stack + " is up to date", d.noteUpdate(ctx, s)
 }
 
-// updateFlags skips the preview on Kind, and makes Pulumi look again where its state may be of something that is gone.
-func (d *driver) updateFlags(s *stack) []string {
-	if !s.onKind() {
-		return nil
+// updateFlags skips the preview on this machine, and makes Pulumi look again where its state may be of something that is
+// gone: after a new cluster or registry, and always at containers, which anybody may have removed and which are quickly
+// looked at.
+func (d *driver) updateFlags(ctx context.Context, s *stack) ([]string, error) {
+	if !s.local() {
+		return nil, nil
 	}
 	flags := []string{"--skip-preview"}
-	if s.existed && d.marked(markNewCluster, d.Cluster) {
+	if s.existed && (s.onDocker() || d.marked(markNewCluster, d.Cluster)) {
 		flags = append(flags, "--refresh")
 	}
-	if s.existed && d.marked(markNewRegistry, d.RegistryName) {
+	registry, err := d.inspect(ctx, d.RegistryName)
+	if err != nil {
+		return nil, err
+	}
+	if s.existed && registry != nil && d.mark(markPushed, d.Stack) != registry.ID {
 		flags = append(flags, "--replace", imageURN) // refreshing an image does not ask the registry
 	}
-	return flags
+	return flags, nil
+}
+
+// noteUpdate remembers what an update that went well has settled.
+func (d *driver) noteUpdate(ctx context.Context, s *stack) error {
+	if !s.local() {
+		return nil
+	}
+	if s.onKind() {
+		if err := d.clearMark(markNewCluster, d.Cluster); err != nil {
+			return err
+		}
+	}
+	registry, err := d.inspect(ctx, d.RegistryName)
+	if err != nil || registry == nil {
+		return err
+	}
+	return d.setMark(markPushed, d.Stack, registry.ID)
 }
 
 // imageURN stands for every image of the stack.
@@ -83,6 +109,9 @@ func explainPulumi(stack string, err error) error {
 			localDir + "/bin"},
 		{"no resource plugin", "a provider plugin is neither installed nor can it be downloaded: `pulumi plugin install` " +
 			"takes a file or --server"},
+		{"is already in use by container", "a container of that name is there but not in the state: remove it (docker rm --force), " +
+			"or give this stack other names (scaleout:namespace)"},
+		{"port is already allocated", "set HTTP_PORT to a free port"},
 		{"already exists", "an object is in the cluster but not in the state, as after an update that was killed: " +
 			"`make down`, then `make up`"},
 	} {
@@ -90,7 +119,7 @@ func explainPulumi(stack string, err error) error {
 			return fmt.Errorf("%w\n%s", err, known.advice)
 		}
 	}
-	return fmt.Errorf("%w\nwhat is there now: `make status`; what the app says: `make logs`", err)
+	return fmt.Errorf("%w\nwhat is there now: `make status%[2]s`; what the app says: `make logs%[2]s`", err, stackArgument(stack))
 }
 
 // outputs are the stack's outputs that the driver uses.

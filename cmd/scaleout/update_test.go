@@ -39,34 +39,45 @@ func TestStaleLock(t *testing.T) {
 }
 
 func TestUpdateFlags(t *testing.T) {
-	for target, want := range map[string]bool{"kind": true, "eks": false} {
-		d, host, _ := newTestDriver(t, reply{command: "pulumi up"})
+	for target, want := range map[string]bool{"kind": true, "docker": true, "eks": false} {
+		d, host, _ := newTestDriver(t, reply{command: "pulumi up"},
+			reply{command: "docker container inspect", fails: "No such container"})
 		s := openTestStack(t, d)
 		s.file.set(keyTarget, target)
 		if _, err := d.update(context.Background(), s); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(line(host.ran[0]), "--skip-preview"); got != want {
+		if got := strings.Contains(host.asked("pulumi up")[0], "--skip-preview"); got != want {
 			t.Errorf("%s: got preview skipped %t, want %t", target, got, want)
 		}
 	}
 }
 
-// TestUpdateLooksAgain: a state that outlived its cluster or registry must not be believed.
+// TestUpdateLooksAgain: a state that outlived its cluster or registry must not be believed, and containers never are.
 func TestUpdateLooksAgain(t *testing.T) {
-	d, host, _ := newTestDriver(t, reply{command: "pulumi up"})
-	s := openTestStack(t, d)
-	s.existed = true
-	err := errors.Join(d.setMark(markNewCluster, d.Cluster), d.setMark(markNewRegistry, d.RegistryName))
-	for range 2 {
-		if _, upErr := d.update(context.Background(), s); upErr != nil || err != nil {
-			t.Fatal(err, upErr)
+	registry := reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel)}
+	for _, target := range []string{"kind", "docker"} {
+		d, host, _ := newTestDriver(t, reply{command: "pulumi up"}, registry)
+		s := openTestStack(t, d)
+		s.file.set(keyTarget, target)
+		s.existed = true
+		if err := d.setMark(markNewCluster, d.Cluster, ""); err != nil {
+			t.Fatal(err)
 		}
-	}
-	ran := host.asked("pulumi up")
-	for i, want := range []bool{true, false} {
-		if got := strings.Contains(ran[i], "--refresh --replace "+imageURN); got != want {
-			t.Errorf("update %d: got %q, want it to look again %t", i+1, ran[i], want)
+		for range 2 {
+			if _, err := d.update(context.Background(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ran := host.asked("pulumi up")
+		if want := "--refresh --replace " + imageURN; !strings.Contains(ran[0], want) {
+			t.Errorf("%s: got %q, want %q in it", target, ran[0], want)
+		}
+		if strings.Contains(ran[1], "--replace") || strings.Contains(ran[1], "--refresh") != (target == "docker") {
+			t.Errorf("%s: the second time: got %q", target, ran[1])
+		}
+		if d.marked(markNewCluster, d.Cluster) != (target == "docker") {
+			t.Errorf("%s: the mark of the new cluster is there: %t", target, target != "docker")
 		}
 	}
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// containersOf are the arguments of `docker ps` that find the containers of a stack on Docker, by the labels that the
+// program gives them.
+func containersOf(s *stack, component string) []string {
+	args := []string{"ps", "--all", "--filter", "label=scaleout.network=" + s.setting(keyNamespace)}
+	if component != "" {
+		args = append(args, "--filter", "label=scaleout.component="+component)
+	}
+	return args
+}
+
+// portIsFree fails early where something else has the port that nginx is to publish.
+func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
+	port, err := strconv.Atoi(s.setting(keyPublicPort))
+	if err != nil || !portTaken(port) {
+		return "free", nil // the program itself says what is wrong with a port that is none
+	}
+	name := s.setting(keyNamespace) + "-nginx"
+	nginx, err := d.inspect(ctx, name)
+	switch {
+	case err != nil:
+		return "", err
+	case nginx != nil && nginx.hostPort("8080/tcp") == port:
+		return "taken by " + name + ", which is this stack's", nil
+	}
+	return "", fmt.Errorf("port %d on 127.0.0.1 is taken by something else: set HTTP_PORT to a free one, "+
+		"or free it (docker ps --filter publish=%[1]d)", port)
+}
+
+// startContainers starts those of the stack that stand still, as after `docker stop`. Pulumi would replace them, and the
+// data of Redis would go with its container. What does not start is left to Pulumi.
+func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) {
+	out, err := d.docker(ctx, append(containersOf(s, ""), "--filter", "status=exited", "--format", "{{.Names}}")...)
+	if err != nil {
+		return "", fmt.Errorf("listing the containers that stand still: %w", err)
+	}
+	names := strings.Fields(out)
+	if len(names) == 0 {
+		return "none stands still", nil
+	}
+	if _, err := d.docker(ctx, append([]string{"start"}, names...)...); err != nil {
+		return "not all could be started: " + err.Error(), nil
+	}
+	return "started " + strings.Join(names, ", "), nil
+}
+
+// containerStatus shows the containers and whether they are healthy.
+func (d *driver) containerStatus(ctx context.Context, s *stack) {
+	out, err := d.docker(ctx, append(containersOf(s, ""), "--format", "table {{.Names}}\t{{.Status}}\t{{.Ports}}")...)
+	d.section("containers", out, err)
+}
+
+// logsScript prints or follows the logs of containers side by side, each line with its container's name. As one
+// process group it ends with one interrupt.
+const logsScript = `for c in $containers; do
+  docker logs $options "$c" 2>&1 | awk -v name="$c" '{ print "[" name "] " $0; fflush() }' &
+done
+wait`
+
+// containerLogs prints the log lines of one component's containers.
+func (d *driver) containerLogs(ctx context.Context, s *stack) error {
+	names, err := d.docker(ctx, append(containersOf(s, d.Component), "--format", "{{.Names}}")...)
+	if err != nil {
+		return fmt.Errorf("listing the containers of %s: %w", d.Component, err)
+	}
+	if names == "" {
+		return fmt.Errorf("stack %s has no container of %s; it has web, redis and nginx once `make up STACK=%[1]s` has run",
+			d.Stack, d.Component)
+	}
+	options := "--tail " + logLines
+	if d.Follow {
+		options += " --follow"
+	}
+	env := []string{"containers=" + strings.ReplaceAll(names, "\n", " "), "options=" + options}
+	c := command{name: "sh", args: []string{"-c", logsScript}, env: env, live: d.out}
+	if _, err := d.host.Run(ctx, c); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("reading the logs of %s: %w", d.Component, err)
+	}
+	return nil
+}
