@@ -7,15 +7,15 @@ RUN    ?= .
 
 PROGRAM := bin/scaleout
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
-MODULES := . app e2e
+MODULES := . app balancer e2e
 
 export STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help preview render diff up down status logs env e2e bench test golden docs lint clean $(PROGRAM)
+.PHONY: help preview render diff up down status logs env e2e bench-request bench test golden docs lint clean $(PROGRAM)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- without cluster, cloud account, Docker or Pulumi -----------------------------------------------------------------
 
@@ -41,8 +41,11 @@ env: ## shell variables for plain pulumi commands: eval "$(make -s env)"
 up down status logs env:
 	@go run ./cmd/scaleout $@
 
-e2e: ## test the running dev stack from outside, at last its destroy; RUN=TestScaling runs one test
+e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 30m -v -run '$(RUN)' .
+
+bench-request: ## time and CPU of a visit on its whole way through the running STACK
+	@cd e2e && go test -tags e2e -run '^$$' -bench Request -benchtime 20000x -count 3 .
 
 # --- for those who change it ------------------------------------------------------------------------------------------
 
@@ -53,6 +56,7 @@ test: ## all tests that need no cluster
 	go test . ./components ./internal/config
 	go test -race ./internal/offline ./cmd/...
 	cd app && go vet ./... && go test -race ./...
+	cd balancer && go vet ./... && go test -race ./...
 	cd e2e && go vet -tags e2e ./...
 
 golden: ## update testdata/golden from the stack files

@@ -58,6 +58,7 @@ func tryVisit(url string) (count int, servedBy string, err error) {
 }
 
 func TestUpIsIdempotent(t *testing.T) {
+	requireTarget(t, "kind")
 	explainFailure(t, clientset(t), up(t).Namespace)
 	if changed := changes(t); len(changed) > 0 {
 		t.Errorf("a second preview wants to change %v", changed)
@@ -66,6 +67,7 @@ func TestUpIsIdempotent(t *testing.T) {
 }
 
 func TestCounterIsSharedByAllPods(t *testing.T) {
+	requireTarget(t, "kind")
 	o := up(t)
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
@@ -95,6 +97,7 @@ func TestCounterIsSharedByAllPods(t *testing.T) {
 
 // One setting changes the objects that it is about and no others.
 func TestChangeOfOneSetting(t *testing.T) {
+	requireTarget(t, "kind")
 	o := up(t)
 	explainFailure(t, clientset(t), o.Namespace)
 	for _, test := range []struct {
@@ -125,6 +128,7 @@ func TestChangeOfOneSetting(t *testing.T) {
 
 // The same for real: every pod is replaced while the app answers, and not a single visit is lost or counted twice.
 func TestRolloutLosesNoVisit(t *testing.T) {
+	requireTarget(t, "kind")
 	o := up(t)
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
@@ -193,6 +197,7 @@ func gone(t *testing.T, client *kubernetes.Clientset, namespace string, old []st
 
 // The autoscaler follows the load up and, once that ends, down to the minimum again.
 func TestScaling(t *testing.T) {
+	requireTarget(t, "kind")
 	o := up(t)
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
@@ -248,6 +253,7 @@ func cpu(h *autoscalingv2.HorizontalPodAutoscaler) string {
 
 // Destroy goes last, since Go runs tests in the order of the source, and takes everything with it.
 func TestDestroyLeavesNothing(t *testing.T) {
+	requireTarget(t, "kind")
 	o := up(t)
 	if before := managed(t); len(before) < 20 {
 		t.Fatalf("only %d objects carry the label of this program, so their absence would prove nothing: %v", len(before), before)

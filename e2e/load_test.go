@@ -4,7 +4,7 @@ package e2e
 
 import (
 	"net/url"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +30,7 @@ func attack(t *testing.T, target string, rate int) (stop func() (sent, failed ui
 	attacker := vegeta.NewAttacker(vegeta.Timeout(5*time.Second), vegeta.Connections(64), vegeta.MaxWorkers(64))
 	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: target})
 	var sent, failed uint64
-	var errors sync.Map
+	failures := map[string]int{}
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -39,14 +39,16 @@ func attack(t *testing.T, target string, rate int) (stop func() (sent, failed ui
 			sent++
 			if result.Code != 200 {
 				failed++
-				errors.Store(result.Error, true)
+				failures[result.Error[strings.LastIndex(result.Error, ": ")+1:]]++ // without the ports, which all differ
 			}
 		}
 	}()
 	return func() (uint64, uint64) {
 		attacker.Stop()
 		<-finished
-		errors.Range(func(text, _ any) bool { t.Log("load:", text); return true })
+		for text, n := range failures {
+			t.Logf("load: %d times%s", n, text)
+		}
 		return sent, failed
 	}
 }

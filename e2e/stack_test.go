@@ -26,6 +26,14 @@ func stackName() string {
 	return "dev"
 }
 
+// requireTarget skips a test that is about another kind of stack.
+func requireTarget(t *testing.T, want string) {
+	t.Helper()
+	if target := strings.TrimSpace(string(pulumi(t, "config", "get", "target", "--stack", stackName()))); target != want {
+		t.Skipf("stack %s has the target %s; this test is about %s", stackName(), target, want)
+	}
+}
+
 // pulumi runs the Pulumi CLI on the project with the backend that `make up` uses, and returns what it printed.
 func pulumi(t *testing.T, args ...string) []byte {
 	t.Helper()
@@ -53,6 +61,8 @@ func tryPulumi(args ...string) ([]byte, error) {
 // outputs are the outputs of the stack that the tests read.
 type outputs struct {
 	URL, Image, Namespace, Deployment, HPA string
+	Network                                string
+	Replicas                               int
 }
 
 // up brings the stack up to date and returns its outputs.
@@ -68,7 +78,7 @@ func up(t *testing.T) outputs {
 	return o
 }
 
-// changes are the operations of a preview, by resource: everything but "same".
+// changes are the operations of a preview, by resource: everything that is not a look at it.
 func changes(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	var preview struct {
@@ -83,7 +93,7 @@ func changes(t *testing.T, args ...string) map[string]string {
 	}
 	changed := map[string]string{}
 	for _, step := range preview.Steps {
-		if step.Op != "same" {
+		if step.Op != "same" && step.Op != "refresh" { // a refresh that finds a change is followed by a step that undoes it
 			parts := strings.Split(step.URN, "::")
 			types := strings.Split(parts[2], "$")
 			changed[types[len(types)-1]+" "+parts[3]] = step.Op
@@ -92,16 +102,19 @@ func changes(t *testing.T, args ...string) map[string]string {
 	return changed
 }
 
-// stackFileWith is a copy of the stack's file with one more setting.
-func stackFileWith(t *testing.T, key, value string) string {
+// stackFileWith is a copy of the stack's file with other values for some settings: keys and values in turn.
+func stackFileWith(t *testing.T, settings ...string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "Pulumi."+stackName()+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(key) + `:.*\n`)
-	text := line.ReplaceAllString(string(content), "")
-	text = strings.Replace(text, "config:\n", fmt.Sprintf("config:\n  %s: %s\n", key, value), 1)
+	text := string(content)
+	for i := 0; i < len(settings); i += 2 {
+		line := regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(settings[i]) + `:.*\n`)
+		text = line.ReplaceAllString(text, "")
+		text = strings.Replace(text, "config:\n", fmt.Sprintf("config:\n  %s: %s\n", settings[i], settings[i+1]), 1)
+	}
 	path := filepath.Join(t.TempDir(), "Pulumi."+stackName()+".yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,151 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// BenchmarkRequest is what one visit costs on its whole way: the time of a client that makes one after the other, and
+// the CPU of every container on the way, Redis included, when 16 make them at once. For a stack on Docker the same is
+// measured without nginx, straight to one container of the app; that needs Linux, where the host reaches containers.
+//
+//	make bench-request STACK=docker
+func BenchmarkRequest(b *testing.B) {
+	var o outputs
+	out, err := tryPulumi("stack", "output", "--json", "--stack", stackName())
+	if err == nil {
+		err = json.Unmarshal(out, &o)
+	}
+	if err != nil || o.URL == "" {
+		b.Skipf("stack %s is not up: %v\n%s", stackName(), err, out)
+	}
+	if o.Network == "" {
+		b.Run("kind", func(b *testing.B) { visits(b, o.URL, containers(b, "io.x-k8s.kind.cluster")) })
+		return
+	}
+	label := "scaleout.network=" + o.Network
+	all := containers(b, label)
+	b.Run("nginx", func(b *testing.B) { visits(b, o.URL, all) })
+	web := containers(b, label, "--filter", "label=scaleout.component=web")
+	ip, err := exec.Command("docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", web[0]).Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("direct", func(b *testing.B) { visits(b, fmt.Sprintf("http://%s:5000/", strings.TrimSpace(string(ip))), all) })
+}
+
+// containers are the IDs of those that run and have a label.
+func containers(b *testing.B, label string, filters ...string) []string {
+	b.Helper()
+	out, err := exec.Command("docker", append([]string{"ps", "--quiet", "--no-trunc", "--filter", "label=" + label}, filters...)...).Output()
+	found := strings.Fields(string(out))
+	if err != nil || len(found) == 0 {
+		b.Fatalf("there are no containers with the label %s: %v", label, err)
+	}
+	return found
+}
+
+// visits makes b.N visits, 16 at a time, and then as many as a second allows, one at a time.
+func visits(b *testing.B, url string, on []string) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	get := func() error {
+		response, err := client.Get(url)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, response.Body) // or the connection would not be used again
+		_ = response.Body.Close()
+		if err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("got %s", response.Status)
+		}
+		return nil
+	}
+	for range 100 { // connections and caches
+		if err := get(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	before := cpuTime(b, on)
+	var left, failed atomic.Int64
+	left.Store(int64(b.N))
+	var group sync.WaitGroup
+	b.ResetTimer()
+	for range 16 {
+		group.Go(func() {
+			for left.Add(-1) >= 0 {
+				if get() != nil {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	b.StopTimer()
+	if failed.Load() > 0 {
+		b.Fatalf("%d of %d visits failed", failed.Load(), b.N)
+	}
+	used := cpuTime(b, on) - before
+	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-µs/op")
+
+	var alone []time.Duration
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		start := time.Now()
+		if err := get(); err != nil {
+			b.Fatal(err)
+		}
+		alone = append(alone, time.Since(start))
+	}
+	slices.Sort(alone)
+	b.ReportMetric(float64(alone[len(alone)/2].Microseconds()), "alone-p50-µs")
+	b.ReportMetric(float64(alone[len(alone)*99/100].Microseconds()), "alone-p99-µs")
+}
+
+// cpuTime is the CPU time that containers have used so far, from Docker's API; its command line has only percentages.
+func cpuTime(b *testing.B, ids []string) time.Duration {
+	b.Helper()
+	socket := "/var/run/docker.sock"
+	if host, found := strings.CutPrefix(os.Getenv("DOCKER_HOST"), "unix://"); found {
+		socket = host
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	total := time.Duration(0)
+	for _, id := range ids {
+		response, err := client.Get("http://docker/containers/" + id + "/stats?stream=false&one-shot=true")
+		if err != nil {
+			b.Fatal(err)
+		}
+		var stats struct {
+			CPU struct {
+				Usage struct {
+					Total time.Duration `json:"total_usage"` // nanoseconds
+				} `json:"cpu_usage"`
+			} `json:"cpu_stats"`
+		}
+		err = json.NewDecoder(response.Body).Decode(&stats)
+		_ = response.Body.Close()
+		if err != nil {
+			b.Fatal(err)
+		}
+		total += stats.CPU.Usage.Total
+	}
+	return total
+}

@@ -1,0 +1,410 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// onDocker brings a stack with target docker up to date. The test is skipped for other stacks and without Docker.
+func onDocker(t *testing.T) outputs {
+	t.Helper()
+	requireTarget(t, "docker")
+	if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
+		t.Skipf("Docker does not answer: %v\n%s", err, out)
+	}
+	out, err := tryPulumi("stack", "--stack", stackName())
+	if err != nil {
+		t.Skipf("stack %s does not exist; `make up STACK=%[1]s` makes it and the images that it needs\n%s", stackName(), out)
+	}
+	o := up(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(docker(t, "ps", "--all", "--filter", "label=scaleout.network="+o.Network))
+			t.Log(docker(t, "logs", "--tail", "30", o.Network+"-nginx"))
+		}
+	})
+	return o
+}
+
+// docker runs a docker command and returns what it printed.
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("docker", args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// webContainers are the names of the app's containers, and how many of them are healthy.
+func webContainers(t *testing.T, o outputs) (names []string, healthy int) {
+	t.Helper()
+	out := docker(t, "ps", "--filter", "label=scaleout.network="+o.Network, "--filter", "label=scaleout.component=web",
+		"--format", "{{.Names}} {{.Status}}")
+	for _, line := range strings.Split(out, "\n") {
+		name, status, found := strings.Cut(line, " ")
+		if found {
+			names = append(names, name)
+		}
+		if strings.Contains(status, "(healthy)") {
+			healthy++
+		}
+	}
+	return names, healthy
+}
+
+// visitEvenly makes visits one after the other and returns how many each container served.
+func visitEvenly(t *testing.T, url string, visits int) map[string]int {
+	t.Helper()
+	served := map[string]int{}
+	first, by := visit(t, url)
+	served[by]++
+	for i := 1; i < visits; i++ {
+		count, by := visit(t, url)
+		served[by]++
+		if count != first+i {
+			t.Fatalf("visit %d: got %d, want %d: a count was lost, doubled or kept by one container", i, count, first+i)
+		}
+	}
+	return served
+}
+
+// expectEven wants the visits shared out among n containers, to within one.
+func expectEven(t *testing.T, served map[string]int, n int) {
+	t.Helper()
+	counts := slices.Sorted(maps.Values(served))
+	if len(counts) != n || counts[len(counts)-1]-counts[0] > 1 {
+		t.Errorf("served by %v, want %d containers with a difference of at most one", served, n)
+	}
+	for _, name := range slices.Sorted(maps.Keys(served)) {
+		t.Logf("%-8s %d", name, served[name])
+	}
+}
+
+// settle waits until nginx shares requests out among n containers, and returns how many visits that took.
+func settle(t *testing.T, o outputs, n int) (visits int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+		served := map[string]int{}
+		for range 2 * n {
+			if _, by, err := tryVisit(o.URL); err == nil {
+				served[by]++
+				visits++
+			}
+		}
+		if len(served) == n {
+			return visits
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("served by %v, want %d containers", served, n)
+		}
+	}
+}
+
+func TestDockerUpIsIdempotent(t *testing.T) {
+	onDocker(t)
+	if changed := changes(t); len(changed) > 0 {
+		t.Errorf("a second preview wants to change %v", changed)
+	}
+	up(t)
+	if changed := changes(t, "--refresh"); len(changed) > 0 {
+		t.Errorf("a preview that looks at the containers wants to change %v", changed)
+	}
+}
+
+// The requests come one after the other, each on a connection of its own, so nothing but nginx decides who serves.
+func TestDockerTakesTurns(t *testing.T) {
+	o := onDocker(t)
+	settle(t, o, o.Replicas)
+	expectEven(t, visitEvenly(t, o.URL, 300), o.Replicas)
+}
+
+func TestDockerIsPrivate(t *testing.T) {
+	o := onDocker(t)
+	for _, c := range strings.Fields(docker(t, "ps", "--filter", "label=scaleout.network="+o.Network, "--format", "{{.Names}}")) {
+		format := `{{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Privileged}} {{gt .HostConfig.Memory 0}} {{.HostConfig.RestartPolicy.Name}}`
+		if got := docker(t, "inspect", "--format", format, c); got != "[ALL] [no-new-privileges] false true unless-stopped" {
+			t.Errorf("%s: capabilities, options, privileged, memory limit, restart: %s", c, got)
+		}
+		if user := docker(t, "inspect", "--format", "{{.Config.User}}", c); user == "" || strings.HasPrefix(user, "0") {
+			t.Errorf("%s runs as user %q", c, user)
+		}
+		for _, line := range strings.Fields(docker(t, "port", c)) {
+			if strings.Contains(line, ":") && !strings.HasPrefix(line, "127.0.0.1:") {
+				t.Errorf("%s is published on %s, not on the loopback address", c, line)
+			}
+		}
+	}
+	if got := docker(t, "inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", o.Network+"-nginx"); got != "true" {
+		t.Errorf("the root file system of nginx is read-only: %s", got)
+	}
+	password := secret(t, "redisPassword")
+	everywhere := docker(t, append([]string{"inspect"}, strings.Fields(docker(t, "ps", "--all", "--quiet"))...)...)
+	for _, c := range []string{"-nginx", "-redis", "-web-1"} {
+		everywhere += docker(t, "logs", o.Network+c)
+	}
+	if strings.Contains(everywhere, password) || strings.Contains(string(pulumi(t, "stack", "export", "--stack", stackName())), password) {
+		t.Error("the password of Redis is in plain text in what Docker shows, in a log or in the state")
+	}
+}
+
+// secret is a value that the stack file has in encrypted form only.
+func secret(t *testing.T, key string) string {
+	t.Helper()
+	value := strings.TrimSpace(string(pulumi(t, "config", "get", key, "--stack", stackName())))
+	if len(value) < 16 {
+		t.Fatalf("the secret %s is too short to look for", key)
+	}
+	return value
+}
+
+// While requests come in all the time, every container is replaced, some are added and some are removed. None of the
+// requests may be lost, none counted twice, and only one container at a time may be away.
+func TestDockerRollsWithoutLoss(t *testing.T) {
+	o := onDocker(t)
+	settle(t, o, o.Replicas)
+	image := []string{"scaleout:imageBuildArgs", fmt.Sprintf(`{"E2E": "%d"}`, time.Now().Unix())}
+	for _, test := range []struct {
+		name     string
+		replicas int
+	}{
+		{"another image", o.Replicas}, {"two more", o.Replicas + 2}, {"all but two", 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := stackFileWith(t, append(image, "scaleout:replicas", fmt.Sprint(test.replicas))...)
+			if test.name == "another image" { // built first: what is tested is the change, not a compiler beside the load
+				pulumi(t, "up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file,
+					"--target", "**docker:index/image:Image::app")
+			}
+			before, _ := visit(t, o.URL)
+			old, _ := webContainers(t, o)
+			oldIDs := docker(t, append([]string{"inspect", "--format", "{{.Id}}"}, old...)...)
+			stop := attack(t, o.URL, rollRate)
+			least := watchHealthy(t, o)
+			start := time.Now()
+			out, err := tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
+			took := time.Since(start)
+			if err != nil {
+				t.Errorf("pulumi up: %v\n%s", err, out)
+			}
+			visits := settle(t, o, test.replicas)
+			fewest := least()
+			sent, failed := stop()
+			after, _ := visit(t, o.URL)
+			names, _ := webContainers(t, o)
+			ids := docker(t, append([]string{"inspect", "--format", "{{.Id}}"}, names...)...)
+			t.Logf("up %.0f s, %d requests, %d failed, at least %d containers healthy; then %v",
+				took.Seconds(), sent, failed, fewest, names)
+			if failed > 0 || sent == 0 {
+				t.Errorf("%d of %d requests were lost", failed, sent)
+			}
+			if counted, want := uint64(after-before), sent-failed+uint64(visits)+1; counted != want {
+				t.Errorf("%d requests got a count, %d were counted", want, counted)
+			}
+			if fewest < min(o.Replicas, test.replicas)-1 {
+				t.Errorf("only %d containers were healthy at a time", fewest)
+			}
+			if len(names) != test.replicas {
+				t.Errorf("there are %v, want %d", names, test.replicas)
+			}
+			if test.name == "another image" && containsAny(ids, strings.Fields(oldIDs)) {
+				t.Error("not every container was replaced")
+			}
+		})
+	}
+	up(t)
+	settle(t, o, o.Replicas)
+}
+
+// rollRate is far below what two containers can do, so that a loss is due to the change and not to the load.
+const rollRate = 200
+
+func containsAny(text string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+}
+
+// watchHealthy looks at the app's containers until the returned function is called, which tells the fewest healthy ones.
+func watchHealthy(t *testing.T, o outputs) (least func() int) {
+	t.Helper()
+	_, fewest := webContainers(t, o)
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(200 * time.Millisecond):
+				_, healthy := webContainers(t, o)
+				fewest = min(fewest, healthy)
+			}
+		}
+	})
+	return func() int {
+		close(done)
+		group.Wait()
+		return fewest
+	}
+}
+
+// accessLog returns nginx's log lines since a time. nginx writes them once a second.
+func accessLog(t *testing.T, o outputs, since time.Time) []logLine {
+	t.Helper()
+	time.Sleep(2 * time.Second)
+	out, err := exec.Command("docker", "logs", "--since", since.Format(time.RFC3339Nano), o.Network+"-nginx").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []logLine
+	for scan := bufio.NewScanner(bytes.NewReader(out)); scan.Scan(); {
+		var line logLine
+		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
+			t.Fatalf("the log line is no JSON: %v\n%s", err, scan.Text())
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+type logLine struct {
+	Status            int
+	Upstream          string
+	UpstreamBytesSent string `json:"upstream_bytes_sent"`
+}
+
+// address is where nginx reaches a container.
+func address(t *testing.T, container string) string {
+	t.Helper()
+	return docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container) + ":5000"
+}
+
+// A container is killed while Redis stands still, so that requests are under way on each of them. Those on the killed
+// one are lost, since they may have been counted; no other is, and none is sent twice.
+func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
+	o := onDocker(t)
+	settle(t, o, o.Replicas)
+	const each = 4
+	victim := o.Network + "-web-1"
+	at := address(t, victim)
+	before, _ := visit(t, o.URL)
+	time.Sleep(time.Second) // what went before is out of the log's way
+	since := time.Now()
+
+	docker(t, "pause", o.Network+"-redis")
+	codes := make(chan int, each*o.Replicas)
+	for range each * o.Replicas {
+		go func() {
+			client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			response, err := client.Get(o.URL)
+			if err != nil {
+				codes <- 0
+				return
+			}
+			_ = response.Body.Close()
+			codes <- response.StatusCode
+		}()
+	}
+	time.Sleep(100 * time.Millisecond) // they are all under way; the app waits half a second for Redis
+	docker(t, "kill", victim)
+	docker(t, "unpause", o.Network+"-redis")
+
+	got := map[int]int{}
+	for range each * o.Replicas {
+		got[<-codes]++
+	}
+	lost := 0
+	for _, line := range accessLog(t, o, since) {
+		if strings.Contains(line.Upstream, ":5000 : ") {
+			t.Errorf("a request that was under way went to two containers: %+v", line)
+		}
+		if line.Status == http.StatusBadGateway {
+			lost++
+			if line.Upstream != at {
+				t.Errorf("a request that was not on the killed container is lost: %+v", line)
+			}
+		}
+	}
+	after, _ := visit(t, o.URL)
+	t.Logf("%d requests under way, %d of them on the killed container (%d of 502); answers %v; counted %d",
+		each*o.Replicas, each, lost, got, after-before-1)
+	if got[http.StatusBadGateway] != each || lost != each {
+		t.Errorf("%d requests are lost, want just the %d that were on the killed container", got[http.StatusBadGateway], each)
+	}
+	if counted := after - before - 1; counted < got[http.StatusOK] || counted > each*o.Replicas {
+		t.Errorf("%d requests got a count, %d were counted", got[http.StatusOK], counted)
+	}
+
+	// What is killed stays so for Docker. Pulumi finds out and repairs it.
+	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
+	settle(t, o, o.Replicas)
+}
+
+// Under steady load the requests that meet a killed container are few: those under way, and no more, since others were
+// not sent to it and so go to another one.
+func TestDockerKillUnderLoad(t *testing.T) {
+	o := onDocker(t)
+	settle(t, o, o.Replicas)
+	before, _ := visit(t, o.URL)
+	since := time.Now()
+	stop := attack(t, o.URL, rollRate)
+	time.Sleep(2 * time.Second)
+	docker(t, "kill", o.Network+"-web-2")
+	time.Sleep(5 * time.Second)
+	sent, failed := stop()
+	retried := 0
+	for _, line := range accessLog(t, o, since) {
+		if strings.Contains(line.Upstream, " : ") {
+			retried++
+		}
+		if line.Status != http.StatusOK && line.UpstreamBytesSent == "0" {
+			t.Errorf("a request is lost that no container got: %+v", line)
+		}
+	}
+	after, _ := visit(t, o.URL)
+	t.Logf("%d requests, %d lost, %d sent to another container instead, counted %d", sent, failed, retried, after-before-1)
+	if counted := uint64(after - before - 1); counted < sent-failed || counted > sent {
+		t.Errorf("%d requests got a count, %d were counted", sent-failed, counted)
+	}
+	if failed > maxUnderWay {
+		t.Errorf("%d requests are lost, more than can have been under way on one container", failed)
+	}
+	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
+	settle(t, o, o.Replicas)
+}
+
+// maxUnderWay: at 200 requests a second that take 2 ms each, 0.4 are under way on all containers, and ten in a bad moment.
+const maxUnderWay = 10
+
+// Destroy goes last and takes everything with it, the volume of Redis included.
+func TestDockerDestroyLeavesNothing(t *testing.T) {
+	o := onDocker(t)
+	volume := docker(t, "inspect", "--format", "{{range .Mounts}}{{if eq .Destination \"/data\"}}{{.Name}}{{end}}{{end}}", o.Network+"-redis")
+	if volume == "" {
+		t.Fatal("Redis has no volume")
+	}
+	filter := "label=scaleout.network=" + o.Network
+	if before := strings.Fields(docker(t, "ps", "--all", "--quiet", "--filter", filter)); len(before) != o.Replicas+2 {
+		t.Fatalf("there are %d containers with the label, so their absence would prove nothing", len(before))
+	}
+	start := time.Now()
+	pulumi(t, "destroy", "--yes", "--skip-preview", "--stack", stackName())
+	t.Logf("pulumi destroy: %.1f s", time.Since(start).Seconds())
+	left := docker(t, "ps", "--all", "--quiet", "--filter", filter) +
+		docker(t, "network", "ls", "--quiet", "--filter", "name=^"+o.Network+"$") +
+		docker(t, "volume", "ls", "--quiet", "--filter", "name="+volume)
+	if left != "" {
+		t.Errorf("destroy left %s", left)
+	}
+}
