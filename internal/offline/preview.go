@@ -15,6 +15,7 @@ func (r *Result) Preview() string {
 		{"Resources", r.counts()},
 		{"Autoscalers", r.scaling()},
 		{"Pods", r.sizes()},
+		{"Containers", r.containers()},
 		{"Known only after `pulumi up`", r.unknowns()},
 		{"Outputs", r.outputs()},
 		{"Secrets that are not set yet", r.missingSecrets()},
