@@ -21,7 +21,8 @@ import (
 
 // BenchmarkRequest is what one visit costs on its whole way: the time of a client that makes one after the other, and
 // the CPU of every container on the way, Redis included, when 16 make them at once. For a stack on Docker the same is
-// measured without nginx, straight to one container of the app; that needs Linux, where the host reaches containers.
+// measured without nginx: the client itself takes turns among the app's containers. That needs Linux, where the host
+// reaches containers.
 //
 //	make bench-request STACK=docker
 func BenchmarkRequest(b *testing.B) {
@@ -34,24 +35,32 @@ func BenchmarkRequest(b *testing.B) {
 		b.Skipf("stack %s is not up: %v\n%s", stackName(), err, out)
 	}
 	if o.Network == "" {
-		b.Run("kind", func(b *testing.B) { visits(b, o.URL, containers(b, "io.x-k8s.kind.cluster")) })
+		nodes := map[string][]string{"cluster": containers(b, "io.x-k8s.kind.cluster")}
+		b.Run("kind", func(b *testing.B) { visits(b, nodes, o.URL) })
 		return
 	}
-	label := "scaleout.network=" + o.Network
-	all := containers(b, label)
-	b.Run("nginx", func(b *testing.B) { visits(b, o.URL, all) })
-	web := containers(b, label, "--filter", "label=scaleout.component=web")
-	ip, err := exec.Command("docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", web[0]).Output()
-	if err != nil {
-		b.Fatal(err)
+	on := map[string][]string{}
+	for _, component := range []string{"nginx", "web", "redis"} {
+		on[component] = containers(b, "scaleout.network="+o.Network, "--filter", "label=scaleout.component="+component)
 	}
-	b.Run("direct", func(b *testing.B) { visits(b, fmt.Sprintf("http://%s:5000/", strings.TrimSpace(string(ip))), all) })
+	b.Run("nginx", func(b *testing.B) { visits(b, on, o.URL) })
+	var direct []string
+	for _, id := range on["web"] {
+		format := "http://{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}:5000/"
+		out, err := exec.Command("docker", "inspect", "--format", format, id).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		direct = append(direct, strings.TrimSpace(string(out)))
+	}
+	b.Run("direct", func(b *testing.B) { visits(b, on, direct...) })
 }
 
 // containers are the IDs of those that run and have a label.
 func containers(b *testing.B, label string, filters ...string) []string {
 	b.Helper()
-	out, err := exec.Command("docker", append([]string{"ps", "--quiet", "--no-trunc", "--filter", "label=" + label}, filters...)...).Output()
+	args := append([]string{"ps", "--quiet", "--no-trunc", "--filter", "label=" + label}, filters...)
+	out, err := exec.Command("docker", args...).Output()
 	found := strings.Fields(string(out))
 	if err != nil || len(found) == 0 {
 		b.Fatalf("there are no containers with the label %s: %v", label, err)
@@ -59,30 +68,31 @@ func containers(b *testing.B, label string, filters ...string) []string {
 	return found
 }
 
-// visits makes b.N visits, 16 at a time, and then as many as a second allows, one at a time.
-func visits(b *testing.B, url string, on []string) {
+// visits makes b.N visits to the URLs in turn, 16 at a time, and then as many as a second allows, one at a time.
+func visits(b *testing.B, on map[string][]string, urls ...string) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	var turn atomic.Int64
 	get := func() error {
-		response, err := client.Get(url)
+		response, err := client.Get(urls[int(turn.Add(1))%len(urls)])
 		if err != nil {
 			return err
 		}
 		_, err = io.Copy(io.Discard, response.Body) // or the connection would not be used again
 		_ = response.Body.Close()
-		if err != nil {
-			return err
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("got %s", response.Status)
 		}
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("got %s", response.Status)
-		}
-		return nil
+		return err
 	}
 	for range 100 { // connections and caches
 		if err := get(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	before := cpuTime(b, on)
+	before := map[string]time.Duration{}
+	for name, ids := range on {
+		before[name] = cpuTime(b, ids)
+	}
 	var left, failed atomic.Int64
 	left.Store(int64(b.N))
 	var group sync.WaitGroup
@@ -101,8 +111,13 @@ func visits(b *testing.B, url string, on []string) {
 	if failed.Load() > 0 {
 		b.Fatalf("%d of %d visits failed", failed.Load(), b.N)
 	}
-	used := cpuTime(b, on) - before
-	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-µs/op")
+	total := 0.0
+	for name, ids := range on {
+		used := float64((cpuTime(b, ids) - before[name]).Microseconds()) / float64(b.N)
+		b.ReportMetric(used, name+"-cpu-µs/op")
+		total += used
+	}
+	b.ReportMetric(total, "cpu-µs/op")
 
 	var alone []time.Duration
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
