@@ -22,7 +22,7 @@ help: ## list the targets
 $(PROGRAM): # go build does nothing if nothing has changed
 	@go build -o $@ .
 
-preview: $(PROGRAM) ## show what STACK would be (dev)
+preview: $(PROGRAM) ## show what STACK would be (dev, prod, docker)
 	@$(PROGRAM) preview -stack $(STACK)
 
 render: $(PROGRAM) ## write STACK as YAML files for kubectl to OUT (rendered/dev)
@@ -33,9 +33,9 @@ diff: $(PROGRAM) ## what this working tree changes against BASE (origin/main), a
 
 # --- for real ---------------------------------------------------------------------------------------------------------
 
-up: ## bring STACK up: cluster, registry, image, app; then ask it
+up: ## bring STACK up, and what it runs on: cluster, registry, image; then ask it
 down: ## remove the stack, the cluster and the registry
-status: ## nodes, pods, autoscaler, URL
+status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi commands: eval "$(make -s env)"
 up down status logs env:

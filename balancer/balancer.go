@@ -24,16 +24,12 @@ type balancer struct {
 
 // run works until ctx is done, or nginx ends by itself.
 func (b *balancer) run(ctx context.Context) error {
-	ticker := time.NewTicker(b.interval)
+	if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
+		return err // nothing runs yet that could go on
+	}
+	ticker := time.NewTicker(b.interval) // from here on: a reload must not meet an nginx that is just starting
 	defer ticker.Stop()
 	for {
-		err := b.refresh(ctx)
-		if err != nil && b.applied == "" && ctx.Err() == nil {
-			return err // nothing runs yet that could go on
-		}
-		if err != nil {
-			b.log.Error("nginx keeps its configuration", "error", err)
-		}
 		select {
 		case <-ctx.Done():
 			b.log.Info("stopping")
@@ -41,6 +37,9 @@ func (b *balancer) run(ctx context.Context) error {
 		case err := <-b.nginx.ended:
 			return errors.Join(errNginxEnded, err)
 		case <-ticker.C:
+		}
+		if err := b.refresh(ctx); err != nil {
+			b.log.Error("nginx keeps its configuration", "error", err)
 		}
 	}
 }
@@ -54,7 +53,9 @@ func (b *balancer) refresh(ctx context.Context) error {
 		return nil
 	}
 	if err := b.nginx.apply(ctx, conf); err != nil {
-		b.refused = conf
+		if errors.Is(err, errRefused) { // what else went wrong may go right in a second
+			b.refused = conf
+		}
 		return err
 	}
 	b.applied, b.refused = conf, ""

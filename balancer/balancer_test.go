@@ -33,8 +33,9 @@ func nginxBinary(t *testing.T) string {
 
 // app is a server that says on / who it is, and on /readyz whether it is ready.
 type app struct {
-	ready atomic.Bool
-	delay atomic.Int64
+	ready  atomic.Bool
+	delay  atomic.Int64
+	server *http.Server
 }
 
 func startApp(t *testing.T, addr string) *app {
@@ -45,15 +46,15 @@ func startApp(t *testing.T, addr string) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" && !a.ready.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		time.Sleep(time.Duration(a.delay.Load()))
 		_, _ = io.WriteString(w, addr)
 	})}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	go func() { _ = a.server.Serve(listener) }()
+	t.Cleanup(func() { _ = a.server.Close() })
 	return a
 }
 
@@ -241,8 +242,12 @@ func TestNoRequestIsLostWhenAServerLeaves(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
 	leaving.ready.Store(false)
+	time.Sleep(400 * time.Millisecond) // 20 intervals of the balancer
+	if err := leaving.server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	group.Wait()
 	if failed.Load() > 0 {
 		t.Errorf("%d requests were lost", failed.Load())

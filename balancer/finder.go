@@ -14,12 +14,15 @@ import (
 )
 
 const (
-	// probeTimeout bounds one question. Two of them and an interval have to fit into the time for which a container
-	// that was told to stop goes on serving.
+	// lookupTimeout bounds a question to DNS, which Go would ask for ten seconds. Docker's own answers in less than a
+	// millisecond, unless it does not know a name and asks other servers.
+	lookupTimeout = 300 * time.Millisecond
+	// probeTimeout bounds one question to a server.
 	probeTimeout = 500 * time.Millisecond
-	// maxSilent is how many questions in a row a server that was ready may leave unanswered: on a busy machine one
-	// answer comes late now and then, and nginx itself avoids a server that does not accept connections.
-	maxSilent = 3
+	// maxSilent is at which unanswered question in a row a server that was ready is given up: on a busy machine one
+	// answer comes late now and then. So a server that leaves is noticed within two intervals and two sets of questions,
+	// 3.6 seconds at the most and 1.1 as a rule, which is what minDockerDelay in components allows for.
+	maxSilent = 2
 )
 
 // verdict is what a server says of itself.
@@ -125,6 +128,8 @@ func (f *finder) judge(verdicts map[netip.AddrPort]verdict) {
 // resolve asks DNS. A name without addresses has none; if DNS itself fails, the last answer counts, since a resolver
 // that stumbles says nothing about the servers.
 func (f *finder) resolve(ctx context.Context, name endpoint) []netip.AddrPort {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
 	addresses, err := f.lookup(ctx, name.host)
 	var dns *net.DNSError
 	switch {

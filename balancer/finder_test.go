@@ -107,6 +107,21 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// One lost packet must not hold up the loop for longer than a container serves on.
+func TestSlowDNSIsNotWaitedFor(t *testing.T) {
+	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready})
+	f.expect(t, "at first", one)
+	f.lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Second):
+			return nil, &net.DNSError{Err: "nobody ended the question", IsNotFound: true}
+		}
+	}
+	f.expect(t, "DNS is slow, which says nothing about the servers", one)
+}
+
 func TestResolveOfARealName(t *testing.T) {
 	f := newFinder("/readyz")
 	if got := f.resolve(t.Context(), endpoint{"localhost", "80"}); !slices.Contains(got, netip.MustParseAddrPort("127.0.0.1:80")) {

@@ -12,6 +12,9 @@ import (
 	"syscall"
 )
 
+// errRefused is nginx's own verdict on a configuration, which will not change.
+var errRefused = errors.New("nginx refuses the new configuration")
+
 // nginx is the server process and its configuration file.
 type nginx struct {
 	binary         string
@@ -32,8 +35,13 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 	if err := os.WriteFile(candidate, []byte(conf), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration of nginx: %w", err)
 	}
-	if out, err := n.command(ctx, "-t", "-q", "-c", candidate).CombinedOutput(); err != nil {
-		return fmt.Errorf("nginx refuses the new configuration: %w\n%s", err, strings.TrimSpace(string(out)))
+	out, err := n.command(ctx, "-t", "-q", "-c", candidate).CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return fmt.Errorf("%w: %s", errRefused, strings.TrimSpace(string(out)))
+	case err != nil:
+		return fmt.Errorf("testing the new configuration of nginx: %w", err)
 	}
 	if err := os.Rename(candidate, n.file()); err != nil {
 		return fmt.Errorf("putting the configuration of nginx in place: %w", err)

@@ -418,7 +418,7 @@ func TestConstructorsRefuse(t *testing.T) {
 			})
 			return err
 		}, []string{"network", "image", "port", "weight", "host", "publicPort", "memoryLimit", "workers", "balancing", "maxFails",
-			"failTimeoutSeconds", "idleConnections", "maxBodyKilobytes", "maxHeaderKilobytes", "loadBalancerDelaySeconds"}},
+			"failTimeoutSeconds", "idleConnections", "maxBodyKilobytes", "maxHeaderKilobytes"}},
 		"nginx without upstreams": {func(ctx *pulumi.Context) error {
 			_, err := NewNginx(ctx, "nginx", &NginxArgs{
 				Network: &DockerNetwork{}, Image: pulumi.String("x:0"), NginxSettings: testNginx,

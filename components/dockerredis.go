@@ -21,8 +21,9 @@ type DockerRedisSettings struct {
 	Image string
 	// Limits of the container. Required. The data may use 3/4 of the memory.
 	Limits DockerLimits
-	// Volume is a named volume for the data, which outlives the container and the stack. Empty for an anonymous one,
-	// which outlives restarts but goes with the container: replacing that (another image or password) starts at 0.
+	// Volume is the name of a volume to create for the data, which outlives the container and goes with the component.
+	// Empty for an anonymous one, which outlives restarts but goes with the container: replacing that (another image or
+	// password) starts at 0.
 	Volume string
 }
 
@@ -84,7 +85,16 @@ func NewDockerRedis(
 	}
 	data := docker.ContainerVolumeArgs{ContainerPath: pulumi.String(redisDataDir)}
 	if args.Volume != "" {
-		data.VolumeName = pulumi.String(args.Volume)
+		volume, err := docker.NewVolume(ctx, name, &docker.VolumeArgs{
+			Name: pulumi.String(args.Volume),
+			Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{
+				Label: pulumi.String(networkLabel), Value: pulumi.String(args.Network.prefix),
+			}},
+		}, pulumi.Parent(r))
+		if err != nil {
+			return nil, creating("volume", name, err)
+		}
+		data.VolumeName = volume.Name
 	}
 	server, err := newDockerContainer(ctx, r, name, name, args.Network, args.Limits, &docker.ContainerArgs{
 		Image:   image.ImageId,

@@ -33,8 +33,9 @@ type DockerWebAppSettings struct {
 	LogLevel string
 }
 
-// minDockerDelay is how long a container has to go on serving until the balancer has surely noticed that it leaves: it
-// looks once a second, waits half a second for answers, and reloads nginx in less than a tenth of one.
+// minDockerDelay makes a container that leaves serve for at least four seconds (AppDrain adds one), in which the balancer
+// has surely noticed: it takes 3.6 of them if the container is too busy to answer (balancer/finder.go), and reloads nginx
+// in a tenth of one.
 const minDockerDelay = 3
 
 // Validate reports everything wrong with the arguments.

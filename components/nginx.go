@@ -69,7 +69,7 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 		Ports:    loopbackPort(args.PublicPort, nginxHTTP),
 		Healthcheck: dockerHealthcheck("CMD", "/balancer", "-healthcheck",
 			fmt.Sprintf("http://127.0.0.1:%d/healthz", nginxStatus)),
-		DestroyGraceSeconds: pulumi.Int(args.Drain.Shutdown() + killMargin),
+		DestroyGraceSeconds: pulumi.Int(args.shutdownSeconds() + killMargin),
 	}, args.After...)
 	if err != nil {
 		return nil, err

@@ -10,11 +10,14 @@ import (
 	"maps"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 // onDocker brings a stack with target docker up to date. The test is skipped for other stacks and without Docker.
@@ -177,10 +180,10 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 	settle(t, o, o.Replicas)
 	image := []string{"scaleout:imageBuildArgs", fmt.Sprintf(`{"E2E": "%d"}`, time.Now().Unix())}
 	for _, test := range []struct {
-		name     string
-		replicas int
+		name            string
+		replicas, least int // containers afterwards, and healthy ones at any time
 	}{
-		{"another image", o.Replicas}, {"two more", o.Replicas + 2}, {"all but two", 2},
+		{"another image", o.Replicas, o.Replicas - 1}, {"two more", o.Replicas + 2, o.Replicas}, {"all but two", 2, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := stackFileWith(t, append(image, "scaleout:replicas", fmt.Sprint(test.replicas))...)
@@ -191,7 +194,7 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 			before, _ := visit(t, o.URL)
 			old, _ := webContainers(t, o)
 			oldIDs := docker(t, append([]string{"inspect", "--format", "{{.Id}}"}, old...)...)
-			stop := attack(t, o.URL, rollRate)
+			stop := attack(t, o.URL, rollRate, vegeta.KeepAlive(false)) // or the client would repeat some by itself
 			least := watchHealthy(t, o)
 			start := time.Now()
 			out, err := tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
@@ -213,8 +216,8 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 			if counted, want := uint64(after-before), sent-failed+uint64(visits)+1; counted != want {
 				t.Errorf("%d requests got a count, %d were counted", want, counted)
 			}
-			if fewest < min(o.Replicas, test.replicas)-1 {
-				t.Errorf("only %d containers were healthy at a time", fewest)
+			if fewest < test.least {
+				t.Errorf("only %d containers were healthy at a time, want %d", fewest, test.least)
 			}
 			if len(names) != test.replicas {
 				t.Errorf("there are %v, want %d", names, test.replicas)
@@ -279,7 +282,7 @@ func accessLog(t *testing.T, o outputs, since time.Time) []logLine {
 }
 
 type logLine struct {
-	Status            int
+	Status            string
 	Upstream          string
 	UpstreamBytesSent string `json:"upstream_bytes_sent"`
 }
@@ -290,7 +293,7 @@ func address(t *testing.T, container string) string {
 	return docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container) + ":5000"
 }
 
-// A container is killed while Redis stands still, so that requests are under way on each of them. Those on the killed
+// A container is killed while Redis takes no writes, so that requests are under way on each of them. Those on the killed
 // one are lost, since they may have been counted; no other is, and none is sent twice.
 func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 	o := onDocker(t)
@@ -302,7 +305,9 @@ func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 	time.Sleep(time.Second) // what went before is out of the log's way
 	since := time.Now()
 
-	docker(t, "pause", o.Network+"-redis")
+	// The app gives up on a Redis that is silent for a quarter of a second, so the kill has to come sooner.
+	docker(t, "exec", o.Network+"-redis", "sh", "-c",
+		`REDISCLI_AUTH="$(cat /etc/redis/auth/password)" redis-cli client pause 450 write`)
 	codes := make(chan int, each*o.Replicas)
 	for range each * o.Replicas {
 		go func() {
@@ -316,9 +321,8 @@ func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 			codes <- response.StatusCode
 		}()
 	}
-	time.Sleep(100 * time.Millisecond) // they are all under way; the app waits half a second for Redis
+	time.Sleep(30 * time.Millisecond) // they are all under way
 	docker(t, "kill", victim)
-	docker(t, "unpause", o.Network+"-redis")
 
 	got := map[int]int{}
 	for range each * o.Replicas {
@@ -329,7 +333,7 @@ func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 		if strings.Contains(line.Upstream, ":5000 : ") {
 			t.Errorf("a request that was under way went to two containers: %+v", line)
 		}
-		if line.Status == http.StatusBadGateway {
+		if line.Status == "502" {
 			lost++
 			if line.Upstream != at {
 				t.Errorf("a request that was not on the killed container is lost: %+v", line)
@@ -368,7 +372,7 @@ func TestDockerKillUnderLoad(t *testing.T) {
 		if strings.Contains(line.Upstream, " : ") {
 			retried++
 		}
-		if line.Status != http.StatusOK && line.UpstreamBytesSent == "0" {
+		if line.Status != "200" && unsent.MatchString(line.UpstreamBytesSent) {
 			t.Errorf("a request is lost that no container got: %+v", line)
 		}
 	}
@@ -383,6 +387,9 @@ func TestDockerKillUnderLoad(t *testing.T) {
 	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
 	settle(t, o, o.Replicas)
 }
+
+// unsent is what nginx says of a request of which no server got anything.
+var unsent = regexp.MustCompile(`^[0-]( : [0-])*$`)
 
 // maxUnderWay: at 200 requests a second that take 2 ms each, 0.4 are under way on all containers, and ten in a bad moment.
 const maxUnderWay = 10

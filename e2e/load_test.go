@@ -21,13 +21,16 @@ const (
 
 // attack sends load to a loopback address until the returned function is called, which tells how many requests were
 // sent and how many were not answered by 200.
-func attack(t *testing.T, target string, rate int) (stop func() (sent, failed uint64)) {
+func attack(
+	t *testing.T, target string, rate int, options ...func(*vegeta.Attacker),
+) (stop func() (sent, failed uint64)) {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
 		t.Fatalf("%s is not an address of this machine; load goes nowhere else", target)
 	}
-	attacker := vegeta.NewAttacker(vegeta.Timeout(5*time.Second), vegeta.Connections(64), vegeta.MaxWorkers(64))
+	options = append(options, vegeta.Timeout(5*time.Second), vegeta.Connections(64), vegeta.MaxWorkers(64))
+	attacker := vegeta.NewAttacker(options...)
 	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: target})
 	var sent, failed uint64
 	failures := map[string]int{}

@@ -74,3 +74,6 @@ func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
 	}
 	return strings.Join(did, "\n"), s.file.save()
 }
+
+// pushesHere tells whether the images go to the registry that `up` takes care of.
+func (s *stack) pushesHere() bool { return localRepository.MatchString(s.setting(keyImageRepository)) }

@@ -28,7 +28,7 @@ func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case nginx != nil && nginx.hostPort("8080/tcp") == port:
+	case nginx != nil && nginx.State.Running && nginx.hostPort("8080/tcp") == port:
 		return "taken by " + name + ", which is this stack's", nil
 	}
 	return "", fmt.Errorf("port %d on 127.0.0.1 is taken by something else: set HTTP_PORT to a free one, "+
@@ -36,9 +36,10 @@ func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
 }
 
 // startContainers starts those of the stack that stand still, as after `docker stop`. Pulumi would replace them, and the
-// data of Redis would go with its container. What does not start is left to Pulumi.
+// data of Redis would go with its container. So only the others are left to Pulumi where they do not start.
 func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) {
-	out, err := d.docker(ctx, append(containersOf(s, ""), "--filter", "status=exited", "--format", "{{.Names}}")...)
+	out, err := d.docker(ctx, append(containersOf(s, ""),
+		"--filter", "status=exited", "--filter", "status=created", "--format", "{{.Names}}")...)
 	if err != nil {
 		return "", fmt.Errorf("listing the containers that stand still: %w", err)
 	}
@@ -46,10 +47,33 @@ func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) 
 	if len(names) == 0 {
 		return "none stands still", nil
 	}
-	if _, err := d.docker(ctx, append([]string{"start"}, names...)...); err != nil {
-		return "not all could be started: " + err.Error(), nil
+	var did []string
+	for _, name := range names {
+		_, err := d.docker(ctx, "start", name)
+		switch {
+		case err == nil:
+			did = append(did, "started "+name)
+		case name == s.setting(keyNamespace)+"-redis":
+			return "", fmt.Errorf("%s does not start: %w; Pulumi would replace it, and an anonymous volume with the count "+
+				"would go with it. If that may be: docker rm --volumes %[1]s", name, err)
+		default:
+			did = append(did, "could not start "+name+", Pulumi will replace it")
+		}
 	}
-	return "started " + strings.Join(names, ", "), nil
+	return strings.Join(did, "\n"), nil
+}
+
+// nothingLeft fails if containers of the stack are left after its destroy: those that Pulumi's state does not know.
+func (d *driver) nothingLeft(ctx context.Context, s *stack) (string, error) {
+	out, err := d.docker(ctx, append(containersOf(s, ""), "--format", "{{.Names}}")...)
+	if err != nil {
+		return "", fmt.Errorf("looking for what is left: %w", err)
+	}
+	if names := strings.Fields(out); len(names) > 0 {
+		list := strings.Join(names, " ")
+		return "", fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s", list)
+	}
+	return "none left", nil
 }
 
 // containerStatus shows the containers and whether they are healthy.

@@ -38,7 +38,7 @@ func TestPortIsFree(t *testing.T) {
 	taken := takenPort(t)
 	other := takenPort(t) // by something that is no container
 	nginx := func(port int) string {
-		return fmt.Sprintf(`[{"Id":"n","HostConfig":{"PortBindings":{"8080/tcp":[{"HostPort":"%d"}]}}}]`, port)
+		return fmt.Sprintf(`[{"Id":"n","State":{"Running":true},"HostConfig":{"PortBindings":{"8080/tcp":[{"HostPort":"%d"}]}}}]`, port)
 	}
 	for _, tt := range []struct {
 		name    string
@@ -73,23 +73,27 @@ func TestPortOfNobody(t *testing.T) {
 
 // Pulumi would replace a container that stands still, and the data of Redis with it.
 func TestStartContainers(t *testing.T) {
-	list := "docker ps --all --filter label=scaleout.network=scaleout --filter status=exited"
+	list := "docker ps --all --filter label=scaleout.network=scaleout --filter status=exited --filter status=created"
 	for _, tt := range []struct {
 		name, exited string
 		start        reply
 		want         string
 	}{
 		{"none", "", reply{}, "none stands still"},
-		{"two", "scaleout-redis\nscaleout-web-1\n", reply{}, "started scaleout-redis, scaleout-web-1"},
-		{"one that is broken", "scaleout-web-1\n", reply{fails: "exec format error"}, "not all could be started"},
+		{"two", "scaleout-redis\nscaleout-web-1\n", reply{}, "started scaleout-redis\nstarted scaleout-web-1"},
+		{"one that is broken", "scaleout-web-1\n", reply{fails: "exec format error"}, "could not start scaleout-web-1"},
+		{"Redis", "scaleout-redis\n", reply{fails: "exec format error"}, "scaleout-redis does not start"},
 	} {
 		tt.start.command = "docker start"
 		d, host, s := newDockerDriver(t, 8090, reply{command: list, out: tt.exited}, tt.start)
 		did, err := d.startContainers(context.Background(), s)
-		if err != nil || !strings.HasPrefix(did, tt.want) {
+		if err != nil {
+			did = err.Error()
+		}
+		if !strings.HasPrefix(did, tt.want) || (err != nil) != (tt.name == "Redis") {
 			t.Errorf("%s: got %q, %v; want %q", tt.name, did, err, tt.want)
 		}
-		if starts := host.asked("docker start"); (len(starts) == 1) != (tt.exited != "") {
+		if starts := host.asked("docker start"); len(starts) != len(strings.Fields(tt.exited)) {
 			t.Errorf("%s: got %q", tt.name, starts)
 		}
 	}
@@ -115,12 +119,14 @@ func TestDownOnDocker(t *testing.T) {
 		name       string
 		nodes      string
 		destroys   reply
+		left       string
 		registries int
 		fails      string
 	}{
-		{"no cluster", "", reply{}, 1, ""},
-		{"a cluster uses the registry", runningNodes, reply{}, 0, ""},
-		{"the destroy fails", "", reply{fails: "error: deleting failed"}, 0, "destroying stack docker"},
+		{"no cluster", "", reply{}, "", 1, ""},
+		{"a cluster uses the registry", runningNodes, reply{}, "", 0, ""},
+		{"the destroy fails", "", reply{fails: "error: deleting failed"}, "", 0, "destroying stack docker"},
+		{"containers are left", "", reply{}, "scaleout-web-1\n", 0, "docker rm --force --volumes scaleout-web-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.destroys.command = "/usr/bin/pulumi destroy"
@@ -128,6 +134,7 @@ func TestDownOnDocker(t *testing.T) {
 				reply{command: "docker version", out: "28.0.0"}, reply{command: "/usr/bin/pulumi version", out: "v3.259.0"},
 				reply{command: "/usr/bin/pulumi stack ls", out: `[{"name":"docker"}]`}, tt.destroys,
 				reply{command: "/usr/bin/pulumi stack rm docker --yes --force --preserve-config"},
+				reply{command: "docker ps --all --filter label=scaleout.network", out: tt.left},
 				reply{command: "docker ps", out: tt.nodes},
 				reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel)},
 				reply{command: "docker rm --force --volumes kind-registry"})
@@ -145,6 +152,20 @@ func TestDownOnDocker(t *testing.T) {
 				t.Errorf("removed %d stacks", removed)
 			}
 		})
+	}
+}
+
+// Images that go elsewhere need no registry here, and are not pushed anew when the one here is another.
+func TestImagesElsewhere(t *testing.T) {
+	d, host, s := newDockerDriver(t, 8090, reply{command: "pulumi up"},
+		reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel)})
+	s.existed = true
+	s.file.set(keyImageRepository, "registry.example.com/app")
+	if _, err := d.update(context.Background(), s); err != nil {
+		t.Fatal(err)
+	}
+	if ran := host.asked("pulumi up"); s.pushesHere() || len(ran) != 1 || strings.Contains(ran[0], "--replace") {
+		t.Errorf("got %q", ran)
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 }
 
 // removeStack removes the stack's record and what up wrote to its file. --force, because resources that are still
-// recorded are in a cluster that is gone or about to be; --preserve-config, because the file belongs to git.
+// recorded went with their cluster, or are none; --preserve-config, because the file belongs to git.
 func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 	var did []string
 	if d.pulumi != "" {
@@ -149,6 +149,7 @@ func (d *driver) downOnDocker(ctx context.Context, s *stack) error {
 			}
 			return d.destroy(ctx, s)
 		}},
+		{"containers", func() (string, error) { return d.nothingLeft(ctx, s) }},
 		{"stack " + d.Stack, func() (string, error) { return d.removeStack(ctx, s) }},
 		{"registry", func() (string, error) {
 			if nodes, err := d.nodes(ctx); err != nil || len(nodes) > 0 {

@@ -25,6 +25,9 @@ func (d *driver) logs(ctx context.Context) error {
 	if s.onDocker() {
 		return d.containerLogs(ctx, s)
 	}
+	if d.Component == "nginx" {
+		return fmt.Errorf("stack %s has no nginx, which is for stacks on Docker: COMPONENT is web, redis or traefik", d.Stack)
+	}
 	args := logArgs(d.Component, s.setting(keyNamespace))
 	if !s.onKind() {
 		return fmt.Errorf("stack %s is not on this machine; with your own kubectl: kubectl %s", d.Stack, strings.Join(args, " "))

@@ -32,7 +32,7 @@ func (d *driver) up(ctx context.Context) error {
 			step{"cluster " + d.Cluster, func() (string, error) { return d.cluster(ctx) }},
 			step{"registry in the cluster", func() (string, error) { return d.wireRegistry(ctx) }},
 		)
-	case s.onDocker():
+	case s.onDocker() && s.pushesHere():
 		prepare = append(prepare, registry)
 	}
 	deploy := []step{{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }}}

@@ -49,7 +49,7 @@ func (d *driver) updateFlags(ctx context.Context, s *stack) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.existed && registry != nil && d.mark(markPushed, d.Stack) != registry.ID {
+	if s.existed && s.pushesHere() && registry != nil && d.mark(markPushed, d.Stack) != registry.ID {
 		flags = append(flags, "--replace", imageURN) // refreshing an image does not ask the registry
 	}
 	return flags, nil
@@ -112,8 +112,11 @@ func explainPulumi(stack string, err error) error {
 		{"is already in use by container", "a container of that name is there but not in the state: remove it (docker rm --force), " +
 			"or give this stack other names (scaleout:namespace)"},
 		{"port is already allocated", "set HTTP_PORT to a free port"},
+		{"address already in use", "set HTTP_PORT to a free port"},
+		{"network with name", "a network of that name is there but not in the state, as after an update that was killed: " +
+			"remove it (docker network rm), or give this stack another name (scaleout:namespace)"},
 		{"already exists", "an object is in the cluster but not in the state, as after an update that was killed: " +
-			"`make down`, then `make up`"},
+			"`make down" + stackArgument(stack) + "`, then `make up" + stackArgument(stack) + "`"},
 	} {
 		if strings.Contains(failed.output, known.sign) {
 			return fmt.Errorf("%w\n%s", err, known.advice)

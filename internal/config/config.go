@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -64,11 +63,11 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	d.image(c)
 	d.password(c, stack)
 	target := d.text("target")
-	onDocker := target == "docker"
-	if !slices.Contains([]string{"kind", "eks", "docker"}, target) {
+	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
+	if !onDocker && !onKubernetes { // what else is wrong depends on it
 		d.problem("target", "got %q, want kind, eks or docker", target)
 	}
-	c.Kubernetes = part(d, !onDocker, func() *Kubernetes { return d.kubernetes(target) })
+	c.Kubernetes = part(d, onKubernetes, func() *Kubernetes { return d.kubernetes(target) })
 	c.Docker = part(d, onDocker, func() *Docker { return d.docker(c) })
 	return c, d.finish(stack)
 }

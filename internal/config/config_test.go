@@ -223,13 +223,13 @@ func TestParseRefuses(t *testing.T) {
 func TestParseListsAllProblemsAtOnce(t *testing.T) {
 	values := base(t)
 	maps.Copy(values, map[string]string{
-		"scaleout:minReplicas": "x", "scaleout:cpuRequest": "y", "scaleout:hots": "z", "scaleout:target": "moon",
+		"scaleout:minReplicas": "x", "scaleout:cpuRequest": "y", "scaleout:hots": "z", "scaleout:kubeContext": "moon",
 	})
 	_, err := parse(values)
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, key := range []string{"minReplicas", "cpuRequest", "hots", "target"} {
+	for _, key := range []string{"minReplicas", "cpuRequest", "hots", "kubeContext"} {
 		if !strings.Contains(err.Error(), "\n  scaleout:"+key+": ") {
 			t.Errorf("got %q, want a line for %s", err, key)
 		}

@@ -26,8 +26,8 @@ var nginxDefaults = components.NginxSettings{
 	Limits: components.DockerLimits{Memory: "64Mi"},
 	// A worker keeps one core busy, and that forwards some 8,000 requests a second: docs/comparison.md.
 	Workers: 2,
-	// What is wrong for longer than this shows in the readiness of a server, which is looked at each second.
-	MaxFails: 1, FailTimeoutSeconds: 2,
+	// What is wrong for longer shows in the readiness of a server, which is looked at each second.
+	MaxFails: 1, FailTimeoutSeconds: 1,
 	IdleConnections: 32,
 	// The app takes no body, and a head of 16 KB.
 	MaxBodyKilobytes: 16, MaxHeaderKilobytes: 4,

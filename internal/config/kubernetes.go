@@ -42,8 +42,6 @@ func (d *decoder) cluster(target string) components.Cluster {
 		c.Kind = &components.KindCluster{Context: context}
 	case "eks":
 		c.EKS = &components.EKSCluster{Name: name, Region: d.optional("aws:region"), RoleARN: role}
-	default:
-		return c // a wrong target is reported already
 	}
 	d.check(c.Validate(), map[string]string{"region": "aws:region"})
 	return c
