@@ -25,7 +25,7 @@ $(PROGRAM): # go build does nothing if nothing has changed
 preview: $(PROGRAM) ## show what STACK would be (dev, prod, docker)
 	@$(PROGRAM) preview -stack $(STACK)
 
-render: $(PROGRAM) ## write STACK as YAML files for kubectl to OUT (rendered/dev)
+render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for kubectl to OUT (rendered/STACK)
 	@$(PROGRAM) render -stack $(STACK) -out $(OUT)
 
 diff: $(PROGRAM) ## what this working tree changes against BASE (origin/main), as FORMAT (text or markdown)
@@ -33,8 +33,8 @@ diff: $(PROGRAM) ## what this working tree changes against BASE (origin/main), a
 
 # --- for real ---------------------------------------------------------------------------------------------------------
 
-up: ## bring STACK up, and what it runs on: cluster, registry, image; then ask it
-down: ## remove the stack, the cluster and the registry
+up: ## bring STACK up, and what it runs on: registry, cluster if it has one; then ask it
+down: ## remove STACK and what up made for it
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi commands: eval "$(make -s env)"
@@ -51,7 +51,7 @@ bench-request: ## time and CPU of a visit on its whole way through the running S
 
 # The race detector watches the packages that start goroutines of their own. For the others it would compile Pulumi's
 # SDKs, which are most of the time of a first run, once more.
-test: ## all tests that need no cluster
+test: ## all tests that need neither a cluster nor Docker
 	go vet ./...
 	go test . ./components ./internal/config
 	go test -race ./internal/offline ./cmd/...

@@ -47,6 +47,7 @@ func configurationDoc(path string) (string, error) {
 Set a key with ` + "`pulumi config set --stack <stack> <key> <value>`" + ` (secrets with ` + "`--secret`" + `), or edit
 ` + "`Pulumi.<stack>.yaml`" + `, where each key is prefixed by ` + "`scaleout:`" + `. Unknown keys and malformed values are
 refused before anything is touched, all in one message; what Pulumi itself checks (types, required keys) comes first.
+Keys that only another target uses are not looked at.
 A key without a default is required.
 `)
 	for i := 0; i < len(file.Config.Content); i += 2 {

@@ -99,8 +99,8 @@ func newDockerContainer(
 }
 
 // dockerHealthcheck runs a command in the container every five seconds, which is also what `pulumi up` waits for each at
-// the least. The check costs far more than what it checks, since each is a process in a container: every two seconds,
-// five idle containers kept a quarter of two cores busy. (Docker 25 has a shorter interval for the start.)
+// the least. The check costs far more than what it checks, since each is a process in a container: every two seconds
+// five idle containers kept half a core busy, every five a quarter. (Docker 25 has a shorter interval for the start.)
 func dockerHealthcheck(command ...string) *docker.ContainerHealthcheckArgs {
 	return &docker.ContainerHealthcheckArgs{
 		Tests:    pulumi.ToStringArray(command),

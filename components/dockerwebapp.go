@@ -2,7 +2,6 @@ package components
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -23,7 +22,7 @@ type DockerWebAppArgs struct {
 
 // DockerWebAppSettings are the decisions about a web app in containers.
 type DockerWebAppSettings struct {
-	// Replicas is how many containers there are, at least 1. From 2 on, a change of the image is no outage. Required.
+	// Replicas is how many containers there are, 1 to 100. From 2 on, a change of the image is no outage. Required.
 	Replicas int
 	// Limits of each container. Required.
 	Limits DockerLimits
@@ -32,6 +31,9 @@ type DockerWebAppSettings struct {
 	// LogLevel of the app: debug, info, warn or error. Required.
 	LogLevel string
 }
+
+// maxDockerReplicas bounds the chain: a roll takes some 15 s for each container.
+const maxDockerReplicas = 100
 
 // minDockerDelay makes a container that leaves serve for at least four seconds (AppDrain adds one), in which the balancer
 // has surely noticed: it takes 3.6 of them if the container is too busy to answer (balancer/finder.go), and reloads nginx
@@ -48,7 +50,7 @@ func (a *DockerWebAppArgs) Validate() field.ErrorList {
 
 // Validate reports everything wrong with the settings.
 func (s *DockerWebAppSettings) Validate() field.ErrorList {
-	problems := checkRange("replicas", s.Replicas, 1, math.MaxInt)
+	problems := checkRange("replicas", s.Replicas, 1, maxDockerReplicas)
 	problems = append(problems, s.Limits.Validate()...)
 	problems = append(problems,
 		checkRange("loadBalancerDelaySeconds", s.Drain.LoadBalancerDelay, minDockerDelay, maxLoadBalancerDelay)...)

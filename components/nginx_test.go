@@ -328,10 +328,10 @@ func TestNginxAsksAnotherServerIfOneIsSilent(t *testing.T) {
 			t.Errorf("request %d got %d %q", i, code, text)
 		}
 	}
-	if retried := p.accessLog(t, 3)[0]; !strings.Contains(fmt.Sprint(retried["upstream"]), " : ") && b.got.Load() == 3 {
-		if second := p.accessLog(t, 3)[1]; !strings.Contains(fmt.Sprint(second["upstream"]), " : ") {
-			t.Error("no request met the silent server, so this proves nothing")
-		}
+	if !slices.ContainsFunc(p.accessLog(t, 3), func(line map[string]any) bool {
+		return strings.Contains(fmt.Sprint(line["upstream"]), " : ")
+	}) {
+		t.Error("no request met the silent server, so this proves nothing")
 	}
 }
 

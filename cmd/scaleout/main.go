@@ -34,7 +34,7 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"up", "make what the stack runs on, and the stack; finish what an interrupted run began", (*driver).up},
-		{"down", "destroy the stack, then remove the cluster and the registry that up made", (*driver).down},
+		{"down", "destroy the stack, then remove what up made for it to run on", (*driver).down},
 		{"status", "show what runs, the URL and the last update", (*driver).status},
 		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs},
 		{"env", "print the shell variables with which plain pulumi commands see this stack", (*driver).env},

@@ -34,7 +34,7 @@ type stack struct {
 func (d *driver) openStack() (*stack, error) {
 	file, err := readStackFile(filepath.Join(d.root, "Pulumi."+d.Stack+".yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml` would start one", d.Stack, err)
+		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml`, or from Pulumi.docker.yaml, would start one", d.Stack, err)
 	}
 	project, err := readStackFile(filepath.Join(d.root, "Pulumi.yaml"))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -91,6 +92,9 @@ func (d *decoder) image(c *Config) {
 	c.Repository = d.text("imageRepository")
 	if (name == "") == (c.Repository == "") {
 		d.problem("imageRepository", "got %q, and ecrRepository %q: exactly one of them must be set", c.Repository, name)
+	}
+	if strings.ContainsAny(c.Repository[strings.LastIndex(c.Repository, "/")+1:], ":@") {
+		d.problem("imageRepository", "got %q, must have no tag or digest: they follow from the content", c.Repository)
 	}
 	if name == "" {
 		return

@@ -66,8 +66,10 @@ func (d *decoder) docker(c *Config) *Docker {
 	if c.Repository == "" {
 		d.problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
 	}
-	if host := d.text("redisHost"); host != "" {
-		d.problem("redisHost", "got %q, but target docker runs its own Redis; leave it empty", host)
+	for _, key := range []string{"redisHost", "host", "tlsSecret", "certificateArn", "albScheme"} {
+		if value := d.text(key); value != "" { // who sets one of these counts on it
+			d.problem(key, "got %q, which target docker does not offer; leave it empty", value)
+		}
 	}
 	return t
 }

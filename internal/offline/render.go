@@ -33,6 +33,9 @@ func (r *Result) Render(dir string, showSecrets bool) ([]string, error) {
 		}
 		files[name] = content
 	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("stack %s has no Kubernetes objects, so there is nothing to render; `preview` shows what there is", r.Stack)
+	}
 	if err := clearRendered(dir); err != nil {
 		return nil, err
 	}

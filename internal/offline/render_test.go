@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
 )
 
@@ -213,5 +214,20 @@ func TestRenderOfAnObjectWithoutAName(t *testing.T) {
 		if want := "name: '[unknown: auto-named settings]'"; !strings.Contains(content, want) {
 			t.Errorf("%s: got %s, want it to have %s", name, content, want)
 		}
+	}
+}
+
+// A pipeline that applies what was rendered must not go on with nothing.
+func TestRenderOfNothing(t *testing.T) {
+	result, err := Record(func(*pulumi.Context) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "out")
+	if _, err := result.Render(dir, false); err == nil || !strings.Contains(err.Error(), "no Kubernetes objects") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it left a folder all the same")
 	}
 }
