@@ -21,7 +21,7 @@ func containersOf(s *stack, component string) []string {
 func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
 	port, err := strconv.Atoi(s.setting(keyPublicPort))
 	if err != nil || !portTaken(port) {
-		return "free", nil // the program itself says what is wrong with a port that is none
+		return s.setting(keyPublicPort) + " is free", nil // the program itself says what is wrong with a port that is none
 	}
 	name := s.setting(keyNamespace) + "-nginx"
 	nginx, err := d.inspect(ctx, name)
@@ -29,7 +29,7 @@ func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
 	case err != nil:
 		return "", err
 	case nginx != nil && nginx.State.Running && nginx.hostPort("8080/tcp") == port:
-		return "taken by " + name + ", which is this stack's", nil
+		return fmt.Sprintf("%d is taken by %s, which is this stack's", port, name), nil
 	}
 	return "", fmt.Errorf("port %d on 127.0.0.1 is taken by something else: set HTTP_PORT to a free one, "+
 		"or free it (docker ps --filter publish=%[1]d)", port)

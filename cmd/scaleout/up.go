@@ -44,7 +44,7 @@ func (d *driver) up(ctx context.Context) error {
 	}
 	if s.onDocker() {
 		deploy = append(deploy,
-			step{"port " + s.setting(keyPublicPort), func() (string, error) { return d.portIsFree(ctx, s) }},
+			step{"port", func() (string, error) { return d.portIsFree(ctx, s) }},
 			step{"containers", func() (string, error) { return d.startContainers(ctx, s) }},
 		)
 	}
