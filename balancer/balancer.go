@@ -24,7 +24,8 @@ type balancer struct {
 
 // run works until ctx is done, or nginx ends by itself.
 func (b *balancer) run(ctx context.Context) error {
-	if err := b.refresh(ctx); err != nil && ctx.Err() == nil {
+	names := namesOf(b.conf)
+	if err := b.refresh(ctx, names); err != nil && ctx.Err() == nil {
 		return err // nothing runs yet that could go on
 	}
 	ticker := time.NewTicker(b.interval) // from here on: a reload must not meet an nginx that is just starting
@@ -38,15 +39,14 @@ func (b *balancer) run(ctx context.Context) error {
 			return errors.Join(errNginxEnded, err)
 		case <-ticker.C:
 		}
-		if err := b.refresh(ctx); err != nil {
+		if err := b.refresh(ctx, names); err != nil {
 			b.log.Error("nginx keeps its configuration", "error", err)
 		}
 	}
 }
 
 // refresh gives nginx the servers that are ready now, if they are not those that it has.
-func (b *balancer) refresh(ctx context.Context) error {
-	names := namesOf(b.conf)
+func (b *balancer) refresh(ctx context.Context, names []endpoint) error {
 	servers := b.finder.find(ctx, names)
 	conf := expand(b.conf, servers)
 	if ctx.Err() != nil || conf == b.applied || conf == b.refused {

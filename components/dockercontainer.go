@@ -36,8 +36,10 @@ func (l DockerLimits) Validate() field.ErrorList {
 		return problems
 	}
 	cpuProblems := checkQuantity("cpuLimit", l.CPU)
-	if cpu, err := resource.ParseQuantity(l.CPU); len(cpuProblems) == 0 && err == nil && cpu.MilliValue() < minDockerCPU {
-		cpuProblems = invalid("cpuLimit", l.CPU, "must be at least 10m, the least of Docker")
+	if len(cpuProblems) == 0 {
+		if cpu := resource.MustParse(l.CPU); cpu.MilliValue() < minDockerCPU {
+			cpuProblems = invalid("cpuLimit", l.CPU, "must be at least 10m, the least of Docker")
+		}
 	}
 	return append(problems, cpuProblems...)
 }
@@ -62,8 +64,7 @@ func newDockerContainer(
 	ctx *pulumi.Context, parent pulumi.Resource, name, alias string, network *DockerNetwork, limits DockerLimits,
 	c *docker.ContainerArgs, after ...pulumi.Resource,
 ) (*docker.Container, error) {
-	fullName := network.prefix + "-" + name
-	c.Name = pulumi.String(fullName)
+	c.Name = pulumi.String(network.prefix + "-" + name)
 	c.Hostname = pulumi.String(name)
 	c.NetworksAdvanced = docker.ContainerNetworksAdvancedArray{docker.ContainerNetworksAdvancedArgs{
 		Name: network.Name, Aliases: pulumi.ToStringArray([]string{alias}),

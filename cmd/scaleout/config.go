@@ -58,9 +58,9 @@ func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
 	if d.HTTPPort != 0 { // on Kind it is the cluster's by now
 		want[keyPublicPort] = strconv.Itoa(d.HTTPPort)
 	}
-	if repository := s.setting(keyImageRepository); localRepository.MatchString(repository) {
+	if s.pushesHere() {
 		want[keyImageRepository] = fmt.Sprintf("localhost:%d/%s", d.RegistryPort,
-			localRepository.ReplaceAllLiteralString(repository, ""))
+			localRepository.ReplaceAllLiteralString(s.setting(keyImageRepository), ""))
 	}
 	var did []string
 	for _, key := range []string{keyKubeContext, keyPublicPort, keyImageRepository, keyImagePlatform} {

@@ -17,6 +17,19 @@ func containersOf(s *stack, component string) []string {
 	return args
 }
 
+// containerNames lists those containers, or those of them that other filters of `docker ps` let through.
+func (d *driver) containerNames(ctx context.Context, s *stack, component string, filters ...string) ([]string, error) {
+	args := append(containersOf(s, component), "--format", "{{.Names}}")
+	for _, filter := range filters {
+		args = append(args, "--filter", filter)
+	}
+	out, err := d.docker(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("listing the containers of stack %s: %w", d.Stack, err)
+	}
+	return strings.Fields(out), nil
+}
+
 // portIsFree fails early where something else has the port that nginx is to publish.
 func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
 	port, err := strconv.Atoi(s.setting(keyPublicPort))
@@ -38,12 +51,10 @@ func (d *driver) portIsFree(ctx context.Context, s *stack) (string, error) {
 // startContainers starts those of the stack that stand still, as after `docker stop`. Pulumi would replace them, and the
 // data of Redis would go with its container. So only the others are left to Pulumi where they do not start.
 func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) {
-	out, err := d.docker(ctx, append(containersOf(s, ""),
-		"--filter", "status=exited", "--filter", "status=created", "--format", "{{.Names}}")...)
+	names, err := d.containerNames(ctx, s, "", "status=exited", "status=created")
 	if err != nil {
-		return "", fmt.Errorf("listing the containers that stand still: %w", err)
+		return "", err
 	}
-	names := strings.Fields(out)
 	if len(names) == 0 {
 		return "none stands still", nil
 	}
@@ -65,13 +76,13 @@ func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) 
 
 // nothingLeft fails if containers of the stack are left after its destroy: those that Pulumi's state does not know.
 func (d *driver) nothingLeft(ctx context.Context, s *stack) (string, error) {
-	out, err := d.docker(ctx, append(containersOf(s, ""), "--format", "{{.Names}}")...)
+	names, err := d.containerNames(ctx, s, "")
 	if err != nil {
-		return "", fmt.Errorf("looking for what is left: %w", err)
+		return "", err
 	}
-	if names := strings.Fields(out); len(names) > 0 {
-		list := strings.Join(names, " ")
-		return "", fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s", list)
+	if len(names) > 0 {
+		return "", fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s",
+			strings.Join(names, " "))
 	}
 	return "none left", nil
 }
@@ -91,11 +102,11 @@ wait`
 
 // containerLogs prints the log lines of one component's containers.
 func (d *driver) containerLogs(ctx context.Context, s *stack) error {
-	names, err := d.docker(ctx, append(containersOf(s, d.Component), "--format", "{{.Names}}")...)
+	names, err := d.containerNames(ctx, s, d.Component)
 	if err != nil {
-		return fmt.Errorf("listing the containers of %s: %w", d.Component, err)
+		return err
 	}
-	if names == "" {
+	if len(names) == 0 {
 		return fmt.Errorf("stack %s has no container of %s; it has web, redis and nginx once `make up STACK=%[1]s` has run",
 			d.Stack, d.Component)
 	}
@@ -103,7 +114,7 @@ func (d *driver) containerLogs(ctx context.Context, s *stack) error {
 	if d.Follow {
 		options += " --follow"
 	}
-	env := []string{"containers=" + strings.ReplaceAll(names, "\n", " "), "options=" + options}
+	env := []string{"containers=" + strings.Join(names, " "), "options=" + options}
 	c := command{name: "sh", args: []string{"-c", logsScript}, env: env, live: d.out}
 	if _, err := d.host.Run(ctx, c); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("reading the logs of %s: %w", d.Component, err)

@@ -73,7 +73,7 @@ func TestPortOfNobody(t *testing.T) {
 
 // Pulumi would replace a container that stands still, and the data of Redis with it.
 func TestStartContainers(t *testing.T) {
-	list := "docker ps --all --filter label=scaleout.network=scaleout --filter status=exited --filter status=created"
+	list := "docker ps --all --filter label=scaleout.network=scaleout --format {{.Names}} --filter status=exited --filter status=created"
 	for _, tt := range []struct {
 		name, exited string
 		start        reply

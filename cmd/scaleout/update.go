@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// update runs `pulumi up`. On this machine without its preview: that would run the program a second time for an answer nobody
-// waits for, and `make preview` shows the same without touching anything. Elsewhere the preview stays, because what
-// it finds wrong is found before anything was changed.
+// update runs `pulumi up`. On this machine without its preview: that would run the program a second time for an answer
+// nobody waits for, and `make preview` shows the same without touching anything. Elsewhere the preview stays, because
+// what it finds wrong is found before anything was changed.
 func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 	flags, err := d.updateFlags(ctx, s)
 	if err != nil {
@@ -45,14 +45,22 @@ func (d *driver) updateFlags(ctx context.Context, s *stack) ([]string, error) {
 	if s.existed && (s.onDocker() || d.marked(markNewCluster, d.Cluster)) {
 		flags = append(flags, "--refresh")
 	}
-	registry, err := d.inspect(ctx, d.RegistryName)
+	registry, err := d.registryOf(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	if s.existed && s.pushesHere() && registry != nil && d.mark(markPushed, d.Stack) != registry.ID {
+	if s.existed && registry != nil && d.mark(markPushed, d.Stack) != registry.ID {
 		flags = append(flags, "--replace", imageURN) // refreshing an image does not ask the registry
 	}
 	return flags, nil
+}
+
+// registryOf returns the container that the stack's images are pushed to, or nil if they go elsewhere.
+func (d *driver) registryOf(ctx context.Context, s *stack) (*container, error) {
+	if !s.pushesHere() {
+		return nil, nil
+	}
+	return d.inspect(ctx, d.RegistryName)
 }
 
 // noteUpdate remembers what an update that went well has settled.
@@ -65,7 +73,7 @@ func (d *driver) noteUpdate(ctx context.Context, s *stack) error {
 			return err
 		}
 	}
-	registry, err := d.inspect(ctx, d.RegistryName)
+	registry, err := d.registryOf(ctx, s)
 	if err != nil || registry == nil {
 		return err
 	}
