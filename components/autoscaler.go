@@ -1,9 +1,9 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
-	"math"
-	"strconv"
+	"regexp"
 
 	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -21,6 +21,10 @@ type Scaling struct {
 	TargetCPUUtilization int
 	// ScaleUpWindowSeconds is how long a need for more pods must last before it is met. 0 (Kubernetes' default) to 3600.
 	ScaleUpWindowSeconds int
+	// ScaleUpPercent of the pods may be added within 15 s, and always four. 1 to 10000. Kubernetes' default of 100 %
+	// doubles them: 2 pods need three rounds of at least 15 s to become 20 (2, 6, 12, 20), although the first measurement
+	// already tells the need. 900 % is tenfold, so that one decision meets it; MaxReplicas bounds the cost.
+	ScaleUpPercent int
 	// ScaleDownWindowSeconds is how long a need for fewer pods must last: the highest need within the window counts.
 	// 0 to 3600; Kubernetes' default is 300.
 	ScaleDownWindowSeconds int
@@ -33,22 +37,30 @@ type Scaling struct {
 	Tolerance string
 }
 
+// toleranceForm leaves out what other notations a number may have: the API wants a quantity and the reader a fraction.
+var toleranceForm = regexp.MustCompile(`^0(\.[0-9]{1,9})?$`)
+
+// maxPods is how many pods the largest cluster may have: https://kubernetes.io/docs/setup/best-practices/cluster-large/
+const maxPods = 150_000
+
 // Validate reports everything wrong with the settings. The bounds are those of the API:
 // https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/
 func (s Scaling) Validate() field.ErrorList {
-	problems := checkRange("minReplicas", s.MinReplicas, 1, math.MaxInt)
-	if s.MaxReplicas < s.MinReplicas || s.MaxReplicas < 1 {
-		problems = append(problems, invalid("maxReplicas", s.MaxReplicas,
-			fmt.Sprintf("must be at least minReplicas, which is %d", s.MinReplicas))...)
+	problems := checkRange("minReplicas", s.MinReplicas, 1, maxPods)
+	problems = append(problems, checkRange("maxReplicas", s.MaxReplicas, 1, maxPods)...)
+	if len(problems) == 0 && s.MaxReplicas < s.MinReplicas {
+		problems = invalid("maxReplicas", s.MaxReplicas,
+			fmt.Sprintf("must be at least minReplicas, which is %d", s.MinReplicas))
 	}
 	problems = append(problems, checkRange("targetCpuUtilization", s.TargetCPUUtilization, 1, 100)...)
 	problems = append(problems, checkRange("scaleUpWindowSeconds", s.ScaleUpWindowSeconds, 0, 3600)...)
+	problems = append(problems, checkRange("scaleUpPercent", s.ScaleUpPercent, 1, 10000)...)
 	problems = append(problems, checkRange("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600)...)
 	problems = append(problems, checkRange("scaleDownPercent", s.ScaleDownPercent, 1, 100)...)
 	problems = append(problems, checkRange("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800)...)
-	t, err := strconv.ParseFloat(s.Tolerance, 64)
-	if inRange := t >= 0 && t < 1; s.Tolerance != "" && (err != nil || !inRange) { // NaN is in no range
-		problems = append(problems, invalid("scaleTolerance", s.Tolerance, "must be a fraction such as 0.05, or empty")...)
+	if s.Tolerance != "" && !toleranceForm.MatchString(s.Tolerance) {
+		problems = append(problems, invalid("scaleTolerance", s.Tolerance,
+			"must be a decimal fraction from 0 to below 1 such as 0.05, or empty")...)
 	}
 	return problems
 }
@@ -58,6 +70,7 @@ func (s Scaling) inputs() pulumi.Map {
 		"minReplicas": pulumi.Int(s.MinReplicas), "maxReplicas": pulumi.Int(s.MaxReplicas),
 		"targetCpuUtilization":   pulumi.Int(s.TargetCPUUtilization),
 		"scaleUpWindowSeconds":   pulumi.Int(s.ScaleUpWindowSeconds),
+		"scaleUpPercent":         pulumi.Int(s.ScaleUpPercent),
 		"scaleDownWindowSeconds": pulumi.Int(s.ScaleDownWindowSeconds),
 		"scaleDownPercent":       pulumi.Int(s.ScaleDownPercent),
 		"scaleDownPeriodSeconds": pulumi.Int(s.ScaleDownPeriodSeconds),
@@ -71,6 +84,8 @@ type AutoscalerArgs struct {
 	App App
 	// Namespace of the Deployment. Required.
 	Namespace pulumi.StringInput
+	// Name of the HorizontalPodAutoscaler. Empty for the component's name.
+	Name string
 	// Container whose CPU counts. A sidecar's does not, so that one without a CPU request cannot stop the scaling.
 	// Required.
 	Container string
@@ -84,8 +99,9 @@ type AutoscalerArgs struct {
 func (a *AutoscalerArgs) Validate() field.ErrorList {
 	problems := checkLabel("app.instance", a.App.Instance)
 	problems = append(problems, checkSet("namespace", a.Namespace != nil)...)
+	problems = append(problems, checkObjectName(a.Name)...)
 	problems = append(problems, checkLabel("container", a.Container)...)
-	problems = append(problems, checkQuantity("cpuRequest", a.CPURequest)...)
+	problems = append(problems, checkCPU("cpuRequest", a.CPURequest)...)
 	return append(problems, a.Scaling.Validate()...)
 }
 
@@ -105,14 +121,14 @@ func NewAutoscaler(
 	s := args.Scaling
 	a := &Autoscaler{}
 	inputs := pulumi.Map{
-		"namespace": args.Namespace, "container": pulumi.String(args.Container),
+		"namespace": args.Namespace, "name": pulumi.String(args.Name), "container": pulumi.String(args.Container),
 		"cpuRequest": pulumi.String(args.CPURequest), "scaling": s.inputs(),
 	}
 	if err := register(ctx, "Autoscaler", name, args.Validate(), inputs, a, opts); err != nil {
 		return nil, err
 	}
 	hpa, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name, &autoscalingv2.HorizontalPodAutoscalerArgs{
-		Metadata: args.App.annotated(name, args.Namespace, pulumi.StringMap{
+		Metadata: args.App.annotated(cmp.Or(args.Name, name), args.Namespace, pulumi.StringMap{
 			"pulumi.com/waitFor": pulumi.String("condition=ScalingActive"),
 		}),
 		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
@@ -151,10 +167,10 @@ func cpuMetric(container string, utilization int) autoscalingv2.MetricSpecArgs {
 	}
 }
 
-// up doubles the pods or adds four, whichever is more, every 15 s: Kubernetes' default, written out so that a preview
-// shows it and a change of the default does not change the app.
+// up adds ScaleUpPercent of the pods or four, whichever is more, every 15 s. The four are Kubernetes' default, which a
+// policy that is given replaces; they keep few pods from growing one by one at a low percentage.
 func (s Scaling) up() *autoscalingv2.HPAScalingRulesArgs {
-	return s.rules(s.ScaleUpWindowSeconds, policy("Percent", 100, 15), policy("Pods", 4, 15))
+	return s.rules(s.ScaleUpWindowSeconds, policy("Percent", s.ScaleUpPercent, 15), policy("Pods", 4, 15))
 }
 
 func (s Scaling) down() *autoscalingv2.HPAScalingRulesArgs {

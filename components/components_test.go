@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -17,10 +18,12 @@ var (
 	testResources = Resources{CPURequest: "100m", CPULimit: "500m", MemoryLimit: "64Mi"}
 	testScaling   = Scaling{
 		MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 50,
-		ScaleDownWindowSeconds: 60, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
+		ScaleUpPercent: 900, ScaleDownWindowSeconds: 60, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
 	}
-	testRedis = RedisSettings{Image: "redis:8.2", Resources: testResources, StorageSize: "1Gi"}
-	testWeb   = WebAppSettings{
+	testRedis = RedisSettings{
+		Image: "redis:8.2", Resources: testResources, StorageSize: "1Gi", Fsync: FsyncEverySecond,
+	}
+	testWeb = WebAppSettings{
 		Resources: testResources, Scaling: testScaling, Route: Route{Class: "traefik"},
 		Callers: Callers{Namespace: "traefik"}, Drain: Drain{LoadBalancerDelay: 5}, RolloutTimeoutSeconds: 120,
 		LogLevel: "info",
@@ -46,7 +49,7 @@ func everything(ctx *pulumi.Context, prefix string) error {
 		return err
 	}
 	traefik, err := NewTraefik(ctx, prefix+"traefik", &TraefikArgs{
-		Image: "traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, PublishedHost: "localhost",
+		Image: "traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, PublishedHost: "localhost", Replicas: 2,
 	})
 	if err != nil {
 		return err
@@ -182,6 +185,21 @@ func TestNoSecretIsVisible(t *testing.T) {
 	}
 	if hidden < 4 {
 		t.Errorf("only %d values are marked as secret, so the test above proves little", hidden)
+	}
+}
+
+// The line of configuration is for a server, and the app's Secret of a Redis elsewhere has none.
+func TestSecretHoldsOnlyWhatIsRead(t *testing.T) {
+	result := record(t, func(ctx *pulumi.Context) error { return everything(ctx, "") })
+	for name, want := range map[string][]string{"redis-auth": {"auth.conf", "password"}, "external-auth": {"password"}} {
+		data := offline.Lookup(find(t, result, "Secret", name).Inputs, "stringData")
+		if secret, marked := data.(offline.Secret); marked {
+			data = secret.Value
+		}
+		fields, _ := data.(map[string]any)
+		if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
 	}
 }
 
@@ -328,6 +346,30 @@ func webAlone(ctx *pulumi.Context, settings WebAppSettings) error {
 	return err
 }
 
+// Tenfold reaches maxReplicas from minReplicas in one decision.
+func TestScaleUpPercentIsThePolicy(t *testing.T) {
+	for _, percent := range []int64{100, 900} {
+		web := testWeb
+		web.Scaling.ScaleUpPercent = int(percent)
+		result := record(t, func(ctx *pulumi.Context) error { return webAlone(ctx, web) })
+		up := offline.Lookup(find(t, result, "HorizontalPodAutoscaler", "web").Inputs, "spec", "behavior", "scaleUp")
+		if got := offline.Lookup(up, "policies", 0, "value"); got != percent {
+			t.Errorf("got %v, want %d", got, percent)
+		}
+		if kind := offline.Lookup(up, "policies", 1, "type"); kind != "Pods" || offline.Lookup(up, "policies", 1, "value") != int64(4) {
+			t.Errorf("the second policy is not that of four pods: %v", up)
+		}
+	}
+}
+
+func TestFsyncIsThatOfTheSettings(t *testing.T) {
+	for _, fsync := range []string{FsyncEverySecond, FsyncAlways} {
+		if got := redisConfiguration("128Mi", fsync); !strings.Contains(got, "\nappendfsync "+fsync+"\n") {
+			t.Errorf("got %q, want appendfsync %s", got, fsync)
+		}
+	}
+}
+
 func TestToleranceOnlyIfSet(t *testing.T) {
 	for _, tolerance := range []string{"", "0.05"} {
 		web := testWeb
@@ -362,11 +404,11 @@ func TestConstructorsRefuse(t *testing.T) {
 		"redis": {func(ctx *pulumi.Context) error {
 			_, err := NewRedis(ctx, "redis", &RedisArgs{RedisSettings: RedisSettings{Image: "redis"}})
 			return err
-		}, []string{"namespace", "password", "image", "cpuRequest", "memoryLimit", "storageSize"}},
+		}, []string{"namespace", "password", "image", "cpuRequest", "memoryLimit", "storageSize", "fsync"}},
 		"external redis": {func(ctx *pulumi.Context) error {
-			_, err := NewExternalRedis(ctx, "redis", &ExternalRedisArgs{})
+			_, err := NewExternalRedis(ctx, "redis", &ExternalRedisArgs{Name: "my redis"})
 			return err
-		}, []string{"namespace", "password", "host", "port"}},
+		}, []string{"namespace", "name", "password", "host", "port"}},
 		"image": {func(ctx *pulumi.Context) error {
 			_, err := NewImage(ctx, "app", &ImageArgs{ImageSettings: ImageSettings{
 				Context: "/abs", BuildArgs: map[string]string{"VERSION": "1"}, Username: "me",
@@ -390,7 +432,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"traefik": {func(ctx *pulumi.Context) error {
 			_, err := NewTraefik(ctx, "traefik", &TraefikArgs{Image: "traefik:latest", HTTPNodePort: 80})
 			return err
-		}, []string{"image", "httpNodePort", "httpsNodePort", "publishedHost"}},
+		}, []string{"image", "httpNodePort", "httpsNodePort", "replicas", "publishedHost"}},
 		"metrics-server": {func(ctx *pulumi.Context) error {
 			_, err := NewMetricsServer(ctx, "metrics-server", &MetricsServerArgs{})
 			return err
@@ -404,7 +446,7 @@ func TestConstructorsRefuse(t *testing.T) {
 				Image: "redis", Volume: "a b",
 			}})
 			return err
-		}, []string{"network", "password", "image", "memoryLimit", "volume"}},
+		}, []string{"network", "password", "image", "memoryLimit", "volume", "fsync"}},
 		"docker web app": {func(ctx *pulumi.Context) error {
 			_, err := NewDockerWebApp(ctx, "web", &DockerWebAppArgs{DockerWebAppSettings: DockerWebAppSettings{
 				Limits: DockerLimits{CPU: "much", Memory: "5Mi"}, Drain: Drain{LoadBalancerDelay: 2},

@@ -13,6 +13,19 @@
 //	MetricsServer  the source of the autoscaler's CPU figures, for clusters that have none
 //
 // Three rules hold everywhere. A component's main child has the component's name and the others append to it, so two
-// instances coexist (but for MetricsServer: a cluster has one such API). Arguments are checked as a whole before anything is registered, and one error lists every problem.
-// Plain Go types are decisions that shape the tree; pulumi inputs are values that other resources may produce.
+// instances coexist (but for MetricsServer: a cluster has one such API). Arguments are checked as a whole before anything
+// is registered, and one error lists every problem. Plain Go types are decisions that shape the tree; pulumi inputs are
+// values that other resources may produce.
+//
+// Objects in the cluster are named like their component, and a name there cannot change. So a new name for a component
+// would replace all that it owns, an outage and for Redis the loss of its data. To rename one and keep its objects, give
+// them the old name, and tell Pulumi who the component was:
+//
+//	components.NewWebApp(ctx, "site", &components.WebAppArgs{Name: "web", ...}, cluster,
+//		pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String("web")}}))
+//
+// The children need no aliases of their own, since their names begin with the component's:
+// https://www.pulumi.com/docs/iac/concepts/options/aliases/. Name stays; the alias may go once every stack is updated.
+// Namespace and ECRRepository always take the name as an argument. Traefik, MetricsServer and the components for Docker
+// take none: renaming one replaces what it owns.
 package components

@@ -11,9 +11,14 @@ import (
 	"scaleout/internal/offline"
 )
 
-var testDockerWeb = DockerWebAppSettings{
-	Replicas: 3, Limits: DockerLimits{CPU: "500m", Memory: "64Mi"}, Drain: Drain{LoadBalancerDelay: 3}, LogLevel: "info",
-}
+var (
+	testDockerWeb = DockerWebAppSettings{
+		Replicas: 3, Limits: DockerLimits{CPU: "500m", Memory: "64Mi"}, Drain: Drain{LoadBalancerDelay: 3}, LogLevel: "info",
+	}
+	testDockerRedis = DockerRedisSettings{
+		Image: "redis:8.2", Limits: DockerLimits{Memory: "128Mi"}, Fsync: FsyncEverySecond,
+	}
+)
 
 // everythingOnDocker registers one of each component for a Docker host, all named after prefix.
 func everythingOnDocker(ctx *pulumi.Context, prefix string, image pulumi.StringInput) error {
@@ -23,7 +28,7 @@ func everythingOnDocker(ctx *pulumi.Context, prefix string, image pulumi.StringI
 	}
 	redis, err := NewDockerRedis(ctx, prefix+"docker-redis", &DockerRedisArgs{
 		Network: network, Password: pulumi.String(testPassword),
-		DockerRedisSettings: DockerRedisSettings{Image: "redis:8.2", Limits: DockerLimits{Memory: "128Mi"}},
+		DockerRedisSettings: testDockerRedis,
 	})
 	if err != nil {
 		return err
@@ -123,6 +128,8 @@ func TestDockerLimitsAreInDockersUnits(t *testing.T) {
 
 func TestDockerRedisVolume(t *testing.T) {
 	for _, volume := range []string{"", "kept"} {
+		settings := testDockerRedis
+		settings.Volume = volume
 		result := record(t, func(ctx *pulumi.Context) error {
 			network, err := NewDockerNetwork(ctx, "network", &DockerNetworkArgs{Name: "net"})
 			if err != nil {
@@ -130,7 +137,7 @@ func TestDockerRedisVolume(t *testing.T) {
 			}
 			_, err = NewDockerRedis(ctx, "redis", &DockerRedisArgs{
 				Network: network, Password: pulumi.String(testPassword),
-				DockerRedisSettings: DockerRedisSettings{Image: "redis:8.2", Limits: DockerLimits{Memory: "128Mi"}, Volume: volume},
+				DockerRedisSettings: settings,
 			})
 			return err
 		})

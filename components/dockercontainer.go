@@ -17,25 +17,21 @@ type DockerLimits struct {
 	Memory string
 }
 
-// The least that Docker accepts, of memory in bytes and of CPU in thousandths of a core:
-// https://docs.docker.com/engine/containers/resource_constraints/#limit-a-containers-access-to-memory
-const (
-	minDockerMemory = 6 << 20
-	minDockerCPU    = 10
-)
+// minDockerCPU is the least CPU that Docker accepts, in thousandths of a core.
+const minDockerCPU = 10
 
 // Validate reports everything wrong with the limits.
 func (l DockerLimits) Validate() field.ErrorList {
-	problems := checkQuantity("memoryLimit", l.Memory)
+	problems := checkMemory("memoryLimit", l.Memory)
 	if len(problems) == 0 {
-		if memory := resource.MustParse(l.Memory); memory.Value() < minDockerMemory || memory.Value()%(1<<20) != 0 {
-			problems = invalid("memoryLimit", l.Memory, "must be at least 6Mi and a whole number of Mi, the unit of Docker")
+		if memory := resource.MustParse(l.Memory); memory.Value()%(1<<20) != 0 {
+			problems = invalid("memoryLimit", l.Memory, "must be a whole number of Mi, the unit of Docker")
 		}
 	}
 	if l.CPU == "" {
 		return problems
 	}
-	cpuProblems := checkQuantity("cpuLimit", l.CPU)
+	cpuProblems := checkCPU("cpuLimit", l.CPU)
 	if len(cpuProblems) == 0 {
 		if cpu := resource.MustParse(l.CPU); cpu.MilliValue() < minDockerCPU {
 			cpuProblems = invalid("cpuLimit", l.CPU, "must be at least 10m, the least of Docker")

@@ -1,6 +1,8 @@
 package components
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -14,7 +16,12 @@ type DockerNetworkArgs struct {
 }
 
 // Validate reports everything wrong with the arguments.
-func (a *DockerNetworkArgs) Validate() field.ErrorList { return checkLabel("name", a.Name) }
+func (a *DockerNetworkArgs) Validate() field.ErrorList {
+	if slices.Contains([]string{"bridge", "host", "none"}, a.Name) {
+		return invalid("name", a.Name, "must not be one of Docker's own networks: bridge, host, none")
+	}
+	return checkLabel("name", a.Name)
+}
 
 // DockerNetwork is a private bridge network, on which containers find each other by name.
 type DockerNetwork struct {

@@ -22,9 +22,11 @@ type DockerRedisSettings struct {
 	// Limits of the container. Required. The data may use 3/4 of the memory.
 	Limits DockerLimits
 	// Volume is the name of a volume to create for the data, which outlives the container and goes with the component.
-	// Empty for an anonymous one, which outlives restarts but goes with the container: replacing that (another image or
-	// password) starts at 0.
+	// Empty for an anonymous one, which outlives restarts but goes with the container: replacing that (another image,
+	// password or Fsync) starts at 0.
 	Volume string
+	// Fsync is FsyncEverySecond or FsyncAlways. Required.
+	Fsync string
 }
 
 // Validate reports everything wrong with the arguments.
@@ -41,7 +43,7 @@ func (s *DockerRedisSettings) Validate() field.ErrorList {
 	if s.Volume != "" {
 		problems = append(problems, checkLabel("volume", s.Volume)...)
 	}
-	return problems
+	return append(problems, checkFsync(s.Fsync)...)
 }
 
 // DockerRedis is one Redis server with a password, on a volume.
@@ -71,6 +73,7 @@ func NewDockerRedis(
 	r := &DockerRedis{}
 	inputs := pulumi.Map{
 		"image": pulumi.String(args.Image), "limits": args.Limits.inputs(), "volume": pulumi.String(args.Volume),
+		"fsync": pulumi.String(args.Fsync),
 	}
 	if err := register(ctx, "DockerRedis", name, args.Validate(), inputs, r, opts); err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func NewDockerRedis(
 		// Not read-only: Docker copies files only into a container that can be written to. It is root's, though, and
 		// the server is not root and has no capability to become it.
 		Uploads: docker.ContainerUploadArray{
-			dockerFile(redisConfigDir+"/redis.conf", pulumi.String(redisConfiguration(args.Limits.Memory))),
+			dockerFile(redisConfigDir+"/redis.conf", pulumi.String(redisConfiguration(args.Limits.Memory, args.Fsync))),
 			dockerFile(redisAuthDir+"/auth.conf", password.ApplyT(requirePass).(pulumi.StringOutput)),
 			dockerFile(redisAuthDir+"/"+passwordKey, password),
 		},

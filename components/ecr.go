@@ -19,14 +19,14 @@ type ECRRepositoryArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *ECRRepositoryArgs) Validate() field.ErrorList {
-	if !repositoryForm.MatchString(a.Name) {
-		return invalid("name", a.Name, "must be lower case, such as scaleout or team/scaleout")
+	if !ecrNameForm.MatchString(a.Name) || len(a.Name) < 2 || len(a.Name) > 256 {
+		return invalid("name", a.Name, "must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")
 	}
 	return nil
 }
 
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
-var repositoryForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
+var ecrNameForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
 
 // ECRRepository holds the app's images on AWS: tags cannot be moved, each push is scanned, what it stores is encrypted,
 // and old images expire.

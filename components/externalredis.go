@@ -1,10 +1,12 @@
 package components
 
 import (
+	"cmp"
 	"net"
+	"strings"
+	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -12,6 +14,9 @@ import (
 type ExternalRedisArgs struct {
 	// Namespace of the app, where the Secret goes. Required.
 	Namespace pulumi.StringInput
+	// Name of its Secret, and what the labels of that call the instance. Empty for the component's name; given where the
+	// component is renamed and that is not: see the package's documentation.
+	Name string
 	// Password of the user. Kept as a secret. Required.
 	Password pulumi.StringInput
 	ExternalRedisSettings
@@ -32,6 +37,7 @@ type ExternalRedisSettings struct {
 // Validate reports everything wrong with the arguments.
 func (a *ExternalRedisArgs) Validate() field.ErrorList {
 	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkObjectName(a.Name)...)
 	problems = append(problems, checkSet("password", a.Password != nil)...)
 	return append(problems, a.ExternalRedisSettings.Validate()...)
 }
@@ -39,10 +45,22 @@ func (a *ExternalRedisArgs) Validate() field.ErrorList {
 // Validate reports everything wrong with the settings.
 func (s *ExternalRedisSettings) Validate() field.ErrorList {
 	problems := checkRange("port", s.Port, 1, 65535)
-	if net.ParseIP(s.Host) == nil && len(validation.IsDNS1123Subdomain(s.Host)) > 0 {
-		problems = append(problems, invalid("host", s.Host, "must be a DNS name or an IP address")...)
+	if !isElsewhere(s.Host) {
+		problems = append(problems, invalid("host", s.Host,
+			"must be a DNS name or an IP address, without a port, that is not of the pod itself")...)
+	}
+	if strings.ContainsFunc(s.Username, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		problems = append(problems, invalid("username", s.Username, "must have no white space, as Redis allows none")...)
 	}
 	return problems
+}
+
+// isElsewhere tells whether a host may be another than the pod that connects to it.
+func isElsewhere(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return !ip.IsLoopback() && !ip.IsUnspecified()
+	}
+	return isDNSName(host) && host != "localhost"
 }
 
 // ExternalRedis gives an app the connection to a Redis elsewhere, in the form in which Redis gives its own.
@@ -59,15 +77,16 @@ func NewExternalRedis(
 ) (*ExternalRedis, error) {
 	r := &ExternalRedis{}
 	inputs := pulumi.Map{
-		"namespace": args.Namespace, "host": pulumi.String(args.Host), "port": pulumi.Int(args.Port),
+		"namespace": args.Namespace, "name": pulumi.String(args.Name),
+		"host": pulumi.String(args.Host), "port": pulumi.Int(args.Port),
 		"tls": pulumi.Bool(args.TLS), "username": pulumi.String(args.Username),
 	}
 	if err := register(ctx, "ExternalRedis", name, args.Validate(), inputs, r, opts); err != nil {
 		return nil, err
 	}
-	app := App{Name: "redis", Instance: name}
+	app := App{Name: "redis", Instance: cmp.Or(args.Name, name)}
 	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
-	secret, err := newPasswordSecret(ctx, r, name, app, args.Namespace, password)
+	secret, err := newPasswordSecret(ctx, r, name, app, args.Namespace, pulumi.StringMap{passwordKey: password})
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -53,7 +55,14 @@ func (s *ImageSettings) Validate() field.ErrorList {
 		problems = append(problems, invalid("context", s.Context, "must be a relative path of a folder")...)
 	}
 	if !platformForm.MatchString(s.Platform) {
-		problems = append(problems, invalid("platform", s.Platform, "must be os/architecture, e.g. linux/amd64")...)
+		problems = append(problems, invalid("platform", s.Platform,
+			"must be one of Linux, e.g. linux/amd64 or linux/arm64")...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.BuildArgs)) {
+		if !buildArgForm.MatchString(name) {
+			problems = append(problems, invalid("buildArgs", name, "must be the name of an ARG: letters, digits and _, "+
+				"beginning with no digit, such as GO_IMAGE")...)
+		}
 	}
 	if _, set := s.BuildArgs["VERSION"]; set {
 		problems = append(problems, invalid("buildArgs", "VERSION", "must not set VERSION: it is the image's tag")...)
@@ -62,7 +71,9 @@ func (s *ImageSettings) Validate() field.ErrorList {
 }
 
 var (
-	platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	// platformForm has the architectures that Go and the base images know, so that a slip does not end in a failed build.
+	platformForm = regexp.MustCompile(`^linux/(386|amd64|arm|arm64|ppc64le|riscv64|s390x)(/v[0-9])?$`)
+	buildArgForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	digestForm   = regexp.MustCompile(`^[^@]+@sha256:[0-9a-f]{64}$`)
 )
 

@@ -1,13 +1,13 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
 
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -43,10 +43,13 @@ const tlsPolicy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 // Validate reports everything wrong with the route.
 func (r Route) Validate() field.ErrorList {
 	problems := checkName("ingressClass", r.Class)
-	if r.Host != "" && len(validation.IsDNS1123Subdomain(r.Host)) > 0 {
+	if r.Host != "" && !isDNSName(r.Host) {
 		problems = append(problems, invalid("host", r.Host, "must be a DNS name such as app.example.com, or empty")...)
 	}
 	problems = append(problems, checkRange("publicPort", r.PublicPort, 0, 65535)...)
+	if r.TLSSecret != "" {
+		problems = append(problems, checkName("tlsSecret", r.TLSSecret)...)
+	}
 	if r.TLSSecret != "" && r.Host == "" {
 		problems = append(problems, invalid("host", r.Host, "must be set: a certificate is for a name")...)
 	}
@@ -92,6 +95,8 @@ type IngressArgs struct {
 	App App
 	// Namespace of the Service. Required.
 	Namespace pulumi.StringInput
+	// Name of the Ingress. Empty for the component's name.
+	Name string
 	// Route says under which name and by which controller. Required.
 	Route Route
 	// HealthPath is asked by an ALB to see whether a pod may get requests. Required.
@@ -104,6 +109,7 @@ type IngressArgs struct {
 func (a *IngressArgs) Validate() field.ErrorList {
 	problems := checkLabel("app.instance", a.App.Instance)
 	problems = append(problems, checkSet("namespace", a.Namespace != nil)...)
+	problems = append(problems, checkObjectName(a.Name)...)
 	problems = append(problems, checkSet("healthPath", a.HealthPath != "")...)
 	problems = append(problems, a.Drain.Validate()...)
 	return append(problems, a.Route.Validate()...)
@@ -124,7 +130,8 @@ type Ingress struct {
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	i := &Ingress{}
 	inputs := pulumi.Map{
-		"namespace": args.Namespace, "route": args.Route.inputs(), "healthPath": pulumi.String(args.HealthPath),
+		"namespace": args.Namespace, "name": pulumi.String(args.Name),
+		"route": args.Route.inputs(), "healthPath": pulumi.String(args.HealthPath),
 		"deregistrationSeconds": pulumi.Int(args.Drain.Deregistration()),
 	}
 	if err := register(ctx, "Ingress", name, args.Validate(), inputs, i, opts); err != nil {
@@ -141,7 +148,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 		}}
 	}
 	ingress, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{
-		Metadata: args.App.annotated(name, args.Namespace, args.annotations()),
+		Metadata: args.App.annotated(cmp.Or(args.Name, name), args.Namespace, args.annotations()),
 		Spec:     spec,
 	}, pulumi.Parent(i))
 	if err != nil {

@@ -10,11 +10,12 @@ import (
 type App struct {
 	// Name is what runs, e.g. redis.
 	Name string
-	// Instance is which one: the component's name.
+	// Instance is which one, and the name of its main object: the component's name unless its arguments give another.
 	Instance string
 }
 
-// WebAppPods are the pods of the WebApp with that name; known before it exists, so that Redis can admit them.
+// WebAppPods are the pods of the WebApp whose objects have that name; known before they exist, so that Redis can admit
+// them.
 func WebAppPods(name string) App { return App{Name: "webapp", Instance: name} }
 
 // selector is the immutable minimum that tells this app's pods from all others in its namespace.

@@ -1,6 +1,8 @@
 package components
 
 import (
+	"strings"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -24,7 +26,8 @@ const (
 
 // NamespaceArgs describe a namespace.
 type NamespaceArgs struct {
-	// Name in the cluster. Required.
+	// Name in the cluster. It stays where the component is renamed (see the package's documentation); the label
+	// app.kubernetes.io/instance follows the component, in place. Required.
 	Name string
 	// ReadinessGate, default NoReadinessGate.
 	ReadinessGate ReadinessGate
@@ -33,6 +36,9 @@ type NamespaceArgs struct {
 // Validate reports everything wrong with the arguments.
 func (a *NamespaceArgs) Validate() field.ErrorList {
 	problems := checkLabel("name", a.Name)
+	if a.Name == "default" || strings.HasPrefix(a.Name, "kube-") {
+		problems = invalid("name", a.Name, "must be a new namespace: default exists, and kube- is kept for Kubernetes itself")
+	}
 	switch a.ReadinessGate {
 	case NoReadinessGate, LoadBalancerControllerGate, AutoModeGate:
 	default:

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"text/template"
 
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -22,7 +21,7 @@ type Upstream struct {
 func (u Upstream) Validate() field.ErrorList {
 	problems := checkRange("port", u.Port, 1, 65535)
 	problems = append(problems, checkRange("weight", u.Weight, 1, 1000)...)
-	if len(validation.IsDNS1123Subdomain(u.Host)) > 0 || u.Host[0] < 'a' {
+	if !isDNSName(u.Host) || u.Host[0] < 'a' {
 		problems = append(problems, invalid("host", u.Host, "must be a DNS name that begins with a letter")...)
 	}
 	return problems

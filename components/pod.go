@@ -24,12 +24,12 @@ type Resources struct {
 
 // Validate reports everything wrong with the resources.
 func (r Resources) Validate() field.ErrorList {
-	problems := checkQuantity("cpuRequest", r.CPURequest)
-	problems = append(problems, checkQuantity("memoryLimit", r.MemoryLimit)...)
+	problems := checkCPU("cpuRequest", r.CPURequest)
+	problems = append(problems, checkMemory("memoryLimit", r.MemoryLimit)...)
 	if r.CPULimit == "" {
 		return problems
 	}
-	limitProblems := checkQuantity("cpuLimit", r.CPULimit)
+	limitProblems := checkCPU("cpuLimit", r.CPULimit)
 	if len(problems)+len(limitProblems) == 0 {
 		request, limit := resource.MustParse(r.CPURequest), resource.MustParse(r.CPULimit)
 		if limit.Cmp(request) < 0 {

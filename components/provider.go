@@ -3,7 +3,7 @@ package components
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+	"regexp"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
@@ -39,15 +39,31 @@ func (c Cluster) Validate() field.ErrorList {
 	switch {
 	case (c.Kind == nil) == (c.EKS == nil):
 		return invalid("target", "", "must be one kind of cluster")
-	case c.Kind != nil && (!strings.HasPrefix(c.Kind.Context, "kind-") || c.Kind.Context == "kind-"):
-		return invalid("kubeContext", c.Kind.Context, "must be the context of a kind cluster: kind-<name>")
-	case c.EKS == nil:
+	case c.Kind != nil && !kindContextForm.MatchString(c.Kind.Context):
+		return invalid("kubeContext", c.Kind.Context, "must be the context of a kind cluster: kind-<name>, in lower case")
+	case c.Kind != nil:
 		return nil
 	}
-	problems := checkSet("eksCluster", c.EKS.Name != "")
-	problems = append(problems, checkSet("region", c.EKS.Region != "")...)
-	if arn := c.EKS.RoleARN; arn != "" && !strings.HasPrefix(arn, "arn:aws") {
-		problems = append(problems, invalid("eksRoleArn", arn, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
+	return c.EKS.validate()
+}
+
+var (
+	// kindContextForm is kind- and what kind takes for the name of a cluster.
+	kindContextForm = regexp.MustCompile(`^kind-[a-z0-9.-]+$`)
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
+	eksNameForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$`)
+	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[0-9A-Za-z_+=,.@/-]+$`)
+)
+
+func (c *EKSCluster) validate() field.ErrorList {
+	var problems field.ErrorList
+	if !eksNameForm.MatchString(c.Name) {
+		problems = invalid("eksCluster", c.Name,
+			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")
+	}
+	problems = append(problems, ValidateRegion("region", c.Region)...)
+	if c.RoleARN != "" && !roleForm.MatchString(c.RoleARN) {
+		problems = append(problems, invalid("eksRoleArn", c.RoleARN, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
 	}
 	return problems
 }

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 type RedisArgs struct {
 	// Namespace it runs in. Required.
 	Namespace pulumi.StringInput
+	// Name of its objects, and what their labels call the instance. Empty for the component's name; given where the
+	// component is renamed and they are not: see the package's documentation.
+	Name string
 	// Password that every client must give. Kept as a secret. Required.
 	Password pulumi.StringInput
 	// Clients are the only pods that may connect.
@@ -35,11 +39,25 @@ type RedisSettings struct {
 	StorageSize string
 	// StorageClass of the claim. Empty for the cluster's default class.
 	StorageClass string
+	// Fsync is FsyncEverySecond or FsyncAlways. Required.
+	Fsync string
 }
+
+// When Redis forces its append-only file to disk. The crash of only its process loses nothing that was written to the
+// file: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
+const (
+	// FsyncEverySecond forces it once a second. The crash of a node loses what was not yet forced: normally up to one
+	// second, up to two while the disk is slow, since Redis delays a write by at most two while a force is under way.
+	FsyncEverySecond = "everysec"
+	// FsyncAlways forces it before each answer. The crash of a node loses nothing that was answered, which costs
+	// throughput: docs/reliability.md has the measured cost.
+	FsyncAlways = "always"
+)
 
 // Validate reports everything wrong with the arguments.
 func (a *RedisArgs) Validate() field.ErrorList {
 	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkObjectName(a.Name)...)
 	problems = append(problems, checkSet("password", a.Password != nil)...)
 	return append(problems, a.RedisSettings.Validate()...)
 }
@@ -49,12 +67,12 @@ func (s *RedisSettings) Validate() field.ErrorList {
 	problems := checkImage("image", s.Image)
 	problems = append(problems, s.Resources.Validate()...)
 	if !s.Ephemeral {
-		problems = append(problems, checkQuantity("storageSize", s.StorageSize)...)
+		problems = append(problems, checkStorage("storageSize", s.StorageSize)...)
 	}
 	if s.StorageClass != "" {
 		problems = append(problems, checkName("storageClass", s.StorageClass)...)
 	}
-	return problems
+	return append(problems, checkFsync(s.Fsync)...)
 }
 
 const (
@@ -81,16 +99,19 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err := register(ctx, "Redis", name, args.Validate(), args.inputs(), r, opts); err != nil {
 		return nil, err
 	}
-	app := App{Name: "redis", Instance: name}
+	app := App{Name: "redis", Instance: cmp.Or(args.Name, name)}
 	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
 
-	secret, err := newPasswordSecret(ctx, r, name, app, args.Namespace, password)
+	secret, err := newPasswordSecret(ctx, r, name, app, args.Namespace, pulumi.StringMap{
+		passwordKey: password, // for clients and probes
+		"auth.conf": password.ApplyT(requirePass).(pulumi.StringOutput),
+	})
 	if err != nil {
 		return nil, err
 	}
-	configuration := redisConfiguration(args.Resources.MemoryLimit)
+	configuration := redisConfiguration(args.Resources.MemoryLimit, args.Fsync)
 	config, err := corev1.NewConfigMap(ctx, name+"-config", &corev1.ConfigMapArgs{
-		Metadata: app.meta(name+"-config", args.Namespace),
+		Metadata: app.meta(app.Instance+"-config", args.Namespace),
 		Data:     pulumi.StringMap{"redis.conf": pulumi.String(configuration)},
 	}, pulumi.Parent(r))
 	if err != nil {
@@ -125,7 +146,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 // resolves the name before it exists would cache "no such host".
 func (a *RedisArgs) network(ctx *pulumi.Context, parent *Redis, name string, app App) (*corev1.Service, error) {
 	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(name, a.Namespace, withoutAwait),
+		Metadata: app.annotated(app.Instance, a.Namespace, withoutAwait),
 		Spec: &corev1.ServiceSpecArgs{
 			Selector: app.selector(),
 			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
@@ -140,7 +161,7 @@ func (a *RedisArgs) network(ctx *pulumi.Context, parent *Redis, name string, app
 	for _, client := range a.Clients {
 		clients = append(clients, peer{to: podsOf(client), ports: []port{{"TCP", redisPort}}})
 	}
-	_, err = newNetworkPolicy(ctx, parent, name, app.meta(name, a.Namespace), app.labelSelector(), clients, []peer{})
+	_, err = newNetworkPolicy(ctx, parent, name, app.meta(app.Instance, a.Namespace), app.labelSelector(), clients, []peer{})
 	return service, err
 }
 
@@ -148,7 +169,7 @@ func (a *RedisArgs) server(
 	ctx *pulumi.Context, parent *Redis, name string, app App, service *corev1.Service, pod *corev1.PodTemplateSpecArgs,
 ) (*appsv1.StatefulSet, error) {
 	server, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
-		Metadata: app.meta(name, a.Namespace),
+		Metadata: app.meta(app.Instance, a.Namespace),
 		Spec: &appsv1.StatefulSetSpecArgs{
 			Replicas:    pulumi.Int(1), // two servers on one append-only file would destroy it
 			ServiceName: service.Metadata.Name().Elem(),
@@ -172,19 +193,23 @@ func (a *RedisArgs) inputs() pulumi.Map {
 	}
 	return pulumi.Map{
 		"namespace":    a.Namespace,
+		"name":         pulumi.String(a.Name),
 		"image":        pulumi.String(a.Image),
 		"resources":    a.Resources.inputs(),
 		"ephemeral":    pulumi.Bool(a.Ephemeral),
 		"storageSize":  pulumi.String(a.StorageSize),
 		"storageClass": pulumi.String(a.StorageClass),
+		"fsync":        pulumi.String(a.Fsync),
 		"clients":      clients,
 	}
 }
 
-// redisConfiguration is that of a server with this much memory. Every increment goes to the append-only file, which is forced to disk once a second,
-// so a crash of the node loses at most that second:
-// https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
-func redisConfiguration(memoryLimit string) string {
+func checkFsync(value string) field.ErrorList {
+	return checkOneOf("fsync", value, FsyncEverySecond, FsyncAlways)
+}
+
+// redisConfiguration is that of a server with this much memory, whose file is forced to disk when fsync says.
+func redisConfiguration(memoryLimit, fsync string) string {
 	memory := resource.MustParse(memoryLimit)
 	return strings.Join([]string{
 		"# Other hosts may connect; the password and the network policy decide which.",
@@ -192,7 +217,7 @@ func redisConfiguration(memoryLimit string) string {
 		"include " + redisAuthDir + "/auth.conf",
 		"dir " + redisDataDir,
 		"appendonly yes",
-		"appendfsync everysec",
+		"appendfsync " + fsync,
 		`save ""`,
 		fmt.Sprintf("maxmemory %d", memory.Value()/4*3),
 		"# A counter must refuse to grow rather than forget.",
@@ -221,7 +246,7 @@ func (a *RedisArgs) dataVolume(
 	claim, err := corev1.NewPersistentVolumeClaim(ctx, name+"-data", &corev1.PersistentVolumeClaimArgs{
 		// The StatefulSet's own wait covers it. The provider's (v4.23) never ends for an update of a claim whose class
 		// binds at the first use: https://github.com/pulumi/pulumi-kubernetes/pull/4181
-		Metadata: app.annotated(name+"-data", a.Namespace, withoutAwait), Spec: spec,
+		Metadata: app.annotated(app.Instance+"-data", a.Namespace, withoutAwait), Spec: spec,
 	}, pulumi.Parent(r))
 	if err != nil {
 		return corev1.VolumeArgs{}, creating("persistent volume claim", name, err)

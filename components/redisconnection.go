@@ -39,17 +39,14 @@ func (c RedisConnection) outputs() pulumi.Map {
 // passwordKey is the key of the password in the Secret, and so the name of the file in a pod.
 const passwordKey = "password"
 
-// newPasswordSecret stores the password twice: plain for clients and probes, and as a line of Redis configuration.
+// newPasswordSecret stores the password in the forms in which pods read it, one of them under passwordKey.
 func newPasswordSecret(
 	ctx *pulumi.Context, parent pulumi.Resource, name string, app App,
-	namespace pulumi.StringInput, password pulumi.StringOutput,
+	namespace pulumi.StringInput, forms pulumi.StringMap,
 ) (*corev1.Secret, error) {
 	secret, err := corev1.NewSecret(ctx, name+"-auth", &corev1.SecretArgs{
-		Metadata: app.meta(name+"-auth", namespace),
-		StringData: pulumi.StringMap{
-			passwordKey: password,
-			"auth.conf": password.ApplyT(requirePass).(pulumi.StringOutput),
-		},
+		Metadata:   app.meta(app.Instance+"-auth", namespace),
+		StringData: forms,
 	}, pulumi.Parent(parent))
 	if err != nil {
 		return nil, creating("secret", name, err)

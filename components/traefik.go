@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"math"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -20,6 +21,8 @@ type TraefikArgs struct {
 	// PublishedHost goes into the status of every Ingress as its address. Without one nothing tells that an Ingress
 	// works, and `pulumi up` waits for it for 10 minutes and fails. Required; localhost on a laptop.
 	PublishedHost string
+	// Replicas is how many there are. From 2 on no visitor notices that one is replaced or its node drained. At least 1.
+	Replicas int
 }
 
 // Validate reports everything wrong with the arguments.
@@ -27,6 +30,7 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 	problems := checkImage("image", a.Image)
 	problems = append(problems, checkRange("httpNodePort", a.HTTPNodePort, 30000, 32767)...)
 	problems = append(problems, checkRange("httpsNodePort", a.HTTPSNodePort, 30000, 32767)...)
+	problems = append(problems, checkRange("replicas", a.Replicas, 1, math.MaxInt)...)
 	return append(problems, checkSet("publishedHost", a.PublishedHost != "")...)
 }
 
@@ -35,6 +39,15 @@ const (
 	traefikHTTP  = 8000
 	traefikHTTPS = 8443
 	traefikPing  = 8080
+)
+
+const (
+	// traefikPreStop is how long one that leaves still serves: the nodes need about a second to send new connections
+	// elsewhere, and connections that stay open have to come to traefikConnectionAge.
+	traefikPreStop = 5
+	// traefikConnectionAge is after how many seconds a client is asked to open another connection with its next
+	// request. Traefik closes those that are open when it stops, and a request on its way there would be lost.
+	traefikConnectionAge = 3
 )
 
 // Traefik is an ingress controller behind node ports, in a namespace of its own. Node ports rather than host ports
@@ -53,6 +66,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	inputs := pulumi.Map{
 		"image": pulumi.String(args.Image), "publishedHost": pulumi.String(args.PublishedHost),
 		"httpNodePort": pulumi.Int(args.HTTPNodePort), "httpsNodePort": pulumi.Int(args.HTTPSNodePort),
+		"replicas": pulumi.Int(args.Replicas),
 	}
 	if err := register(ctx, "Traefik", name, args.Validate(), inputs, t, opts); err != nil {
 		return nil, err
@@ -83,10 +97,13 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	if err := args.service(ctx, t, name, app, namespace.Name); err != nil {
 		return nil, err
 	}
+	if err := args.budget(ctx, t, name, app, namespace.Name); err != nil {
+		return nil, err
+	}
 	t.Ready, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: app.meta(name, namespace.Name),
 		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(1),
+			Replicas: pulumi.Int(args.Replicas),
 			Selector: app.labelSelector(),
 			Strategy: &appsv1.DeploymentStrategyArgs{RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
 				MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.Int(1),
@@ -110,6 +127,17 @@ var traefikRules = []rule{
 	{groups: []string{"discovery.k8s.io"}, resources: []string{"endpointslices"}, verbs: read},
 	{groups: []string{"networking.k8s.io"}, resources: []string{"ingresses", "ingressclasses"}, verbs: read},
 	{groups: []string{"networking.k8s.io"}, resources: []string{"ingresses/status"}, verbs: []string{"update"}},
+}
+
+// budget keeps a node drain from taking all at once. With one alone it would block the drain for good.
+func (a *TraefikArgs) budget(
+	ctx *pulumi.Context, parent *Traefik, name string, app App, namespace pulumi.StringInput,
+) error {
+	if a.Replicas < 2 {
+		return nil
+	}
+	_, err := newDisruptionBudget(ctx, parent, name, app, app.meta(name, namespace))
+	return err
 }
 
 func (a *TraefikArgs) service(
@@ -144,22 +172,31 @@ func (a *TraefikArgs) pod(name string, app App, account pulumi.StringInput) *cor
 		--entrypoints.http.address=:%d
 		--entrypoints.https.address=:%d
 		--entrypoints.ping.address=:%d
+		--entrypoints.http.transport.keepalivemaxtime=%ds
+		--entrypoints.https.transport.keepalivemaxtime=%[4]ds
 		--ping.entrypoint=ping
 		--providers.kubernetesingress=true
-		--providers.kubernetesingress.ingressclass=%s
-		--providers.kubernetesingress.ingressendpoint.hostname=%s
+		--providers.kubernetesingress.ingressclass=%[5]s
+		--providers.kubernetesingress.ingressendpoint.hostname=%[6]s
 		--providers.kubernetesingress.allowemptyservices=true
 		--global.checknewversion=false
-		--global.sendanonymoususage=false`, traefikHTTP, traefikHTTPS, traefikPing, name, a.PublishedHost)
+		--global.sendanonymoususage=false`,
+		traefikHTTP, traefikHTTPS, traefikPing, traefikConnectionAge, name, a.PublishedHost)
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: &metav1.ObjectMetaArgs{Labels: app.labels()},
 		Spec: &corev1.PodSpecArgs{
 			ServiceAccountName: account,
 			EnableServiceLinks: pulumi.Bool(false),
 			SecurityContext:    restrictedPod(appUser),
+			// The rest is what Traefik gives requests that are under way.
+			TerminationGracePeriodSeconds: pulumi.Int(traefikPreStop + longestRequest + killMargin),
+			TopologySpreadConstraints:     spread(app),
 			Containers: corev1.ContainerArray{corev1.ContainerArgs{
 				Name:  pulumi.String("traefik"),
 				Image: pulumi.String(a.Image),
+				Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
+					Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(traefikPreStop)},
+				}},
 				// allowemptyservices answers 503 where a Service has no pods; otherwise the route would vanish: 404.
 				Args: args(flags),
 				Ports: corev1.ContainerPortArray{

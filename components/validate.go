@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -36,26 +38,54 @@ func checkRange(name string, value, min, max int) field.ErrorList {
 	return invalid(name, value, fmt.Sprintf("must be from %d to %d", min, max))
 }
 
-// checkQuantity wants a positive Kubernetes quantity such as 100m, 0.5 or 64Mi.
-func checkQuantity(name, value string) field.ErrorList {
-	if q, err := resource.ParseQuantity(value); err != nil || q.Sign() <= 0 {
-		return invalid(name, value, "must be a positive Kubernetes quantity such as 250m (CPU) or 64Mi (memory)")
+// checkCPU wants a share of CPUs: at least the API's unit, and so few that a size of memory is refused.
+func checkCPU(name, value string) field.ErrorList {
+	return checkQuantity(name, value, "1m", "1000", "250m")
+}
+
+// checkMemory wants a size of memory, which a forgotten unit (64 is 64 bytes) or a share of CPUs is not. 6Mi is the least
+// that Docker takes: https://docs.docker.com/engine/containers/resource_constraints/
+func checkMemory(name, value string) field.ErrorList {
+	return checkQuantity(name, value, "6Mi", "32Ti", "64Mi")
+}
+
+// checkStorage wants the size of a volume.
+func checkStorage(name, value string) field.ErrorList {
+	return checkQuantity(name, value, "1Mi", "64Ti", "1Gi")
+}
+
+// checkQuantity wants a Kubernetes quantity that lies between two others.
+func checkQuantity(name, value, least, most, example string) field.ErrorList {
+	q, err := resource.ParseQuantity(value)
+	if err != nil || q.Cmp(resource.MustParse(least)) < 0 || q.Cmp(resource.MustParse(most)) > 0 {
+		return invalid(name, value,
+			fmt.Sprintf("must be a Kubernetes quantity from %s to %s, such as %s", least, most, example))
 	}
 	return nil
 }
 
 // checkLabel wants a name that Kubernetes takes for objects, namespaces and label values alike.
 func checkLabel(name, value string) field.ErrorList {
-	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
-		return invalid(name, value, strings.Join(problems, "; "))
+	if len(validation.IsDNS1123Label(value)) > 0 {
+		return invalid(name, value,
+			"must be up to 63 lower case letters, digits and -, with a letter or digit at both ends")
 	}
 	return nil
 }
 
+// checkObjectName wants the name of a component's objects, or none: it is then the component's.
+func checkObjectName(value string) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+	return checkLabel("name", value)
+}
+
 // checkName wants a name that Kubernetes takes for classes, which may have dots.
 func checkName(name, value string) field.ErrorList {
-	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
-		return invalid(name, value, strings.Join(problems, "; "))
+	if len(validation.IsDNS1123Subdomain(value)) > 0 {
+		return invalid(name, value,
+			"must be up to 253 lower case letters, digits, - and ., with a letter or digit at both ends of each part")
 	}
 	return nil
 }
@@ -70,10 +100,34 @@ func checkOneOf(name, value string, words ...string) field.ErrorList {
 	return invalid(name, value, "must be one of "+strings.Join(words, ", "))
 }
 
-// checkCIDR wants a block of IP addresses.
+// checkCIDR wants a block of IP addresses, written in the one way: what is beyond the mask is 0, or else it is unclear
+// which of the two was meant.
 func checkCIDR(name, value string) field.ErrorList {
-	if _, err := netip.ParsePrefix(value); err != nil {
-		return invalid(name, value, "must be a CIDR such as 10.0.0.0/16")
+	if block, err := netip.ParsePrefix(value); err != nil || block != block.Masked() {
+		return invalid(name, value, "must be a CIDR such as 10.0.0.0/16, with no bit set beyond its mask")
+	}
+	return nil
+}
+
+// isDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of any
+// length and all-numeric ones at the end, which are addresses.
+func isDNSName(value string) bool {
+	if len(validation.IsDNS1123Subdomain(value)) > 0 {
+		return false
+	}
+	labels := strings.Split(value, ".")
+	tooLong := func(label string) bool { return len(label) > validation.DNS1123LabelMaxLength }
+	isNumber := strings.Trim(labels[len(labels)-1], "0123456789") == ""
+	return !isNumber && !slices.ContainsFunc(labels, tooLong)
+}
+
+// regionForm is that of all partitions of AWS, e.g. eu-central-1, us-gov-west-1.
+var regionForm = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+$`)
+
+// ValidateRegion reports what cannot be a region of AWS.
+func ValidateRegion(name, value string) field.ErrorList {
+	if !regionForm.MatchString(value) {
+		return invalid(name, value, "must be a region of AWS such as eu-central-1")
 	}
 	return nil
 }
@@ -90,12 +144,36 @@ func checkSet(name string, set bool) field.ErrorList {
 // argument.
 func ValidateImage(name, value string) field.ErrorList { return checkImage(name, value) }
 
+// Parts of an image reference: https://pkg.go.dev/github.com/distribution/reference. The first part of a name is a
+// registry only if it could be no part of a path; otherwise Docker takes it for an organization on Docker Hub.
+const (
+	registryPart = `(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+)/`
+	segmentPart  = `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`
+	pathPart     = segmentPart + `(?:/` + segmentPart + `)*`
+)
+
+var (
+	repositoryForm = regexp.MustCompile(`^` + registryPart + pathPart + `$`)
+	imageForm      = regexp.MustCompile(
+		`^(?:` + registryPart + `)?` + pathPart + `(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
+)
+
 // checkImage wants an image reference whose version is pinned: `latest`, said or implied, would let two nodes run
 // different programs under one name.
 func checkImage(name, value string) field.ErrorList {
-	tag := value[strings.LastIndex(value, "/")+1:]
-	if _, version, found := strings.Cut(tag, ":"); !found || version == "latest" || version == "" {
-		return invalid(name, value, "must end in a tag other than latest, or in a digest (@sha256:...)")
+	parts := imageForm.FindStringSubmatch(value)
+	if parts == nil || parts[2] == "" && (parts[1] == "" || parts[1] == "latest") {
+		return invalid(name, value,
+			"must be an image in lower case that ends in a tag other than latest, or in a digest (@sha256:<64 digits>)")
+	}
+	return nil
+}
+
+// ValidateRepository reports what no image can be pushed to. The registry is never left out: it decides the login.
+func ValidateRepository(name, value string) field.ErrorList {
+	if !repositoryForm.MatchString(value) {
+		return invalid(name, value, "must be <registry>/<name> in lower case, with no scheme, no tag and no digest, "+
+			"such as localhost:5001/scaleout")
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package components
 
 import (
+	"cmp"
 	"strconv"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -14,6 +14,9 @@ import (
 type WebAppArgs struct {
 	// Namespace it runs in. Required.
 	Namespace pulumi.StringInput
+	// Name of its objects, and what their labels call the instance; Redis gets it by WebAppPods. Empty for the component's
+	// name; given where the component is renamed and they are not: see the package's documentation.
+	Name string
 	// Image by digest. Required.
 	Image pulumi.StringInput
 	// Redis is where the app keeps its state. Required.
@@ -57,6 +60,7 @@ type Callers struct {
 // Validate reports everything wrong with the arguments.
 func (a *WebAppArgs) Validate() field.ErrorList {
 	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkObjectName(a.Name)...)
 	problems = append(problems, checkSet("image", a.Image != nil)...)
 	problems = append(problems, checkSet("redis", a.Redis.Port != 0)...)
 	return append(problems, a.WebAppSettings.Validate()...)
@@ -107,14 +111,14 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	if err := register(ctx, "WebApp", name, args.Validate(), args.inputs(), w, opts); err != nil {
 		return nil, err
 	}
-	app := WebAppPods(name)
+	app := WebAppPods(cmp.Or(args.Name, name))
 
 	service, err := args.service(ctx, w, name, app)
 	if err != nil {
 		return nil, err
 	}
 	ingress, err := NewIngress(ctx, name, &IngressArgs{
-		App: app, Namespace: args.Namespace, Route: args.Route, HealthPath: readyPath, Drain: args.Drain,
+		App: app, Namespace: args.Namespace, Name: app.Instance, Route: args.Route, HealthPath: readyPath, Drain: args.Drain,
 	}, pulumi.Parent(w), pulumi.DependsOn(present(service, args.IngressController)))
 	if err != nil {
 		return nil, err
@@ -128,7 +132,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		return nil, err
 	}
 	autoscaler, err := NewAutoscaler(ctx, name, &AutoscalerArgs{
-		App: app, Namespace: args.Namespace, Container: container,
+		App: app, Namespace: args.Namespace, Name: app.Instance, Container: container,
 		CPURequest: args.Resources.CPURequest, Scaling: args.Scaling,
 	}, pulumi.Parent(w), pulumi.DependsOn(present(deployment, args.MetricsServer)))
 	if err != nil {
@@ -143,7 +147,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 
 func (a *WebAppArgs) inputs() pulumi.Map {
 	return pulumi.Map{
-		"namespace": a.Namespace, "image": a.Image, "redis": a.Redis.outputs(),
+		"namespace": a.Namespace, "name": pulumi.String(a.Name), "image": a.Image, "redis": a.Redis.outputs(),
 		"resources": a.Resources.inputs(), "scaling": a.Scaling.inputs(), "route": a.Route.inputs(),
 		"callers": pulumi.Map{
 			"namespace": pulumi.String(a.Callers.Namespace), "cidrs": pulumi.ToStringArray(a.Callers.CIDRs),
@@ -159,7 +163,7 @@ func (a *WebAppArgs) service(
 	ctx *pulumi.Context, parent *WebApp, name string, app App,
 ) (*corev1.Service, error) {
 	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(name, a.Namespace, withoutAwait),
+		Metadata: app.annotated(app.Instance, a.Namespace, withoutAwait),
 		Spec: &corev1.ServiceSpecArgs{
 			Selector: app.selector(),
 			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
@@ -179,33 +183,25 @@ func (a *WebAppArgs) guards(
 	ctx *pulumi.Context, parent *WebApp, name string, app App,
 ) ([]pulumi.Resource, error) {
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     app.meta(name, a.Namespace),
+		Metadata:                     app.meta(app.Instance, a.Namespace),
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, pulumi.Parent(parent))
 	if err != nil {
 		return nil, creating("service account", name, err)
 	}
 	redis := peer{to: a.Redis.peer, ports: []port{{"TCP", a.Redis.Port}}}
-	network, err := newNetworkPolicy(ctx, parent, name, app.meta(name, a.Namespace), app.labelSelector(),
+	network, err := newNetworkPolicy(ctx, parent, name, app.meta(app.Instance, a.Namespace), app.labelSelector(),
 		a.Callers.peers(), []peer{redis})
 	if err != nil {
 		return nil, err
 	}
 	guards := []pulumi.Resource{account, network}
-	if a.Scaling.MinReplicas < 2 { // with one pod a budget would block every node drain for good
+	if a.Scaling.MinReplicas < 2 {
 		return guards, nil
 	}
-	budget, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: app.meta(name, a.Namespace),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			MaxUnavailable: pulumi.Int(1),
-			Selector:       app.labelSelector(),
-			// Without this a pod that crash-loops counts as needed, and the node it is on cannot be drained.
-			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-		},
-	}, pulumi.Parent(parent))
+	budget, err := newDisruptionBudget(ctx, parent, name, app, app.meta(app.Instance, a.Namespace))
 	if err != nil {
-		return nil, creating("pod disruption budget", name, err)
+		return nil, err
 	}
 	return append(guards, budget), nil
 }
@@ -228,7 +224,7 @@ func (a *WebAppArgs) deployment(
 	ctx *pulumi.Context, parent *WebApp, name string, app App, after []pulumi.Resource,
 ) (*appsv1.Deployment, error) {
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: app.meta(name, a.Namespace),
+		Metadata: app.meta(app.Instance, a.Namespace),
 		Spec: &appsv1.DeploymentSpecArgs{
 			// No Replicas: they belong to the autoscaler, and every update would set them back.
 			Selector:                app.labelSelector(),
@@ -242,7 +238,7 @@ func (a *WebAppArgs) deployment(
 					MaxSurge:       pulumi.String("25%"),
 				},
 			},
-			Template: a.pod(name, app),
+			Template: a.pod(app),
 		},
 	}, pulumi.Parent(parent), pulumi.DependsOn(after),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: rolloutLimit, Update: rolloutLimit}))

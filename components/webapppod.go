@@ -23,14 +23,14 @@ const (
 	redisSecretDir = "/etc/redis"
 )
 
-func (a *WebAppArgs) pod(name string, app App) *corev1.PodTemplateSpecArgs {
+func (a *WebAppArgs) pod(app App) *corev1.PodTemplateSpecArgs {
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Labels:      app.labels(),
 			Annotations: pulumi.StringMap{checksumAnnotation: checksum(a.Redis.Password)},
 		},
 		Spec: &corev1.PodSpecArgs{
-			ServiceAccountName:           pulumi.String(name),
+			ServiceAccountName:           pulumi.String(app.Instance),
 			AutomountServiceAccountToken: pulumi.Bool(false),
 			// A Service named redis would otherwise set REDIS_PORT to a URL in every pod.
 			EnableServiceLinks:            pulumi.Bool(false),

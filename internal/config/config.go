@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -66,7 +67,7 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	target := d.text("target")
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
 	if !onDocker && !onKubernetes { // what else is wrong depends on it
-		d.problem("target", "got %q, want kind, eks or docker", target)
+		d.problem("target", "got %s, want kind, eks or docker", d.shown("target"))
 	}
 	c.Kubernetes = part(d, onKubernetes, func() *Kubernetes { return d.kubernetes(target) })
 	c.Docker = part(d, onDocker, func() *Docker { return d.docker(c) })
@@ -83,7 +84,8 @@ func (d *decoder) image(c *Config) {
 	d.check(c.Image.Validate(), map[string]string{"platform": "imagePlatform", "buildArgs": "imageBuildArgs"})
 	password := d.secret("registryPassword")
 	if (password == "") != (c.Image.Username == "") {
-		d.problem("registryUsername", "must be set together with registryPassword, or neither")
+		d.problem("registryUsername", "got %s, must be set together with registryPassword, or neither",
+			d.shown("registryUsername"))
 	} else if password != "" {
 		c.RegistryPassword = secretInput(password)
 	}
@@ -91,19 +93,18 @@ func (d *decoder) image(c *Config) {
 	name, force := d.text("ecrRepository"), d.boolean("ecrForceDelete")
 	c.Repository = d.text("imageRepository")
 	if (name == "") == (c.Repository == "") {
-		d.problem("imageRepository", "got %q, and ecrRepository %q: exactly one of them must be set", c.Repository, name)
+		d.problem("imageRepository", "got %s, and ecrRepository %s: exactly one of them must be set",
+			d.shown("imageRepository"), d.shown("ecrRepository"))
 	}
-	if strings.ContainsAny(c.Repository[strings.LastIndex(c.Repository, "/")+1:], ":@") {
-		d.problem("imageRepository", "got %q, must have no tag or digest: they follow from the content", c.Repository)
+	if c.Repository != "" {
+		d.check(components.ValidateRepository("imageRepository", c.Repository), nil)
 	}
 	if name == "" {
 		return
 	}
 	c.ECR = &components.ECRRepositoryArgs{Name: name, ForceDelete: force}
 	d.check(c.ECR.Validate(), map[string]string{"name": "ecrRepository"})
-	if d.optional("aws:region") == "" {
-		d.problem("aws:region", "is required with ecrRepository; run: pulumi config set aws:region <region>")
-	}
+	d.check(components.ValidateRegion("aws:region", d.optional("aws:region")), nil)
 }
 
 func (d *decoder) password(c *Config, stack string) {
@@ -114,6 +115,8 @@ func (d *decoder) password(c *Config, stack string) {
 			"pulumi config set --stack %s --secret redisPassword", stack)
 	case len(password) < minPasswordLength:
 		d.problem("redisPassword", "must have at least %d characters", minPasswordLength)
+	case strings.ContainsFunc(password, unicode.IsControl): // Redis' probe and the app would drop a line end
+		d.problem("redisPassword", "must have no line ends and no other control characters")
 	}
 	c.RedisPassword = secretInput(password)
 }

@@ -40,7 +40,7 @@ func (d *decoder) docker(c *Config) *Docker {
 		Network: components.DockerNetworkArgs{Name: d.text("namespace")},
 		Redis: components.DockerRedisSettings{
 			Image: d.text("redisImage"), Volume: d.text("redisVolume"),
-			Limits: components.DockerLimits{Memory: redisResources.MemoryLimit},
+			Limits: components.DockerLimits{Memory: redisResources.MemoryLimit}, Fsync: d.text("redisFsync"),
 		},
 		Web: components.DockerWebAppSettings{
 			Replicas: d.integer("replicas"), Limits: limits, Drain: drain, LogLevel: d.text("logLevel"),
@@ -59,7 +59,7 @@ func (d *decoder) docker(c *Config) *Docker {
 	}
 
 	d.check(t.Network.Validate(), map[string]string{"name": "namespace"})
-	d.check(t.Redis.Validate(), map[string]string{"image": "redisImage", "volume": "redisVolume"})
+	d.check(t.Redis.Validate(), map[string]string{"image": "redisImage", "volume": "redisVolume", "fsync": "redisFsync"})
 	d.check(t.Web.Validate(), nil)
 	d.check(t.Nginx.Validate(), map[string]string{"balancing": "nginxBalancing"})
 	d.check(components.ValidateImage("nginxImage", base), nil)
@@ -67,8 +67,8 @@ func (d *decoder) docker(c *Config) *Docker {
 		d.problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
 	}
 	for _, key := range []string{"redisHost", "host", "tlsSecret", "certificateArn", "albScheme"} {
-		if value := d.text(key); value != "" { // who sets one of these counts on it
-			d.problem(key, "got %q, which target docker does not offer; leave it empty", value)
+		if d.text(key) != "" { // who sets one of these counts on it
+			d.problem(key, "got %s, which target docker does not offer; leave it empty", d.shown(key))
 		}
 	}
 	return t

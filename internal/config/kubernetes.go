@@ -1,6 +1,9 @@
 package config
 
 import (
+	"slices"
+	"strings"
+
 	"scaleout/components"
 	"scaleout/internal/nodeport"
 )
@@ -31,6 +34,12 @@ func (d *decoder) kubernetes(target string) *Kubernetes {
 	}
 	d.redis(t)
 	d.check(t.Namespace.Validate(), map[string]string{"name": "namespace"})
+	if t.Traefik != nil && t.Namespace.Name == TraefikName {
+		d.problem("namespace", "got %s, which installTraefik creates for Traefik; must be another", d.shown("namespace"))
+	}
+	if target == "kind" && t.Web.Route.ALB != nil {
+		d.problem("albScheme", "got %s, but kind has no AWS Application Load Balancer; leave it empty", d.shown("albScheme"))
+	}
 	return t
 }
 
@@ -50,7 +59,7 @@ func (d *decoder) cluster(target string) components.Cluster {
 func (d *decoder) traefik() *components.TraefikArgs {
 	t := &components.TraefikArgs{
 		Image: d.text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
-		PublishedHost: "localhost",
+		PublishedHost: "localhost", Replicas: traefikReplicas,
 	}
 	if !d.boolean("installTraefik") {
 		return nil
@@ -78,14 +87,27 @@ func (d *decoder) redis(t *Kubernetes) {
 		Ephemeral:    !d.boolean("redisPersistent"),
 		StorageSize:  d.text("redisStorageSize"),
 		StorageClass: d.text("redisStorageClass"),
+		Fsync:        d.text("redisFsync"),
 	}
 	if host != "" {
 		t.ExternalRedis = &components.ExternalRedisSettings{Host: host, Port: port, TLS: tls, Username: user}
-		d.check(t.ExternalRedis.Validate(), map[string]string{"host": "redisHost", "port": "redisPort"})
+		d.check(t.ExternalRedis.Validate(), map[string]string{
+			"host": "redisHost", "port": "redisPort", "username": "redisUsername",
+		})
 	} else {
+		d.onlyWithRedisHost("redisTls", tls)
+		d.onlyWithRedisHost("redisUsername", user != "")
 		d.check(t.Redis.Validate(), map[string]string{
 			"image": "redisImage", "storageSize": "redisStorageSize", "storageClass": "redisStorageClass",
+			"fsync": "redisFsync",
 		})
+	}
+}
+
+// onlyWithRedisHost refuses what the Redis that the stack runs does not have: who sets it counts on it.
+func (d *decoder) onlyWithRedisHost(name string, set bool) {
+	if set {
+		d.problem(name, "got %s, which is for a Redis elsewhere; set redisHost too, or leave this out", d.shown(name))
 	}
 }
 
@@ -99,6 +121,7 @@ func (d *decoder) webApp() components.WebAppSettings {
 			MaxReplicas:            d.integer("maxReplicas"),
 			TargetCPUUtilization:   d.integer("targetCpuUtilization"),
 			ScaleUpWindowSeconds:   d.integer("scaleUpWindowSeconds"),
+			ScaleUpPercent:         d.integer("scaleUpPercent"),
 			ScaleDownWindowSeconds: d.integer("scaleDownWindowSeconds"),
 			ScaleDownPercent:       d.integer("scaleDownPercent"),
 			ScaleDownPeriodSeconds: d.integer("scaleDownPeriodSeconds"),
@@ -124,9 +147,14 @@ func (d *decoder) alb() *components.ALB {
 	scheme, certificate := d.text("albScheme"), d.text("certificateArn")
 	if scheme == "" {
 		if certificate != "" {
-			d.problem("certificateArn", "got %q, but without albScheme there is no ALB to use it", certificate)
+			d.problem("certificateArn", "got %s, but without albScheme there is no ALB to use it", d.shown("certificateArn"))
 		}
 		return nil
+	}
+	region := d.optional("aws:region")
+	if parts := strings.Split(certificate, ":"); len(parts) > 3 && region != "" && parts[3] != region {
+		d.problem("certificateArn", "got %s, but an ALB takes only certificates of its own region, aws:region %s",
+			d.shown("certificateArn"), d.shown("aws:region"))
 	}
 	return &components.ALB{Scheme: scheme, CertificateARN: certificate}
 }
@@ -135,7 +163,8 @@ func (d *decoder) alb() *components.ALB {
 func (d *decoder) readinessGate() components.ReadinessGate {
 	controller, scheme := d.text("albController"), d.values[d.key("albScheme")]
 	if (controller == "") != (scheme == "") {
-		d.problem("albController", "got %q, must be set together with albScheme, or neither", controller)
+		d.problem("albController", "got %s, must be set together with albScheme, or neither: "+
+			"eksAutoMode or awsLoadBalancerController", d.shown("albController"))
 		return components.NoReadinessGate
 	}
 	switch controller {
@@ -146,7 +175,7 @@ func (d *decoder) readinessGate() components.ReadinessGate {
 	case "awsLoadBalancerController":
 		return components.LoadBalancerControllerGate
 	}
-	d.problem("albController", "got %q, want eksAutoMode or awsLoadBalancerController", controller)
+	d.problem("albController", "got %s, want eksAutoMode or awsLoadBalancerController", d.shown("albController"))
 	return components.NoReadinessGate
 }
 
@@ -155,12 +184,20 @@ func (d *decoder) callers() components.Callers {
 	if d.values[d.key("installTraefik")] != "true" {
 		return c
 	}
-	if class := d.values[d.key("ingressClass")]; class != TraefikName {
-		d.problem("ingressClass", "got %q, must be %s with installTraefik", class, TraefikName)
+	for name, allowed := range map[string][]string{
+		"ingressClass": {TraefikName}, "ingressNamespace": {TraefikName, ""}, "albScheme": {""},
+	} {
+		if !slices.Contains(allowed, d.values[d.key(name)]) {
+			d.problem(name, "got %s, must be %q with installTraefik", d.shown(name), allowed[0])
+		}
 	}
 	c.Namespace = TraefikName
 	return c
 }
+
+// traefikReplicas: on a single node the second saves visits when Traefik itself is replaced, on several also when a node
+// is drained. It costs 40 MB.
+const traefikReplicas = 2
 
 // TraefikName is the name of the Traefik component, and so of its namespace and its IngressClass.
 const TraefikName = "traefik"
