@@ -43,7 +43,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(nodes) > 0 && d.marked(markCreating, d.Cluster) {
+	if len(nodes) > 0 && d.creating(d.Cluster) {
 		d.steps.note("removing what an interrupted creation left")
 		if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
 			return "", fmt.Errorf("removing the unfinished cluster: %w", err)
@@ -113,10 +113,8 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, mark := range []string{markCreating, markNewCluster} {
-		if err := d.setMark(mark, d.Cluster, ""); err != nil {
-			return "", err
-		}
+	if err := d.setMark(markCreating, d.Cluster, ""); err != nil {
+		return "", err
 	}
 	before := d.kubeconfigContexts()
 	err = d.kind(ctx, d.steps.stream(), config, "create", "cluster", "--name", d.Cluster, "--image", image,
@@ -152,10 +150,8 @@ func (d *driver) deleteCluster(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("deleting cluster %s: %w", d.Cluster, err)
 		}
 	}
-	for _, mark := range []string{markCreating, markNewCluster} {
-		if err := d.clearMark(mark, d.Cluster); err != nil {
-			return "", err
-		}
+	if err := d.clearMark(markCreating, d.Cluster); err != nil {
+		return "", err
 	}
 	if len(nodes) == 0 {
 		return "none", nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -94,7 +93,7 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 		{command: "docker ps", out: left},
 		{command: "go -C", does: func(c command) {
 			if strings.Contains(line(c), "create cluster") {
-				if !d.marked(markCreating, "scaleout") {
+				if !d.creating("scaleout") {
 					t.Error("got no creation mark while Kind creates, want one")
 				}
 				if !strings.Contains(c.stdin, "hostPort: ") {
@@ -118,8 +117,8 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 	if len(kind) != 2 || !strings.Contains(kind[0], "delete cluster") || !strings.Contains(kind[1], "create cluster") {
 		t.Errorf("got %q, want a deletion and a creation", kind)
 	}
-	if d.marked(markCreating, d.Cluster) || !d.marked(markNewCluster, d.Cluster) {
-		t.Error("got a creation mark, or no mark of a new cluster, after the creation")
+	if d.creating(d.Cluster) {
+		t.Error("got a creation mark after the creation, want none")
 	}
 }
 
@@ -195,16 +194,16 @@ func TestWireRegistry(t *testing.T) {
 	}
 }
 
-func TestDeleteClusterRemovesTheMarks(t *testing.T) {
+func TestDeleteClusterRemovesTheMark(t *testing.T) {
 	for _, nodes := range []string{stoppedNodes, ""} {
 		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: nodes}, reply{command: "go -C"})
-		if err := errors.Join(d.setMark(markCreating, d.Cluster, ""), d.setMark(markNewCluster, d.Cluster, "")); err != nil {
+		if err := d.setMark(markCreating, d.Cluster, ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.deleteCluster(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if d.marked(markCreating, d.Cluster) || d.marked(markNewCluster, d.Cluster) {
+		if d.creating(d.Cluster) {
 			t.Error("got a mark left behind, want none")
 		}
 	}

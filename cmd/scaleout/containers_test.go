@@ -133,6 +133,7 @@ func TestDownOnDocker(t *testing.T) {
 			d, host, _ := newDockerDriver(t, 8090,
 				reply{command: "docker version", out: "28.0.0"}, reply{command: "/usr/bin/pulumi version", out: "v3.259.0"},
 				reply{command: "/usr/bin/pulumi stack ls", out: `[{"name":"docker"}]`}, tt.destroys,
+				reply{command: "/usr/bin/pulumi stack export", out: `{"deployment": {}}`},
 				reply{command: "/usr/bin/pulumi stack rm docker --yes --force --preserve-config"},
 				reply{command: "docker ps --all --filter label=scaleout.network", out: tt.left},
 				reply{command: "docker ps", out: tt.nodes},

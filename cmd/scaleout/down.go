@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -22,12 +24,22 @@ func (d *driver) down(ctx context.Context) error {
 	if s.onDocker() {
 		return d.downOnDocker(ctx, s)
 	}
-	// If destroying fails, the rest goes on: the objects are all in the cluster, which is deleted next. The error
-	// still makes this run fail, for whoever watches for destroys that do not work.
 	destroyErr := d.steps.do("pulumi destroy", func() (string, error) { return d.destroyOnKind(ctx, s) })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	neighbours, err := d.neighbours(ctx, s)
+	if err != nil {
+		return errors.Join(destroyErr, err)
+	}
+	if len(neighbours) > 0 {
+		if destroyErr != nil {
+			return destroyErr
+		}
+		return d.leaveCluster(ctx, s, neighbours)
+	}
+	// If destroying fails, the rest goes on: the objects are all in the cluster, which is deleted next. The error
+	// still makes this run fail, for whoever watches for destroys that do not work.
 	if destroyErr != nil {
 		d.steps.note("%v", destroyErr)
 		d.steps.note("going on: the objects go with the cluster")
@@ -48,6 +60,43 @@ func (d *driver) down(ctx context.Context) error {
 	return destroyErr
 }
 
+// neighbours are the other stacks of this backend that have objects in the cluster.
+func (d *driver) neighbours(ctx context.Context, s *stack) ([]string, error) {
+	nodes, err := d.nodes(ctx)
+	if err != nil || len(nodes) == 0 || d.pulumi == "" {
+		return nil, err
+	}
+	stacks, err := d.stacks(ctx, s)
+	if err != nil {
+		return nil, explainPulumi(d.Stack, err)
+	}
+	var found []string
+	for _, other := range stacks {
+		if other.Name == d.Stack || other.ResourceCount == 0 {
+			continue
+		}
+		st, err := d.exportState(ctx, s, other.Name)
+		if err != nil {
+			return nil, err
+		}
+		if st.deploysTo("kind-" + d.Cluster) {
+			found = append(found, other.Name)
+		}
+	}
+	return found, nil
+}
+
+// leaveCluster ends a `down` where other stacks stay.
+func (d *driver) leaveCluster(ctx context.Context, s *stack, neighbours []string) error {
+	if err := d.steps.do("stack "+d.Stack, func() (string, error) { return d.removeStack(ctx, s) }); err != nil {
+		return err
+	}
+	d.steps.note("cluster %s and the registry stay: %s is in them, and its `make down` will remove them", d.Cluster,
+		strings.Join(neighbours, ", "))
+	d.steps.total("down")
+	return nil
+}
+
 // destroyOnKind destroys the stack's resources if there is a stack and a cluster to reach.
 func (d *driver) destroyOnKind(ctx context.Context, s *stack) (string, error) {
 	if nothing, err := d.nothingToDestroy(ctx, s); nothing != "" || err != nil {
@@ -57,14 +106,24 @@ func (d *driver) destroyOnKind(ctx context.Context, s *stack) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(nodes) == 0 || nodes[0].state != "running" || d.marked(markCreating, d.Cluster) {
+	if len(nodes) == 0 || nodes[0].state != "running" || d.creating(d.Cluster) {
+		neighbours, err := d.neighbours(ctx, s)
+		if err != nil || len(neighbours) > 0 {
+			return "", cmp.Or(err, fmt.Errorf("cluster %s is not running, and %s is in it too: `make up` starts it",
+				d.Cluster, strings.Join(neighbours, ", ")))
+		}
 		return "skipped: cluster " + d.Cluster + " is not running, and what was in it goes with it", nil
 	}
 	return d.destroy(ctx, s)
 }
 
+// destroy destroys the stack's resources, those included that a killed update had just begun to create.
 func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
-	_, err := d.runPulumi(ctx, s, d.steps.stream(), "destroy", "--yes", "--skip-preview", "--stack", d.Stack)
+	_, err := d.adopt(ctx, s)
+	if err == nil {
+		args := []string{"destroy", "--yes", "--skip-preview", "--stack", d.Stack}
+		err = d.runUnlocked(ctx, s, d.steps.stream(), "", args...)
+	}
 	if err != nil {
 		return "", explainPulumi(d.Stack, fmt.Errorf("destroying stack %s: %w", d.Stack, err))
 	}
@@ -81,7 +140,7 @@ func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 			return "", explainPulumi(d.Stack, err)
 		}
 		if exists {
-			_, err := d.runPulumi(ctx, s, nil, "stack", "rm", d.Stack, "--yes", "--force", "--preserve-config")
+			_, err := d.runPulumi(ctx, s, "stack", "rm", d.Stack, "--yes", "--force", "--preserve-config")
 			if err != nil {
 				return "", explainPulumi(d.Stack, fmt.Errorf("removing stack %s: %w", d.Stack, err))
 			}
@@ -119,7 +178,7 @@ func (d *driver) downElsewhere(ctx context.Context, s *stack) error {
 // nothingToDestroy says why there is nothing, or nothing if there is something.
 func (d *driver) nothingToDestroy(ctx context.Context, s *stack) (string, error) {
 	if _, ok := d.findPulumi(ctx); !ok {
-		if !isFile(d.local("state", ".pulumi", "stacks", "scaleout", d.Stack+".json")) {
+		if states, _ := filepath.Glob(d.local("state", ".pulumi", "stacks", "scaleout", "*.json")); len(states) == 0 {
 			return "no Pulumi CLI and no state here", nil
 		}
 		if _, err := d.ensurePulumi(ctx); err != nil {

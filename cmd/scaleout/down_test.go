@@ -15,6 +15,7 @@ func downReplies() []reply {
 		{command: "/usr/bin/pulumi version", out: "v3.259.0"},
 		{command: "/usr/bin/pulumi stack ls", out: `[{"name":"dev"}]`},
 		{command: "/usr/bin/pulumi destroy"},
+		{command: "/usr/bin/pulumi stack export", out: `{"deployment": {}}`},
 		{command: "/usr/bin/pulumi stack rm dev --yes --force --preserve-config"},
 		{command: "docker ps", out: runningNodes},
 		{command: "go -C"},
@@ -40,10 +41,10 @@ func TestDown(t *testing.T) {
 		destroys, stackRemovals, clusters, registries int
 	}{
 		{"everything is there", nil, 1, 1, 1, 1},
-		{"the cluster is gone", func(r []reply) { r[5].out = "" }, 0, 1, 0, 1},
-		{"the cluster is stopped", func(r []reply) { r[5].out = stoppedNodes }, 0, 1, 1, 1},
+		{"the cluster is gone", func(r []reply) { r[6].out = "" }, 0, 1, 0, 1},
+		{"the cluster is stopped", func(r []reply) { r[6].out = stoppedNodes }, 0, 1, 1, 1},
 		{"the stack is gone", func(r []reply) { r[2].out = "[]" }, 0, 0, 1, 1},
-		{"the registry is another's", func(r []reply) { r[7].out = registryJSON(true, 5001, "") }, 1, 1, 1, 0},
+		{"the registry is another's", func(r []reply) { r[8].out = registryJSON(true, 5001, "") }, 1, 1, 1, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,6 +87,50 @@ func TestDownGoesOnAfterAFailedDestroy(t *testing.T) {
 	wantError(t, err, "destroying stack dev")
 	if len(host.asked("go -C")) != 1 || len(host.asked("docker rm")) != 1 {
 		t.Errorf("got %q, want cluster and registry removed all the same", host.asked(""))
+	}
+}
+
+// withNeighbour are the answers of a machine on which another stack is in the cluster of a context.
+func withNeighbour(kubeContext string, replies []reply) []reply {
+	replies[2].out = `[{"name":"dev","resourceCount":9},{"name":"empty"},{"name":"acme/other","resourceCount":1}]`
+	state := `{"deployment": {"resources": [{"type": "pulumi:providers:kubernetes", "inputs": {"context": "` + kubeContext + `"}}]}}`
+	return append([]reply{{command: "/usr/bin/pulumi stack export --stack other", out: state}}, replies...)
+}
+
+// TestDownLeavesAClusterThatIsUsed: it goes with the last of its stacks.
+func TestDownLeavesAClusterThatIsUsed(t *testing.T) {
+	for kubeContext, clusters := range map[string]int{"kind-scaleout": 0, "kind-elsewhere": 1} {
+		d, host, out := newTestDriver(t, withNeighbour(kubeContext, downReplies())...)
+		d.pulumi, host.path = "", map[string]string{"pulumi": "/usr/bin/pulumi"}
+		if err := d.down(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if len(host.asked("go -C")) != clusters || len(host.asked("docker rm")) != clusters {
+			t.Errorf("%s: got %q, want %d clusters and registries removed", kubeContext, host.asked(""), clusters)
+		}
+		if len(host.asked("/usr/bin/pulumi stack rm")) != 1 {
+			t.Errorf("%s: got %q, want the stack removed", kubeContext, host.asked(""))
+		}
+		if says := strings.Contains(out.String(), "other is in them"); says != (clusters == 0) {
+			t.Errorf("%s: got %q", kubeContext, out)
+		}
+	}
+}
+
+// What stays in the cluster must not be forgotten.
+func TestDownBesideANeighbourNeedsTheDestroy(t *testing.T) {
+	for name, change := range map[string]func([]reply){
+		"destroying stack dev": func(r []reply) { r[3].fails = "error: deleting failed" },
+		"not running":          func(r []reply) { r[6].out = stoppedNodes },
+	} {
+		replies := downReplies()
+		change(replies)
+		d, host, _ := newTestDriver(t, withNeighbour("kind-scaleout", replies)...)
+		d.pulumi, host.path = "", map[string]string{"pulumi": "/usr/bin/pulumi"}
+		wantError(t, d.down(context.Background()), name)
+		if len(host.asked("/usr/bin/pulumi stack rm"))+len(host.asked("go -C"))+len(host.asked("docker rm")) > 0 {
+			t.Errorf("%s: got %q, want nothing removed", name, host.asked(""))
+		}
 	}
 }
 

@@ -29,15 +29,16 @@ func (e usageError) Unwrap() error { return e.error }
 type subcommand struct {
 	name, summary string
 	run           func(*driver, context.Context) error
+	alone         bool // not beside another that changes something
 }
 
 func subcommands() []subcommand {
 	return []subcommand{
-		{"up", "make what the stack runs on, and the stack; finish what an interrupted run began", (*driver).up},
-		{"down", "destroy the stack, then remove what up made for it to run on", (*driver).down},
-		{"status", "show what runs, the URL and the last update", (*driver).status},
-		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs},
-		{"env", "print the shell variables with which plain pulumi commands see this stack", (*driver).env},
+		{"up", "make what the stack runs on, and the stack; finish what an interrupted run began", (*driver).up, true},
+		{"down", "destroy the stack, then remove what up made for it to run on", (*driver).down, true},
+		{"status", "show what runs, the URL and the last update", (*driver).status, false},
+		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false},
+		{"env", "print the shell variables with which plain pulumi commands see this stack", (*driver).env, false},
 	}
 }
 
@@ -100,6 +101,13 @@ func dispatch(ctx context.Context, args []string, getenv func(string) string, ho
 		}
 		d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv,
 			steps: newSteps(out, time.Now), download: download}
+		if c.alone {
+			release, err := d.lock(c.name)
+			if err != nil {
+				return err
+			}
+			defer release()
+		}
 		return c.run(d, ctx)
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {

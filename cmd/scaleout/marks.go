@@ -7,21 +7,21 @@ import (
 	"os"
 )
 
-// Marks are files in localDir that say what is unfinished, and so outlive an interruption.
+// Marks are files in localDir that say what is unfinished, or what is where, and so outlive an interruption.
 const (
 	// markCreating is there while Kind creates the cluster. If a later run finds it, Kind never finished, and half a
 	// cluster is easier replaced than repaired.
 	markCreating = "creating-cluster-"
-	// markNewCluster is there from the creation of a cluster to the first update that went well. Until then the state
-	// may list objects of a cluster that was deleted behind Pulumi's back.
-	markNewCluster = "new-cluster-"
-	// markPushed holds the ID of the registry's container that has a stack's images. Any other has not, whatever the state
-	// says.
+	// markDeployed holds the ID of the control plane's container of the cluster that has a stack's objects. Any other has
+	// not, whatever the state says: the cluster may have been deleted behind Pulumi's back.
+	markDeployed = "deployed-"
+	// markPushed holds the ID of the registry's container that has a stack's images, in the same way.
 	markPushed = "pushed-"
 )
 
-func (d *driver) marked(mark, name string) bool {
-	_, err := os.Stat(d.local(mark + name))
+// creating tells whether the creation of a cluster was begun and not seen to end.
+func (d *driver) creating(cluster string) bool {
+	_, err := os.Stat(d.local(markCreating + cluster))
 	return err == nil
 }
 

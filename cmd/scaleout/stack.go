@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -76,8 +78,8 @@ func (s *stack) onDocker() bool { return s.setting(keyTarget) == "docker" }
 func (s *stack) local() bool { return s.onKind() || s.onDocker() }
 
 // runPulumi runs the Pulumi CLI on the project and returns what it printed.
-func (d *driver) runPulumi(ctx context.Context, s *stack, live io.Writer, args ...string) (string, error) {
-	return d.host.Run(ctx, d.pulumiCommand(s, d.root, live, "", args...))
+func (d *driver) runPulumi(ctx context.Context, s *stack, args ...string) (string, error) {
+	return d.host.Run(ctx, d.pulumiCommand(s, d.root, nil, "", args...))
 }
 
 func (d *driver) pulumiCommand(s *stack, dir string, live io.Writer, stdin string, args ...string) command {
@@ -88,23 +90,32 @@ func (d *driver) pulumiCommand(s *stack, dir string, live io.Writer, stdin strin
 	return command{name: d.pulumi, args: args, dir: dir, env: env, live: live, stdin: stdin}
 }
 
+// listedStack is one of the project's stacks as the backend knows it.
+type listedStack struct {
+	Name          string
+	ResourceCount int
+}
+
+// stacks asks the backend for the project's stacks.
+func (d *driver) stacks(ctx context.Context, s *stack) ([]listedStack, error) {
+	out, err := d.runPulumi(ctx, s, "stack", "ls", "--json")
+	if err != nil {
+		return nil, fmt.Errorf("listing stacks: %w", err)
+	}
+	var stacks []listedStack
+	if err := json.Unmarshal([]byte(out), &stacks); err != nil {
+		return nil, fmt.Errorf("reading the list of stacks: %w", err)
+	}
+	for i, known := range stacks {
+		stacks[i].Name = path.Base(known.Name) // Pulumi Cloud puts the organisation before it
+	}
+	return stacks, nil
+}
+
 // stackExists asks the backend.
 func (d *driver) stackExists(ctx context.Context, s *stack) (bool, error) {
-	out, err := d.runPulumi(ctx, s, nil, "stack", "ls", "--json")
-	if err != nil {
-		return false, fmt.Errorf("listing stacks: %w", err)
-	}
-	var stacks []struct{ Name string }
-	if err := json.Unmarshal([]byte(out), &stacks); err != nil {
-		return false, fmt.Errorf("reading the list of stacks: %w", err)
-	}
-	for _, known := range stacks {
-		// Pulumi Cloud puts the organisation before the name.
-		if known.Name == d.Stack || strings.HasSuffix(known.Name, "/"+d.Stack) {
-			return true, nil
-		}
-	}
-	return false, nil
+	stacks, err := d.stacks(ctx, s)
+	return slices.ContainsFunc(stacks, func(known listedStack) bool { return known.Name == d.Stack }), err
 }
 
 // ensureStack makes sure that the backend knows the stack. It does not select it, so whatever the user has selected
@@ -115,7 +126,7 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 		return "", explainPulumi(d.Stack, err)
 	}
 	if s.existed = exists; exists {
-		return "exists in " + s.backend.words, nil
+		return d.reopenStack(ctx, s)
 	}
 	// Lines that `up` wrote for a stack that is gone were encrypted for that one.
 	if s.file.marked(saltKey) {
@@ -131,6 +142,18 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 		return "", explainPulumi(d.Stack, fmt.Errorf("creating stack %s: %w", d.Stack, err))
 	}
 	return "created in " + s.backend.words, s.takeSalt(copied)
+}
+
+// reopenStack settles what an earlier run of Pulumi left unfinished.
+func (d *driver) reopenStack(ctx context.Context, s *stack) (string, error) {
+	did, err := d.settle(ctx, s)
+	if err != nil {
+		return "", explainPulumi(d.Stack, err)
+	}
+	if did != "" {
+		did = ", " + did
+	}
+	return "exists in " + s.backend.words + did, nil
 }
 
 // onCopy runs a Pulumi command that writes to the stack file, on a copy of it, and returns the copy. Pulumi lays the

@@ -69,7 +69,8 @@ func TestEnsureStackCreates(t *testing.T) {
 
 func TestEnsureStackExists(t *testing.T) {
 	for _, list := range []string{`[{"name":"dev"}]`, `[{"name":"acme/dev"}]`} {
-		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: list})
+		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: list},
+			reply{command: "pulumi stack export --stack dev", out: `{"deployment": null}`})
 		got, err := d.ensureStack(context.Background(), openTestStack(t, d))
 		if err != nil || !strings.HasPrefix(got, "exists") {
 			t.Errorf("got %q and %v, want it to exist", got, err)

@@ -82,7 +82,7 @@ func (d *driver) section(title, text string, err error) {
 
 // lastUpdate tells what Pulumi did last and how it ended.
 func (d *driver) lastUpdate(ctx context.Context, s *stack) (string, error) {
-	out, err := d.runPulumi(ctx, s, nil, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
+	out, err := d.runPulumi(ctx, s, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
 	if err != nil {
 		return "", fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,75 +21,107 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 		return "", err
 	}
 	args := append([]string{"up", "--yes", "--stack", d.Stack}, flags...)
-	_, err = d.runPulumi(ctx, s, d.steps.stream(), args...)
-	if s.backend.local && staleLock(err) {
-		d.steps.note("an update that was killed left its lock; removing it and trying again")
-		if _, err := d.runPulumi(ctx, s, nil, "cancel", "--yes", "--stack", d.Stack); err != nil {
-			return "", fmt.Errorf("removing the lock: %w", err)
-		}
-		_, err = d.runPulumi(ctx, s, d.steps.stream(), args...)
-	}
+	err = d.runUnlocked(ctx, s, d.steps.stream(), "", args...)
 	if err != nil {
+		d.diagnose(ctx, s)
 		return "", explainPulumi(d.Stack, fmt.Errorf("updating stack %s: %w", d.Stack, err))
 	}
 	return "stack " + d.Stack + " is up to date", d.noteUpdate(ctx, s)
 }
 
 // updateFlags skips the preview on this machine, and makes Pulumi look again where its state may be of something that is
-// gone: after a new cluster or registry, and always at containers, which anybody may have removed and which are quickly
-// looked at.
+// gone: in another cluster or registry than the last time, and always at containers, which anybody may have removed and
+// which are quickly looked at.
 func (d *driver) updateFlags(ctx context.Context, s *stack) ([]string, error) {
 	if !s.local() {
 		return nil, nil
 	}
 	flags := []string{"--skip-preview"}
-	if s.existed && (s.onDocker() || d.marked(markNewCluster, d.Cluster)) {
+	p, err := d.places(ctx, s)
+	if err != nil || !s.existed {
+		return flags, err
+	}
+	if s.onDocker() || d.mark(markDeployed, d.Stack) != p.cluster {
 		flags = append(flags, "--refresh")
 	}
-	registry, err := d.registryOf(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	if s.existed && registry != nil && d.mark(markPushed, d.Stack) != registry.ID {
+	if p.registry != "" && d.mark(markPushed, d.Stack) != p.registry {
 		flags = append(flags, "--replace", imageURN) // refreshing an image does not ask the registry
 	}
 	return flags, nil
 }
 
-// registryOf returns the container that the stack's images are pushed to, or nil if they go elsewhere.
-func (d *driver) registryOf(ctx context.Context, s *stack) (*container, error) {
-	if !s.pushesHere() {
-		return nil, nil
+// places are the IDs of the containers that a stack's objects and images go to, as far as they are on this machine.
+type places struct{ cluster, registry string }
+
+func (d *driver) places(ctx context.Context, s *stack) (places, error) {
+	var p places
+	for _, place := range []struct {
+		used      bool
+		container string
+		id        *string
+	}{
+		{s.onKind(), d.Cluster + "-control-plane", &p.cluster},
+		{s.pushesHere(), d.RegistryName, &p.registry},
+	} {
+		if !place.used {
+			continue
+		}
+		c, err := d.inspect(ctx, place.container)
+		if err != nil {
+			return p, err
+		}
+		if c != nil {
+			*place.id = c.ID
+		}
 	}
-	return d.inspect(ctx, d.RegistryName)
+	return p, nil
 }
 
-// noteUpdate remembers what an update that went well has settled.
+// noteUpdate remembers where an update that went well has put the stack.
 func (d *driver) noteUpdate(ctx context.Context, s *stack) error {
 	if !s.local() {
 		return nil
 	}
-	if s.onKind() {
-		if err := d.clearMark(markNewCluster, d.Cluster); err != nil {
+	p, err := d.places(ctx, s)
+	if err != nil {
+		return err
+	}
+	for mark, id := range map[string]string{markDeployed: p.cluster, markPushed: p.registry} {
+		if id == "" {
+			continue
+		}
+		if err := d.setMark(mark, d.Stack, id); err != nil {
 			return err
 		}
 	}
-	registry, err := d.registryOf(ctx, s)
-	if err != nil || registry == nil {
-		return err
-	}
-	return d.setMark(markPushed, d.Stack, registry.ID)
+	return nil
 }
 
 // imageURN stands for every image of the stack.
 const imageURN = "**docker:index/image:Image::**"
 
+// runUnlocked runs a Pulumi command that changes the state. If the stack is locked only because an update was killed,
+// the lock goes first.
+func (d *driver) runUnlocked(ctx context.Context, s *stack, live io.Writer, stdin string, args ...string) error {
+	c := d.pulumiCommand(s, d.root, live, stdin, args...)
+	_, err := d.host.Run(ctx, c)
+	if !s.backend.local || !d.staleLock(ctx, err) {
+		return err
+	}
+	d.steps.note("an update that was killed left its lock; removing it and trying again")
+	if _, err := d.runPulumi(ctx, s, "cancel", "--yes", "--stack", d.Stack); err != nil {
+		return fmt.Errorf("removing the lock: %w", err)
+	}
+	_, err = d.host.Run(ctx, c)
+	return err
+}
+
 // lockOwner finds the process in Pulumi's message about a locked stack.
 var lockOwner = regexp.MustCompile(`locked by 1 lock\(s\)[\s\S]*\(pid (\d+)\)`)
 
-// staleLock tells whether an update failed only because a process that is gone had locked the stack. The state is in
-// the project's own folder, so that process was on this machine.
-func staleLock(err error) bool {
+// staleLock tells whether a command failed only because a process that is gone had locked the stack. The state is in
+// the project's own folder, so that process was on this machine. After a power failure another can have its number.
+func (d *driver) staleLock(ctx context.Context, err error) bool {
 	var failed *commandError
 	if !errors.As(err, &failed) {
 		return false
@@ -98,8 +131,16 @@ func staleLock(err error) bool {
 		return false
 	}
 	pid, err := strconv.Atoi(m[1])
-	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	if err != nil || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return err == nil
+	}
+	program, err := d.host.Run(ctx, command{name: "ps", args: []string{"-o", "comm=", "-p", m[1]}})
+	return err == nil && !strings.Contains(program, "pulumi")
 }
+
+// existsAdvice is about objects that no killed update has left, since those are adopted.
+const existsAdvice = "an object is in the cluster but not in the state: of another stack, which needs another " +
+	"scaleout:namespace, or of a state that was lost (docs/operations.md)"
 
 // explainPulumi adds what to do to errors whose own text does not say it.
 func explainPulumi(stack string, err error) error {
@@ -121,10 +162,10 @@ func explainPulumi(stack string, err error) error {
 			"or give this stack other names (scaleout:namespace)"},
 		{"port is already allocated", "set HTTP_PORT to a free port"},
 		{"address already in use", "set HTTP_PORT to a free port"},
-		{"network with name", "a network of that name is there but not in the state, as after an update that was killed: " +
-			"remove it (docker network rm), or give this stack another name (scaleout:namespace)"},
-		{"already exists", "an object is in the cluster but not in the state, as after an update that was killed: " +
-			"`make down" + stackArgument(stack) + "`, then `make up" + stackArgument(stack) + "`"},
+		{"network with name", "a network of that name is there but not in the state: remove it (docker network rm), or give " +
+			"this stack another name (scaleout:namespace)"},
+		{`" already exists`, existsAdvice},
+		{"resource already exists", existsAdvice}, // the Kubernetes provider from 4.29 on; not "Layer already exists" of a push
 	} {
 		if strings.Contains(failed.output, known.sign) {
 			return fmt.Errorf("%w\n%s", err, known.advice)
@@ -141,7 +182,7 @@ type outputs struct {
 
 func (d *driver) outputs(ctx context.Context, s *stack) (outputs, error) {
 	var o outputs
-	out, err := d.runPulumi(ctx, s, nil, "stack", "output", "--json", "--stack", d.Stack)
+	out, err := d.runPulumi(ctx, s, "stack", "output", "--json", "--stack", d.Stack)
 	if err != nil {
 		return o, fmt.Errorf("reading the outputs of stack %s: %w", d.Stack, err)
 	}

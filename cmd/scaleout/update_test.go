@@ -20,21 +20,41 @@ func lockedBy(pid int) error {
 
 func TestStaleLock(t *testing.T) {
 	tests := []struct {
-		name string
-		err  error
-		want bool
+		name, program string
+		err           error
+		want          bool
 	}{
-		{"its process is gone", lockedBy(deadPID), true},
-		{"its process runs", lockedBy(os.Getpid()), false},
-		{"another failure", &commandError{output: "error: update failed"}, false},
-		{"no failure", nil, false},
+		{"its process is gone", "", lockedBy(deadPID), true},
+		{"its process runs", "pulumi", lockedBy(os.Getpid()), false},
+		{"another process has its number since", "bash", lockedBy(os.Getpid()), true},
+		{"another failure", "", &commandError{output: "error: update failed"}, false},
+		{"no failure", "", nil, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := staleLock(tt.err); got != tt.want {
+			d, _, _ := newTestDriver(t, reply{command: "ps -o comm= -p", out: tt.program + "\n"})
+			if got := d.staleLock(context.Background(), tt.err); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestStaleLockIsRemoved: only a state of this folder is locked by a process of this machine.
+func TestStaleLockIsRemoved(t *testing.T) {
+	for _, local := range []bool{true, false} {
+		var locked *commandError
+		errors.As(lockedBy(deadPID), &locked)
+		d, host, _ := newTestDriver(t, reply{command: "pulumi cancel"})
+		host.replies = append(host.replies, reply{command: "pulumi destroy", fails: locked.output})
+		s := openTestStack(t, d)
+		s.backend.local = local
+		if err := d.runUnlocked(context.Background(), s, nil, "", "destroy"); err == nil {
+			t.Error("got no error, want the second failure returned")
+		}
+		if got := len(host.asked("pulumi cancel")); (got == 1) != local || len(host.asked("pulumi destroy")) != 1+got {
+			t.Errorf("local %t: got %q", local, host.asked(""))
+		}
 	}
 }
 
@@ -61,9 +81,6 @@ func TestUpdateLooksAgain(t *testing.T) {
 		s := openTestStack(t, d)
 		s.file.set(keyTarget, target)
 		s.existed = true
-		if err := d.setMark(markNewCluster, d.Cluster, ""); err != nil {
-			t.Fatal(err)
-		}
 		for range 2 {
 			if _, err := d.update(context.Background(), s); err != nil {
 				t.Fatal(err)
@@ -76,9 +93,6 @@ func TestUpdateLooksAgain(t *testing.T) {
 		if strings.Contains(ran[1], "--replace") || strings.Contains(ran[1], "--refresh") != (target == "docker") {
 			t.Errorf("%s: the second time: got %q", target, ran[1])
 		}
-		if d.marked(markNewCluster, d.Cluster) != (target == "docker") {
-			t.Errorf("%s: the mark of the new cluster is there: %t", target, target != "docker")
-		}
 	}
 }
 
@@ -88,7 +102,8 @@ func TestExplainPulumi(t *testing.T) {
 		{"lock", "the stack is currently locked by 1 lock(s)", "pulumi cancel --stack dev"},
 		{"language host", "error: no language plugin 'pulumi-language-go' found", "put pulumi-language-go on PATH"},
 		{"plugin", "error: no resource plugin 'pulumi-resource-docker-v4.11.2'", "pulumi plugin install"},
-		{"anything else", "error: update failed", "`make status`"},
+		{"lost state", `error: deployments.apps "web" already exists`, "not in the state"},
+		{"anything else", "layer: Layer already exists\nerror: update failed", "`make status`"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cause := &commandError{command: "pulumi up", cause: errors.New("exit status 255"), output: tt.output}
