@@ -1,9 +1,10 @@
 # Everything a person or a CI job does here is one of these targets. `make` or `make help` lists them.
-STACK  ?= dev
-OUT    ?= rendered/$(STACK)
-BASE   ?= origin/main
-FORMAT ?= text
-RUN    ?= .
+STACK    ?= dev
+OUT      ?= rendered/$(STACK)
+BASE     ?= origin/main
+FORMAT   ?= text
+RUN      ?= .
+FUZZTIME ?= 5m
 
 PROGRAM := bin/scaleout
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
@@ -12,7 +13,7 @@ MODULES := . app balancer e2e
 export STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help preview render diff up down status logs env e2e bench-request bench test golden docs lint clean $(PROGRAM)
+.PHONY: help preview render diff up down status logs env e2e bench-request bench fuzz test golden docs lint clean $(PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +43,7 @@ up down status logs env:
 	@go run ./cmd/scaleout $@
 
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
-	@cd e2e && go test -tags e2e -count 1 -timeout 30m -v -run '$(RUN)' .
+	@cd e2e && go test -tags e2e -count 1 -timeout 45m -v -run '$(RUN)' .
 
 bench-request: ## time and CPU of a visit on its whole way through the running STACK
 	@cd e2e && go test -tags e2e -run '^$$' -bench Request -benchtime 20000x -count 3 .
@@ -57,17 +58,21 @@ test: ## all tests that need neither a cluster nor Docker
 	go test -race ./internal/offline ./cmd/...
 	cd app && go vet ./... && go test -race ./...
 	cd balancer && go vet ./... && go test -race ./...
-	cd e2e && go vet -tags e2e ./...
+	cd e2e && go vet -tags e2e ./... && go test ./report
 
 golden: ## update testdata/golden from the stack files
 	go test -run Golden . -update
 
-docs: ## update docs/configuration.md from Pulumi.yaml
+docs: ## update docs/configuration.md from Pulumi.yaml, docs/reliability.md from its measurements
 	go test -run ConfigurationReference . -update
+	cd e2e && go test -run Page ./report -update
 
 bench: ## CPU per request of the app beside a bare handler; of the content hash
 	cd app && go test -run '^$$' -bench . -benchtime 3s .
 	go test -run '^$$' -bench . ./components
+
+fuzz: ## look for a panic or a message without a key in the decoder for FUZZTIME (5m)
+	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/config
 
 lint: ## gofmt, vet, golangci-lint, go mod tidy
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

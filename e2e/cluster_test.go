@@ -5,7 +5,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,50 @@ func connect(t *testing.T) *rest.Config {
 	}
 	config.QPS, config.Burst = 100, 200
 	return config
+}
+
+// onNode runs a command on a node of the cluster and returns what it printed.
+func onNode(t *testing.T, node string, command ...string) string {
+	t.Helper()
+	out, err := exec.Command("docker", append([]string{"exec", node}, command...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s on %s: %v\n%s", strings.Join(command, " "), node, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// kubectl runs kubectl as the cluster's administrator; the control plane of a kind cluster has it.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return onNode(t, controlPlane(t), append([]string{"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"}, args...)...)
+}
+
+// controlPlane is the node that the cluster is controlled from.
+func controlPlane(t *testing.T) string {
+	t.Helper()
+	context := strings.TrimSpace(string(pulumi(t, "config", "get", "kubeContext", "--stack", stackName())))
+	return strings.TrimPrefix(context, "kind-") + "-control-plane"
+}
+
+// redisCLI runs redis-cli in the Redis of a namespace.
+func redisCLI(t *testing.T, namespace, arguments string) string {
+	t.Helper()
+	return kubectl(t, "exec", "--namespace", namespace, "redis-0", "--",
+		"sh", "-c", `REDISCLI_AUTH="$(cat /etc/redis/auth/password)" redis-cli `+arguments)
+}
+
+// hits is the count as Redis has it.
+func hits(t *testing.T, namespace string) int {
+	t.Helper()
+	text := redisCLI(t, namespace, "get hits")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("the count in Redis is %q", text)
+	}
+	return n
 }
 
 func clientset(t *testing.T) *kubernetes.Clientset {

@@ -16,8 +16,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 // onDocker brings a stack with target docker up to date. The test is skipped for other stacks and without Docker.
@@ -194,7 +192,7 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 			before, _ := visit(t, o.URL)
 			old, _ := webContainers(t, o)
 			oldIDs := docker(t, append([]string{"inspect", "--format", "{{.Id}}"}, old...)...)
-			stop := attack(t, o.URL, rollRate, vegeta.KeepAlive(false)) // or the client would repeat some by itself
+			traffic := crowd{url: o.URL, fresh: rollRate}.visit(t)
 			least := watchHealthy(t, o)
 			start := time.Now()
 			out, err := tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
@@ -204,16 +202,14 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 			}
 			visits := settle(t, o, test.replicas)
 			fewest := least()
-			sent, failed := stop()
+			came := traffic.leave()
 			after, _ := visit(t, o.URL)
 			names, _ := webContainers(t, o)
 			ids := docker(t, append([]string{"inspect", "--format", "{{.Id}}"}, names...)...)
 			t.Logf("up %.0f s, %d requests, %d failed, at least %d containers healthy; then %v",
-				took.Seconds(), sent, failed, fewest, names)
-			if failed > 0 || sent == 0 {
-				t.Errorf("%d of %d requests were lost", failed, sent)
-			}
-			if counted, want := uint64(after-before), sent-failed+uint64(visits)+1; counted != want {
+				took.Seconds(), came.ok+came.failed, came.failed, fewest, names)
+			came.expectNoLoss(t)
+			if counted, want := after-before, came.ok+visits+1; counted != want {
 				t.Errorf("%d requests got a count, %d were counted", want, counted)
 			}
 			if fewest < test.least {
@@ -362,11 +358,11 @@ func TestDockerKillUnderLoad(t *testing.T) {
 	settle(t, o, o.Replicas)
 	before, _ := visit(t, o.URL)
 	since := time.Now()
-	stop := attack(t, o.URL, rollRate)
+	traffic := crowd{url: o.URL, fresh: rollRate}.visit(t)
 	time.Sleep(2 * time.Second)
 	docker(t, "kill", o.Network+"-web-2")
 	time.Sleep(5 * time.Second)
-	sent, failed := stop()
+	came := traffic.leave()
 	retried := 0
 	for _, line := range accessLog(t, o, since) {
 		if strings.Contains(line.Upstream, " : ") {
@@ -377,12 +373,12 @@ func TestDockerKillUnderLoad(t *testing.T) {
 		}
 	}
 	after, _ := visit(t, o.URL)
-	t.Logf("%d requests, %d lost, %d sent to another container instead, counted %d", sent, failed, retried, after-before-1)
-	if counted := uint64(after - before - 1); counted < sent-failed || counted > sent {
-		t.Errorf("%d requests got a count, %d were counted", sent-failed, counted)
+	t.Logf("%d requests, %d lost, %d sent to another container instead, counted %d", len(came.answers), came.failed, retried, after-before-1)
+	if counted := after - before - 1; counted < came.ok || counted > len(came.answers) {
+		t.Errorf("%d requests got a count, %d were counted", came.ok, counted)
 	}
-	if failed > maxUnderWay {
-		t.Errorf("%d requests are lost, more than can have been under way on one container", failed)
+	if came.failed > maxUnderWay {
+		t.Errorf("%d requests are lost, more than can have been under way on one container", came.failed)
 	}
 	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
 	settle(t, o, o.Replicas)

@@ -3,55 +3,201 @@
 package e2e
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// loadRate and loadTime bound the load: enough to use several times the CPU that two pods aim at, for long enough that
-// the autoscaler, which looks every 15 s at figures that are up to 15 s old, has seen it a few times.
 const (
-	loadRate  = 2500 // requests per second
-	quietRate = 50   // far below what two pods aim at, so that the autoscaler takes pods away under traffic
-	loadTime  = 6 * time.Minute
+	// visitTimeout is the longest that a visitor waits.
+	visitTimeout = 5 * time.Second
+	// loadTime bounds every load.
+	loadTime = 10 * time.Minute
 )
 
-// attack sends load to a loopback address until the returned function is called, which tells how many requests were
-// sent and how many were not answered by 200.
-func attack(
-	t *testing.T, target string, rate int, options ...func(*vegeta.Attacker),
-) (stop func() (sent, failed uint64)) {
+// crowd are visitors of an address of this machine.
+type crowd struct {
+	url string
+	// host is the name to ask for; empty for that in the URL.
+	host string
+	// kept visits come per second on connections that stay open, fresh ones each on a new connection.
+	kept, fresh int
+	// pace, if set, takes the place of a steady rate of kept visits.
+	pace vegeta.Pacer
+}
+
+// answer is what one visitor got.
+type answer struct {
+	at   time.Time
+	took time.Duration
+	// code is the HTTP status, 0 without any answer.
+	code int
+	// number is the count that the answer holds, 0 without one.
+	number     int
+	retryAfter string
+	failure    string
+	fresh      bool
+}
+
+// traffic is a crowd that is under way.
+type traffic struct {
+	t         *testing.T
+	attackers []*vegeta.Attacker
+	collected sync.WaitGroup
+	attempts  atomic.Int64
+
+	mutex   sync.Mutex
+	answers []answer
+}
+
+// visit sends the visitors until leave is called.
+func (c crowd) visit(t *testing.T) *traffic {
 	t.Helper()
-	u, err := url.Parse(target)
+	u, err := url.Parse(c.url)
 	if err != nil || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
-		t.Fatalf("%s is not an address of this machine; load goes nowhere else", target)
+		t.Fatalf("%s is not an address of this machine; load goes nowhere else", c.url)
 	}
-	options = append(options, vegeta.Timeout(5*time.Second), vegeta.Connections(64), vegeta.MaxWorkers(64))
-	attacker := vegeta.NewAttacker(options...)
-	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: target})
-	var sent, failed uint64
-	failures := map[string]int{}
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		pace := vegeta.Rate{Freq: rate, Per: time.Second}
-		for result := range attacker.Attack(targeter, pace, loadTime, "e2e") {
-			sent++
-			if result.Code != 200 {
-				failed++
-				failures[result.Error[strings.LastIndex(result.Error, ": ")+1:]]++ // without the ports, which all differ
+	target := vegeta.Target{Method: "GET", URL: c.url}
+	if c.host != "" {
+		target.Header = http.Header{"Host": {c.host}}
+	}
+	traffic := &traffic{t: t}
+	pace := c.pace
+	if pace == nil && c.kept > 0 {
+		pace = vegeta.Rate{Freq: c.kept, Per: time.Second}
+	}
+	if pace != nil {
+		traffic.send(target, pace, false)
+	}
+	if c.fresh > 0 {
+		traffic.send(target, vegeta.Rate{Freq: c.fresh, Per: time.Second}, true)
+	}
+	return traffic
+}
+
+func (v *traffic) send(target vegeta.Target, pace vegeta.Pacer, fresh bool) {
+	transport := &http.Transport{DisableKeepAlives: fresh, MaxIdleConnsPerHost: 64}
+	client := &http.Client{Timeout: visitTimeout, Transport: countAttempts{transport, &v.attempts}}
+	attacker := vegeta.NewAttacker(vegeta.Client(client), vegeta.MaxWorkers(256))
+	results := attacker.Attack(vegeta.NewStaticTargeter(target), pace, loadTime, "e2e")
+	v.attackers = append(v.attackers, attacker)
+	v.collected.Go(func() {
+		for r := range results {
+			a := answer{at: r.Timestamp, took: r.Latency, code: int(r.Code), fresh: fresh}
+			if match := answerForm.FindSubmatch(r.Body); match != nil {
+				a.number, _ = strconv.Atoi(string(match[1]))
 			}
+			a.retryAfter = r.Headers.Get("Retry-After")
+			if a.code != http.StatusOK || a.number == 0 {
+				a.failure = reason(r)
+			}
+			v.mutex.Lock()
+			v.answers = append(v.answers, a)
+			v.mutex.Unlock()
 		}
-	}()
-	return func() (uint64, uint64) {
-		attacker.Stop()
-		<-finished
-		for text, n := range failures {
-			t.Logf("load: %d times%s", n, text)
+	})
+}
+
+// reason is why a visitor got no count, without the ports in it, which all differ.
+func reason(r *vegeta.Result) string {
+	if r.Code == 0 {
+		return r.Error[strings.LastIndex(r.Error, ": ")+1:]
+	}
+	first, _, _ := strings.Cut(string(r.Body), "\n")
+	return fmt.Sprintf("%d %.80s", r.Code, first)
+}
+
+// countAttempts counts the requests that are really sent. Go's transport sends a GET again by itself if a connection
+// that it had kept ends before any answer, so one visit may be counted twice without a fault of the server.
+type countAttempts struct {
+	next     http.RoundTripper
+	attempts *atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c countAttempts) RoundTrip(r *http.Request) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { c.attempts.Add(1) }}
+	return c.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+}
+
+// leave stops the visits and tells what came of them.
+func (v *traffic) leave() tally {
+	v.t.Helper()
+	for _, a := range v.attackers {
+		a.Stop()
+	}
+	v.collected.Wait()
+	s := tally{answers: v.answers, numbers: map[int]int{}, failures: map[string]int{}}
+	for _, a := range v.answers {
+		if a.failure != "" {
+			s.failures[a.failure]++
+			s.failed++
+			continue
 		}
-		return sent, failed
+		s.numbers[a.number]++
+		s.ok++
+		if a.fresh {
+			s.fresh++
+		} else {
+			s.kept++
+		}
+	}
+	// Whatever was written once more than there are answers was repeated, by a client that got none.
+	s.repeated = max(0, int(v.attempts.Load())-len(v.answers))
+	for reason, n := range s.failures {
+		v.t.Logf("%d times %s", n, reason)
+	}
+	return s
+}
+
+// tally is what came of a crowd's visits.
+type tally struct {
+	answers []answer
+	// ok were answered by 200 and a count; kept and fresh are those of them by their connections.
+	ok, kept, fresh int
+	failed          int
+	// repeated is how many requests the client sent again by itself.
+	repeated int
+	numbers  map[int]int
+	failures map[string]int
+}
+
+// doubled is how many answers hold a count that another has too.
+func (s tally) doubled() int { return s.ok - len(s.numbers) }
+
+// took is a quantile of the time to an answer, 1 for the longest.
+func (s tally) took(quantile float64, of func(answer) bool) time.Duration {
+	var times []time.Duration
+	for _, a := range s.answers {
+		if of(a) {
+			times = append(times, a.took)
+		}
+	}
+	if len(times) == 0 {
+		return 0
+	}
+	slices.Sort(times)
+	return times[min(len(times)-1, int(quantile*float64(len(times))))]
+}
+
+func any200(a answer) bool { return a.failure == "" }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + " ms" }
+
+// expectNoLoss wants every visit answered by 200 and a count of its own.
+func (s tally) expectNoLoss(t *testing.T) {
+	t.Helper()
+	if s.ok == 0 || s.failed > 0 || s.doubled() > 0 {
+		t.Errorf("%d visits were answered, %d were not, %d got a count that another got too", s.ok, s.failed, s.doubled())
 	}
 }

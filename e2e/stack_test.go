@@ -6,12 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -25,6 +25,9 @@ func stackName() string {
 	}
 	return "dev"
 }
+
+// stackFile is the name of the file of the stack under test.
+func stackFile() string { return "Pulumi." + stackName() + ".yaml" }
 
 // requireTarget skips a test that is about another kind of stack.
 func requireTarget(t *testing.T, want string) {
@@ -44,19 +47,34 @@ func pulumi(t *testing.T, args ...string) []byte {
 	return out
 }
 
+// tryPulumi is pulumi for commands that may fail. It returns what was printed to standard error as well if they do.
 func tryPulumi(args ...string) ([]byte, error) {
-	script := `eval "$(make -s env)" && exec pulumi "$@" --non-interactive`
-	command := exec.Command("bash", append([]string{"-c", script, "bash"}, args...)...)
+	environment, err := pulumiEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	// A CLI that `make up` installed is on the PATH of that environment only, so a shell has to look for it.
+	command := exec.Command("bash", append([]string{"-c", `exec pulumi "$@" --non-interactive`, "bash"}, args...)...)
 	command.Dir = root
-	command.Env = append(os.Environ(), "PULUMI_STACK="+stackName())
+	command.Env = append(environment, "PULUMI_STACK="+stackName())
 	var out, progress bytes.Buffer
 	command.Stdout, command.Stderr = &out, &progress
-	err := command.Run()
-	if err != nil {
+	if err := command.Run(); err != nil {
 		return append(out.Bytes(), progress.Bytes()...), err
 	}
 	return out.Bytes(), nil
 }
+
+// pulumiEnvironment is this process' environment and what `make env` adds to it.
+var pulumiEnvironment = sync.OnceValues(func() ([]string, error) {
+	command := exec.Command("bash", "-c", `set -e; additions="$(make -s env)"; eval "$additions"; env -0`)
+	command.Dir, command.Stderr = root, os.Stderr
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("make env: %w", err)
+	}
+	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"), nil
+})
 
 // outputs are the outputs of the stack that the tests read.
 type outputs struct {
@@ -105,7 +123,7 @@ func changes(t *testing.T, args ...string) map[string]string {
 // stackFileWith is a copy of the stack's file with other values for some settings: keys and values in turn.
 func stackFileWith(t *testing.T, settings ...string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "Pulumi."+stackName()+".yaml"))
+	content, err := os.ReadFile(filepath.Join(root, stackFile()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,20 +133,32 @@ func stackFileWith(t *testing.T, settings ...string) string {
 		text = line.ReplaceAllString(text, "")
 		text = strings.Replace(text, "config:\n", fmt.Sprintf("config:\n  %s: %s\n", settings[i], settings[i+1]), 1)
 	}
-	path := filepath.Join(t.TempDir(), "Pulumi."+stackName()+".yaml")
+	path := filepath.Join(t.TempDir(), stackFile())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// versions prints what the tests run on: a result without it cannot be compared with another.
-func versions(w io.Writer) {
-	for _, args := range [][]string{{"version"}, {"plugin", "ls", "--project"}} {
-		out, err := tryPulumi(args...)
-		if err != nil {
-			out = append(out, err.Error()...)
-		}
-		fmt.Fprintf(w, "pulumi %s:\n%s\n", strings.Join(args, " "), bytes.TrimSpace(out))
+// versions is what the tests run on: a result without it cannot be compared with another.
+func versions() string {
+	cli, err := tryPulumi("version")
+	if err != nil {
+		return fmt.Sprintf("pulumi: %v %s", err, cli)
 	}
+	parts := []string{"pulumi " + strings.TrimSpace(string(cli))}
+	out, err := tryPulumi("plugin", "ls", "--project", "--json")
+	var plugins []struct{ Name, Kind, Version string }
+	if err == nil {
+		err = json.Unmarshal(out, &plugins)
+	}
+	if err != nil {
+		return fmt.Sprintf("%s, plugins: %v %s", parts[0], err, out)
+	}
+	for _, p := range plugins {
+		if p.Kind == "resource" {
+			parts = append(parts, "plugin "+p.Name+" "+p.Version)
+		}
+	}
+	return strings.Join(parts, ", ")
 }

@@ -1,0 +1,230 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// besideName is a second stack, with a namespace and a host of its own, in the cluster of the stack under test.
+const besideName = "beside"
+
+// beside brings the second stack up, as a user would, and returns its outputs. Its ingress controller and metrics are
+// those of the stack under test, which has to be up. It is removed when the test ends. It has other values than the file
+// in git for some settings: keys and values in turn.
+func beside(t *testing.T, settings ...string) outputs {
+	t.Helper()
+	writeBeside(t, settings...)
+	if out, err := makeBeside(t, "up").CombinedOutput(); err != nil {
+		t.Fatalf("make up STACK=%s: %v\n%s", besideName, err, out)
+	}
+	return besideOutputs(t)
+}
+
+// writeBeside writes the second stack's file, and removes file and stack when the test ends.
+func writeBeside(t *testing.T, settings ...string) {
+	t.Helper()
+	removeBeside(t) // of a run that was killed
+	committed, err := exec.Command("git", "-C", root, "show", "HEAD:Pulumi.dev.yaml").Output()
+	if err != nil {
+		t.Fatalf("reading the file of stack dev in git: %v", err)
+	}
+	values := map[string]string{
+		"scaleout:namespace": besideName, "scaleout:host": besideName + ".localhost",
+		"scaleout:minReplicas": "1", "scaleout:loadBalancerDelaySeconds": "1", // quick to make and to destroy
+		"scaleout:installTraefik": "false", "scaleout:ingressNamespace": "traefik", "scaleout:installMetricsServer": "false",
+	}
+	for _, key := range []string{"kubeContext", "publicPort", "imageRepository"} {
+		values["scaleout:"+key] = strings.TrimSpace(string(pulumi(t, "config", "get", key, "--stack", stackName())))
+	}
+	for i := 0; i < len(settings); i += 2 {
+		values[settings[i]] = settings[i+1]
+	}
+	text := string(committed)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		text = withSetting(text, key, values[key])
+	}
+	t.Cleanup(func() { removeBeside(t) })
+	if err := os.WriteFile(besideFile, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var besideFile = filepath.Join(root, "Pulumi."+besideName+".yaml")
+
+// withSetting gives a key of a stack file another value.
+func withSetting(text, key, value string) string {
+	var lines []string
+	for _, line := range strings.SplitAfter(text, "\n") {
+		if !strings.HasPrefix(line, "  "+key+":") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Replace(strings.Join(lines, ""), "config:\n", fmt.Sprintf("config:\n  %s: %s\n", key, value), 1)
+}
+
+// makeBeside is a command of make for the second stack.
+func makeBeside(t *testing.T, target string) *exec.Cmd {
+	t.Helper()
+	cluster := strings.TrimSuffix(controlPlane(t), "-control-plane")
+	command := exec.Command("make", target, "STACK="+besideName, "CLUSTER="+cluster)
+	command.Dir = root
+	return command
+}
+
+func besideOutputs(t *testing.T) outputs {
+	t.Helper()
+	var o outputs
+	if err := json.Unmarshal(pulumi(t, "stack", "output", "--json", "--stack", besideName), &o); err != nil {
+		t.Fatalf("reading the outputs: %v", err)
+	}
+	return o
+}
+
+// removeBeside removes the second stack and its file, whatever state a test has left them in.
+func removeBeside(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(besideFile); err != nil {
+		return
+	}
+	if _, err := tryPulumi("stack", "--stack", besideName); err == nil {
+		_, _ = tryPulumi("cancel", "--yes", "--stack", besideName) // of a run that was killed; there may be none
+		if out, err := tryPulumi("destroy", "--yes", "--skip-preview", "--stack", besideName); err != nil {
+			t.Errorf("destroying stack %s: %v\n%s", besideName, err, out)
+		}
+		if out, err := tryPulumi("stack", "rm", besideName, "--yes", "--force", "--preserve-config"); err != nil {
+			t.Errorf("removing stack %s: %v\n%s", besideName, err, out)
+		}
+	}
+	kubectl(t, "delete", "namespace", besideName, "--ignore-not-found") // if a test failed, not all of it was in the state
+	if err := os.Remove(besideFile); err != nil {
+		t.Error(err)
+	}
+}
+
+// visitHost visits a host that may have no DNS name, through the ingress on this machine.
+func visitHost(address string) (count int, err error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return 0, err
+	}
+	request, err := http.NewRequest(http.MethodGet, "http://localhost:"+u.Port()+u.Path, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Host = u.Host
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err
+	}
+	match := answerForm.FindSubmatch(body)
+	if response.StatusCode != http.StatusOK || match == nil {
+		return 0, fmt.Errorf("got %s: %q", response.Status, body)
+	}
+	return strconv.Atoi(string(match[1]))
+}
+
+// identities are the objects of a namespace that the stack made, each with what changes when it is changed or replaced.
+// Two of them have a life of their own: the autoscaler moves the Deployment's number of pods and its own status.
+func identities(t *testing.T, namespace string) string {
+	t.Helper()
+	get := func(kinds, version string) string {
+		return kubectl(t, "get", kinds, "--namespace", namespace, "--selector", "app.kubernetes.io/part-of=scaleout",
+			"--no-headers", "--output", "custom-columns=:kind,:metadata.name,:metadata.uid,:"+version)
+	}
+	return get("statefulset,service,ingress,pvc,secret,configmap,networkpolicy,serviceaccount", "metadata.resourceVersion") +
+		"\n" + get("deployment,hpa", `metadata.annotations.deployment\.kubernetes\.io/revision`)
+}
+
+// Two stacks in one cluster know nothing of each other: neither of visits, nor of changes, nor of a destroy.
+func TestTwoStacks(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	first := up(t)
+	second := beside(t)
+	countsApart(t, first, second)
+	changesApart(t, first)
+	goesAlone(t, first)
+}
+
+// countsApart visits both stacks and looks at the counts of both.
+func countsApart(t *testing.T, first, second outputs) {
+	t.Helper()
+	const visits = 20
+	before := [2]int{hits(t, first.Namespace), hits(t, second.Namespace)}
+	for range visits {
+		if _, err := visitHost(second.URL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visit(t, first.URL)
+	moved := [2]int{hits(t, first.Namespace) - before[0], hits(t, second.Namespace) - before[1]}
+	if moved != [2]int{1, visits} {
+		t.Errorf("after 1 visit to %s and %d to %s their counts moved by %v", stackName(), visits, besideName, moved)
+	}
+	record(t, "beside", fmt.Sprintf("1 visit to one, %d to the other, each under its own host", visits),
+		fmt.Sprintf("their counts moved by %d and %d", moved[0], moved[1]))
+}
+
+// changesApart changes the second stack and asks for a preview of the first.
+func changesApart(t *testing.T, first outputs) {
+	t.Helper()
+	was := identities(t, first.Namespace)
+	pulumi(t, "up", "--yes", "--skip-preview", "--stack", besideName, "--config", "scaleout:maxReplicas=5")
+	bound := kubectl(t, "get", "hpa", "--namespace", besideName, "--output", "jsonpath={.items[*].spec.maxReplicas}")
+	if bound != "5" {
+		t.Errorf("the change of %s did not arrive: its autoscaler has the bound %s", besideName, bound)
+	}
+	changed := changes(t)
+	if now := identities(t, first.Namespace); len(changed) > 0 || now != was {
+		t.Errorf("after a change of %s a preview of %s wants to change %v, and its objects went from\n%s\nto\n%s",
+			besideName, stackName(), changed, was, now)
+	}
+	record(t, "beside", "`maxReplicas` of one changed", fmt.Sprintf("a preview of the other has %d changes", len(changed)))
+}
+
+// goesAlone takes the second stack away while visitors are at the first.
+func goesAlone(t *testing.T, first outputs) {
+	t.Helper()
+	was := identities(t, first.Namespace)
+	visitors := crowd{url: first.URL, kept: 50, fresh: 10}.visit(t)
+	start := time.Now()
+	out, err := makeBeside(t, "down").CombinedOutput()
+	took := time.Since(start)
+	came := visitors.leave()
+	if err != nil || !strings.Contains(string(out), stackName()+" is in them") {
+		t.Errorf("make down STACK=%s: got %v, want the cluster left to %s\n%s", besideName, err, stackName(), out)
+	}
+	if came.failed > 0 || came.ok == 0 {
+		t.Errorf("%d of %d visits to %s failed while %s was destroyed", came.failed, came.ok+came.failed, stackName(), besideName)
+	}
+	if now := identities(t, first.Namespace); now != was {
+		t.Errorf("%s had\n%s\nand after the destroy of %s\n%s", stackName(), was, besideName, now)
+	}
+	left := append(strings.Fields(kubectl(t, "get", "namespace", besideName, "--ignore-not-found", "--output", "name")),
+		volumesOf(t, besideName)...)
+	if len(left) > 0 {
+		t.Errorf("destroy left %s", strings.Join(left, ", "))
+	}
+	record(t, "beside", "`make down` of one, "+seconds(took), fmt.Sprintf("%d things of it left; the other failed %d of %d visits",
+		len(left), came.failed, came.ok+came.failed))
+}

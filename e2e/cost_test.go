@@ -1,0 +1,250 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// manyWebApps declares as many web apps as the environment says, each with a name and a host of its own.
+const manyWebApps = `package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"scaleout/components"
+)
+
+func manyWebApps(
+	ctx *pulumi.Context, name string, args *components.WebAppArgs, opts ...pulumi.ResourceOption,
+) (*components.WebApp, error) {
+	apps, err := strconv.Atoi(os.Getenv("APPS"))
+	if err != nil {
+		return nil, err
+	}
+	var web *components.WebApp
+	for i := range apps {
+		one := *args
+		one.Route.Host = fmt.Sprintf("%s-%d.localhost", name, i)
+		if web, err = components.NewWebApp(ctx, fmt.Sprintf("%s-%d", name, i), &one, opts...); err != nil {
+			return nil, err
+		}
+	}
+	return web, nil
+}
+`
+
+// timeContentHash prints the hash of a folder and how many seconds it takes: the best of three times, since the first
+// one reads from the disk.
+const timeContentHash = `package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"scaleout/components"
+)
+
+func main() {
+	best, hash := time.Hour, ""
+	for range 3 {
+		start := time.Now()
+		sum, err := components.ContentHash(os.Args[1])
+		if err != nil {
+			panic(err)
+		}
+		best, hash = min(best, time.Since(start)), sum
+	}
+	fmt.Print(hash, " ", best.Seconds())
+}
+`
+
+// costStack is never brought up: a preview of it is one of creating everything. The ingress controller and metrics-server
+// are left out, since those of the stack under test have their ports and names already.
+const costStack = "cost"
+
+func costStackFile(t *testing.T) string {
+	t.Helper()
+	setting := func(key string) string {
+		return strings.TrimSpace(string(pulumi(t, "config", "get", key, "--stack", stackName())))
+	}
+	return `config:
+  pulumi:disable-default-providers: [kubernetes]
+  scaleout:target: kind
+  scaleout:kubeContext: ` + setting("kubeContext") + `
+  scaleout:imageRepository: ` + setting("imageRepository") + `
+  scaleout:namespace: scaleout-cost
+  scaleout:ingressClass: traefik
+  scaleout:ingressNamespace: traefik
+`
+}
+
+// cost is what a command took.
+type cost struct {
+	took time.Duration
+	// megabytes of memory that its largest process had at most.
+	megabytes int64
+	printed   string
+}
+
+// costOf runs a command some times and returns what it took at best.
+func costOf(t *testing.T, times int, dir string, environment []string, name string, args ...string) cost {
+	t.Helper()
+	best := cost{took: time.Hour}
+	for range times {
+		command := exec.Command(name, args...)
+		command.Dir, command.Env = dir, environment
+		start := time.Now()
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		}
+		if took := time.Since(start); took < best.took {
+			best = cost{took, megabytes(command.ProcessState), string(out)}
+		}
+	}
+	return best
+}
+
+// megabytes is the largest memory of a process that has ended, or of one that it waited for.
+func megabytes(state *os.ProcessState) int64 {
+	unit := int64(1024) // Linux counts kilobytes
+	if runtime.GOOS == "darwin" {
+		unit = 1
+	}
+	return state.SysUsage().(*syscall.Rusage).Maxrss * unit >> 20
+}
+
+// ownBackend is the environment of a Pulumi that keeps its state in a folder of this test.
+func ownBackend(t *testing.T) []string {
+	t.Helper()
+	environment := strings.Split(inShell(t, `eval "$(make -s env)" && env -0`), "\x00")
+	environment = slices.DeleteFunc(environment, func(variable string) bool {
+		return strings.HasPrefix(variable, "PULUMI_CONFIG_PASSPHRASE")
+	})
+	return append(environment, "PULUMI_BACKEND_URL=file://"+t.TempDir(), "PULUMI_CONFIG_PASSPHRASE=cost")
+}
+
+// What a preview costs when one program declares 200 apps, offline and by the real engine against the real API server.
+// Each app adds the same number of resources; time and memory are measured, and asserted by nobody.
+func TestCostOfScale(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	dir := variant(t, map[string][]string{"kubernetes.go": {"components.NewWebApp(ctx, webName, ", "manyWebApps(ctx, webName, "}})
+	addFile(t, dir, "many.go", manyWebApps)
+	addFile(t, dir, "timehash/main.go", timeContentHash)
+	addFile(t, dir, "Pulumi."+costStack+".yaml", costStackFile(t))
+	environment := ownBackend(t)
+	costOf(t, 1, dir, environment, "go", "build", "-o", "bin/", ".", "./timehash")
+	costOf(t, 1, dir, environment, "pulumi", "stack", "init", costStack)
+	costOf(t, 1, dir, environment, "pulumi", "config", "set", "--secret", "redisPassword", "a-password-that-nothing-gets", "--stack", costStack)
+
+	sizes := []int{1, 10, 50, 200}
+	var offline, real []cost
+	for _, apps := range sizes {
+		times := 1
+		if apps <= 10 {
+			times = 2
+		}
+		with := append(environment, "APPS="+strconv.Itoa(apps))
+		offline = append(offline, costOf(t, times, dir, with, "./bin/scaleout", "preview", "-stack", costStack))
+		real = append(real, costOf(t, times, dir, with, "pulumi", "preview", "--stack", costStack, "--non-interactive"))
+	}
+	expectSteadyGrowth(t, sizes, offline, real)
+	for i, apps := range sizes {
+		record(t, "cost", strconv.Itoa(apps), strconv.Itoa(resources(t, real[i])),
+			timeOf(sizes, offline, i), fmt.Sprintf("%d MB", offline[i].megabytes),
+			timeOf(sizes, real, i), fmt.Sprintf("%d MB", real[i].megabytes))
+	}
+	recordContentHash(t, dir)
+}
+
+// timeOf is the time that the previews took, and what each app after the first one added to it.
+func timeOf(sizes []int, costs []cost, i int) string {
+	text := fmt.Sprintf("%.1f s", costs[i].took.Seconds())
+	if i > 0 {
+		more := (costs[i].took - costs[0].took).Milliseconds() / int64(sizes[i]-sizes[0])
+		text += fmt.Sprintf(", %d ms for each more", more)
+	}
+	return text
+}
+
+var (
+	counted = regexp.MustCompile(`(?m)^  (\d+) +(?:components|Kubernetes objects|others) `)
+	created = regexp.MustCompile(`\+ (\d+) to create`)
+)
+
+// resources counts what a preview is about. The stack itself is one of them, which the offline one does not count.
+func resources(t *testing.T, c cost) int {
+	t.Helper()
+	form, total := created, 0
+	if !created.MatchString(c.printed) {
+		form, total = counted, 1
+	}
+	for _, match := range form.FindAllStringSubmatch(c.printed, -1) {
+		n, err := strconv.Atoi(match[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	return total
+}
+
+// expectSteadyGrowth wants each app to add the same number of resources, in both kinds of preview.
+func expectSteadyGrowth(t *testing.T, sizes []int, offline, real []cost) {
+	t.Helper()
+	first := resources(t, real[0])
+	each := (resources(t, real[1]) - first) / (sizes[1] - sizes[0])
+	for i, apps := range sizes {
+		want := first + (apps-1)*each
+		if got, without := resources(t, real[i]), resources(t, offline[i]); each < 1 || got != want || without != want {
+			t.Errorf("%d apps: %d resources by pulumi, %d offline, want %d: %d for the first and %d for each other", apps, got, without, want, first, each)
+		}
+	}
+}
+
+// recordContentHash measures the hash that tags an image, of a build context far larger than the app's own.
+func recordContentHash(t *testing.T, dir string) {
+	t.Helper()
+	const files, size = 10_000, 4096
+	tree := t.TempDir()
+	addFile(t, tree, "Dockerfile", "FROM scratch\n")
+	addFile(t, tree, ".dockerignore", "**/*_test.go\n**/*.md\ndocs\n")
+	for i := range files {
+		addFile(t, tree, fmt.Sprintf("folder%d/file%d.go", i%100, i), strings.Repeat("x", size))
+	}
+	hash, seconds := timedHash(t, dir, tree)
+	addFile(t, tree, "folder99/file9999.go", strings.Repeat("y", size))
+	if changed, _ := timedHash(t, dir, tree); changed == hash {
+		t.Error("the last of the files does not count for the hash, so it is not known which do")
+	}
+	record(t, "engine", fmt.Sprintf("content hash of a build context of %d files, %d MB", files, files*size>>20), seconds)
+}
+
+// timedHash is the content hash of a folder and the time it takes, by the program in a variant.
+func timedHash(t *testing.T, dir, tree string) (hash, took string) {
+	t.Helper()
+	printed := costOf(t, 1, dir, os.Environ(), "./bin/timehash", tree).printed
+	hash, text, _ := strings.Cut(printed, " ")
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatalf("%q ends with no number: %v", printed, err)
+	}
+	return hash, fmt.Sprintf("%.2f s", seconds)
+}

@@ -1,0 +1,59 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Somebody deletes the Service, edits the image and the number of pods by hand. A preview with a refresh shows the first
+// two, `up` repairs them, and the number stays as the autoscaler has it.
+func TestDriftIsShownAndRepaired(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	deployments := client.AppsV1().Deployments(o.Namespace)
+	kubectl(t, "delete", "--namespace", o.Namespace, "service", "web")
+	kubectl(t, "set", "image", "--namespace", o.Namespace, "deployment/web", "web="+strings.Replace(o.Image, "@sha256:", "@sha256:0000", 1)[:len(o.Image)])
+	kubectl(t, "scale", "--namespace", o.Namespace, "deployment/web", "--replicas=4")
+
+	changed := changes(t, "--refresh")
+	want := map[string]string{
+		"kubernetes:core/v1:Service web": "create", "kubernetes:apps/v1:Deployment web": "update",
+	}
+	for resource, op := range want {
+		if changed[resource] != op {
+			t.Errorf("a preview with refresh shows %q for %s, want %s", changed[resource], resource, op)
+		}
+	}
+	for resource := range changed {
+		if _, expected := want[resource]; !expected && strings.HasPrefix(resource, "kubernetes:") {
+			t.Errorf("a preview with refresh shows a change of %s", resource)
+		}
+	}
+	record(t, "engine", "Service deleted, image and replicas edited by hand", "shown: "+strings.Join(slices.Sorted(maps.Keys(want)), ", "))
+
+	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
+	d, err := deployments.Get(t.Context(), o.Deployment, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Spec.Template.Spec.Containers[0].Image; got != o.Image {
+		t.Errorf("the image is %s, want %s", got, o.Image)
+	}
+	if *d.Spec.Replicas < 2 {
+		t.Errorf("up set the number of pods to %d, which belongs to the autoscaler", *d.Spec.Replicas)
+	}
+	visit(t, o.URL)
+	if left := changes(t, "--refresh"); len(left) > 0 {
+		t.Errorf("after up a preview with refresh still shows %v", left)
+	}
+	record(t, "engine", "`up` after that", fmt.Sprintf("Service and image repaired, %d pods left to the autoscaler, next preview empty", *d.Spec.Replicas))
+	waitReady(t, client, o)
+}

@@ -1,0 +1,349 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// steady is a crowd far below what two pods can serve or the autoscaler would act upon, so that a loss is due to the
+// fault and not to the load.
+func steady(o outputs) crowd { return crowd{url: o.URL, kept: 120, fresh: 40} }
+
+// during sends a crowd while something happens, and compares what the visitors got with what Redis has counted. Each
+// visit that was answered has to be counted once; one that was not may have been counted, or not.
+func during(t *testing.T, o outputs, name string, c crowd, happens func()) tally {
+	t.Helper()
+	before := hits(t, o.Namespace)
+	traffic := c.visit(t)
+	time.Sleep(2 * time.Second)
+	happens()
+	time.Sleep(2 * time.Second)
+	came := traffic.leave()
+	counted := hits(t, o.Namespace) - before
+	if counted < came.ok || counted > came.ok+came.failed+came.repeated {
+		t.Errorf("%d visits got a count and %d none, but Redis counted %d", came.ok, came.failed+came.repeated, counted)
+	}
+	if came.doubled() > 0 {
+		t.Errorf("%d visits got a count that another got too", came.doubled())
+	}
+	record(t, "requests", name, strconv.Itoa(came.kept), strconv.Itoa(came.fresh), strconv.Itoa(came.failed),
+		strconv.Itoa(counted), strconv.Itoa(came.doubled()),
+		milliseconds(came.took(.99, any200)), milliseconds(came.took(1, any200)))
+	return came
+}
+
+// onKind brings the stack up to date, and prints pods and events if the test fails.
+func onKind(t *testing.T) (outputs, *kubernetes.Clientset) {
+	t.Helper()
+	requireTarget(t, "kind")
+	o := up(t)
+	client := clientset(t)
+	explainFailure(t, client, o.Namespace)
+	return o, client
+}
+
+// waitReady waits until the app has at least two pods, all of them ready, and none that is leaving.
+func waitReady(t *testing.T, client *kubernetes.Clientset, o outputs) {
+	t.Helper()
+	eventually(t, 3*time.Minute, func(ctx context.Context) (bool, string) {
+		d, err := client.AppsV1().Deployments(o.Namespace).Get(ctx, o.Deployment, metav1.GetOptions{})
+		if err != nil {
+			return false, err.Error()
+		}
+		all := len(podNames(t, client, o.Namespace))
+		return settled(d) && int(d.Status.AvailableReplicas) == all,
+			fmt.Sprintf("%d of %d pods available", d.Status.AvailableReplicas, all)
+	})
+}
+
+func settled(d *appsv1.Deployment) bool {
+	s := d.Status
+	return s.ObservedGeneration == d.Generation && s.AvailableReplicas >= 2 && s.UpdatedReplicas == s.Replicas && s.UnavailableReplicas == 0
+}
+
+// podNames are the app's pods.
+func podNames(t *testing.T, client *kubernetes.Clientset, namespace string) []string {
+	t.Helper()
+	var names []string
+	for _, pod := range podsOf(t, client, namespace, "app.kubernetes.io/name=webapp") {
+		names = append(names, pod.Name)
+	}
+	return names
+}
+
+func podsOf(t *testing.T, client *kubernetes.Clientset, namespace, selector string) []corev1.Pod {
+	t.Helper()
+	pods, err := client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pods.Items
+}
+
+// waitGone waits until none of these pods is left, not even one that is still draining.
+func waitGone(t *testing.T, client *kubernetes.Clientset, namespace string, old []string) {
+	t.Helper()
+	eventually(t, 3*time.Minute, func(context.Context) (bool, string) {
+		left := 0
+		for _, name := range podNames(t, client, namespace) {
+			if slices.Contains(old, name) {
+				left++
+			}
+		}
+		return left == 0, fmt.Sprintf("%d of %d old pods are left", left, len(old))
+	})
+}
+
+const imageOnly = "**docker:index/image:Image::app"
+
+// Every pod is replaced while visitors come, and then again by going back.
+func TestRolloutLosesNoVisit(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	file := stackFileWith(t, "scaleout:imageBuildArgs", `{"E2E": "next"}`)
+	// Built first: what is tested is the rollout, not a compiler beside the load.
+	pulumi(t, "up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file, "--target", imageOnly)
+	came := during(t, o, "rolling update to another image, and back", steady(o), func() {
+		old := podNames(t, client, o.Namespace)
+		pulumi(t, "up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
+		waitGone(t, client, o.Namespace, old)
+		old = podNames(t, client, o.Namespace)
+		up(t)
+		waitGone(t, client, o.Namespace, old)
+	})
+	came.expectNoLoss(t)
+}
+
+// An image that ends at once, and one that looks for Redis in the wrong place: `up` fails and says why, the old pods
+// serve on, and the next `up` of what is right needs no help.
+func TestFailedRolloutLosesNoVisit(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	for _, test := range []struct {
+		name   string
+		edits  map[string][]string
+		reason string
+	}{{
+		"rolling update to an image that crashes",
+		map[string][]string{"app/main.go": {"os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))", `panic("this image is broken")`}},
+		"this image is broken",
+	}, {
+		"rolling update to a wrong Redis address",
+		map[string][]string{"components/webapppod.go": {`env("REDIS_HOST", a.Redis.Host)`, `env("REDIS_HOST", pulumi.String("elsewhere.scaleout.svc"))`}},
+		"redis is not available",
+	}} {
+		waitReady(t, client, o)
+		test.edits[stackFile()] = []string{"scaleout:rolloutTimeoutSeconds: 120", "scaleout:rolloutTimeoutSeconds: 30"}
+		dir := variant(t, test.edits)
+		pulumi(t, "up", "--yes", "--skip-preview", "--cwd", dir, "--stack", stackName(), "--target", imageOnly)
+		old := podNames(t, client, o.Namespace)
+		came := during(t, o, test.name, steady(o), func() {
+			start := time.Now()
+			out, err := makeUp(t, dir)
+			failedAfter := time.Since(start)
+			if err == nil {
+				t.Errorf("%s: make up succeeded", test.name)
+			}
+			if !strings.Contains(out, test.reason) {
+				t.Errorf("%s: the message does not hold %q:\n%s", test.name, test.reason, out)
+			}
+			if now := podNames(t, client, o.Namespace); !containsAll(now, old) {
+				t.Errorf("%s: of the pods %v only %v are left", test.name, old, now)
+			}
+			start = time.Now()
+			up(t)
+			record(t, "failures", test.name, seconds(failedAfter), "`"+reasonLine(out, test.reason)+"`", seconds(time.Since(start)))
+		})
+		came.expectNoLoss(t)
+	}
+}
+
+// makeUp runs `make up` in a copy of the project, on the state of the original.
+func makeUp(t *testing.T, dir string) (output string, err error) {
+	t.Helper()
+	environment, err := pulumiEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("make", "up", "STACK="+stackName(), "CLUSTER="+strings.TrimSuffix(controlPlane(t), "-control-plane"))
+	command.Dir, command.Env = dir, environment
+	out, err := command.CombinedOutput()
+	return string(out), err
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) }
+
+func containsAll(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(name string) bool { return !slices.Contains(all, name) })
+}
+
+// reasonLine is the line of a message that holds a text, without what stands before and far behind it.
+func reasonLine(message, text string) string {
+	for _, line := range strings.Split(message, "\n") {
+		if at := strings.Index(line, text); at >= 0 {
+			from := max(0, at-60)
+			return strings.TrimSpace(line[from:min(len(line), from+160)])
+		}
+	}
+	return ""
+}
+
+func TestDeletedPodLosesNoVisit(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	came := during(t, o, "a pod is deleted", steady(o), func() {
+		old := podNames(t, client, o.Namespace)[:1]
+		if err := client.CoreV1().Pods(o.Namespace).Delete(t.Context(), old[0], metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		waitGone(t, client, o.Namespace, old)
+		waitReady(t, client, o)
+	})
+	came.expectNoLoss(t)
+}
+
+// A node is drained as kubectl does it. At the same time the app's pods on all others are evicted, as two drains at once
+// would do; the disruption budget has to let them go one after the other.
+func TestNodeDrainLosesNoVisit(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	node := nodeToDrain(t, client, o)
+	refused, fewest := 0, int32(0)
+	came := during(t, o, "a node is drained", steady(o), func() {
+		setUnschedulable(t, client, node, true)
+		defer setUnschedulable(t, client, node, false)
+		least := watchReady(t, client, o)
+		refused = evict(t, client, victims(t, client, o, node))
+		waitReady(t, client, o)
+		fewest = least()
+	})
+	came.expectNoLoss(t)
+	if refused == 0 || fewest < 1 {
+		t.Errorf("the disruption budget refused %d evictions, and at least %d pods were ready at a time", refused, fewest)
+	}
+	record(t, "budget", "evictions that the disruption budget put off", strconv.Itoa(refused))
+	record(t, "budget", "pods that were ready at any time", fmt.Sprintf("at least %d of 2", fewest))
+}
+
+// nodeToDrain is a node that pods of the app are on, but not Redis: its volume is on its node, so a drain would stop it.
+func nodeToDrain(t *testing.T, client *kubernetes.Clientset, o outputs) string {
+	t.Helper()
+	redis := podsOf(t, client, o.Namespace, "app.kubernetes.io/name=redis")[0].Spec.NodeName
+	for _, pod := range podsOf(t, client, o.Namespace, "app.kubernetes.io/name=webapp") {
+		if pod.Spec.NodeName != redis {
+			return pod.Spec.NodeName
+		}
+	}
+	t.Skip("a drain needs more than one node: make up WORKERS=2")
+	return ""
+}
+
+func setUnschedulable(t *testing.T, client *kubernetes.Clientset, node string, unschedulable bool) {
+	t.Helper()
+	verb := map[bool]string{true: "cordon", false: "uncordon"}[unschedulable]
+	kubectl(t, verb, node)
+}
+
+// victims are the pods of a node, without those that every node has, and the app's pods elsewhere.
+func victims(t *testing.T, client *kubernetes.Clientset, o outputs, node string) []corev1.Pod {
+	t.Helper()
+	var found []corev1.Pod
+	for _, pod := range podsOf(t, client, metav1.NamespaceAll, "") {
+		owner := metav1.GetControllerOf(&pod)
+		ofNode := pod.Spec.NodeName == node && owner != nil && owner.Kind != "DaemonSet"
+		ofApp := pod.Namespace == o.Namespace && pod.Labels["app.kubernetes.io/name"] == "webapp"
+		if ofNode || ofApp {
+			found = append(found, pod)
+		}
+	}
+	return found
+}
+
+// evict asks for the eviction of all pods at once, and again until each has gone, as kubectl does. It returns how many
+// times a disruption budget said no.
+func evict(t *testing.T, client *kubernetes.Clientset, pods []corev1.Pod) (refused int) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); len(pods) > 0; time.Sleep(time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d pods cannot be evicted, the first is %s", len(pods), pods[0].Name)
+		}
+		pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
+			err := client.PolicyV1().Evictions(pod.Namespace).Evict(t.Context(),
+				&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
+			if apierrors.IsTooManyRequests(err) {
+				refused++
+				return false
+			}
+			if err != nil && !apierrors.IsNotFound(err) {
+				t.Errorf("evicting %s: %v", pod.Name, err)
+			}
+			return true
+		})
+	}
+	return refused
+}
+
+// watchReady looks at the app's Deployment until the returned function is called, which tells the fewest pods that
+// were ready at a time.
+func watchReady(t *testing.T, client *kubernetes.Clientset, o outputs) (least func() int32) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	fewest, done := int32(1<<30), make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if d, err := client.AppsV1().Deployments(o.Namespace).Get(ctx, o.Deployment, metav1.GetOptions{}); err == nil {
+				fewest = min(fewest, d.Status.ReadyReplicas)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	return func() int32 {
+		cancel()
+		<-done
+		return fewest
+	}
+}
+
+// The ingress controller is replaced. New connections find the new one; what is on its way on a connection that the old
+// one closes is lost, and Go's client sends that again, so the number of repetitions is part of the truth.
+func TestIngressControllerRestart(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	const traefik = "traefik"
+	came := during(t, o, "the ingress controller is replaced", steady(o), func() {
+		kubectl(t, "rollout", "restart", "--namespace", traefik, "deployment/"+traefik)
+		kubectl(t, "rollout", "status", "--namespace", traefik, "deployment/"+traefik, "--timeout=120s")
+		eventually(t, 2*time.Minute, func(context.Context) (bool, string) {
+			pods := podsOf(t, client, traefik, "app.kubernetes.io/name=traefik")
+			leaving := 0
+			for _, pod := range pods {
+				if pod.DeletionTimestamp != nil {
+					leaving++
+				}
+			}
+			return leaving == 0, fmt.Sprintf("%d ingress controllers are leaving", leaving)
+		})
+	})
+	record(t, "ingress", "visits that were lost", fmt.Sprintf("%d of %d", came.failed, len(came.answers)))
+	record(t, "ingress", "visits that the client sent twice", strconv.Itoa(came.repeated))
+}

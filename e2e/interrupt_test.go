@@ -1,0 +1,281 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// run is a `make up` that is under way.
+type run struct {
+	*exec.Cmd
+	output  lockedBuffer
+	started time.Time
+	ended   chan struct{}
+	err     error // how it ended
+}
+
+// lockedBuffer is written by one goroutine and read by another.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// startUp begins a run in a process group of its own, as a shell does.
+func startUp(t *testing.T) *run {
+	t.Helper()
+	r := &run{Cmd: makeBeside(t, "up"), started: time.Now(), ended: make(chan struct{})}
+	r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	r.Stdout, r.Stderr = &r.output, &r.output
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		r.err = r.Wait()
+		close(r.ended)
+	}()
+	t.Cleanup(func() { // if the test failed half-way
+		select {
+		case <-r.ended:
+		default:
+			r.kill(t)
+			<-r.ended
+		}
+	})
+	return r
+}
+
+// wait waits until the run has ended and returns how it did.
+func (r *run) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(6 * time.Minute): // more than the driver gives Pulumi to end in
+		t.Fatalf("make up does not end:\n%s", &r.output)
+	}
+	return r.err
+}
+
+// waitFor waits until the run has come to a point.
+func (r *run) waitFor(t *testing.T, p point) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Minute); !p.reached(t.Context()); time.Sleep(100 * time.Millisecond) {
+		select {
+		case <-r.ended:
+			t.Fatalf("make up ended (%v) and was never seen %s:\n%s", r.err, p.name, &r.output)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("make up was never seen %s:\n%s", p.name, &r.output)
+		}
+	}
+}
+
+// interrupt is what Ctrl-C does: the whole foreground group gets the signal.
+func (r *run) interrupt(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(-r.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill is what a power failure does: nobody gets to say anything any more. Pulumi and its providers are in process
+// groups of their own, so the tree is followed. It is stopped first, or it would grow while it is read.
+func (r *run) kill(t *testing.T) {
+	t.Helper()
+	tree := []int{r.Process.Pid}
+	for stopped := 0; stopped < len(tree); {
+		for _, pid := range tree[stopped:] {
+			_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended
+		}
+		stopped = len(tree)
+		out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree = withChildren(tree, string(out))
+	}
+	for _, pid := range tree {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// withChildren adds the descendants of processes that a list of processes and their parents has.
+func withChildren(tree []int, list string) []int {
+	for grown := true; grown; {
+		grown = false
+		for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
+			var pid, parent int
+			if _, err := fmt.Sscan(line, &pid, &parent); err == nil && slices.Contains(tree, parent) && !slices.Contains(tree, pid) {
+				tree, grown = append(tree, pid), true
+			}
+		}
+	}
+	return tree
+}
+
+// point is where a run is interrupted: the object is there, and what it is for is not.
+type point struct {
+	name    string
+	reached func(context.Context) bool
+}
+
+func points(client *kubernetes.Clientset) []point {
+	return []point{
+		{"while Redis is created", func(ctx context.Context) bool {
+			s, err := client.AppsV1().StatefulSets(besideName).Get(ctx, "redis", metav1.GetOptions{})
+			return err == nil && s.Status.ReadyReplicas == 0
+		}},
+		{"while the app rolls out", func(ctx context.Context) bool {
+			d, err := client.AppsV1().Deployments(besideName).Get(ctx, "web", metav1.GetOptions{})
+			return err == nil && d.Status.AvailableReplicas == 0
+		}},
+		{"while the autoscaler waits for metrics", func(ctx context.Context) bool {
+			h, err := client.AutoscalingV2().HorizontalPodAutoscalers(besideName).Get(ctx, "web", metav1.GetOptions{})
+			return err == nil && !slices.ContainsFunc(h.Status.Conditions, func(c autoscalingv2.HorizontalPodAutoscalerCondition) bool {
+				return c.Type == autoscalingv2.ScalingActive && c.Status == corev1.ConditionTrue
+			})
+		}},
+	}
+}
+
+// An update that is interrupted, or killed together with all that it runs, is finished by running it again.
+func TestInterruptedUp(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	up(t) // the ingress controller and the metrics
+	for _, how := range []struct {
+		name string
+		send func(*run, *testing.T)
+	}{{"Ctrl-C", (*run).interrupt}, {"kill -9", (*run).kill}} {
+		row := func(cells ...string) {
+			record(t, "interrupt", append([]string{how.name + " " + cells[0]}, cells[1:]...)...)
+		}
+		t.Run(how.name, func(t *testing.T) { interruptThrice(t, how.send, row) })
+	}
+}
+
+// interruptThrice interrupts a run, the run that is to finish it, and the run that is to finish that one.
+func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells ...string)) {
+	writeBeside(t)
+	client := clientset(t)
+	explainFailure(t, client, besideName)
+	current := startUp(t)
+	for points := points(client); len(points) > 0; points = points[1:] {
+		current.waitFor(t, points[0])
+		sent := time.Now()
+		send(current, t)
+		if err := current.wait(t); err == nil {
+			t.Fatalf("the run that was interrupted %s ended well:\n%s", points[0].name, &current.output)
+		}
+		ended := seconds(time.Since(sent))
+		t.Logf("interrupted %s:\n%s", points[0].name, &current.output)
+
+		current = startUp(t)
+		goal := "until it was interrupted"
+		if len(points) > 1 {
+			current.waitFor(t, points[1])
+		} else if err := current.wait(t); err != nil {
+			t.Fatalf("the run after one that was interrupted %s: %v\n%s", points[0].name, err, &current.output)
+		} else {
+			goal = "until all was up"
+		}
+		took := seconds(time.Since(current.started)) + " " + goal
+		row(points[0].name, ended, took, cmp.Or(adoption.FindString(current.output.String()), "nothing to adopt"))
+	}
+	t.Logf("the last run:\n%s", &current.output)
+	expectWhole(t)
+}
+
+// adoption is what a run says about objects whose creation was not seen to end.
+var adoption = regexp.MustCompile(`adopted \d+ object|\d+ had not been created`)
+
+// expectWhole wants the second stack to work as if it had never been interrupted.
+func expectWhole(t *testing.T) {
+	t.Helper()
+	if _, err := visitHost(besideOutputs(t).URL); err != nil {
+		t.Errorf("after the last run: %v", err)
+	}
+	if changed := changes(t, "--stack", besideName); len(changed) > 0 {
+		t.Errorf("after the last run a preview wants to change %v", changed)
+	}
+	there, known := objectsIn(t, besideName), objectsInState(t, besideName)
+	if !slices.Equal(there, known) || len(there) < 10 {
+		t.Errorf("%d objects are there:\n%s\nand %d in the state:\n%s", len(there), strings.Join(there, "\n"),
+			len(known), strings.Join(known, "\n"))
+	}
+	t.Logf("%d objects, all of them in the state", len(there))
+}
+
+// objectsIn are the objects of a namespace that carry the label of this program, without those that controllers made
+// and gave the labels of what they made them for.
+func objectsIn(t *testing.T, namespace string) []string {
+	t.Helper()
+	var kinds []string
+	for _, kind := range strings.Fields(kubectl(t, "api-resources", "--namespaced", "--verbs=list", "--output=name")) {
+		if kind != "endpoints" && !strings.HasSuffix(kind, "metrics.k8s.io") {
+			kinds = append(kinds, kind)
+		}
+	}
+	const label = "app.kubernetes.io/part-of=scaleout"
+	list := kubectl(t, "get", strings.Join(kinds, ","), "--namespace", namespace, "--selector", label, "--no-headers",
+		"--output", "custom-columns=:kind,:metadata.name,:metadata.ownerReferences[*].kind")
+	found := []string{"Namespace " + namespace}
+	for _, line := range strings.Split(list, "\n") {
+		if f := strings.Fields(line); len(f) == 3 && f[2] == "<none>" {
+			found = append(found, f[0]+" "+namespace+"/"+f[1])
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// objectsInState are the objects that the state of a stack has.
+func objectsInState(t *testing.T, stack string) []string {
+	t.Helper()
+	var state struct {
+		Deployment struct {
+			Resources []struct{ Type, ID string }
+		}
+	}
+	if err := json.Unmarshal(pulumi(t, "stack", "export", "--stack", stack), &state); err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, r := range state.Deployment.Resources {
+		if strings.HasPrefix(r.Type, "kubernetes:") {
+			found = append(found, r.Type[strings.LastIndex(r.Type, ":")+1:]+" "+r.ID)
+		}
+	}
+	slices.Sort(found)
+	return found
+}

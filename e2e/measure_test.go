@@ -1,0 +1,125 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"scaleout/e2e/report"
+)
+
+// book is where the tests write down what they measure. It is saved after each test, so that an interrupted run keeps
+// what it has.
+var book struct {
+	sync.Mutex
+	*report.Book
+	commit  string
+	started map[string]bool
+}
+
+var (
+	measurements = filepath.Join(root, "docs", "reliability.json")
+	document     = filepath.Join(root, "docs", "reliability.md")
+)
+
+// openBook reads what earlier runs measured.
+func openBook(versions string) error {
+	b, err := report.Open(measurements)
+	if err != nil {
+		return err
+	}
+	b.Versions = versions
+	b.Machine = fmt.Sprintf("%d CPUs, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	if out, err := exec.Command("git", "-C", root, "describe", "--always", "--dirty").Output(); err == nil {
+		book.commit = strings.TrimSpace(string(out))
+	}
+	book.Book, book.started = b, map[string]bool{}
+	return nil
+}
+
+// measures announces that a test writes down measurements, and how it ends goes into the page too.
+func measures(t *testing.T) {
+	t.Helper()
+	book.Lock()
+	defer book.Unlock()
+	book.Start(t.Name())
+	book.started[t.Name()] = true
+	start := time.Now()
+	t.Cleanup(func() {
+		result := report.Passed
+		switch {
+		case t.Failed():
+			result = report.Failed
+		case t.Skipped():
+			result = report.Skipped
+		}
+		book.Lock()
+		defer book.Unlock()
+		book.Finish(report.Test{
+			Name: t.Name(), Result: result, Seconds: time.Since(start).Seconds(),
+			When: start.UTC().Truncate(time.Second), Commit: book.commit,
+		})
+		if err := book.Save(measurements, document); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// record writes one row of a table of docs/reliability.md; the first cell is the row's name.
+func record(t *testing.T, table string, cells ...string) {
+	t.Helper()
+	book.Lock()
+	defer book.Unlock()
+	if !book.started[t.Name()] {
+		t.Fatal("the test has to call measures first")
+	}
+	book.Record(table, t.Name(), cells...)
+	t.Logf("%s: %s", table, strings.Join(cells, " | "))
+}
+
+// variant is a copy of the project, without what git ignores, in which texts were replaced: old and new in turn, each
+// in one file. It stands for what a user might do to the code.
+func variant(t *testing.T, edits map[string][]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	out, err := exec.Command("git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard").Output()
+	if err != nil {
+		t.Fatalf("listing the project's files: %v", err)
+	}
+	for _, name := range strings.Fields(string(out)) {
+		content, err := os.ReadFile(filepath.Join(root, name))
+		if os.IsNotExist(err) {
+			continue // deleted, but not yet in a commit
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		text := string(content)
+		for edit := edits[name]; len(edit) > 1; edit = edit[2:] {
+			if strings.Count(text, edit[0]) != 1 {
+				t.Fatalf("%s has %d times %q, want once", name, strings.Count(text, edit[0]), edit[0])
+			}
+			text = strings.Replace(text, edit[0], edit[1], 1)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range edits {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Fatalf("the project has no file %s", name)
+		}
+	}
+	return dir
+}

@@ -1,0 +1,222 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// outage is how long Redis is away in the tests of that.
+const outage = 30 * time.Second
+
+// waitForRedis waits until the pod of Redis is ready, and is not the one with the UID, if one is given.
+func waitForRedis(t *testing.T, client *kubernetes.Clientset, namespace, notUID string) {
+	t.Helper()
+	eventually(t, 2*time.Minute, func(ctx context.Context) (bool, string) {
+		pod, err := client.CoreV1().Pods(namespace).Get(ctx, "redis-0", metav1.GetOptions{})
+		if err != nil {
+			return false, err.Error()
+		}
+		ready := false
+		for _, c := range pod.Status.Conditions {
+			ready = ready || c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		}
+		return ready && string(pod.UID) != notUID, fmt.Sprintf("redis-0 ready: %t", ready)
+	})
+}
+
+// Redis is killed in mid-write, and its pod is deleted. What it has confirmed is in its file both times.
+func TestRedisRestartsLoseNoCount(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	during(t, o, "the process of Redis is killed (SIGKILL)", steady(o), func() {
+		before := restarts(t, client, o.Namespace, "app.kubernetes.io/name=redis")
+		signalRedis(t, client, o.Namespace, "KILL")
+		eventually(t, time.Minute, func(context.Context) (bool, string) {
+			now := restarts(t, client, o.Namespace, "app.kubernetes.io/name=redis")
+			return now > before, fmt.Sprintf("%d restarts", now-before)
+		})
+		waitForRedis(t, client, o.Namespace, "")
+	})
+	during(t, o, "the pod of Redis is deleted", steady(o), func() {
+		old := podsOf(t, client, o.Namespace, "app.kubernetes.io/name=redis")[0]
+		if err := client.CoreV1().Pods(o.Namespace).Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		waitForRedis(t, client, o.Namespace, string(old.UID))
+	})
+}
+
+// signalRedis sends a signal to the process of Redis from outside of its container, where even SIGKILL reaches it.
+func signalRedis(t *testing.T, client *kubernetes.Clientset, namespace, signal string) {
+	t.Helper()
+	pod := podsOf(t, client, namespace, "app.kubernetes.io/name=redis")[0]
+	pid := onNode(t, pod.Spec.NodeName, "sh", "-c", findRedis(pod))
+	if len(strings.Fields(pid)) != 1 {
+		t.Fatalf("the processes of Redis are %q, want one", pid)
+	}
+	onNode(t, pod.Spec.NodeName, "kill", "-"+signal, pid)
+}
+
+// findRedis is a command that prints the number of the process of Redis in a pod, as seen where it runs. There may be
+// others of that name, so the control group, which holds the pod's UID, decides.
+func findRedis(pod corev1.Pod) string {
+	uid := string(pod.UID)
+	return "for p in /proc/[0-9]*; do if [ \"$(cat $p/comm 2>/dev/null)\" = redis-server ] && " +
+		"grep -q -e " + uid + " -e " + strings.ReplaceAll(uid, "-", "_") + " $p/cgroup; then basename $p; fi; done"
+}
+
+func restarts(t *testing.T, client *kubernetes.Clientset, namespace, selector string) (total int32) {
+	t.Helper()
+	for _, pod := range podsOf(t, client, namespace, selector) {
+		for _, c := range pod.Status.ContainerStatuses {
+			total += c.RestartCount
+		}
+	}
+	return total
+}
+
+// Redis is gone for a while, and then hangs for a while: the first refuses connections, the second keeps them and is
+// silent. Every visit is answered all the same, soon and with the advice to come back, and no pod restarts.
+func TestRedisOutage(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	scale := func(replicas int) {
+		kubectl(t, "scale", "--namespace", o.Namespace, "statefulset/redis", "--replicas", strconv.Itoa(replicas))
+	}
+	for _, test := range []struct {
+		name       string
+		begin, end func()
+	}{
+		{"Redis is gone", func() { scale(0) }, func() { scale(1) }},
+		{"Redis hangs", func() { signalRedis(t, client, o.Namespace, "STOP") }, func() { signalRedis(t, client, o.Namespace, "CONT") }},
+	} {
+		pods := podNames(t, client, o.Namespace)
+		restarted := restarts(t, client, o.Namespace, "app.kubernetes.io/name=webapp")
+		var from, to, back time.Time
+		came := during(t, o, test.name+" for "+outage.String(), steady(o), func() {
+			from = time.Now()
+			test.begin()
+			time.Sleep(time.Until(from.Add(outage)))
+			to = time.Now()
+			test.end()
+			waitForRedis(t, client, o.Namespace, "")
+			eventually(t, time.Minute, func(context.Context) (bool, string) {
+				_, _, err := tryVisit(o.URL)
+				return err == nil, fmt.Sprint(err)
+			})
+		})
+		refused, strange := 0, 0
+		for _, a := range came.answers {
+			switch {
+			case a.code == http.StatusServiceUnavailable && a.retryAfter != "":
+				refused++
+			case a.failure != "":
+				strange++
+			}
+			if a.code == http.StatusOK && a.at.After(to) && (back.IsZero() || a.at.Before(back)) {
+				back = a.at
+			}
+		}
+		is503 := func(a answer) bool { return a.code == http.StatusServiceUnavailable }
+		if strange > 0 || refused == 0 {
+			t.Errorf("%s: %d visits got a 503 with Retry-After, %d anything else", test.name, refused, strange)
+		}
+		if now := restarts(t, client, o.Namespace, "app.kubernetes.io/name=webapp"); now != restarted || !containsAll(podNames(t, client, o.Namespace), pods) {
+			t.Errorf("%s: the app's pods restarted %d times", test.name, now-restarted)
+		}
+		record(t, "outages", test.name+" for "+outage.String(), strconv.Itoa(refused), milliseconds(came.took(.99, is503)),
+			milliseconds(came.took(1, is503)), "0", fmt.Sprintf("%.1f s", back.Sub(to).Seconds()))
+	}
+}
+
+// What `always` costs, and what a crash of the machine could take with `everysec`: the counts that were confirmed, but
+// not yet forced to disk.
+func TestRedisFsync(t *testing.T) {
+	measures(t)
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	for _, policy := range []string{"everysec", "always"} {
+		if policy == "always" {
+			file := stackFileWith(t, "scaleout:redisFsync", policy)
+			during(t, o, "another redisFsync (Redis restarts)", steady(o), func() {
+				pulumi(t, "up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
+			})
+		}
+		if got := redisCLI(t, o.Namespace, "config get appendfsync"); !strings.HasSuffix(got, policy) {
+			t.Fatalf("appendfsync is %q, want %s", got, policy)
+		}
+		alone, together := increments(t, o.Namespace, 1), increments(t, o.Namespace, 50)
+		traffic := crowd{url: o.URL, kept: 300}.visit(t)
+		unforced := traceUnforced(t, client, o.Namespace, policy)
+		came := traffic.leave()
+		came.expectNoLoss(t)
+		record(t, "fsync", policy, alone, together, milliseconds(came.took(.5, any200)), milliseconds(came.took(.99, any200)), unforced)
+	}
+	up(t)
+	waitForRedis(t, client, o.Namespace, "")
+}
+
+var perSecond = regexp.MustCompile(`([\d.]+) requests per second`)
+
+// increments is how many a second Redis makes for some clients that each wait for every answer.
+func increments(t *testing.T, namespace string, clients int) string {
+	t.Helper()
+	out := redisCLI(t, namespace, fmt.Sprintf("--version >/dev/null; redis-benchmark -a \"$(cat /etc/redis/auth/password)\" "+
+		"-t incr -c %d -n %d -q 2>/dev/null; REDISCLI_AUTH=\"$(cat /etc/redis/auth/password)\" redis-cli del counter:__rand_int__", clients, 5000*min(clients, 4)))
+	found := perSecond.FindAllStringSubmatch(out, -1)
+	if found == nil {
+		t.Fatalf("redis-benchmark says %q", out)
+	}
+	rate, _ := strconv.ParseFloat(found[len(found)-1][1], 64)
+	return fmt.Sprintf("%.0f", rate)
+}
+
+// oneIncrement is what the append-only file holds for a count.
+const oneIncrement = "*2\r\n$4\r\nINCR\r\n$4\r\nhits\r\n"
+
+// traceUnforced watches the system calls of Redis for a while and tells the longest time that a write to the append-only
+// file, which is made before the visitor gets an answer, waited until it was forced to disk. That needs Linux, strace
+// and the right to use it.
+func traceUnforced(t *testing.T, client *kubernetes.Clientset, namespace, policy string) string {
+	t.Helper()
+	const watched = 12 * time.Second
+	time.Sleep(time.Second)
+	pod := podsOf(t, client, namespace, "app.kubernetes.io/name=redis")[0]
+	found, _ := exec.Command("sh", "-c", findRedis(pod)).Output() // on the host, which sees it on Linux only
+	pid := strings.TrimSpace(string(found))
+	if _, err := exec.LookPath("strace"); err != nil || pid == "" {
+		time.Sleep(watched)
+		return "not measured: no strace"
+	}
+	trace := exec.Command("timeout", "--signal=INT", strconv.Itoa(int(watched.Seconds())),
+		"strace", "-f", "-y", "-ttt", "-T", "-e", "trace=write,writev,fdatasync,fsync", "-p", pid)
+	out, err := trace.CombinedOutput()
+	calls := parseTrace(string(out))
+	if len(calls) == 0 {
+		t.Logf("strace: %v\n%.300s", err, out)
+		return "not measured: strace may not look at Redis"
+	}
+	longest, most, early := unforced(calls)
+	if policy == "always" {
+		if early > 0 {
+			t.Errorf("always: %d answers left before what they say was on disk", early)
+		}
+		return "none" // what waits is not confirmed yet
+	}
+	return fmt.Sprintf("%d counts, %.2f s", most/len(oneIncrement), longest)
+}

@@ -1,0 +1,274 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// refusal is a stack file that must be refused.
+type refusal struct {
+	what string
+	// settings are keys and values in turn, written to a copy of the stack's file.
+	settings []string
+	// want are the lines of the message: in each the key, the value and what would be accepted.
+	want [][]string
+	// byUp gives it to `pulumi up` too.
+	byUp bool
+	// early is a value that Pulumi itself refuses by the types in Pulumi.yaml, before the program runs. It names the key
+	// and the type, the first one only, and not the value.
+	early bool
+}
+
+// refusals are as different from each other as can be.
+var refusals = []refusal{
+	{what: "text for a number", settings: []string{"scaleout:minReplicas", "two"}, early: true,
+		want: [][]string{{"minReplicas", "integer"}}},
+	{what: "text for a list", settings: []string{"scaleout:clientCidrs", "10.0.0.0/8"}, early: true,
+		want: [][]string{{"clientCidrs", "array"}}},
+	{what: "a misspelt key", settings: []string{"scaleout:minReplica", "2"},
+		want: [][]string{{"scaleout:minReplica", "no such key", "docs/configuration.md"}}},
+	{what: "fewest pods above most", settings: []string{"scaleout:minReplicas", "11"}, byUp: true,
+		want: [][]string{{"scaleout:maxReplicas", "10", "at least minReplicas, which is 11"}}},
+	{what: "a password in plain text", settings: []string{"scaleout:redisPassword", plainPassword},
+		want: [][]string{{"scaleout:redisPassword", "plain text", "pulumi config set --secret redisPassword"}}},
+	{what: "no password", settings: []string{"scaleout:redisPassword", `""`},
+		want: [][]string{{"scaleout:redisPassword", "is required", "pulumi config set --stack", "--secret redisPassword"}}},
+	{what: "a context that is no kind cluster's", settings: []string{"scaleout:kubeContext", "prod"}, byUp: true,
+		want: [][]string{{"scaleout:kubeContext", `"prod"`, "kind-<name>"}}},
+	{what: "five mistakes at once", settings: []string{
+		"scaleout:cpuRequest", `"100 m"`, "scaleout:logLevel", "verbose", "scaleout:host", "https://x",
+		"scaleout:redisImage", "redis:latest", "scalout:maxReplicas", "3"},
+		want: [][]string{
+			{"scaleout:cpuRequest", `"100 m"`, "such as 250m"},
+			{"scaleout:logLevel", `"verbose"`, "debug, info, warn, error"},
+			{"scaleout:host", `"https://x"`, "app.example.com"},
+			{"scaleout:redisImage", `"redis:latest"`, "tag other than latest"},
+			{"scalout:maxReplicas", "no such namespace", "scaleout:"},
+		}},
+}
+
+// plainPassword must not be in the message that refuses it.
+const plainPassword = "written-down-for-all-to-see"
+
+// Wrong settings are refused by the decoder's own cases, by values that nobody thought of, and by the real `pulumi`,
+// which then has registered nothing and touched nothing.
+func TestRefusals(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	refusedByDecoder(t)
+	refusedByPulumi(t)
+	refusedForMissingCluster(t)
+	survivesAnything(t)
+}
+
+// refusedByDecoder runs the cases of the decoder's own test, and expects that there are many.
+func refusedByDecoder(t *testing.T) {
+	t.Helper()
+	out := inProject(t, "go", "test", "-count", "1", "-run", "^TestParseRefuses$", "-v", "./internal/config")
+	passed := len(regexp.MustCompile(`(?m)^ +--- PASS: TestParseRefuses/`).FindAllString(out, -1))
+	if passed < 60 {
+		t.Errorf("%d wrong values were refused with a message that is right, want at least 60", passed)
+	}
+	record(t, "refusals", "wrong values given to the decoder", strconv.Itoa(passed),
+		"each refused, with key, value and accepted form")
+}
+
+// inProject runs a command in the project's folder and returns what it printed.
+func inProject(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	command := exec.Command(name, args...)
+	command.Dir = root
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func refusedByPulumi(t *testing.T) {
+	t.Helper()
+	inProject(t, "make", "-s", "bin/scaleout") // or the first refusal would have to wait for the compiler
+	before := touched(t)
+	var previews, ups []time.Duration
+	problems := 0
+	for _, r := range refusals {
+		file := r.file(t)
+		start := time.Now()
+		out, err := tryPulumi("preview", "--stack", stackName(), "--config-file", file)
+		previews = append(previews, time.Since(start))
+		r.expect(t, "preview", string(out), err)
+		problems += len(r.want)
+		if !r.byUp {
+			continue
+		}
+		start = time.Now()
+		out, err = tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
+		ups = append(ups, time.Since(start))
+		r.expect(t, "up", string(out), err)
+	}
+	before.expectSame(t, touched(t))
+	record(t, "refusals", "wrong stack files given to `pulumi preview`", strconv.Itoa(len(previews)), fmt.Sprintf(
+		"each refused after %s; all %d mistakes named; the state and the objects are what they were", span(previews), problems))
+	record(t, "refusals", "wrong stack files given to `pulumi up`", strconv.Itoa(len(ups)),
+		"each refused after "+span(ups)+"; the state and the objects are what they were")
+}
+
+// file is a copy of the stack's file with the wrong settings.
+func (r refusal) file(t *testing.T) string {
+	t.Helper()
+	path := stackFileWith(t)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	for i := 0; i < len(r.settings); i += 2 {
+		// A secret has its value on the line below.
+		old := regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(r.settings[i]) + `:.*\n(    .*\n)*`)
+		text = strings.Replace(old.ReplaceAllString(text, ""), "config:\n", fmt.Sprintf("config:\n  %s: %s\n", r.settings[i], r.settings[i+1]), 1)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// planned are the operations that a preview or an update counts at its end, but for what is unchanged.
+var planned = regexp.MustCompile(`\d+ (to )?(create|update|replace|delete|import|read)d?\b`)
+
+// expect wants a failure whose message has a line for each mistake.
+func (r refusal) expect(t *testing.T, command, message string, err error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: pulumi %s accepts it", r.what, command)
+	}
+	for _, parts := range r.want {
+		if !hasLine(message, parts) {
+			t.Errorf("%s: pulumi %s has no line with %q:\n%s", r.what, command, parts, message)
+		}
+	}
+	if !r.early && !strings.Contains(message, "nothing was touched") {
+		t.Errorf("%s: pulumi %s does not say that nothing was touched:\n%s", r.what, command, message)
+	}
+	if strings.Contains(message, plainPassword) {
+		t.Errorf("%s: pulumi %s prints the password", r.what, command)
+	}
+	if operations := planned.FindAllString(message, -1); len(operations) > 0 {
+		t.Errorf("%s: pulumi %s got as far as %v", r.what, command, operations)
+	}
+}
+
+func hasLine(message string, parts []string) bool {
+	for _, line := range strings.Split(message, "\n") {
+		if containsEach(line, parts) {
+			return true
+		}
+	}
+	return false
+}
+
+func containsEach(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// traces are what a refused update must leave as it was.
+type traces struct{ state, objects string }
+
+// touched is the state, without the time of its last update, and the versions of all objects of the stack that nothing
+// but an update changes.
+func touched(t *testing.T) traces {
+	t.Helper()
+	var state struct {
+		Deployment map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(pulumi(t, "stack", "export", "--stack", stackName()), &state); err != nil {
+		t.Fatal(err)
+	}
+	delete(state.Deployment, "manifest") // the time, and a sum of it
+	text, err := json.Marshal(state.Deployment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _ := asItIs(t)
+	objects := ""
+	for _, namespace := range []string{o.Namespace, ingressNamespace} {
+		objects += kubectl(t, "get", "deployments,statefulsets,services,ingresses,networkpolicies,secrets,configmaps,serviceaccounts",
+			"--namespace", namespace, "--selector", "app.kubernetes.io/part-of=scaleout", "--output",
+			`jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`) + "\n"
+	}
+	if !bytes.Contains(text, []byte("urn:pulumi")) || !strings.Contains(objects, "Deployment") {
+		t.Fatalf("the state has %d bytes and the objects are %q: nothing that could have been touched", len(text), objects)
+	}
+	return traces{string(text), objects}
+}
+
+func (b traces) expectSame(t *testing.T, after traces) {
+	t.Helper()
+	if b.state != after.state {
+		t.Error("the state has changed")
+	}
+	if b.objects != after.objects {
+		t.Errorf("objects have changed from\n%s\nto\n%s", b.objects, after.objects)
+	}
+}
+
+// span is from the shortest to the longest.
+func span(times []time.Duration) string {
+	least, most := times[0], times[0]
+	for _, d := range times {
+		least, most = min(least, d), max(most, d)
+	}
+	return fmt.Sprintf("%.1f to %.1f s", least.Seconds(), most.Seconds())
+}
+
+// A context that looks right and does not exist is beyond the decoder: the provider has to refuse it, and the current
+// context must not take its place.
+func refusedForMissingCluster(t *testing.T) {
+	t.Helper()
+	before := touched(t)
+	const missing = "kind-that-never-was"
+	start := time.Now()
+	out, err := tryPulumi("preview", "--stack", stackName(), "--config-file", stackFileWith(t, "scaleout:kubeContext", missing))
+	if err == nil || !hasLine(string(out), []string{missing, "does not exist"}) {
+		t.Errorf("a missing context: got %v, want a message that names it:\n%s", err, out)
+	}
+	before.expectSame(t, touched(t))
+	record(t, "refusals", "a kind cluster that does not exist", "1", "refused by the provider after "+seconds(time.Since(start))+"; nothing was touched")
+}
+
+// survivesAnything gives the decoder random values for ten seconds. Each has to be accepted or refused with a message
+// that names a key; a panic would be a stack trace instead.
+func survivesAnything(t *testing.T) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "config.test")
+	// Compiled apart: `go test -fuzz` would compile all that the package imports once more, to watch which lines run,
+	// which takes minutes, and is of little use where the values are checked one by one.
+	inProject(t, "go", "test", "-c", "-o", binary, "./internal/config")
+	command := exec.Command(binary, "-test.run", "^$", "-test.fuzz", "^FuzzParse$", "-test.fuzztime", "10s", "-test.fuzzcachedir", t.TempDir())
+	command.Dir = filepath.Join(root, "internal", "config")
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the decoder fails for some values: %v\n%s", err, out)
+	}
+	counts := regexp.MustCompile(`execs: (\d+)`).FindAllStringSubmatch(string(out), -1)
+	if len(counts) == 0 || counts[len(counts)-1][1] == "0" {
+		t.Fatalf("nothing was tried:\n%s", out)
+	}
+	record(t, "refusals", "random values given to the decoder for 10 s", counts[len(counts)-1][1], "no panic, no message without a key")
+}

@@ -1,0 +1,112 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// renamedComponents are two components under other names, whose objects keep theirs. %s takes the options.
+const renamedComponents = `package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"scaleout/components"
+)
+
+func renamedWebApp(
+	ctx *pulumi.Context, args *components.WebAppArgs, opts ...pulumi.ResourceOption,
+) (*components.WebApp, error) {
+	args.Name = "web"
+	return components.NewWebApp(ctx, "site", args, append(opts, formerly("web")...)...)
+}
+
+func renamedRedis(
+	ctx *pulumi.Context, args *components.RedisArgs, opts ...pulumi.ResourceOption,
+) (*components.Redis, error) {
+	args.Name = "redis"
+	return components.NewRedis(ctx, "store", args, append(opts, formerly("redis")...)...)
+}
+
+func formerly(name string) []pulumi.ResourceOption {
+	return %s
+}
+`
+
+// The options with which the components are renamed, and those of someone who forgets the alias.
+const (
+	withAlias    = `[]pulumi.ResourceOption{pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String(name)}})}`
+	withoutAlias = `nil`
+)
+
+// addFile puts another file into a variant of the project.
+func addFile(t *testing.T, dir, name, content string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// formerName is a resource under the name that it has without the renaming.
+func formerName(resource string) string {
+	kind, name, _ := strings.Cut(resource, " ")
+	for now, before := range map[string]string{"site": "web", "store": "redis"} {
+		if rest, found := strings.CutPrefix(name, now); found && (rest == "" || strings.HasPrefix(rest, "-")) {
+			name = before + rest
+		}
+	}
+	return kind + " " + name
+}
+
+// With an alias a component gets another name, and all its objects stay where they are. Without one the same change
+// would replace all of them, Redis and its data included.
+func TestRenameWithAlias(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	anyway := changes(t) // of a stack that is not up to date
+	dir := variant(t, map[string][]string{"kubernetes.go": {
+		"components.NewWebApp(ctx, webName, ", "renamedWebApp(ctx, ",
+		`components.NewRedis(ctx, "redis", `, "renamedRedis(ctx, ",
+	}})
+	renamed := func(options string) map[string]string {
+		addFile(t, dir, "renamed.go", fmt.Sprintf(renamedComponents, options))
+		return changes(t, "--cwd", dir)
+	}
+
+	got := renamed(withAlias)
+	for resource, operation := range got {
+		isComponent := strings.HasPrefix(resource, "scaleout:index:")
+		if operation != "update" || !isComponent && anyway[formerName(resource)] != "update" {
+			t.Errorf("renaming with an alias: %s of %s", operation, resource)
+		}
+	}
+	record(t, "engine", "the app and Redis renamed with an alias", fmt.Sprintf(
+		"nothing created, replaced or deleted; %d components updated, no object", countOf(got, "update", "scaleout:index:")))
+
+	control := renamed(withoutAlias)
+	for _, kind := range []string{"kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:core/v1:PersistentVolumeClaim"} {
+		if created, deleted := countOf(control, "create", kind), countOf(control, "delete", kind); created != 1 || deleted != 1 {
+			t.Errorf("renaming without an alias creates %d and deletes %d of %s, want one each", created, deleted, kind)
+		}
+	}
+	record(t, "engine", "the same without an alias (which is why it is there)", fmt.Sprintf(
+		"%d to create, %d to delete, Redis' data among them", countOf(control, "create", ""), countOf(control, "delete", "")))
+}
+
+// countOf counts the resources of a kind that an operation is planned for.
+func countOf(changed map[string]string, operation, kind string) int {
+	return len(slices.DeleteFunc(slices.Collect(maps.Keys(changed)), func(resource string) bool {
+		return changed[resource] != operation || !strings.HasPrefix(resource, kind)
+	}))
+}

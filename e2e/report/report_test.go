@@ -1,0 +1,93 @@
+package report
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/reliability.md anew from the measurements")
+
+// The page in docs is what the measurements beside it come to, so nobody has edited one without the other.
+func TestPageIsWrittenFromMeasurements(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	b, err := Open(filepath.Join(docs, "reliability.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := b.Page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(docs, "reliability.md")
+	if *update {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Error("docs/reliability.md does not follow from docs/reliability.json and the template; run: make docs")
+	}
+	if len(b.Tests) == 0 {
+		t.Error("docs/reliability.json holds no test")
+	}
+}
+
+func TestRunOfOneTestKeepsTheOthers(t *testing.T) {
+	b := &Book{Tables: map[string][]Row{}}
+	b.Record("requests", "TestA", "a", "1")
+	b.Record("requests", "TestB", "b", "2")
+	b.Record("budget", "TestA", "evictions", "7")
+	b.Finish(Test{Name: "TestA", Result: Passed, Seconds: 3})
+	b.Finish(Test{Name: "TestB", Result: Passed, Seconds: 4})
+
+	b.Start("TestA")
+	b.Record("requests", "TestA", "a", "3|4") // where the old one stood; of the budget it measures nothing
+	b.Finish(Test{Name: "TestA", Result: Passed, Seconds: 1})
+
+	if first := b.Tables["requests"][0].Cells[0]; first != "a" {
+		t.Errorf("the first row is %s now, want a", first)
+	}
+	table, err := b.table("requests", "what", "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| b | 2 |", `| a | 3\|4 |`} {
+		if !strings.Contains(table, want) {
+			t.Errorf("got %s\nwant %s in it", table, want)
+		}
+	}
+	if strings.Contains(table, "| a | 1 |") {
+		t.Errorf("got %s\nwant the old row of TestA gone", table)
+	}
+	if got, _ := b.table("budget", "what", "n"); got != "Not measured yet." {
+		t.Errorf("got %s, want what TestA has not measured again to be gone", got)
+	}
+	if got := b.testTable(); !strings.Contains(got, "| TestA | passed | 1 |") || !strings.Contains(got, "| all |  | 5 |") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTableRefusesRowsOfAnotherShape(t *testing.T) {
+	b := &Book{Tables: map[string][]Row{}}
+	b.Record("requests", "TestA", "a", "1", "2")
+	if table, err := b.table("requests", "what", "n"); err == nil {
+		t.Errorf("got %s, want an error", table)
+	}
+}
+
+func TestFailureLeavesNoFigures(t *testing.T) {
+	b := &Book{Tables: map[string][]Row{}}
+	b.Start("TestA")
+	b.Record("requests", "TestA", "a", "1")
+	b.Finish(Test{Name: "TestA", Result: Failed})
+	if rows := b.Tables["requests"]; len(rows) > 0 {
+		t.Errorf("got %v, want no figure of a test that has failed", rows)
+	}
+}

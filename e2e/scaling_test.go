@@ -1,0 +1,172 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	// scaledRequest is so small that a load which leaves the machine room to start pods needs scaledMax of them.
+	scaledRequest = "20m"
+	scaledMax     = 20
+	scaledMin     = 2
+	// heavy load needs far more than half of scaledMax requests, quiet load less than that of scaledMin.
+	heavy = 1000
+	quiet = 10
+	// wave is shorter than the stack's scaleDownWindowSeconds of 60.
+	wave = 40 * time.Second
+)
+
+//go:embed testdata/plain.yaml
+var plainManifests string
+
+// The autoscaler follows a step of load up, holds still in a load that swings, and follows down again; all of that
+// without losing a visit. A plain Deployment with a plain HorizontalPodAutoscaler gets the same step in the same cluster.
+func TestScaling(t *testing.T) {
+	measures(t)
+	requireTarget(t, "kind")
+	base := up(t)
+	o := beside(t, "scaleout:cpuRequest", scaledRequest, "scaleout:maxReplicas", strconv.Itoa(scaledMax),
+		"scaleout:minReplicas", strconv.Itoa(scaledMin))
+	client := clientset(t)
+	explainFailure(t, client, o.Namespace)
+	applyPlain(t, base)
+	defer kubectl(t, "delete", "namespace", "plain", "--ignore-not-found")
+	ours, plain := watched{client, o.Namespace, o.HPA}, watched{client, "plain", "web"}
+	ours.until(t, scaledMin)
+
+	visitors := crowd{url: base.URL, host: "beside.localhost"}
+	visitors.kept, visitors.fresh = heavy-50, 50
+	during(t, o, "scale-out", visitors, func() { recordStep(t, "this stack", ours) }).expectNoLoss(t)
+	expectCalm(t, o, ours, base.URL)
+	visitors.kept, visitors.fresh = quiet/2, quiet/2
+	during(t, o, "scale-in by the autoscaler", visitors, func() {
+		took := ours.until(t, scaledMin)
+		waitReady(t, client, o)
+		record(t, "scaling", "this stack, back", fmt.Sprintf("%d to %d", scaledMax, scaledMin), seconds(took), "60 s of them are scaleDownWindowSeconds")
+	}).expectNoLoss(t)
+
+	plain.until(t, scaledMin)
+	traffic := crowd{url: base.URL, host: "plain.localhost", kept: heavy - 50, fresh: 50}.visit(t)
+	recordStep(t, "plain Deployment and HPA", plain)
+	traffic.leave()
+}
+
+// applyPlain creates the objects of testdata/plain.yaml with the images of the stack.
+func applyPlain(t *testing.T, o outputs) {
+	t.Helper()
+	redis := kubectl(t, "get", "--namespace", o.Namespace, "statefulset/redis", "--output=jsonpath={.spec.template.spec.containers[0].image}")
+	manifests := strings.NewReplacer("REDIS_IMAGE", redis, "APP_IMAGE", o.Image,
+		"CPU_REQUEST", scaledRequest, "MAX_REPLICAS", strconv.Itoa(scaledMax)).Replace(plainManifests)
+	command := exec.Command("docker", "exec", "--interactive", controlPlane(t),
+		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "apply", "--filename=-")
+	command.Stdin = strings.NewReader(manifests)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("applying the plain manifests: %v\n%s", err, out)
+	}
+}
+
+// recordStep waits until all pods that the load needs are ready.
+func recordStep(t *testing.T, name string, w watched) {
+	t.Helper()
+	took := w.until(t, scaledMax)
+	record(t, "scaling", name, fmt.Sprintf("%d to %d", scaledMin, scaledMax), seconds(took), strings.Join(w.path(t), ", "))
+}
+
+// watched is an autoscaler and its Deployment, which has the same name.
+type watched struct {
+	client          *kubernetes.Clientset
+	namespace, name string
+}
+
+// until waits until so many pods are wanted and ready, and returns how long that took.
+func (w watched) until(t *testing.T, pods int32) time.Duration {
+	t.Helper()
+	start := time.Now()
+	eventually(t, 5*time.Minute, func(ctx context.Context) (bool, string) {
+		h, err := w.client.AutoscalingV2().HorizontalPodAutoscalers(w.namespace).Get(ctx, w.name, metav1.GetOptions{})
+		if err != nil {
+			return false, err.Error()
+		}
+		d, err := w.client.AppsV1().Deployments(w.namespace).Get(ctx, w.name, metav1.GetOptions{})
+		if err != nil {
+			return false, err.Error()
+		}
+		return h.Status.DesiredReplicas == pods && d.Status.ReadyReplicas == pods,
+			fmt.Sprintf("%s: %d pods ready, %d wanted, CPU %s", w.namespace, d.Status.ReadyReplicas, h.Status.DesiredReplicas, cpu(h))
+	})
+	return time.Since(start)
+}
+
+// path is what the autoscaler has decided, from its events.
+func (w watched) path(t *testing.T) (sizes []string) {
+	t.Helper()
+	events, err := w.client.CoreV1().Events(w.namespace).List(t.Context(), metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=HorizontalPodAutoscaler,reason=SuccessfulRescale",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events.Items {
+		size, _, _ := strings.Cut(strings.TrimPrefix(e.Message, "New size: "), ";")
+		sizes = append(sizes, size+" pods")
+	}
+	return sizes
+}
+
+// expectCalm lets the load swing for three waves and wants no pod taken away between them: it would be needed again in
+// the next one.
+func expectCalm(t *testing.T, o outputs, w watched, url string) {
+	t.Helper()
+	pace := vegeta.SinePacer{
+		Period: wave, Mean: vegeta.Rate{Freq: heavy / 2, Per: time.Second}, Amp: vegeta.Rate{Freq: heavy * 9 / 20, Per: time.Second},
+	}
+	visitors := crowd{url: url, host: "beside.localhost", pace: pace}
+	changes, last := 0, int32(-1)
+	during(t, o, fmt.Sprintf("load that swings between %d and %d a second", heavy/20, heavy*19/20), visitors, func() {
+		for end := time.Now().Add(3 * wave); time.Now().Before(end); time.Sleep(time.Second) {
+			h, err := w.client.AutoscalingV2().HorizontalPodAutoscalers(w.namespace).Get(t.Context(), w.name, metav1.GetOptions{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if h.Status.DesiredReplicas < last {
+				t.Errorf("%d pods were wanted after %d, in waves shorter than the window", h.Status.DesiredReplicas, last)
+			}
+			if last >= 0 && h.Status.DesiredReplicas != last {
+				changes++
+			}
+			last = h.Status.DesiredReplicas
+		}
+	}).expectNoLoss(t)
+	record(t, "scaling", "this stack, in three waves of 40 s", fmt.Sprint(last), "120 s", fmt.Sprintf("%d changes of the number of pods", changes))
+}
+
+func cpu(h *autoscalingv2.HorizontalPodAutoscaler) string {
+	for _, m := range h.Status.CurrentMetrics {
+		var current autoscalingv2.MetricValueStatus
+		switch {
+		case m.ContainerResource != nil:
+			current = m.ContainerResource.Current
+		case m.Resource != nil:
+			current = m.Resource.Current
+		}
+		if current.AverageUtilization != nil {
+			return strconv.Itoa(int(*current.AverageUtilization)) + " %"
+		}
+	}
+	return "unknown"
+}
