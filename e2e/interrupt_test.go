@@ -217,7 +217,7 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 }
 
 // adoption is what a run says about objects whose creation was not seen to end.
-var adoption = regexp.MustCompile(`adopted \d+ object|\d+ had not been created`)
+var adoption = regexp.MustCompile(`adopted \d+ object\(s\)|\d+ had not been created`)
 
 // expectWhole wants the second stack to work as if it had never been interrupted.
 func expectWhole(t *testing.T) {

@@ -51,9 +51,8 @@ type Row struct {
 
 // Results of a test.
 const (
-	Passed  = "passed"
-	Failed  = "failed"
-	Skipped = "skipped"
+	Passed = "passed"
+	Failed = "failed"
 )
 
 //go:embed reliability.md.tmpl
