@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -211,4 +214,38 @@ func silentAddress(t *testing.T) (port int) {
 	}
 	t.Fatal("connections are still accepted")
 	return 0
+}
+
+// TestOneDialStandsForManyCalls: a dial costs a look-up of the name, which in a cluster is many.
+func TestOneDialStandsForManyCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // time is simulated
+		var dials int
+		dialer := &net.Dialer{Control: func(string, string, syscall.RawConn) error {
+			dials++
+			return errors.New("unreachable")
+		}}
+		c := &redisCounter{}
+		dial := func(ctx context.Context) {
+			t.Helper()
+			if _, err := c.dial(ctx, "127.0.0.1:6379", dialer, nil); err == nil {
+				t.Fatal("got a connection, want none")
+			}
+		}
+
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		dial(left)
+		dials = 0
+		for range 1000 {
+			dial(t.Context())
+		}
+		if dials != 1 {
+			t.Errorf("got %d dials for 1000 calls, want 1, whether or not a visitor left before", dials)
+		}
+		time.Sleep(redialPause)
+		dial(t.Context())
+		if dials != 2 {
+			t.Errorf("got %d dials after the pause, want 2", dials)
+		}
+	})
 }
