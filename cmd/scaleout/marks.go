@@ -12,6 +12,8 @@ const (
 	// markCreating is there while Kind creates the cluster. If a later run finds it, Kind never finished, and half a
 	// cluster is easier replaced than repaired.
 	markCreating = "creating-cluster-"
+	// markUnderWay holds what Pulumi was doing to a stack when it was interrupted.
+	markUnderWay = "under-way-"
 	// markDeployed holds the ID of the control plane's container of the cluster that has a stack's objects. Any other has
 	// not, whatever the state says: the cluster may have been deleted behind Pulumi's back.
 	markDeployed = "deployed-"

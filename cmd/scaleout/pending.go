@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,9 +11,13 @@ import (
 )
 
 // leaveWait is how long objects whose deletion had begun may take to go; a pod that leaves answers for some time.
-const leaveWait = 5 * time.Minute
+// noteWait is how long an interruption may wait until what is under way has been noted.
+const (
+	leaveWait = 5 * time.Minute
+	noteWait  = 30 * time.Second
+)
 
-// settle finds out what became of what an update was doing when it was killed, and returns it in words.
+// settle finds out what became of what Pulumi was doing when it was stopped, and returns it in words.
 //
 // Pulumi saves what it is about to do before it does it. But of a creation that it did not see the end of it never asks
 // again: the object is there, the state does not have it, and the next update fails because it exists. The flag that is
@@ -34,22 +39,68 @@ func (d *driver) settle(ctx context.Context, s *stack) (string, error) {
 	return st.outcome(begun), d.importState(ctx, s, st)
 }
 
+// noteUnderWay keeps what Pulumi is doing for the next run. What Ctrl-C cancels counts as failed for Pulumi, which then
+// forgets it, although the request that its provider gave up may have arrived.
+func (d *driver) noteUnderWay(ctx context.Context, s *stack) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWait)
+	defer cancel()
+	st, err := d.exportState(ctx, s, d.Stack)
+	if err == nil && len(st.pending) > 0 {
+		var text []byte
+		if text, err = json.Marshal(st.pending); err == nil {
+			err = d.setMark(markUnderWay, d.Stack, string(text))
+		}
+	}
+	if err != nil {
+		d.steps.note("what is under way could not be noted: %v", err)
+	}
+}
+
+// addNoted adds what was noted to the pending operations in the state: creations that it has nothing of, and all others.
+func (d *driver) addNoted(st *state) error {
+	text := d.mark(markUnderWay, d.Stack)
+	if text == "" {
+		return nil
+	}
+	var noted []operation
+	if err := json.Unmarshal([]byte(text), &noted); err != nil {
+		return fmt.Errorf("reading what was under way: %w", err)
+	}
+	for _, op := range noted {
+		urn := readRecord(op.Resource).URN
+		isPending := func(other operation) bool { return readRecord(other.Resource).URN == urn }
+		if !slices.ContainsFunc(st.pending, isPending) && (op.Type != "creating" || !st.has(urn)) {
+			st.pending = append(st.pending, op)
+		}
+	}
+	return nil
+}
+
 // operations are what was begun, by the URN of the resource that it was about.
 type operations map[string]string
 
-// adopt gives the objects that an update was working on when it was killed their place in the state, and returns what it
+// adopt gives the objects that Pulumi was working on when it was stopped their place in the state, and returns what it
 // was doing to them. Whether they are there is not known yet: Pulumi asks before its next operation.
 func (d *driver) adopt(ctx context.Context, s *stack) (operations, error) {
 	st, err := d.exportState(ctx, s, d.Stack)
-	if err != nil || len(st.pending) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	d.steps.note("Pulumi was killed while %s; asking what is there", st.underWay())
+	if err := d.addNoted(st); err != nil {
+		return nil, err
+	}
+	if len(st.pending) == 0 {
+		return nil, d.clearMark(markUnderWay, d.Stack)
+	}
+	d.steps.note("Pulumi was stopped while %s; asking what is there", st.underWay())
 	begun, err := st.adopt()
 	if err != nil {
 		return nil, fmt.Errorf("changing the state of stack %s: %w", d.Stack, err)
 	}
 	if err := d.importState(ctx, s, st); err != nil { // which fails if an update is running after all
+		return nil, err
+	}
+	if err := d.clearMark(markUnderWay, d.Stack); err != nil {
 		return nil, err
 	}
 	return begun, d.removeUnfinished(ctx, s, st)
@@ -66,7 +117,8 @@ func (st *state) underWay() string {
 
 // adopt puts the objects whose creation is pending among the resources. Those, and what was being changed or deleted,
 // get Pulumi's own mark for what it has to look at before its next operation, so that nothing is taken for granted even
-// if this run ends here. All others, such as images, are forgotten and made anew.
+// if this run ends here. All others, such as images, are forgotten and made anew, and so is what would have no place in
+// the state any more.
 func (st *state) adopt() (operations, error) {
 	begun := operations{}
 	for _, op := range st.pending {
@@ -74,7 +126,7 @@ func (st *state) adopt() (operations, error) {
 		at := st.find(r.URN)
 		resource, fields := op.Resource, map[string]any{"refreshBeforeUpdate": true}
 		switch {
-		case op.Type == "creating" && r.objectID() != "" && !st.has(r.URN):
+		case op.Type == "creating" && r.objectID() != "" && !st.has(r.URN) && st.hasAll(r.needs()):
 			fields["id"] = r.objectID()
 		case (op.Type == "updating" || op.Type == "deleting") && r.isObject() && at >= 0:
 			resource = st.resources[at]

@@ -53,6 +53,8 @@ func TestAdopt(t *testing.T) {
 			[]string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web*"},
 		{"an update", []string{old}, []string{pendingJSON("updating", old)}, "scaleout/web*"},
 		{"a deletion", []string{old}, []string{pendingJSON("deleting", old)}, "scaleout/web*"},
+		{"a creation under a parent that is gone since", nil,
+			[]string{pendingJSON("creating", object(deploymentKind, "web", `, "parent": "a::b"`))}, ""},
 		{"an image", nil, []string{pendingJSON("creating", resourceJSON(imageKind, "app", `, "inputs": {"imageName": "x"}`))}, ""},
 		{"a component", nil, []string{pendingJSON("creating", `{"urn": "a::b", "type": "scaleout:index:Redis"}`)}, ""},
 		{"a name that is encrypted", nil,
@@ -122,13 +124,34 @@ func TestSettle(t *testing.T) {
 	if ran := host.asked("pulumi refresh"); len(ran) != 1 || ran[0] != "pulumi "+want {
 		t.Errorf("got %q, want %q", ran, want)
 	}
-	if says := d.out.(fmt.Stringer).String(); !strings.Contains(says, "killed while creating Deployment scaleout/web, "+
+	if says := d.out.(fmt.Stringer).String(); !strings.Contains(says, "stopped while creating Deployment scaleout/web, "+
 		"creating ConfigMap scaleout/c, creating Image app;") {
 		t.Errorf("got %q, want what was under way in it", says)
 	}
 	if last := host.replies[0].out; !strings.Contains(last, "initErrors") || !strings.Contains(last, `"future":1`) ||
 		!strings.Contains(last, `"version":3`) {
 		t.Errorf("got %q, want the object to be applied again, and nothing lost", last)
+	}
+}
+
+// TestSettleWhatCtrlCGaveUp: Pulumi forgot a creation that was cancelled, but the driver had noted it before.
+func TestSettleWhatCtrlCGaveUp(t *testing.T) {
+	known := object(configKind, "c", `, "id": "scaleout/c"`)
+	there := object(deploymentKind, "web", `, "id": "scaleout/web"`)
+	d, host, s := newSettleDriver(t, stateJSON(nil, []string{
+		pendingJSON("creating", object(deploymentKind, "web", "")), pendingJSON("creating", object(configKind, "c", "")),
+	}), stateJSON([]string{known, there}, nil))
+	if err := d.runUnlocked(context.Background(), s, nil, "", "destroy"); err != nil {
+		t.Fatal(err)
+	}
+	host.ran[0].beforeInterrupt()
+	host.replies[0].out = stateJSON([]string{known}, nil) // and the Deployment is forgotten
+	if did, err := d.settle(context.Background(), s); err != nil || did != "adopted 1 object(s)" {
+		t.Errorf("got %q and %v, want the Deployment adopted", did, err)
+	}
+	ran := len(host.ran)
+	if did, err := d.settle(context.Background(), s); err != nil || did != "" || len(host.ran) != ran+1 {
+		t.Errorf("got %q and %v, want it settled once", did, err)
 	}
 }
 

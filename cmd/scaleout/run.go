@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,8 @@ type command struct {
 	holdStdin bool
 	// live takes the output as it comes; nil keeps it, to be returned or to explain an error.
 	live io.Writer
+	// beforeInterrupt, if set, is called when the program is about to be interrupted, while it stands still.
+	beforeInterrupt func()
 }
 
 // runner runs programs. Tests put their own in its place.
@@ -67,7 +70,7 @@ func lastLine(s string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// execRunner runs real programs, one at a time.
+// execRunner runs real programs, one at a time, but for those that run while another is about to be interrupted.
 type execRunner struct {
 	group atomic.Int64 // process group of the running child, 0 if there is none
 }
@@ -78,7 +81,7 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 	cmd := exec.CommandContext(ctx, c.name, c.args...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.Cancel = func() error { return interrupt(cmd.Process.Pid, c.beforeInterrupt) }
 	cmd.WaitDelay = cancelGrace
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
@@ -101,14 +104,27 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("starting %s: %w", c.name, err)
 	}
-	r.group.Store(int64(cmd.Process.Pid))
+	outer := r.group.Swap(int64(cmd.Process.Pid))
 	err := cmd.Wait()
-	r.group.Store(0)
+	r.group.Store(outer)
 	if err != nil {
 		shown := strings.Join(append([]string{c.name}, c.args...), " ")
 		return stdout.String(), &commandError{command: shown, cause: err, output: all.String()}
 	}
 	return stdout.String(), nil
+}
+
+// interrupt sends SIGINT to a process group. If there is something to do before, the group is stopped meanwhile, and gets
+// the signal as the first thing when it goes on.
+func interrupt(group int, before func()) error {
+	if before == nil {
+		return syscall.Kill(-group, syscall.SIGINT)
+	}
+	if err := syscall.Kill(-group, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	before()
+	return errors.Join(syscall.Kill(-group, syscall.SIGINT), syscall.Kill(-group, syscall.SIGCONT))
 }
 
 // LookPath finds a program on PATH.

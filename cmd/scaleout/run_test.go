@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -53,17 +54,51 @@ func TestCancelInterruptsTheWholeGroup(t *testing.T) {
 	}
 }
 
+// TestStandsStillBeforeTheInterrupt: what is looked at then must not change.
+func TestStandsStillBeforeTheInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	host, live, called := new(execRunner), &cancelOnReady{cancel: cancel}, false
+	_, err := host.Run(ctx, command{name: "sh", live: live, args: []string{"-c",
+		`trap 'echo interrupted; exit 1' INT; echo $$ ready; while :; do :; done`},
+		beforeInterrupt: func() {
+			called = true
+			pid, _, _ := strings.Cut(live.String(), " ")
+			for state := ""; !strings.HasPrefix(state, "T"); { // stopped; for ever if it is not
+				out, err := host.Run(context.Background(), command{name: "ps", args: []string{"-o", "state=", "-p", pid}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				state = out
+			}
+		}})
+	if err == nil || !called || !strings.HasSuffix(live.String(), "interrupted\n") {
+		t.Errorf("got %v and %q, want it stopped (%t) and then interrupted", err, live, called)
+	}
+}
+
 // cancelOnReady cancels once the program has printed "ready".
 type cancelOnReady struct {
-	bytes.Buffer
+	mu     sync.Mutex
+	text   bytes.Buffer
 	cancel context.CancelFunc
 }
 
 func (w *cancelOnReady) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Write(p)
 	if bytes.Contains(p, []byte("ready")) {
 		w.cancel()
 	}
-	return w.Buffer.Write(p)
+	return len(p), nil
+}
+
+func (w *cancelOnReady) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 func TestSteps(t *testing.T) {

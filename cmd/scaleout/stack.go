@@ -128,6 +128,9 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 	if s.existed = exists; exists {
 		return d.reopenStack(ctx, s)
 	}
+	if err := d.clearMark(markUnderWay, d.Stack); err != nil { // of a stack that is gone, too
+		return "", err
+	}
 	// Lines that `up` wrote for a stack that is gone were encrypted for that one.
 	if s.file.marked(saltKey) {
 		if len(s.file.clean()) > 0 {

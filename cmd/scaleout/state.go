@@ -23,14 +23,17 @@ type operation struct {
 
 // record is what is read of a resource in the state. Its inputs can be anything, even encrypted.
 type record struct {
-	URN                string `json:"urn"`
-	Type               string `json:"type"`
-	ID                 string `json:"id"`
-	Custom             bool   `json:"custom"`             // it has a provider; components have none
-	Delete             bool   `json:"delete"`             // replaced already, and to be deleted
-	PendingReplacement bool   `json:"pendingReplacement"` // deleted already, and to be made anew
-	Inputs             values `json:"inputs"`
-	Outputs            values `json:"outputs"`
+	URN                string   `json:"urn"`
+	Type               string   `json:"type"`
+	ID                 string   `json:"id"`
+	Custom             bool     `json:"custom"`             // it has a provider; components have none
+	Delete             bool     `json:"delete"`             // replaced already, and to be deleted
+	PendingReplacement bool     `json:"pendingReplacement"` // deleted already, and to be made anew
+	Parent             string   `json:"parent"`
+	Provider           string   `json:"provider"` // URN and ID
+	Dependencies       []string `json:"dependencies"`
+	Inputs             values   `json:"inputs"`
+	Outputs            values   `json:"outputs"`
 }
 
 // values are the inputs or outputs of a resource.
@@ -67,6 +70,18 @@ func (r record) objectID() string {
 		return ""
 	}
 	return strings.TrimPrefix(r.Inputs.text("metadata", "namespace")+"/"+name, "/")
+}
+
+// needs are the URNs of the resources without which the state is not valid.
+func (r record) needs() []string {
+	needs := slices.Clone(r.Dependencies)
+	if r.Parent != "" {
+		needs = append(needs, r.Parent)
+	}
+	if end := strings.LastIndex(r.Provider, "::"); end >= 0 {
+		needs = append(needs, r.Provider[:end])
+	}
+	return needs
 }
 
 // exportState reads a stack's state, in which secrets stay encrypted.
@@ -141,6 +156,11 @@ func (st *state) find(urn string) int {
 func (st *state) has(urn string) bool {
 	at := st.find(urn)
 	return at >= 0 && !readRecord(st.resources[at]).PendingReplacement
+}
+
+// hasAll tells whether the state has all of these.
+func (st *state) hasAll(urns []string) bool {
+	return !slices.ContainsFunc(urns, func(urn string) bool { return !st.has(urn) })
 }
 
 // deploysTo tells whether the stack has a provider for a kubeconfig context, and so its objects in that cluster.

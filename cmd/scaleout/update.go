@@ -104,6 +104,7 @@ const imageURN = "**docker:index/image:Image::**"
 // the lock goes first.
 func (d *driver) runUnlocked(ctx context.Context, s *stack, live io.Writer, stdin string, args ...string) error {
 	c := d.pulumiCommand(s, d.root, live, stdin, args...)
+	c.beforeInterrupt = func() { d.noteUnderWay(ctx, s) }
 	_, err := d.host.Run(ctx, c)
 	if !s.backend.local || !d.staleLock(ctx, err) {
 		return err
