@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -50,7 +52,10 @@ func TestDriftIsShownAndRepaired(t *testing.T) {
 	if *d.Spec.Replicas < 2 {
 		t.Errorf("up set the number of pods to %d, which belongs to the autoscaler", *d.Spec.Replicas)
 	}
-	visit(t, o.URL)
+	eventually(t, 30*time.Second, func(context.Context) (bool, string) { // the ingress controller has to see the new Service
+		_, _, err := tryVisit(o.URL)
+		return err == nil, fmt.Sprint(err)
+	})
 	if left := changes(t, "--refresh"); len(left) > 0 {
 		t.Errorf("after up a preview with refresh still shows %v", left)
 	}
