@@ -86,15 +86,15 @@ func (c containerStatus) ended() *termination {
 	return c.LastState.Terminated
 }
 
-// lastWords shows the end of what a container has said: of one that ended its termination message, which is the end of
-// its log, of one that runs the log.
+// lastWords shows the end of what a container has said: of one that runs its log, of one that ended its termination
+// message, which is the end of its log.
 func (d *driver) lastWords(ctx context.Context, namespace, pod string, c containerStatus) {
 	text := ""
-	if ended := c.ended(); ended != nil {
-		text = ended.Message
-	} else if c.State.Waiting == nil {
+	if c.State.Waiting == nil && c.State.Terminated == nil {
 		text, _ = d.kubectl(ctx, "", "logs", "--namespace", namespace, pod, "--container", c.Name,
 			"--tail", fmt.Sprint(diagnoseLines))
+	} else if ended := c.ended(); ended != nil {
+		text = ended.Message
 	}
 	var said []string
 	for _, line := range strings.Split(text, "\n") {

@@ -122,12 +122,15 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 	_, err := d.adopt(ctx, s)
 	if err == nil {
 		args := []string{"destroy", "--yes", "--skip-preview", "--stack", d.Stack}
+		if s.onDocker() {
+			args = append(args, "--refresh") // a container that is gone cannot be stopped
+		}
 		err = d.runUnlocked(ctx, s, d.steps.stream(), "", args...)
 	}
 	if err != nil {
 		return "", explainPulumi(d.Stack, fmt.Errorf("destroying stack %s: %w", d.Stack, err))
 	}
-	return "destroyed", nil
+	return "destroyed", d.clearMark(markUnderWay, d.Stack)
 }
 
 // removeStack removes the stack's record and what up wrote to its file. --force, because resources that are still
@@ -153,10 +156,7 @@ func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 		}
 		did = append(did, fmt.Sprintf("took back %s in Pulumi.%s.yaml", strings.Join(keys, ", "), d.Stack))
 	}
-	if len(did) == 0 {
-		return "none", nil
-	}
-	return strings.Join(did, ", "), nil
+	return cmp.Or(strings.Join(did, ", "), "none"), d.clearMark(markUnderWay, d.Stack)
 }
 
 // downElsewhere destroys a stack that is not on this machine. Its record and its file stay: they are shared with others.

@@ -36,7 +36,10 @@ func (d *driver) settle(ctx context.Context, s *stack) (string, error) {
 	if err := st.distrust(begun); err != nil {
 		return "", fmt.Errorf("changing the state of stack %s: %w", d.Stack, err)
 	}
-	return st.outcome(begun), d.importState(ctx, s, st)
+	if err := d.importState(ctx, s, st); err != nil {
+		return "", err
+	}
+	return st.outcome(begun), d.clearMark(markUnderWay, d.Stack)
 }
 
 // noteUnderWay keeps what Pulumi is doing for the next run. What Ctrl-C cancels counts as failed for Pulumi, which then
@@ -45,18 +48,26 @@ func (d *driver) noteUnderWay(ctx context.Context, s *stack) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWait)
 	defer cancel()
 	st, err := d.exportState(ctx, s, d.Stack)
-	if err == nil && len(st.pending) > 0 {
-		var text []byte
-		if text, err = json.Marshal(st.pending); err == nil {
-			err = d.setMark(markUnderWay, d.Stack, string(text))
-		}
+	if err == nil {
+		err = d.keepNoted(st)
 	}
 	if err != nil {
 		d.steps.note("what is under way could not be noted: %v", err)
 	}
 }
 
-// addNoted adds what was noted to the pending operations in the state: creations that it has nothing of, and all others.
+// keepNoted adds what was noted before to the pending operations in the state, and notes all of them.
+func (d *driver) keepNoted(st *state) error {
+	if err := d.addNoted(st); err != nil || len(st.pending) == 0 {
+		return err
+	}
+	text, err := json.Marshal(st.pending)
+	if err != nil {
+		return err
+	}
+	return d.setMark(markUnderWay, d.Stack, string(text))
+}
+
 func (d *driver) addNoted(st *state) error {
 	text := d.mark(markUnderWay, d.Stack)
 	if text == "" {
@@ -69,7 +80,7 @@ func (d *driver) addNoted(st *state) error {
 	for _, op := range noted {
 		urn := readRecord(op.Resource).URN
 		isPending := func(other operation) bool { return readRecord(other.Resource).URN == urn }
-		if !slices.ContainsFunc(st.pending, isPending) && (op.Type != "creating" || !st.has(urn)) {
+		if !slices.ContainsFunc(st.pending, isPending) {
 			st.pending = append(st.pending, op)
 		}
 	}
@@ -80,30 +91,39 @@ func (d *driver) addNoted(st *state) error {
 type operations map[string]string
 
 // adopt gives the objects that Pulumi was working on when it was stopped their place in the state, and returns what it
-// was doing to them. Whether they are there is not known yet: Pulumi asks before its next operation.
+// was doing to them. Whether they are there is not known yet: Pulumi asks before its next operation. The state loses the
+// pending operations here, so they stay noted until the caller knows the end of them, or this run is interrupted too.
 func (d *driver) adopt(ctx context.Context, s *stack) (operations, error) {
 	st, err := d.exportState(ctx, s, d.Stack)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.addNoted(st); err != nil {
-		return nil, err
-	}
-	if len(st.pending) == 0 {
+	if st.deployment == nil { // nothing was ever done to this stack; what is noted was about one of the same name
 		return nil, d.clearMark(markUnderWay, d.Stack)
 	}
+	if err := d.keepNoted(st); err != nil || len(st.pending) == 0 {
+		return nil, err
+	}
 	d.steps.note("Pulumi was stopped while %s; asking what is there", st.underWay())
-	begun, err := st.adopt()
+	begun, lost, err := st.adopt()
 	if err != nil {
 		return nil, fmt.Errorf("changing the state of stack %s: %w", d.Stack, err)
 	}
-	if err := d.importState(ctx, s, st); err != nil { // which fails if an update is running after all
+	for _, what := range lost {
+		d.steps.note("%s has no place in the state; if it is there, delete it by hand", what)
+	}
+	// An update that is running after all holds the lock, and the import fails. One that ends between the export and this
+	// would lose its last steps; Pulumi keeps the state before each import as .bak.
+	if err := d.importState(ctx, s, st); err != nil {
 		return nil, err
 	}
-	if err := d.clearMark(markUnderWay, d.Stack); err != nil {
+	if err := d.removeUnfinished(ctx, s, st); err != nil {
 		return nil, err
 	}
-	return begun, d.removeUnfinished(ctx, s, st)
+	if len(begun) == 0 {
+		return nil, d.clearMark(markUnderWay, d.Stack)
+	}
+	return begun, nil
 }
 
 // underWay is the pending operations in words.
@@ -117,10 +137,11 @@ func (st *state) underWay() string {
 
 // adopt puts the objects whose creation is pending among the resources. Those, and what was being changed or deleted,
 // get Pulumi's own mark for what it has to look at before its next operation, so that nothing is taken for granted even
-// if this run ends here. All others, such as images, are forgotten and made anew, and so is what would have no place in
-// the state any more.
-func (st *state) adopt() (operations, error) {
-	begun := operations{}
+// if this run ends here. Images are forgotten and built again, parts of Docker removed (removeUnfinished). What else was
+// under creation is lost, and returned in words: a replacement beside the one that it replaces, what is in AWS, and what
+// belongs to something that is gone.
+func (st *state) adopt() (begun operations, lost []string, err error) {
+	begun = operations{}
 	for _, op := range st.pending {
 		r := readRecord(op.Resource)
 		at := st.find(r.URN)
@@ -128,14 +149,17 @@ func (st *state) adopt() (operations, error) {
 		switch {
 		case op.Type == "creating" && r.objectID() != "" && !st.has(r.URN) && st.hasAll(r.needs()):
 			fields["id"] = r.objectID()
-		case (op.Type == "updating" || op.Type == "deleting") && r.isObject() && at >= 0:
+		case r.isObject() && at >= 0 && (op.Type != "creating" || readRecord(st.resources[at]).ID == r.objectID()):
 			resource = st.resources[at]
 		default:
+			if op.Type == "creating" && r.Custom && !r.isMadeAnew() {
+				lost = append(lost, r.title())
+			}
 			continue
 		}
 		resource, err := with(resource, fields)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if at >= 0 {
 			st.resources[at] = resource
@@ -144,7 +168,7 @@ func (st *state) adopt() (operations, error) {
 		}
 		begun[r.URN] = op.Type
 	}
-	return begun, nil
+	return begun, lost, nil
 }
 
 // look asks the cluster about what was begun, until nothing of it is on its way out: an object that is being deleted is
@@ -224,6 +248,12 @@ var dockerParts = map[string]struct {
 	"docker:index/container:Container": {"container", "{{.Names}}", []string{"rm", "--force", "--volumes"}},
 	"docker:index/network:Network":     {"network", "{{.Name}}", []string{"rm"}},
 	"docker:index/volume:Volume":       {"volume", "{{.Name}}", []string{"rm"}},
+}
+
+// isMadeAnew tells whether it does no harm to create a resource that may be there already.
+func (r record) isMadeAnew() bool {
+	_, isPart := dockerParts[r.Type]
+	return isPart || r.Type == imageType || strings.HasPrefix(r.Type, "pulumi:")
 }
 
 // removeUnfinished removes what Docker made of a creation that Pulumi did not see the end of. Pulumi cannot find it

@@ -32,7 +32,6 @@ func stateJSON(resources, pending []string) string {
 const (
 	deploymentKind = "apps/v1:Deployment"
 	configKind     = "core/v1:ConfigMap"
-	imageKind      = "docker:index/image:Image"
 	containerKind  = "docker:index/container:Container"
 )
 
@@ -43,31 +42,43 @@ func TestAdopt(t *testing.T) {
 		name               string
 		resources, pending []string
 		want               string // the IDs afterwards, a star behind those that Pulumi has to look at
+		lost               string
 	}{
-		{"a creation", nil, []string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web*"},
+		{"a creation", nil, []string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web*", ""},
 		{"an object without a namespace", nil, []string{pendingJSON("creating",
-			resourceJSON("kubernetes:core/v1:Namespace", "n", `, "inputs": {"metadata": {"name": "scaleout"}}`))}, "scaleout*"},
-		{"of what another update has made since", []string{old},
-			[]string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web"},
+			resourceJSON("kubernetes:core/v1:Namespace", "n", `, "inputs": {"metadata": {"name": "scaleout"}}`))}, "scaleout*", ""},
+		{"of what has been adopted or made since", []string{old},
+			[]string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web*", ""},
 		{"of what was deleted to be replaced", []string{deleted},
-			[]string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web*"},
-		{"an update", []string{old}, []string{pendingJSON("updating", old)}, "scaleout/web*"},
-		{"a deletion", []string{old}, []string{pendingJSON("deleting", old)}, "scaleout/web*"},
+			[]string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "scaleout/web*", ""},
+		{"of what replaces one that is still there", []string{object(deploymentKind, "web", `, "id": "elsewhere/web"`)},
+			[]string{pendingJSON("creating", object(deploymentKind, "web", ""))}, "elsewhere/web", "Deployment scaleout/web"},
+		{"an update", []string{old}, []string{pendingJSON("updating", old)}, "scaleout/web*", ""},
+		{"a deletion", []string{old}, []string{pendingJSON("deleting", old)}, "scaleout/web*", ""},
 		{"a creation under a parent that is gone since", nil,
-			[]string{pendingJSON("creating", object(deploymentKind, "web", `, "parent": "a::b"`))}, ""},
-		{"an image", nil, []string{pendingJSON("creating", resourceJSON(imageKind, "app", `, "inputs": {"imageName": "x"}`))}, ""},
-		{"a component", nil, []string{pendingJSON("creating", `{"urn": "a::b", "type": "scaleout:index:Redis"}`)}, ""},
+			[]string{pendingJSON("creating", object(deploymentKind, "web", `, "parent": "a::b"`))}, "", "Deployment scaleout/web"},
+		{"an image", nil,
+			[]string{pendingJSON("creating", resourceJSON(imageType, "app", `, "inputs": {"imageName": "x"}`))}, "", ""},
+		{"a container", nil, []string{pendingJSON("creating", resourceJSON(containerKind, "web", ""))}, "", ""},
+		{"a provider", nil, []string{pendingJSON("creating", resourceJSON("pulumi:providers:kubernetes", "k8s", ""))}, "", ""},
+		{"what is in AWS", nil, []string{pendingJSON("creating", resourceJSON("aws:ecr/repository:Repository", "app", ""))},
+			"", "Repository app"},
+		{"a component", nil, []string{pendingJSON("creating", `{"urn": "a::b", "type": "scaleout:index:Redis"}`)}, "", ""},
 		{"a name that is encrypted", nil,
-			[]string{pendingJSON("creating", resourceJSON("kubernetes:core/v1:Secret", "s", `, "inputs": {"metadata": {"x": "y"}}`))}, ""},
+			[]string{pendingJSON("creating", resourceJSON("kubernetes:core/v1:Secret", "s", `, "inputs": {"metadata": {"x": "y"}}`))},
+			"", "Secret s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			st, err := parseState(stateJSON(tt.resources, tt.pending))
 			if err != nil {
 				t.Fatal(err)
 			}
-			begun, err := st.adopt()
+			begun, lost, err := st.adopt()
 			if err != nil {
 				t.Fatal(err)
+			}
+			if got := strings.Join(lost, ", "); got != tt.lost {
+				t.Errorf("got %q lost, want %q", got, tt.lost)
 			}
 			var got []string
 			for _, resource := range st.resources {
@@ -113,7 +124,7 @@ func TestSettle(t *testing.T) {
 	there := object(deploymentKind, "web", `, "id": "scaleout/web", "future": 1`)
 	d, host, s := newSettleDriver(t, stateJSON(nil, []string{
 		pendingJSON("creating", object(deploymentKind, "web", "")), pendingJSON("creating", object(configKind, "c", "")),
-		pendingJSON("creating", resourceJSON(imageKind, "app", "")),
+		pendingJSON("creating", resourceJSON(imageType, "app", "")),
 	}), stateJSON([]string{there}, nil))
 	got, err := d.reopenStack(context.Background(), s)
 	if err != nil || !strings.HasSuffix(got, ", adopted 1 object(s), 1 had not been created") {
@@ -146,8 +157,8 @@ func TestSettleWhatCtrlCGaveUp(t *testing.T) {
 	}
 	host.ran[0].beforeInterrupt()
 	host.replies[0].out = stateJSON([]string{known}, nil) // and the Deployment is forgotten
-	if did, err := d.settle(context.Background(), s); err != nil || did != "adopted 1 object(s)" {
-		t.Errorf("got %q and %v, want the Deployment adopted", did, err)
+	if did, err := d.settle(context.Background(), s); err != nil || did != "adopted 2 object(s)" {
+		t.Errorf("got %q and %v, want both adopted: that the ConfigMap was is not known", did, err)
 	}
 	ran := len(host.ran)
 	if did, err := d.settle(context.Background(), s); err != nil || did != "" || len(host.ran) != ran+1 {
@@ -155,9 +166,36 @@ func TestSettleWhatCtrlCGaveUp(t *testing.T) {
 	}
 }
 
+// TestSettleThatFails: the state has lost its pending operations by then, but they are to be settled all the same.
+func TestSettleThatFails(t *testing.T) {
+	there := object(deploymentKind, "web", `, "id": "scaleout/web"`)
+	d, host, s := newSettleDriver(t, stateJSON(nil, []string{pendingJSON("creating", object(deploymentKind, "web", ""))}),
+		stateJSON([]string{there}, nil))
+	does := host.replies[2].does
+	host.replies[2].does, host.replies[2].fails = nil, "interrupted"
+	if _, err := d.settle(context.Background(), s); err == nil {
+		t.Fatal("got no error of a refresh that failed")
+	}
+	d.noteUnderWay(context.Background(), s) // as Ctrl-C does; nothing is pending any more
+	host.replies[2].does, host.replies[2].fails = does, ""
+	did, err := d.settle(context.Background(), s)
+	if err != nil || did != "adopted 1 object(s)" || !strings.Contains(host.replies[0].out, "initErrors") {
+		t.Errorf("got %q, %v and %s, want the object adopted and applied again", did, err, host.replies[0].out)
+	}
+	if d.mark(markUnderWay, d.Stack) != "" {
+		t.Error("what is settled is still noted")
+	}
+}
+
 func TestNothingToSettle(t *testing.T) {
-	for _, state := range []string{`{"version": 3, "deployment": null}`, stateJSON([]string{object(configKind, "c", "")}, nil)} {
+	for state, noted := range map[string]string{
+		`{"version": 3, "deployment": null}`:                  "[" + pendingJSON("creating", object(configKind, "c", "")) + "]",
+		stateJSON([]string{object(configKind, "c", "")}, nil): "",
+	} {
 		d, host, s := newSettleDriver(t, state)
+		if err := d.setMark(markUnderWay, d.Stack, noted); err != nil {
+			t.Fatal(err)
+		}
 		if did, err := d.settle(context.Background(), s); did != "" || err != nil || len(host.ran) != 1 {
 			t.Errorf("got %q, %v and %q, want one look at the state", did, err, host.asked(""))
 		}

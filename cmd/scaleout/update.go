@@ -98,7 +98,10 @@ func (d *driver) noteUpdate(ctx context.Context, s *stack) error {
 }
 
 // imageURN stands for every image of the stack.
-const imageURN = "**docker:index/image:Image::**"
+const (
+	imageType = "docker:index/image:Image"
+	imageURN  = "**" + imageType + "::**"
+)
 
 // runUnlocked runs a Pulumi command that changes the state. If the stack is locked only because an update was killed,
 // the lock goes first.
