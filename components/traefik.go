@@ -21,7 +21,7 @@ type TraefikArgs struct {
 	// PublishedHost goes into the status of every Ingress as its address. Without one nothing tells that an Ingress
 	// works, and `pulumi up` waits for it for 10 minutes and fails. Required; localhost on a laptop.
 	PublishedHost string
-	// Replicas is how many there are. From 2 on no visitor notices that one is replaced or its node drained. At least 1.
+	// Replicas is how many there are. From 2 on one of them serves while another is replaced or its node drained. At least 1.
 	Replicas int
 }
 

@@ -5,15 +5,11 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,34 +111,6 @@ func removeBeside(t *testing.T) {
 	}
 }
 
-// visitHost visits a host that may have no DNS name, through the ingress on this machine.
-func visitHost(address string) (count int, err error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return 0, err
-	}
-	request, err := http.NewRequest(http.MethodGet, "http://localhost:"+u.Port()+u.Path, nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Host = u.Host
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
-	}
-	match := answerForm.FindSubmatch(body)
-	if response.StatusCode != http.StatusOK || match == nil {
-		return 0, fmt.Errorf("got %s: %q", response.Status, body)
-	}
-	return strconv.Atoi(string(match[1]))
-}
-
 // identities are the objects of a namespace that the stack made, each with what changes when it is changed or replaced.
 // Two of them have a life of their own: the autoscaler moves the Deployment's number of pods and its own status.
 func identities(t *testing.T, namespace string) string {
@@ -172,7 +140,7 @@ func countsApart(t *testing.T, first, second outputs) {
 	const visits = 20
 	before := [2]int{hits(t, first.Namespace), hits(t, second.Namespace)}
 	for range visits {
-		if _, err := visitHost(second.URL); err != nil {
+		if _, _, err := tryVisit(second.URL); err != nil {
 			t.Fatal(err)
 		}
 	}

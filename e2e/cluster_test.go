@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
 )
 
 // connect uses the kubeconfig context of the stack, never the current one.
@@ -127,6 +128,15 @@ func explainFailure(t *testing.T, client *kubernetes.Clientset, namespace string
 		if pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{}); err == nil {
 			for _, pod := range pods.Items {
 				t.Logf("pod %s: %s %v", pod.Name, pod.Status.Phase, containerStates(pod))
+				for _, c := range pod.Status.ContainerStatuses {
+					if c.Ready && c.RestartCount == 0 {
+						continue
+					}
+					last, err := client.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+						Container: c.Name, TailLines: ptr.To(int64(20)), Previous: c.State.Running == nil && c.RestartCount > 0,
+					}).DoRaw(ctx)
+					t.Logf("the last that %s in %s said (%v):\n%s", c.Name, pod.Name, err, last)
+				}
 			}
 		}
 		if events, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{}); err == nil {

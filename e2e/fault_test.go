@@ -228,8 +228,8 @@ func TestNodeDrainLosesNoVisit(t *testing.T) {
 	node := nodeToDrain(t, client, o)
 	refused, fewest := 0, int32(0)
 	came := during(t, o, "a node is drained", steady(o), func() {
-		setUnschedulable(t, client, node, true)
-		defer setUnschedulable(t, client, node, false)
+		kubectl(t, "cordon", node)
+		defer kubectl(t, "uncordon", node)
 		least := watchReady(t, client, o)
 		refused = evict(t, client, victims(t, client, o, node))
 		waitReady(t, client, o)
@@ -246,20 +246,26 @@ func TestNodeDrainLosesNoVisit(t *testing.T) {
 // nodeToDrain is a node that pods of the app are on, but not Redis: its volume is on its node, so a drain would stop it.
 func nodeToDrain(t *testing.T, client *kubernetes.Clientset, o outputs) string {
 	t.Helper()
-	redis := podsOf(t, client, o.Namespace, "app.kubernetes.io/name=redis")[0].Spec.NodeName
-	for _, pod := range podsOf(t, client, o.Namespace, "app.kubernetes.io/name=webapp") {
-		if pod.Spec.NodeName != redis {
-			return pod.Spec.NodeName
-		}
+	if countNodes() < 2 {
+		t.Skip("a drain needs more than one node: make up WORKERS=2")
 	}
-	t.Skip("a drain needs more than one node: make up WORKERS=2")
-	return ""
-}
-
-func setUnschedulable(t *testing.T, client *kubernetes.Clientset, node string, unschedulable bool) {
-	t.Helper()
-	verb := map[bool]string{true: "cordon", false: "uncordon"}[unschedulable]
-	kubectl(t, verb, node)
+	redis := podsOf(t, client, o.Namespace, "app.kubernetes.io/name=redis")[0].Spec.NodeName
+	away := func() string {
+		for _, pod := range podsOf(t, client, o.Namespace, "app.kubernetes.io/name=webapp") {
+			if pod.Spec.NodeName != redis {
+				return pod.Spec.NodeName
+			}
+		}
+		return ""
+	}
+	if node := away(); node != "" {
+		return node
+	}
+	kubectl(t, "cordon", redis) // a new pod has to go elsewhere
+	defer kubectl(t, "uncordon", redis)
+	kubectl(t, "delete", "pod", "--namespace", o.Namespace, podNames(t, client, o.Namespace)[0])
+	waitReady(t, client, o)
+	return away()
 }
 
 // victims are the pods of a node, without those that every node has, and the app's pods elsewhere.

@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// run is a `make up` that is under way.
+// run is a `make up` or `make down` that is under way.
 type run struct {
 	*exec.Cmd
 	output  lockedBuffer
@@ -50,10 +50,10 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// startUp begins a run in a process group of its own, as a shell does.
-func startUp(t *testing.T) *run {
+// startRun begins a run in a process group of its own, as a shell does.
+func startRun(t *testing.T, target string) *run {
 	t.Helper()
-	r := &run{Cmd: makeBeside(t, "up"), started: time.Now(), ended: make(chan struct{})}
+	r := &run{Cmd: makeBeside(t, target), started: time.Now(), ended: make(chan struct{})}
 	r.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.Stdout, r.Stderr = &r.output, &r.output
 	if err := r.Start(); err != nil {
@@ -80,7 +80,7 @@ func (r *run) wait(t *testing.T) error {
 	select {
 	case <-r.ended:
 	case <-time.After(6 * time.Minute): // more than the driver gives Pulumi to end in
-		t.Fatalf("make up does not end:\n%s", &r.output)
+		t.Fatalf("%s does not end:\n%s", r, &r.output)
 	}
 	return r.err
 }
@@ -91,11 +91,11 @@ func (r *run) waitFor(t *testing.T, p point) {
 	for deadline := time.Now().Add(5 * time.Minute); !p.reached(t.Context()); time.Sleep(100 * time.Millisecond) {
 		select {
 		case <-r.ended:
-			t.Fatalf("make up ended (%v) and was never seen %s:\n%s", r.err, p.name, &r.output)
+			t.Fatalf("%s ended (%v) and was never seen %s:\n%s", r, r.err, p.name, &r.output)
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("make up was never seen %s:\n%s", p.name, &r.output)
+			t.Fatalf("%s was never seen %s:\n%s", r, p.name, &r.output)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 	writeBeside(t)
 	client := clientset(t)
 	explainFailure(t, client, besideName)
-	current := startUp(t)
+	current, adopted := startRun(t, "up"), 0
 	for points := points(client); len(points) > 0; points = points[1:] {
 		current.waitFor(t, points[0])
 		sent := time.Now()
@@ -200,7 +200,7 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 		ended := seconds(time.Since(sent))
 		t.Logf("interrupted %s:\n%s", points[0].name, &current.output)
 
-		current = startUp(t)
+		current = startRun(t, "up")
 		goal := "until it was interrupted"
 		if len(points) > 1 {
 			current.waitFor(t, points[1])
@@ -210,10 +210,46 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 			goal = "until all was up"
 		}
 		took := seconds(time.Since(current.started)) + " " + goal
-		row(points[0].name, ended, took, cmp.Or(adoption.FindString(current.output.String()), "nothing to adopt"))
+		outcome := adoption.FindString(current.output.String())
+		if strings.HasPrefix(outcome, "adopted") {
+			adopted++
+		}
+		row(points[0].name, ended, took, cmp.Or(outcome, "nothing to adopt"))
 	}
 	t.Logf("the last run:\n%s", &current.output)
+	if adopted == 0 {
+		t.Error("none of the runs had an object to adopt, so it is not known whether they would have")
+	}
 	expectWhole(t)
+	row(interruptDown(t, send)...)
+}
+
+// interruptDown interrupts a `make down` while pods leave, and finishes it.
+func interruptDown(t *testing.T, send func(*run, *testing.T)) (cells []string) {
+	t.Helper()
+	leaving := point{"while the app's pods leave", func(ctx context.Context) bool {
+		pods, err := clientset(t).CoreV1().Pods(besideName).List(ctx, metav1.ListOptions{})
+		return err == nil && slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
+	}}
+	first := startRun(t, "down")
+	first.waitFor(t, leaving)
+	sent := time.Now()
+	send(first, t)
+	if err := first.wait(t); err == nil {
+		t.Fatalf("the `make down` that was interrupted ended well:\n%s", &first.output)
+	}
+	ended := time.Since(sent)
+	again := startRun(t, "down")
+	if err := again.wait(t); err != nil {
+		t.Fatalf("the `make down` after the one that was interrupted: %v\n%s", err, &again.output)
+	}
+	left := append(strings.Fields(kubectl(t, "get", "namespace", besideName, "--ignore-not-found", "--output", "name")),
+		volumesOf(t, besideName)...)
+	if len(left) > 0 {
+		t.Errorf("the second `make down` left %s:\n%s", strings.Join(left, ", "), &again.output)
+	}
+	return []string{leaving.name + " (`make down`)", seconds(ended), seconds(time.Since(again.started)) + " until all was gone",
+		fmt.Sprintf("%d things left", len(left))}
 }
 
 // adoption is what a run says about objects whose creation was not seen to end.
@@ -222,7 +258,7 @@ var adoption = regexp.MustCompile(`adopted \d+ object\(s\)|\d+ had not been crea
 // expectWhole wants the second stack to work as if it had never been interrupted.
 func expectWhole(t *testing.T) {
 	t.Helper()
-	if _, err := visitHost(besideOutputs(t).URL); err != nil {
+	if _, _, err := tryVisit(besideOutputs(t).URL); err != nil {
 		t.Errorf("after the last run: %v", err)
 	}
 	if changed := changes(t, "--stack", besideName); len(changed) > 0 {

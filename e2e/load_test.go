@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -18,12 +19,8 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-const (
-	// visitTimeout is the longest that a visitor waits.
-	visitTimeout = 5 * time.Second
-	// loadTime bounds every load.
-	loadTime = 10 * time.Minute
-)
+// loadTime bounds every load.
+const loadTime = 10 * time.Minute
 
 // crowd are visitors of an address of this machine.
 type crowd struct {
@@ -34,6 +31,8 @@ type crowd struct {
 	kept, fresh int
 	// pace, if set, takes the place of a steady rate of kept visits.
 	pace vegeta.Pacer
+	// timeout is how long each waits for an answer; 5 s if it is not set.
+	timeout time.Duration
 }
 
 // answer is what one visitor got.
@@ -54,13 +53,13 @@ type traffic struct {
 	t         *testing.T
 	attackers []*vegeta.Attacker
 	collected sync.WaitGroup
-	attempts  atomic.Int64
+	repeated  atomic.Int64
 
 	mutex   sync.Mutex
 	answers []answer
 }
 
-// visit sends the visitors until leave is called.
+// visit sends the visitors until leave is called, or the test ends.
 func (c crowd) visit(t *testing.T) *traffic {
 	t.Helper()
 	u, err := url.Parse(c.url)
@@ -76,18 +75,20 @@ func (c crowd) visit(t *testing.T) *traffic {
 	if pace == nil && c.kept > 0 {
 		pace = vegeta.Rate{Freq: c.kept, Per: time.Second}
 	}
+	timeout := cmp.Or(c.timeout, 5*time.Second)
 	if pace != nil {
-		traffic.send(target, pace, false)
+		traffic.send(target, pace, timeout, false)
 	}
 	if c.fresh > 0 {
-		traffic.send(target, vegeta.Rate{Freq: c.fresh, Per: time.Second}, true)
+		traffic.send(target, vegeta.Rate{Freq: c.fresh, Per: time.Second}, timeout, true)
 	}
+	t.Cleanup(traffic.stop)
 	return traffic
 }
 
-func (v *traffic) send(target vegeta.Target, pace vegeta.Pacer, fresh bool) {
+func (v *traffic) send(target vegeta.Target, pace vegeta.Pacer, timeout time.Duration, fresh bool) {
 	transport := &http.Transport{DisableKeepAlives: fresh, MaxIdleConnsPerHost: 64}
-	client := &http.Client{Timeout: visitTimeout, Transport: countAttempts{transport, &v.attempts}}
+	client := &http.Client{Timeout: timeout, Transport: countRepeated{transport, &v.repeated}}
 	attacker := vegeta.NewAttacker(vegeta.Client(client), vegeta.MaxWorkers(256))
 	results := attacker.Attack(vegeta.NewStaticTargeter(target), pace, loadTime, "e2e")
 	v.attackers = append(v.attackers, attacker)
@@ -117,26 +118,35 @@ func reason(r *vegeta.Result) string {
 	return fmt.Sprintf("%d %.80s", r.Code, first)
 }
 
-// countAttempts counts the requests that are really sent. Go's transport sends a GET again by itself if a connection
+// countRepeated counts the requests that are sent once more. Go's transport sends a GET again by itself if a connection
 // that it had kept ends before any answer, so one visit may be counted twice without a fault of the server.
-type countAttempts struct {
+type countRepeated struct {
 	next     http.RoundTripper
-	attempts *atomic.Int64
+	repeated *atomic.Int64
 }
 
 // RoundTrip implements http.RoundTripper.
-func (c countAttempts) RoundTrip(r *http.Request) (*http.Response, error) {
-	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { c.attempts.Add(1) }}
+func (c countRepeated) RoundTrip(r *http.Request) (*http.Response, error) {
+	var sent atomic.Int64
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
+		if sent.Add(1) > 1 {
+			c.repeated.Add(1)
+		}
+	}}
 	return c.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+}
+
+func (v *traffic) stop() {
+	for _, a := range v.attackers {
+		a.Stop()
+	}
+	v.collected.Wait()
 }
 
 // leave stops the visits and tells what came of them.
 func (v *traffic) leave() tally {
 	v.t.Helper()
-	for _, a := range v.attackers {
-		a.Stop()
-	}
-	v.collected.Wait()
+	v.stop()
 	s := tally{answers: v.answers, numbers: map[int]int{}, failures: map[string]int{}}
 	for _, a := range v.answers {
 		if a.failure != "" {
@@ -152,8 +162,7 @@ func (v *traffic) leave() tally {
 			s.kept++
 		}
 	}
-	// Whatever was written once more than there are answers was repeated, by a client that got none.
-	s.repeated = max(0, int(v.attempts.Load())-len(v.answers))
+	s.repeated = int(v.repeated.Load())
 	for reason, n := range s.failures {
 		v.t.Logf("%d times %s", n, reason)
 	}

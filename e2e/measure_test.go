@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,13 +37,44 @@ func openBook(versions string) error {
 	if err != nil {
 		return err
 	}
-	b.Versions = versions
+	b.Versions, b.Nodes = versions, countNodes()
 	b.Machine = fmt.Sprintf("%d CPUs, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
-	if out, err := exec.Command("git", "-C", root, "describe", "--always", "--dirty").Output(); err == nil {
+	if out, err := exec.Command("git", "-C", root, "rev-parse", "--short", "HEAD").Output(); err == nil {
 		book.commit = strings.TrimSpace(string(out))
+		// The tests write to the page, and make up to the stack's file.
+		same := exec.Command("git", "-C", root, "diff", "--quiet", "HEAD", "--", ".", ":!docs/reliability.*", ":!"+stackFile())
+		if same.Run() != nil {
+			book.commit += "-dirty"
+		}
 	}
 	book.Book, book.started = b, map[string]bool{}
 	return nil
+}
+
+// closeBook notes how a run of the whole suite has ended.
+func closeBook(start time.Time, passed bool) error {
+	if selected := flag.Lookup("test.run").Value.String(); selected != "" && selected != "." {
+		return nil
+	}
+	result := report.Passed
+	if !passed {
+		result = report.Failed
+	}
+	book.FinishRun(report.Test{
+		Result: result, Seconds: time.Since(start).Seconds(), When: start.UTC().Truncate(time.Second), Commit: book.commit,
+	})
+	return book.Save(measurements, document)
+}
+
+// countNodes counts the nodes of the cluster under test; 0 if there is none.
+func countNodes() int {
+	name, err := tryPulumi("config", "get", "kubeContext", "--stack", stackName())
+	if err != nil {
+		return 0
+	}
+	cluster := strings.TrimPrefix(strings.TrimSpace(string(name)), "kind-")
+	out, _ := exec.Command("docker", "ps", "--quiet", "--filter", "label=io.x-k8s.kind.cluster="+cluster).Output()
+	return len(strings.Fields(string(out)))
 }
 
 // measures announces that a test writes down measurements, and how it ends goes into the page too.

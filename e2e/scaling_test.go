@@ -25,7 +25,7 @@ const (
 	scaledMin     = 2
 	// heavy load needs far more than half of scaledMax requests, quiet load less than that of scaledMin.
 	heavy = 1000
-	quiet = 10
+	quiet = 40
 	// wave is shorter than the stack's scaleDownWindowSeconds of 60.
 	wave = 40 * time.Second
 )
@@ -34,7 +34,8 @@ const (
 var plainManifests string
 
 // The autoscaler follows a step of load up, holds still in a load that swings, and follows down again; all of that
-// without losing a visit. A plain Deployment with a plain HorizontalPodAutoscaler gets the same step in the same cluster.
+// without losing a visit. A plain Deployment with a plain HorizontalPodAutoscaler gets the same step in the same cluster,
+// and takes at least twice as long.
 func TestScaling(t *testing.T) {
 	measures(t)
 	requireTarget(t, "kind")
@@ -50,19 +51,24 @@ func TestScaling(t *testing.T) {
 
 	visitors := crowd{url: base.URL, host: "beside.localhost"}
 	visitors.kept, visitors.fresh = heavy-50, 50
-	during(t, o, "scale-out", visitors, func() { recordStep(t, "this stack", ours) }).expectNoLoss(t)
+	fast, start := time.Duration(0), time.Now()
+	during(t, o, "scale-out", visitors, func() { fast = recordStep(t, "this stack", ours, start) }).expectNoLoss(t)
 	expectCalm(t, o, ours, base.URL)
 	visitors.kept, visitors.fresh = quiet/2, quiet/2
-	during(t, o, "scale-in by the autoscaler", visitors, func() {
+	during(t, o, fmt.Sprintf("scale-in by the autoscaler, %d visits a second", quiet), visitors, func() {
 		took := ours.until(t, scaledMin)
 		waitReady(t, client, o)
 		record(t, "scaling", "this stack, back", fmt.Sprintf("%d to %d", scaledMax, scaledMin), seconds(took), "60 s of them are scaleDownWindowSeconds")
 	}).expectNoLoss(t)
 
 	plain.until(t, scaledMin)
+	start = time.Now()
 	traffic := crowd{url: base.URL, host: "plain.localhost", kept: heavy - 50, fresh: 50}.visit(t)
-	recordStep(t, "plain Deployment and HPA", plain)
+	slow := recordStep(t, "plain Deployment and HPA", plain, start)
 	traffic.leave()
+	if slow < 2*fast {
+		t.Errorf("this stack had its pods after %s, the plain one after %s: less than twice as long", seconds(fast), seconds(slow))
+	}
 }
 
 // applyPlain creates the objects of testdata/plain.yaml with the images of the stack.
@@ -79,11 +85,13 @@ func applyPlain(t *testing.T, o outputs) {
 	}
 }
 
-// recordStep waits until all pods that the load needs are ready.
-func recordStep(t *testing.T, name string, w watched) {
+// recordStep waits until all pods that the load needs are ready, and returns how long that took since it started.
+func recordStep(t *testing.T, name string, w watched, start time.Time) time.Duration {
 	t.Helper()
-	took := w.until(t, scaledMax)
+	w.until(t, scaledMax)
+	took := time.Since(start)
 	record(t, "scaling", name, fmt.Sprintf("%d to %d", scaledMin, scaledMax), seconds(took), strings.Join(w.path(t), ", "))
+	return took
 }
 
 // watched is an autoscaler and its Deployment, which has the same name.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,8 +54,7 @@ func tryPulumi(args ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A CLI that `make up` installed is on the PATH of that environment only, so a shell has to look for it.
-	command := exec.Command("bash", append([]string{"-c", `exec pulumi "$@" --non-interactive`, "bash"}, args...)...)
+	command := exec.Command("bash", append(slices.Clone(pulumiInShell), args...)...)
 	command.Dir = root
 	command.Env = append(environment, "PULUMI_STACK="+stackName())
 	var out, progress bytes.Buffer
@@ -64,6 +64,10 @@ func tryPulumi(args ...string) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// pulumiInShell are the arguments of a shell that runs Pulumi. A CLI that `make up` installed is on the PATH of
+// pulumiEnvironment only, so a shell has to look for it.
+var pulumiInShell = []string{"-c", `exec pulumi "$@" --non-interactive`, "bash"}
 
 // pulumiEnvironment is this process' environment and what `make env` adds to it.
 var pulumiEnvironment = sync.OnceValues(func() ([]string, error) {

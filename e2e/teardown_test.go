@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,14 +12,18 @@ import (
 // Destroy goes last, since Go runs tests in the order of the source, and takes everything with it.
 func TestDestroyLeavesNothing(t *testing.T) {
 	requireTarget(t, "kind")
+	measures(t)
 	o := up(t)
-	if before := managed(t); len(before) < 20 {
+	before := managed(t)
+	if len(before) < 20 {
 		t.Fatalf("only %d objects carry the label of this program, so their absence would prove nothing: %v", len(before), before)
 	}
 	start := time.Now()
 	pulumi(t, "destroy", "--yes", "--skip-preview", "--stack", stackName())
-	t.Logf("pulumi destroy: %.1f s", time.Since(start).Seconds())
-	if left := append(managed(t), volumesOf(t, o.Namespace)...); len(left) > 0 {
+	took := time.Since(start)
+	left := append(managed(t), volumesOf(t, o.Namespace)...)
+	if len(left) > 0 {
 		t.Errorf("destroy left %s", strings.Join(left, ", "))
 	}
+	record(t, "engine", fmt.Sprintf("destroy of %d objects, %s", len(before), seconds(took)), fmt.Sprintf("%d objects or volumes left", len(left)))
 }

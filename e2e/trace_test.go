@@ -44,9 +44,19 @@ func parseTrace(text string) []call {
 	return calls
 }
 
-// unforced tells how long and how many bytes of the append-only file were written but not yet forced to disk, at most,
-// and how many answers left in that state.
-func unforced(calls []call) (longest float64, most, early int) {
+// forcing is how Redis treats its append-only file.
+type forcing struct {
+	writes, forces int
+	// longest and most are how long and how many bytes were written but not yet forced to disk, at most.
+	longest float64
+	most    int
+	// slowest is how long a call that forces took, at most.
+	slowest float64
+	// early is how many answers left while anything was not yet forced.
+	early int
+}
+
+func unforced(calls []call) (f forcing) {
 	type write struct {
 		at    float64
 		bytes int
@@ -62,18 +72,24 @@ func unforced(calls []call) (longest float64, most, early int) {
 		toFile := strings.HasSuffix(c.file, ".aof")
 		switch {
 		case toFile && strings.HasPrefix(c.name, "write"):
+			f.writes++
 			waiting = append(waiting, write{c.end, c.bytes})
-			most = max(most, sum())
+			f.most = max(f.most, sum())
 		case toFile: // fsync or fdatasync: forces what was written before it began
+			f.forces++
+			f.slowest = max(f.slowest, c.end-c.began)
 			for len(waiting) > 0 && waiting[0].at <= c.began {
-				longest = max(longest, c.end-waiting[0].at)
+				f.longest = max(f.longest, c.end-waiting[0].at)
 				waiting = waiting[1:]
 			}
 		case strings.HasPrefix(c.file, "socket:") && strings.HasPrefix(c.name, "write") && len(waiting) > 0:
-			early++
+			f.early++
 		}
 	}
-	return longest, most, early
+	if len(waiting) > 0 { // and nobody saw it forced
+		f.longest = max(f.longest, calls[len(calls)-1].end-waiting[0].at)
+	}
+	return f
 }
 
 func TestTraceOfUnforcedWrites(t *testing.T) {
@@ -89,9 +105,17 @@ func TestTraceOfUnforcedWrites(t *testing.T) {
 	if len(calls) != 6 {
 		t.Fatalf("got %d calls, want 6: %v", len(calls), calls)
 	}
-	longest, most, early := unforced(calls)
-	if longest < 1.19 || longest > 1.21 || most != 72 || early != 1 {
-		t.Errorf("got %.2f s, %d bytes, %d early answers, want 1.20 s from the write during the first call to the end of "+
-			"the second, 72 bytes, 1 early answer", longest, most, early)
+	got := unforced(calls)
+	if got.longest < 1.19 || got.longest > 1.21 || got.most != 72 || got.early != 1 {
+		t.Errorf("got %+v, want 1.20 s from the write during the first call to the end of the second, 72 bytes, 1 early answer", got)
+	}
+	if got.writes != 2 || got.forces != 2 || got.slowest < .29 || got.slowest > .31 {
+		t.Errorf("got %+v, want 2 writes and 2 calls that force, of which one took 0.30 s", got)
+	}
+	if never := unforced(calls[:1]); never.longest != 0 || never.forces != 0 {
+		t.Errorf("got %+v of one write alone, want nothing forced", never)
+	}
+	if left := unforced(append(calls[:2:2], calls[5])); left.longest < 1.9 {
+		t.Errorf("got %+v of a write that is never forced, want that it waits to the end", left)
 	}
 }

@@ -23,15 +23,19 @@ type Book struct {
 	// Machine and Versions are what the newest measurements ran on.
 	Machine  string `json:"machine"`
 	Versions string `json:"versions"`
+	// Nodes of the cluster.
+	Nodes int `json:"nodes"`
+	// Runs are the last ones of the whole suite, the newest at the end.
+	Runs []Test `json:"runs"`
 	// Tests are the outcomes, in the order of their first run.
 	Tests []Test `json:"tests"`
 	// Tables are the measurements, by name.
 	Tables map[string][]Row `json:"tables"`
 }
 
-// Test is how one test ended.
+// Test is how one test, or the whole suite, ended.
 type Test struct {
-	Name    string    `json:"name"`
+	Name    string    `json:"name,omitempty"`
 	Result  string    `json:"result"`
 	Seconds float64   `json:"seconds"`
 	When    time.Time `json:"when"`
@@ -109,6 +113,15 @@ func (b *Book) Finish(t Test) {
 	b.Tests = append(b.Tests, t)
 }
 
+// keptRuns is how many runs of the whole suite are kept.
+const keptRuns = 3
+
+// FinishRun notes how a run of the whole suite ended.
+func (b *Book) FinishRun(t Test) {
+	b.Runs = append(b.Runs, t)
+	b.Runs = b.Runs[max(0, len(b.Runs)-keptRuns):]
+}
+
 // Save writes the measurements and the page.
 func (b *Book) Save(measurements, document string) error {
 	content, err := json.MarshalIndent(b, "", "  ")
@@ -131,7 +144,7 @@ func (b *Book) Save(measurements, document string) error {
 // Page is docs/reliability.md.
 func (b *Book) Page() ([]byte, error) {
 	t, err := template.New("reliability.md").Option("missingkey=error").Funcs(template.FuncMap{
-		"table": b.table, "tests": b.testTable,
+		"table": b.table, "tests": b.testTable, "runs": b.runTable,
 	}).Parse(page)
 	if err != nil {
 		return nil, fmt.Errorf("reading the page's template: %w", err)
@@ -161,12 +174,21 @@ func (b *Book) table(name string, heads ...string) (string, error) {
 
 func (b *Book) testTable() string {
 	lines := []string{line([]string{"test", "result", "seconds", "commit"}), line([]string{"---", "---", "---", "---"})}
-	total := 0.0
 	for _, t := range b.Tests {
 		lines = append(lines, line([]string{t.Name, t.Result, fmt.Sprintf("%.0f", t.Seconds), t.Commit}))
-		total += t.Seconds
 	}
-	return strings.Join(append(lines, line([]string{"all", "", fmt.Sprintf("%.0f", total), ""})), "\n")
+	return strings.Join(lines, "\n")
+}
+
+func (b *Book) runTable() string {
+	if len(b.Runs) == 0 {
+		return "No whole run yet."
+	}
+	lines := []string{line([]string{"begun (UTC)", "result", "minutes", "commit"}), line([]string{"---", "---", "---", "---"})}
+	for _, r := range b.Runs {
+		lines = append(lines, line([]string{r.When.Format("2006-01-02 15:04"), r.Result, fmt.Sprintf("%.1f", r.Seconds/60), r.Commit}))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func line(cells []string) string {

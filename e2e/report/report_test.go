@@ -69,8 +69,18 @@ func TestRunOfOneTestKeepsTheOthers(t *testing.T) {
 	if got, _ := b.table("budget", "what", "n"); got != "Not measured yet." {
 		t.Errorf("got %s, want what TestA has not measured again to be gone", got)
 	}
-	if got := b.testTable(); !strings.Contains(got, "| TestA | passed | 1 |") || !strings.Contains(got, "| all |  | 5 |") {
+	if got := b.testTable(); !strings.Contains(got, "| TestA | passed | 1 |") || !strings.Contains(got, "| TestB | passed | 4 |") {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestRunsOfTheSuite(t *testing.T) {
+	b := &Book{}
+	for _, commit := range []string{"a", "b", "c", "d"} {
+		b.FinishRun(Test{Result: Passed, Seconds: 90, Commit: commit})
+	}
+	if got := b.runTable(); strings.Contains(got, "| a |") || !strings.HasSuffix(got, "| passed | 1.5 | d |") {
+		t.Errorf("got %s, want the last %d", got, keptRuns)
 	}
 }
 
