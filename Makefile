@@ -43,7 +43,7 @@ up down status logs env:
 	@go run ./cmd/scaleout $@
 
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
-	@cd e2e && go test -tags e2e -count 1 -timeout 45m -v -run '$(RUN)' .
+	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .
 
 bench-request: ## time and CPU of a visit on its whole way through the running STACK
 	@cd e2e && go test -tags e2e -run '^$$' -bench Request -benchtime 20000x -count 3 .
