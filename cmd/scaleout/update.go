@@ -135,11 +135,19 @@ func (d *driver) staleLock(ctx context.Context, err error) bool {
 		return false
 	}
 	pid, err := strconv.Atoi(m[1])
-	if err != nil || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-		return err == nil
+	if err != nil {
+		return false
 	}
-	program, err := d.host.Run(ctx, command{name: "ps", args: []string{"-o", "comm=", "-p", m[1]}})
-	return err == nil && !strings.Contains(program, "pulumi")
+	gone := func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+	if gone() {
+		return true
+	}
+	// Z is a process that has ended and whose parent has not asked how, as init in some containers never does.
+	program, err := d.host.Run(ctx, command{name: "ps", args: []string{"-o", "state=,comm=", "-p", m[1]}})
+	if err != nil {
+		return gone() // since
+	}
+	return strings.HasPrefix(program, "Z") || !strings.Contains(program, "pulumi")
 }
 
 // existsAdvice is about objects that no killed update has left, since those are adopted.

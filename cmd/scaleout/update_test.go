@@ -25,14 +25,15 @@ func TestStaleLock(t *testing.T) {
 		want          bool
 	}{
 		{"its process is gone", "", lockedBy(deadPID), true},
-		{"its process runs", "pulumi", lockedBy(os.Getpid()), false},
-		{"another process has its number since", "bash", lockedBy(os.Getpid()), true},
+		{"its process has ended, and nobody asked how", "Z pulumi <defunct>", lockedBy(os.Getpid()), true},
+		{"its process runs", "S pulumi", lockedBy(os.Getpid()), false},
+		{"another process has its number since", "S bash", lockedBy(os.Getpid()), true},
 		{"another failure", "", &commandError{output: "error: update failed"}, false},
 		{"no failure", "", nil, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, _, _ := newTestDriver(t, reply{command: "ps -o comm= -p", out: tt.program + "\n"})
+			d, _, _ := newTestDriver(t, reply{command: "ps -o state=,comm= -p", out: tt.program + "\n"})
 			if got := d.staleLock(context.Background(), tt.err); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
