@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,13 +20,15 @@ import (
 )
 
 const (
-	// scaledRequest is so small that a load which leaves the machine room to start pods needs scaledMax of them.
-	scaledRequest = "20m"
+	// A pod may use scaledTarget percent of scaledRequest, so little that a load which leaves the machine room to start
+	// pods needs scaledMax of them. A smaller request with a higher target would leave pods without their share of the
+	// CPU while others start.
+	scaledRequest = "80m"
+	scaledTarget  = "5"
 	scaledMax     = 20
 	scaledMin     = 2
-	// heavy load needs far more than half of scaledMax requests, quiet load less than that of scaledMin.
-	heavy = 1000
-	quiet = 40
+	// heavy is a load that needs scaledMax pods, light one for scaledMin if they may use all of scaledRequest.
+	heavy, light = 700, 100
 	// wave is shorter than the stack's scaleDownWindowSeconds of 60.
 	wave = 40 * time.Second
 )
@@ -40,8 +43,9 @@ func TestScaling(t *testing.T) {
 	measures(t)
 	requireTarget(t, "kind")
 	base := up(t)
-	o := beside(t, "scaleout:cpuRequest", scaledRequest, "scaleout:maxReplicas", strconv.Itoa(scaledMax),
-		"scaleout:minReplicas", strconv.Itoa(scaledMin))
+	o := beside(t, "scaleout:cpuRequest", scaledRequest, "scaleout:targetCpuUtilization", scaledTarget,
+		"scaleout:minReplicas", strconv.Itoa(scaledMin), "scaleout:maxReplicas", strconv.Itoa(scaledMax),
+		"scaleout:loadBalancerDelaySeconds", "5")
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
 	applyPlain(t, base)
@@ -51,17 +55,21 @@ func TestScaling(t *testing.T) {
 
 	visitors := crowd{url: base.URL, host: "beside.localhost"}
 	visitors.kept, visitors.fresh = heavy-50, 50
+	ours.lookedAt(t)
 	fast, start := time.Duration(0), time.Now()
-	during(t, o, "scale-out", visitors, func() { fast = recordStep(t, "this stack", ours, start) }).expectNoLoss(t)
+	during(t, o, "scale-out", visitors, func() { fast = recordStep(t, "this stack", ours, start) })
 	expectCalm(t, o, ours, base.URL)
-	visitors.kept, visitors.fresh = quiet/2, quiet/2
-	during(t, o, fmt.Sprintf("scale-in by the autoscaler, %d visits a second", quiet), visitors, func() {
+	visitors.kept, visitors.fresh = light-50, 50
+	during(t, o, "scale-in by the autoscaler", visitors, func() {
+		ours.setTarget(t, 100)
 		took := ours.until(t, scaledMin)
 		waitReady(t, client, o)
-		record(t, "scaling", "this stack, back", fmt.Sprintf("%d to %d", scaledMax, scaledMin), seconds(took), "60 s of them are scaleDownWindowSeconds")
+		record(t, "scaling", "this stack, back", fmt.Sprintf("%d to %d", scaledMax, scaledMin), seconds(took),
+			"scaleDownWindowSeconds is 60")
 	}).expectNoLoss(t)
 
 	plain.until(t, scaledMin)
+	plain.lookedAt(t)
 	start = time.Now()
 	traffic := crowd{url: base.URL, host: "plain.localhost", kept: heavy - 50, fresh: 50}.visit(t)
 	slow := recordStep(t, "plain Deployment and HPA", plain, start)
@@ -76,7 +84,7 @@ func applyPlain(t *testing.T, o outputs) {
 	t.Helper()
 	redis := kubectl(t, "get", "--namespace", o.Namespace, "statefulset/redis", "--output=jsonpath={.spec.template.spec.containers[0].image}")
 	manifests := strings.NewReplacer("REDIS_IMAGE", redis, "APP_IMAGE", o.Image,
-		"CPU_REQUEST", scaledRequest, "MAX_REPLICAS", strconv.Itoa(scaledMax)).Replace(plainManifests)
+		"CPU_REQUEST", scaledRequest, "CPU_TARGET", scaledTarget, "MAX_REPLICAS", strconv.Itoa(scaledMax)).Replace(plainManifests)
 	command := exec.Command("docker", "exec", "--interactive", controlPlane(t),
 		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "apply", "--filename=-")
 	command.Stdin = strings.NewReader(manifests)
@@ -84,6 +92,22 @@ func applyPlain(t *testing.T, o outputs) {
 		t.Fatalf("applying the plain manifests: %v\n%s", err, out)
 	}
 }
+
+// lookedAt waits until there are new measurements of the pods. What comes now is seen in full by the next ones, and the
+// steps of both autoscalers begin alike.
+func (w watched) lookedAt(t *testing.T) {
+	t.Helper()
+	times := func() string {
+		list := kubectl(t, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/"+w.namespace+"/pods")
+		return strings.Join(measuredAt.FindAllString(list, -1), " ")
+	}
+	first := times()
+	eventually(t, time.Minute, func(context.Context) (bool, string) {
+		return times() != first, w.namespace + ": the pods were measured"
+	})
+}
+
+var measuredAt = regexp.MustCompile(`"timestamp":"[^"]*"`)
 
 // recordStep waits until all pods that the load needs are ready, and returns how long that took since it started.
 func recordStep(t *testing.T, name string, w watched, start time.Time) time.Duration {
@@ -117,6 +141,14 @@ func (w watched) until(t *testing.T, pods int32) time.Duration {
 			fmt.Sprintf("%s: %d pods ready, %d wanted, CPU %s", w.namespace, d.Status.ReadyReplicas, h.Status.DesiredReplicas, cpu(h))
 	})
 	return time.Since(start)
+}
+
+// setTarget gives the autoscaler another CPU target, in percent of the request: with so small a machine, load cannot fall
+// from what needs scaledMax pods to what scaledMin can serve and still be a load.
+func (w watched) setTarget(t *testing.T, percent int) {
+	t.Helper()
+	kubectl(t, "patch", "hpa", w.name, "--namespace", w.namespace, "--type=json", "--patch", fmt.Sprintf(
+		`[{"op": "replace", "path": "/spec/metrics/0/containerResource/target/averageUtilization", "value": %d}]`, percent))
 }
 
 // path is what the autoscaler has decided, from its events.
