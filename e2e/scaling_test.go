@@ -25,10 +25,10 @@ const (
 	// CPU while others start.
 	scaledRequest = "80m"
 	scaledTarget  = "5"
-	scaledMax     = 20
+	scaledMax     = 17
 	scaledMin     = 2
 	// heavy is a load that needs scaledMax pods, light one for scaledMin if they may use all of scaledRequest.
-	heavy, light = 700, 100
+	heavy, light = 500, 100
 	// wave is shorter than the stack's scaleDownWindowSeconds of 60.
 	wave = 40 * time.Second
 )
