@@ -54,9 +54,16 @@ func checkStorage(name, value string) field.ErrorList {
 	return checkQuantity(name, value, "1Mi", "64Ti", "1Gi")
 }
 
+// quantityForm has room for every size that could be meant. ParseQuantity multiplies a number such as 1e999999999 out,
+// which takes minutes and then all memory.
+var quantityForm = regexp.MustCompile(`^[0-9.+-]{1,20}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
+
 // checkQuantity wants a Kubernetes quantity that lies between two others.
 func checkQuantity(name, value, least, most, example string) field.ErrorList {
-	q, err := resource.ParseQuantity(value)
+	q, err := resource.Quantity{}, resource.ErrFormatWrong
+	if quantityForm.MatchString(value) {
+		q, err = resource.ParseQuantity(value)
+	}
 	if err != nil || q.Cmp(resource.MustParse(least)) < 0 || q.Cmp(resource.MustParse(most)) > 0 {
 		return invalid(name, value,
 			fmt.Sprintf("must be a Kubernetes quantity from %s to %s, such as %s", least, most, example))
