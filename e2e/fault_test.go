@@ -197,7 +197,10 @@ func containsAll(all, some []string) bool {
 func reasonLine(message, text string) string {
 	for _, line := range strings.Split(message, "\n") {
 		if at := strings.Index(line, text); at >= 0 {
-			from := max(0, at-60)
+			from := 0
+			if at > 60 {
+				from = at // of a line of JSON, which would begin in the middle
+			}
 			return strings.TrimSpace(line[from:min(len(line), from+160)])
 		}
 	}
