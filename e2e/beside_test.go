@@ -110,6 +110,13 @@ func removeBeside(t *testing.T) {
 	}
 }
 
+// leftOfBeside is what a destroy of the second stack has left in the cluster.
+func leftOfBeside(t *testing.T) []string {
+	t.Helper()
+	namespace := kubectl(t, "get", "namespace", besideName, "--ignore-not-found", "--output", "name")
+	return append(strings.Fields(namespace), volumesOf(t, besideName)...)
+}
+
 // identities are the objects of a namespace that the stack made, each with what changes when it is changed or replaced.
 // Two of them have a life of their own: the autoscaler moves the Deployment's number of pods and its own status.
 func identities(t *testing.T, namespace string) string {
@@ -187,8 +194,7 @@ func goesAlone(t *testing.T, first outputs) {
 	if now := identities(t, first.Namespace); now != was {
 		t.Errorf("%s had\n%s\nand after the destroy of %s\n%s", stackName(), was, besideName, now)
 	}
-	left := append(strings.Fields(kubectl(t, "get", "namespace", besideName, "--ignore-not-found", "--output", "name")),
-		volumesOf(t, besideName)...)
+	left := leftOfBeside(t)
 	if len(left) > 0 {
 		t.Errorf("destroy left %s", strings.Join(left, ", "))
 	}

@@ -227,8 +227,9 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 // interruptDown interrupts a `make down` while pods leave, and finishes it.
 func interruptDown(t *testing.T, send func(*run, *testing.T)) (cells []string) {
 	t.Helper()
+	client := clientset(t)
 	leaving := point{"while the app's pods leave", func(ctx context.Context) bool {
-		pods, err := clientset(t).CoreV1().Pods(besideName).List(ctx, metav1.ListOptions{})
+		pods, err := client.CoreV1().Pods(besideName).List(ctx, metav1.ListOptions{})
 		return err == nil && slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 	}}
 	first := startRun(t, "down")
@@ -243,8 +244,7 @@ func interruptDown(t *testing.T, send func(*run, *testing.T)) (cells []string) {
 	if err := again.wait(t); err != nil {
 		t.Fatalf("the `make down` after the one that was interrupted: %v\n%s", err, &again.output)
 	}
-	left := append(strings.Fields(kubectl(t, "get", "namespace", besideName, "--ignore-not-found", "--output", "name")),
-		volumesOf(t, besideName)...)
+	left := leftOfBeside(t)
 	if len(left) > 0 {
 		t.Errorf("the second `make down` left %s:\n%s", strings.Join(left, ", "), &again.output)
 	}

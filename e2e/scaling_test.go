@@ -24,8 +24,8 @@ const (
 	// pods needs scaledMax of them. A smaller request with a higher target would leave pods without their share of the
 	// CPU while others start.
 	scaledRequest = "80m"
-	scaledTarget  = "5"
-	scaledRest    = 3 // percent of scaledRequest that pods use at rest, at most
+	scaledTarget  = "7"
+	scaledRest    = 6 // percent of scaledRequest that pods use at rest, at most
 	scaledMax     = 20
 	scaledMin     = 2
 	// scaledSome are so few that their end leaves some CPU to those that stay.
