@@ -24,9 +24,9 @@ const (
 	// pods needs scaledMax of them. A smaller request with a higher target would leave pods without their share of the
 	// CPU while others start.
 	scaledRequest = "80m"
-	scaledTarget  = "7"
+	scaledTarget  = "6"
 	scaledRest    = 6 // percent of scaledRequest that pods use at rest, at most
-	scaledMax     = 20
+	scaledMax     = 17
 	scaledMin     = 2
 	// scaledSome are so few that their end leaves some CPU to those that stay.
 	scaledSome = 8
