@@ -48,8 +48,8 @@ func openBook(versions string) error {
 			book.commit += "-dirty"
 		}
 	}
-	target, err := tryPulumi("config", "get", "target", "--stack", stackName())
-	book.ofKind = err == nil && strings.TrimSpace(string(target)) == "kind"
+	name, err := target()
+	book.ofKind = err == nil && name == "kind"
 	book.Book, book.started = b, map[string]bool{}
 	return nil
 }

@@ -33,9 +33,19 @@ func stackFile() string { return "Pulumi." + stackName() + ".yaml" }
 // requireTarget skips a test that is about another kind of stack.
 func requireTarget(t *testing.T, want string) {
 	t.Helper()
-	if target := strings.TrimSpace(string(pulumi(t, "config", "get", "target", "--stack", stackName()))); target != want {
-		t.Skipf("stack %s has the target %s; this test is about %s", stackName(), target, want)
+	got, err := target()
+	if err != nil {
+		t.Fatalf("asking for the target of stack %s: %v\n%s", stackName(), err, got)
 	}
+	if got != want {
+		t.Skipf("stack %s has the target %s; this test is about %s", stackName(), got, want)
+	}
+}
+
+// target is what the stack under test deploys to, or what Pulumi printed if it does not know.
+func target() (string, error) {
+	out, err := tryPulumi("config", "get", "target", "--stack", stackName())
+	return strings.TrimSpace(string(out)), err
 }
 
 // pulumi runs the Pulumi CLI on the project with the backend that `make up` uses, and returns what it printed.
