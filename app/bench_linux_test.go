@@ -10,11 +10,12 @@ const (
 	benchConnections = 50
 	benchRounds      = 25
 	benchRound       = 300 * time.Millisecond
-	maxRSS           = 20 // MB, at benchConnections
+	benchRest        = 20 * time.Second // two pings of an idle connection
+	maxRSS           = 20               // MB, at benchConnections
 )
 
 // BenchmarkServer measures the CPU time per request of the program, counting in a real Redis, beside the least that
-// net/http can do (testdata/bare), and the program's memory.
+// net/http can do (testdata/bare), the CPU that it takes when nobody visits, and the program's memory.
 //
 // Both are processes of their own, built as the image is, so that neither the visitors nor Redis are counted. The
 // server has CPU 0 for itself; visitors and Redis share the others. On one CPU they would push each other out of the
@@ -36,11 +37,15 @@ func BenchmarkServer(b *testing.B) {
 			ratios = append(ratios, fullCost/bareCost)
 		}
 	}
+	rest := full.cpuTime(b)
+	time.Sleep(benchRest)
+	rest = full.cpuTime(b) - rest
 	rss := full.rss(b)
 	b.ReportMetric(0, "ns/op") // means nothing here
 	b.ReportMetric(median(bareCosts), "bare-cpu-us/req")
 	b.ReportMetric(median(fullCosts), "cpu-us/req")
 	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(1e3*rest.Seconds()/benchRest.Seconds(), "rest-mCPU")
 	b.ReportMetric(rss, "rss-MB")
 	if rss > maxRSS {
 		b.Errorf("memory: got %.1f MB, want at most %d MB", rss, maxRSS)
