@@ -26,12 +26,13 @@ const (
 	scaledRequest = "80m"
 	scaledTarget  = "2"
 	scaledRest    = 2 // percent of scaledRequest that pods use at rest, at most
-	scaledMax     = 17
-	scaledMin     = 2
+	// scaledMin and scaledMax are those of the dev stack.
+	scaledMin = 2
+	scaledMax = 10
 	// scaledSome are so few that their end leaves some CPU to those that stay.
-	scaledSome = 8
+	scaledSome = 6
 	// heavy is a load that needs scaledMax pods, light one for scaledMin if they may use all of scaledRequest.
-	heavy, light = 300, 100
+	heavy, light = 200, 100
 	// wave is shorter than the stack's scaleDownWindowSeconds of 60.
 	wave = 40 * time.Second
 )
