@@ -67,7 +67,7 @@ docs: ## update docs/configuration.md from Pulumi.yaml, docs/reliability.md from
 	go test -run ConfigurationReference . -update
 	cd e2e && go test -run Page ./report -update
 
-bench: ## CPU per request of the app beside a bare handler; of the content hash
+bench: ## CPU of the app per request, beside a bare handler, and at rest; of the content hash
 	cd app && go test -run '^$$' -bench . -benchtime 3s .
 	go test -run '^$$' -bench . ./components
 

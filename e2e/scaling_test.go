@@ -61,8 +61,7 @@ func TestScaling(t *testing.T) {
 	visitors := crowd{url: base.URL, host: "beside.localhost"}
 	visitors.kept, visitors.fresh = heavy-50, 50
 	ours.lookedAt(t)
-	var fast, slow step
-	start := time.Now()
+	start, fast := time.Now(), step{}
 	during(t, o, "scale-out", visitors, func() { fast = recordStep(t, "this stack", ours, start) })
 	expectCalm(t, o, ours, base.URL)
 	ours.patch(t, "maxReplicas", scaledSome)
@@ -81,7 +80,7 @@ func TestScaling(t *testing.T) {
 	plain.lookedAt(t)
 	start = time.Now()
 	traffic := crowd{url: base.URL, host: "plain.localhost", kept: heavy - 50, fresh: 50}.visit(t)
-	slow = recordStep(t, "plain Deployment and HPA", plain, start)
+	slow := recordStep(t, "plain Deployment and HPA", plain, start)
 	traffic.leave()
 	record(t, "scaling", "this stack, of the plain one's time", "", fmt.Sprintf("%.0f %%", 100*fast.took.Seconds()/slow.took.Seconds()), "")
 	if slow.decisions < 2*fast.decisions {
