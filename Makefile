@@ -5,15 +5,16 @@ BASE     ?= origin/main
 FORMAT   ?= text
 RUN      ?= .
 FUZZTIME ?= 5m
+LOAD     ?=
 
 PROGRAM := bin/scaleout
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
-MODULES := . app balancer e2e
+MODULES := . app balancer e2e load
 
 export STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help preview render diff up down status logs env e2e bench-request bench fuzz test golden docs lint clean $(PROGRAM)
+.PHONY: help preview render diff up down status logs env load e2e bench-request bench fuzz test golden docs lint clean $(PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,10 @@ env: ## shell variables for plain pulumi commands: eval "$(make -s env)"
 up down status logs env:
 	@go run ./cmd/scaleout $@
 
+load: ## send load to the running STACK and report how it scales; LOAD="-profile blackfriday", LOAD=-h for all flags
+	@cd load && go build -o ../bin/load .
+	@bin/load $(LOAD)
+
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .
 
@@ -59,6 +64,7 @@ test: ## all tests that need neither a cluster nor Docker
 	cd app && go vet ./... && go test -race ./...
 	cd balancer && go vet ./... && go test -race ./...
 	cd e2e && go vet -tags e2e ./... && go test ./report
+	cd load && go vet ./... && go test ./...
 
 golden: ## update testdata/golden from the stack files
 	go test -run Golden . -update
@@ -79,5 +85,5 @@ fuzz: ## look for a panic or a message without a key in the decoder for FUZZTIME
 lint: ## gofmt, vet, golangci-lint, go mod tidy
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
-clean: ## remove what was built or rendered here; state and passphrase in .local stay
-	rm -rf bin rendered
+clean: ## remove what was built, rendered or reported here; state and passphrase in .local stay
+	rm -rf bin rendered reports

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"scaleout/load/record"
+	"scaleout/load/traffic"
+	"scaleout/load/watch"
+)
+
+func parse(args ...string) (*options, error) {
+	return parseOptions(args, func(string) string { return "" }, io.Discard)
+}
+
+func TestOptions(t *testing.T) {
+	o, err := parse("-profile", "blackfriday", "-speed", "3", "-scale", "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.stack != "dev" || o.name != "blackfriday" || o.profile.Duration() != 5*time.Minute || o.profile.Peak() != 400 {
+		t.Errorf("got %+v", o)
+	}
+	for args, want := range map[string][]string{
+		"-profile rush":                          {`-profile: "rush" is not a profile`},
+		"-points 0s:10":                          {"-points: the points must begin at 0s and end later"},
+		"-points 0s:9,9s:9 -profile step":        {"two profiles"},
+		"-speed 0":                               {"-speed 0", "above 0"},
+		"-scale 0.001":                           {"-scale 0.001", "not at least 1 a second"},
+		"-speed 0.1":                             {"lasts 50m0s, -max-time is 20m0s"},
+		"-scale 2":                               {"up to 1200 requests a second, -max-rate is 1000"},
+		"-url http://example.com":                {"-url sends load", "-force"},
+		"-host a.example -hpa b":                 {"-host sends load", "-hpa sends load", `-hpa "b" is not NAMESPACE/NAME`},
+		"-force -url ftp://example.com":          {`-url "ftp://example.com" is not an http or https URL`},
+		"-goal 0s -scale 9":                      {"-goal 0s", "-max-rate"},
+		"-timeout -1s":                           {"-timeout -1s"},
+		"step":                                   {`"step" is not a flag`},
+		"-from run.json -goal 0s":                {"-goal 0s"},
+		"-from run.json -speed 0 -goal 0s extra": {`"extra" is not a flag`, "-goal 0s"},
+	} {
+		_, err := parse(strings.Fields(args)...)
+		if err == nil {
+			t.Errorf("%s: was taken", args)
+			continue
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: got %v, want %q", args, err, w)
+			}
+		}
+	}
+}
+
+// fakeProject has the outputs of a stack, and no cluster.
+func fakeProject(outputs string) project {
+	return project{stack: "dev", run: func(_ context.Context, _, _ string, args ...string) ([]byte, error) {
+		if args[0] == "stack" {
+			return []byte(outputs), nil
+		}
+		return nil, errors.New("no such key")
+	}}
+}
+
+// A load on a stack without an autoscaler is sent, seen and reported.
+func TestRun(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "Hello from container! I have been seen 1 times.\n")
+	}))
+	t.Cleanup(server.Close)
+	o, err := parse("-points", "0s:50,6s:50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	r, err := send(t.Context(), o, fakeProject(`{"url": "`+server.URL+`"}`), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Total.Sent < 295 || r.Total.OK != r.Total.Sent || len(r.Samples) < 5 || r.Interrupted {
+		t.Errorf("sent %d, %d good, %d samples", r.Total.Sent, r.Total.OK, len(r.Samples))
+	}
+	for _, want := range []string{"custom to " + server.URL, "sent/s", "0:05", "█"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the view lacks %q:\n%s", want, &out)
+		}
+	}
+	folder := filepath.Join(t.TempDir(), "report")
+	if err := save(folder, r, nil, 150); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"run.json", "run.csv", "report.html", "light.svg", "dark.svg", "light.png"} {
+		if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() < 200 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	again, err := record.Read(filepath.Join(folder, "run.json"))
+	if err != nil || again.Total.Sent != r.Total.Sent {
+		t.Errorf("reading the run again: %v", err)
+	}
+	out.Reset()
+	conclude(&out, r, 150, folder)
+	if !strings.Contains(out.String(), "failed                   0") || !strings.Contains(out.String(), "report.html") {
+		t.Errorf("the conclusion:\n%s", &out)
+	}
+}
+
+// Ctrl-C ends a load, with what was seen until then.
+func TestInterrupted(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	o, err := parse("-points", "0s:20,10m:20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(2500*time.Millisecond, cancel)
+	r, err := send(ctx, o, fakeProject(`{"url": "`+server.URL+`"}`), io.Discard)
+	if err != nil || !r.Interrupted || len(r.Samples) == 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestStackNotUp(t *testing.T) {
+	o, err := parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send(t.Context(), o, fakeProject("{}"), io.Discard); err == nil || !strings.Contains(err.Error(), "make up STACK=dev") {
+		t.Errorf("got %v, want what to do", err)
+	}
+}
+
+// On a terminal each second is shown, and one line in five stays; a log has only those.
+func TestView(t *testing.T) {
+	settings := &watch.Settings{Min: 2, Max: 10, Target: 50}
+	state := watch.State{Desired: 4, Ready: 3, CPU: 70}
+	show := func(terminal bool) string {
+		var out bytes.Buffer
+		v := &view{out: &out, terminal: terminal, settings: settings}
+		for i := range 10 {
+			sum := traffic.Summary{Sent: 100, OK: 99, P50: 1.23, P95: 45.6, P99: 0}
+			v.second(i, sum, state)
+			if i == 6 {
+				v.decisions([]watch.Event{{Message: "New size: 4"}})
+			}
+		}
+		return out.String()
+	}
+	log, terminal := show(false), show(true)
+	want := "   time   sent/s   failed      p50     p95     p99      CPU  pods  wanted  (target 50 %, 2 to 10 pods)\n" +
+		"   0:05      100        5   1.2 ms   46 ms       -     70 %    3       4  █████\n" +
+		"         autoscaler: New size: 4\n" +
+		"   0:10      100        5   1.2 ms   46 ms       -     70 %    3       4  ██████████\n"
+	if log != want {
+		t.Errorf("the log is\n%swant\n%s", log, want)
+	}
+	if n := strings.Count(terminal, "\r\x1b[K"); n != 12 {
+		t.Errorf("the terminal's line was written %d times:\n%q", n, terminal)
+	}
+	if strings.Count(terminal, "\n") != strings.Count(log, "\n") {
+		t.Errorf("other lines stay on a terminal than in a log:\n%s", terminal)
+	}
+}

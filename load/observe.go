@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"scaleout/load/record"
+	"scaleout/load/traffic"
+	"scaleout/load/watch"
+)
+
+// workers is how many requests may wait at once. At the default -max-rate that is half a second's.
+const workers = 500
+
+// observe sends the load, and looks once a second at what came of it.
+func observe(ctx context.Context, r *record.Run, v *view, w *watch.Watcher, settings traffic.Settings) {
+	var states []watch.State
+	load := traffic.Start(ctx, r.Profile, settings)
+	r.Started = load.Started
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for under := true; under; {
+		select {
+		case <-ticker.C:
+			state := watch.State{CPU: watch.Unknown}
+			if w != nil {
+				state = w.State()
+				v.decisions(w.Events())
+			}
+			v.second(len(states), load.Second(len(states)), state)
+			states = append(states, state)
+		case <-load.Done():
+			under = false
+		}
+	}
+	v.print("\n")
+	r.Interrupted = ctx.Err() != nil
+	for i, state := range states {
+		at := float64(i + 1)
+		r.Samples = append(r.Samples, record.Sample{
+			At: at, Planned: r.Profile.Sent(at) - r.Profile.Sent(at-1), Summary: load.Second(i), State: state,
+		})
+	}
+	r.Total = load.Total()
+	if w != nil {
+		for _, e := range w.Events() {
+			r.Events = append(r.Events, record.Event{At: max(0, e.Time.Sub(r.Started).Seconds()), Reason: e.Reason, Message: e.Message})
+		}
+	}
+}
+

@@ -1,0 +1,191 @@
+package record
+
+import (
+	"bytes"
+	"encoding/csv"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"scaleout/load/profile"
+	"scaleout/load/watch"
+)
+
+// stepRun is a run of an app whose pods use 1m of CPU at rest and 0.2m for each request a second, up to 300 of them.
+// The load rises from 10 to 600 a second at 60 s and falls at 240 s; the autoscaler wants 8 pods 20 s after the rise, and
+// 2 again 60 s after the fall. A pod serves 5 s after it was wanted; until then answers are slow and some fail.
+func stepRun() *Run {
+	p := profile.Profile{Name: "step", Points: []profile.Point{{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 600}, {At: 240, Rate: 600}, {At: 240, Rate: 10}, {At: 360, Rate: 10}}}
+	r := &Run{Name: "test", Profile: p, Autoscaler: &watch.Settings{Min: 2, Max: 10, Target: 50, Request: 40}}
+	for i := range 360 {
+		at := float64(i + 1)
+		s := Sample{At: at, Planned: p.Sent(at) - p.Sent(at-1)}
+		s.Desired, s.Ready = 2, 2
+		if at >= 80 && at < 300 {
+			s.Desired = 8
+		}
+		if at >= 85 && at < 300 {
+			s.Ready = 8
+		}
+		perPod := s.Planned / float64(s.Ready)
+		s.CPUMilli = int64(math.Round(1 + .2*perPod))
+		s.CPU = int(s.CPUMilli) * 100 / int(r.Autoscaler.Request)
+		s.Sent = int(s.Planned)
+		s.P50, s.P95, s.P99 = 2, 5, 9
+		if perPod > 200 {
+			s.P95, s.Failures = 800, map[string]int{"503 Service Unavailable": 1}
+		}
+		s.OK = s.Sent - s.Failures["503 Service Unavailable"]
+		r.Total.Sent += s.Sent
+		r.Total.OK += s.OK
+		r.Samples = append(r.Samples, s)
+	}
+	r.Total.Failures = map[string]int{"503 Service Unavailable": r.Total.Failed()}
+	r.Total.P50, r.Total.P95, r.Total.P99, r.Total.Max = 2, 6, 700, 900
+	r.Events = []Event{{80, "SuccessfulRescale", "New size: 8; reason: cpu above target"}}
+	return r
+}
+
+func TestVerdict(t *testing.T) {
+	v := stepRun().Judge(150)
+	if over := v.Over; over < .15 || over > .25 {
+		t.Errorf("over-provisioned by %g", over)
+	}
+	v.Over = 0
+	want := Verdict{
+		Sent: 60*10 + 180*600 + 120*10, Failed: 24, P50: 2, P95: 6, P99: 700, Max: 900, WorstP95: 800,
+		LongestTrouble: 24 * time.Second, Scaled: true, StartPods: 2, PeakPods: 8,
+		Capacity: 25 * time.Second, Back: 60 * time.Second, Decisions: 2, Reversals: 1,
+		PodSeconds: 84*2 + 215*8 + 61*2, PerThousand: (84*2 + 215*8 + 61*2) / 109.8,
+	}
+	if math.Abs(v.PerThousand-want.PerThousand) < 1e-9 {
+		v.PerThousand = want.PerThousand
+	}
+	if v != want {
+		t.Errorf("got  %+v\nwant %+v", v, want)
+	}
+}
+
+// A load that was not sent says so, and gives no advice.
+func TestLoadGeneratorTooSlow(t *testing.T) {
+	r := stepRun()
+	r.Total.Sent -= r.Total.Sent / 10
+	if v := r.Judge(150); math.Abs(v.Short-.1) > .001 {
+		t.Errorf("a tenth was not sent; the verdict says %g", v.Short)
+	}
+	if a := r.Advise(150); !strings.Contains(a.Problem, "10 % less than planned") {
+		t.Errorf("advice from it: %+v", a)
+	}
+}
+
+// The advice finds the costs that the run was made with, and what follows from them.
+func TestAdvice(t *testing.T) {
+	r := stepRun()
+	cost, found := r.cost()
+	if !found || math.Abs(cost.rest-1) > .3 || math.Abs(cost.request-.2) > .01 {
+		t.Errorf("costs %+v, want 1m at rest and 0.2 for a request", cost)
+	}
+	if rate, limited := r.capacity(150); math.Abs(rate-75) > 1e-9 || !limited {
+		t.Errorf("a pod has borne %g a second within the goal (and no more: %t), want the 75 of eight pods, and that 300 were too many", rate, limited)
+	}
+	if start := r.startTime(); start != 5*time.Second {
+		t.Errorf("a pod served after %s, want 5s", start)
+	}
+	a := r.Advise(150)
+	// The step is sixtyfold, so the target is the least there is; 75 requests take 16m, and 600 take 8 pods at full use.
+	if want := (watch.Settings{Request: 20, Target: 30, Min: 2, Max: 34}); a.Settings != want || a.Problem != "" {
+		t.Errorf("advice %+v, want %+v", a, want)
+	}
+	text := strings.Join(a.Reasons, "\n")
+	for _, want := range []string{"0.9m of CPU at rest and 201 µs", "75 requests a second", "within 35 s this load grows 60.0-fold", "borne only by 8 pods", "peak of 600"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the reasons do not say %q:\n%s", want, text)
+		}
+	}
+	// Pods that bore all that they were asked for keep their request: what they can do is not known.
+	r = stepRun()
+	r.Autoscaler.Request = 100
+	for i := range r.Samples {
+		r.Samples[i].P95, r.Samples[i].OK, r.Samples[i].Failures = 5, r.Samples[i].Sent, nil
+	}
+	a = r.Advise(150)
+	if want := (watch.Settings{Request: 100, Target: 30, Min: 2, Max: 6}); a.Settings != want {
+		t.Errorf("advice for pods that had no trouble: %+v, want %+v", a, want)
+	}
+	if text := strings.Join(a.Reasons, "\n"); !strings.Contains(text, "300 requests a second") || !strings.Contains(text, "stays at 100m, which is enough for 493") {
+		t.Errorf("the reasons:\n%s", text)
+	}
+
+	for name, spoil := range map[string]func(*Run){
+		"the stack has no autoscaler": func(r *Run) { r.Autoscaler = nil },
+		"never the same for 45 s":     func(r *Run) { r.Samples = r.Samples[:40]; r.Total.Sent = 400 },
+		"no ten seconds without": func(r *Run) {
+			for i := range r.Samples {
+				r.Samples[i].P95 = 500
+			}
+		},
+	} {
+		r := stepRun()
+		spoil(r)
+		if a := r.Advise(150); !strings.Contains(a.Problem, name) {
+			t.Errorf("want no advice since %q, got %+v", name, a)
+		}
+	}
+}
+
+// A stack without an autoscaler has a verdict on its requests alone.
+func TestWithoutAutoscaler(t *testing.T) {
+	r := stepRun()
+	r.Autoscaler = nil
+	v := r.Judge(150)
+	if v.Scaled || v.PodSeconds != 0 || v.Failed != 24 {
+		t.Errorf("got %+v", v)
+	}
+	if len(v.Rows(150)) != 7 {
+		t.Errorf("%d rows", len(v.Rows(150)))
+	}
+}
+
+func TestFiles(t *testing.T) {
+	r := stepRun()
+	path := filepath.Join(t.TempDir(), "run.json")
+	var text bytes.Buffer
+	if err := r.WriteJSON(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again, r) {
+		t.Error("what was read differs from what was written")
+	}
+	for content, want := range map[string]string{"{}": "has no samples", "[": "reading the run in " + path} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", content, err, want)
+		}
+	}
+
+	r.Samples[0].CPU = watch.Unknown
+	text.Reset()
+	if err := r.WriteCSV(&text); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(&text).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) != 361 || strings.Join(lines[1], ",") != "1,10,10,10,0,2,5,9,,2,2,2" {
+		t.Errorf("%d lines; the first is %v", len(lines), lines[1])
+	}
+}

@@ -1,0 +1,108 @@
+package traffic
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"scaleout/load/profile"
+)
+
+func start(t *testing.T, points string, handler http.HandlerFunc) *Traffic {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	p, err := profile.Parse(points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return Start(ctx, p, Settings{URL: server.URL, Host: "web.example.com", Timeout: time.Second, Workers: 50})
+}
+
+// Every request is sent, asks for the host, and is counted with what came of it.
+func TestOutcomes(t *testing.T) {
+	var asked atomic.Int64
+	traffic := start(t, "0s:100,2s:100", func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "web.example.com" {
+			t.Errorf("asked for %s", r.Host)
+		}
+		switch asked.Add(1) % 10 {
+		case 0:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 5:
+			connection, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = connection.Write([]byte("nonsense\r\n\r\n"))
+			_ = connection.Close()
+		}
+	})
+	<-traffic.Done()
+	total := traffic.Total()
+	if total.Sent < 195 || total.Sent > 205 {
+		t.Errorf("sent %d, want the 200 of the profile", total.Sent)
+	}
+	if n := total.Failures["503 Service Unavailable"]; n < 15 || n > 25 {
+		t.Errorf("%d answers of 503: %v", n, total.Failures)
+	}
+	if total.OK+total.Failed() != total.Sent || total.OK == 0 || len(total.Failures) < 2 {
+		t.Errorf("the sums differ: %+v", total)
+	}
+	sum := traffic.Second(0).Sent + traffic.Second(1).Sent + traffic.Second(2).Sent
+	if sum != total.Sent || traffic.Second(0).Sent == 0 || traffic.Second(1).Sent == 0 || traffic.Second(99).Sent != 0 {
+		t.Errorf("%d in the seconds, %d in all", sum, total.Sent)
+	}
+}
+
+// A slow app gets its requests on time all the same, and its slowness is seen.
+func TestSlowAnswers(t *testing.T) {
+	traffic := start(t, "0s:50,1s:50", func(http.ResponseWriter, *http.Request) { time.Sleep(200 * time.Millisecond) })
+	<-traffic.Done()
+	total := traffic.Total()
+	if total.Sent < 48 || total.P50 < 200 {
+		t.Errorf("%d were sent with a median of %g ms, want 50 and at least 200", total.Sent, total.P50)
+	}
+}
+
+// An answer that does not come is a failure after the timeout, and Ctrl-C ends the load.
+func TestTimeoutAndStop(t *testing.T) {
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(func() { server.CloseClientConnections() })
+	p, err := profile.Parse("0s:10,1h:10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	traffic := Start(ctx, p, Settings{URL: server.URL, Timeout: 100 * time.Millisecond, Workers: 10})
+	for traffic.Total().Failed() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	<-traffic.Done()
+	if total := traffic.Total(); total.OK != 0 || len(total.Failures) == 0 {
+		t.Errorf("got %+v, want failures only", total)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	var times []time.Duration
+	for i := range 100 {
+		times = append(times, time.Duration(i+1)*time.Millisecond)
+	}
+	for q, want := range map[float64]float64{.5: 50, .95: 95, .99: 99, 1: 100} {
+		if got := quantile(times, q); got != want {
+			t.Errorf("quantile %g is %g ms, want %g", q, got, want)
+		}
+	}
+	if got := quantile(times[:1], .5); got != 1 {
+		t.Errorf("of one time: %g", got)
+	}
+}
