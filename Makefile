@@ -1,20 +1,21 @@
 # Everything a person or a CI job does here is one of these targets. `make` or `make help` lists them.
-STACK    ?= dev
-OUT      ?= rendered/$(STACK)
-BASE     ?= origin/main
-FORMAT   ?= text
-RUN      ?= .
-FUZZTIME ?= 5m
-LOAD     ?=
+STACK      ?= dev
+OUT        ?= rendered/$(STACK)
+BASE       ?= origin/main
+FORMAT     ?= text
+RUN        ?= .
+FUZZTIME   ?= 5m
+LOAD       ?=
+DASHBOARDS ?=
 
 PROGRAM := bin/scaleout
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
-MODULES := . app balancer e2e load
+MODULES := . app balancer e2e load monitoring
 
 export STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help preview render diff up down status logs env load e2e bench-request bench fuzz test golden docs lint clean $(PROGRAM)
+.PHONY: help preview render diff up down status logs env load dashboards e2e bench-request bench fuzz test golden docs lint clean $(PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,10 @@ load: ## send load to the running STACK and report how it scales; LOAD="-profile
 	@cd load && go build -o ../bin/load .
 	@bin/load $(LOAD)
 
+dashboards: ## forward ports to the Grafana and the Prometheus of STACK; DASHBOARDS=-h for all flags
+	@cd load && go build -o ../bin/dashboards ./dashboards
+	@bin/dashboards $(DASHBOARDS)
+
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .
 
@@ -65,8 +70,10 @@ test: ## all tests that need neither a cluster nor Docker
 	cd balancer && go vet ./... && go test -race ./...
 	cd e2e && go vet -tags e2e ./... && go test ./report
 	cd load && go vet ./... && go test ./...
+	cd monitoring && go vet ./... && go test ./...
 
-golden: ## update testdata/golden from the stack files
+golden: ## update testdata/golden from the stack files, and the dashboards from monitoring/
+	cd monitoring && go run . ../components/dashboards/scaleout.json
 	go test -run Golden . -update
 
 docs: ## update docs/configuration.md from Pulumi.yaml, docs/reliability.md from its measurements

@@ -33,10 +33,13 @@ func deployToKubernetes(
 		return err
 	}
 	web, err := components.NewWebApp(ctx, webName, &components.WebAppArgs{
-		Namespace: namespace.Name, Image: image.Ref, Redis: redis,
+		Namespace: namespace.Name, Image: image.Ref, Redis: redis, Scrapers: scrapers(target),
 		IngressController: addons.ingress, MetricsServer: addons.metrics, WebAppSettings: target.Web,
 	}, cluster)
 	if err != nil {
+		return err
+	}
+	if err := monitor(ctx, &target.Monitoring, namespace, cluster); err != nil {
 		return err
 	}
 	export(ctx, image, namespace, web)

@@ -30,7 +30,54 @@ func TestMain(m *testing.M) {
 		}
 		results[stack] = result
 	}
+	for name, v := range variants {
+		result, err := v.run(name)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "running %s: %v\n", name, err)
+			os.Exit(1)
+		}
+		results[name] = result
+	}
 	os.Exit(m.Run())
+}
+
+// variant is a stack with other settings than its file has.
+type variant struct{ stack, settings string }
+
+// variants are what users switch on.
+var variants = map[string]variant{
+	"dev-prometheus": {"dev", `
+  scaleout:installPrometheus: true
+  scaleout:installGrafana: true
+`},
+	"prod-operator": {"prod", `
+  scaleout:prometheusOperator: true
+  scaleout:prometheusNamespace: monitoring
+  scaleout:prometheusLabels: {release: kube-prometheus-stack}
+  scaleout:runbookUrl: https://example.com/runbook
+`},
+}
+
+// run runs the program with the stack's file and the settings below it.
+func (v variant) run(name string) (*offline.Result, error) {
+	dir, err := os.MkdirTemp("", name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for from, to := range map[string]string{"Pulumi.yaml": "Pulumi.yaml", "Pulumi." + v.stack + ".yaml": "Pulumi." + name + ".yaml"} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			return nil, err
+		}
+		if to != from {
+			content = append(content, v.settings...)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return offline.Run(program, dir, name)
 }
 
 func TestStacks(t *testing.T) {
@@ -48,9 +95,10 @@ func TestStacks(t *testing.T) {
 func TestGolden(t *testing.T) {
 	for stack, result := range results {
 		t.Run(stack, func(t *testing.T) {
-			files, err := result.Golden(contentHashes(t, result)...)
-			if err != nil {
-				t.Fatal(err)
+			files := goldenFiles(t, result)
+			if v, ok := variants[stack]; ok {
+				v.keepWhatDiffers(t, files)
+				addFiles(t, result, files)
 			}
 			dir := filepath.Join("testdata", "golden", stack)
 			if *update {
@@ -70,6 +118,43 @@ func TestGolden(t *testing.T) {
 				t.Error("if this is what you want: make golden")
 			}
 		})
+	}
+}
+
+func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
+	t.Helper()
+	files, err := result.Golden(contentHashes(t, result)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// keepWhatDiffers drops what is the same in the stack itself, and the dashboards, which are in components/dashboards as
+// they are.
+func (v variant) keepWhatDiffers(t *testing.T, files map[string]string) {
+	t.Helper()
+	for name, content := range goldenFiles(t, results[v.stack]) {
+		if files[name] == content {
+			delete(files, name)
+		}
+	}
+	for name := range files {
+		if strings.HasSuffix(name, "-dashboards.yaml") {
+			delete(files, name)
+		}
+	}
+}
+
+// addFiles adds the files in a ConfigMap of Prometheus as they are, for the tests in monitoring/ to read.
+func addFiles(t *testing.T, result *offline.Result, files map[string]string) {
+	t.Helper()
+	for _, r := range result.Resources {
+		if r.Type == "kubernetes:core/v1:ConfigMap" && r.Name == prometheusName+"-config" {
+			for name, content := range offline.Lookup(r.Inputs, "data").(map[string]any) {
+				files[name] = content.(string)
+			}
+		}
 	}
 }
 
@@ -265,6 +350,9 @@ func TestSecretsStaySecret(t *testing.T) {
 // hasSecret tells whether a stack file has its password already.
 func hasSecret(t *testing.T, stack string) bool {
 	t.Helper()
+	if v, ok := variants[stack]; ok {
+		stack = v.stack
+	}
 	content, err := os.ReadFile("Pulumi." + stack + ".yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,10 @@ var (
 		Callers: Callers{Namespace: "traefik"}, Drain: Drain{LoadBalancerDelay: 5}, RolloutTimeoutSeconds: 120,
 		LogLevel: "info",
 	}
+	testAlerts = Alerts{
+		Namespace: "ns", Runbook: "docs/runbook.md",
+		Objectives: Objectives{AvailabilityPercent: 99.9, FastPercent: 99, FastMilliseconds: 100},
+	}
 	testALB = Route{Class: "alb", Host: "a.example.com", ALB: &ALB{
 		Scheme: "internal", CertificateARN: "arn:aws:acm:eu-central-1:111122223333:certificate/0-0",
 	}}
@@ -71,9 +75,40 @@ func everything(ctx *pulumi.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	_, err = NewWebApp(ctx, prefix+"web", &WebAppArgs{
+	if _, err = NewWebApp(ctx, prefix+"web", &WebAppArgs{
 		Namespace: namespace.Name, Image: image.Ref, Redis: redis.Connection,
+		Scrapers:          []App{PrometheusPods(prefix + "prometheus")},
 		IngressController: traefik.Ready, WebAppSettings: testWeb,
+	}); err != nil {
+		return err
+	}
+	return everyMonitoring(ctx, prefix, namespace)
+}
+
+func everyMonitoring(ctx *pulumi.Context, prefix string, namespace *Namespace) error {
+	if _, err := NewOperatorMonitoring(ctx, prefix+"operator", &OperatorMonitoringArgs{
+		Namespace: namespace.Name, App: WebAppPods(prefix + "web"), Alerts: testAlerts, Labels: map[string]string{"release": "x"},
+	}); err != nil {
+		return err
+	}
+	state, err := NewKubeStateMetrics(ctx, prefix+"state", &KubeStateMetricsArgs{
+		Namespace: namespace.Name, Image: "kube-state-metrics:v2.19.1", Readers: []App{PrometheusPods(prefix + "prometheus")},
+	})
+	if err != nil {
+		return err
+	}
+	prometheus, err := NewPrometheus(ctx, prefix+"prometheus", &PrometheusArgs{
+		Namespace: namespace.Name, App: WebAppPods(prefix + "web"), Alerts: testAlerts,
+		KubeStateMetrics: state.Address, KubeStateMetricsPods: KubeStateMetricsPods(prefix + "state"),
+		Readers:            []App{GrafanaPods(prefix + "grafana")},
+		PrometheusSettings: PrometheusSettings{Image: "prometheus:v3.5.0", RetentionDays: 15, StorageSize: "5Gi"},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = NewGrafana(ctx, prefix+"grafana", &GrafanaArgs{
+		Namespace: namespace.Name, Image: "grafana:12.2.0", Prometheus: prometheus.URL,
+		PrometheusPods: PrometheusPods(prefix + "prometheus"),
 	})
 	return err
 }
@@ -437,6 +472,23 @@ func TestConstructorsRefuse(t *testing.T) {
 			_, err := NewMetricsServer(ctx, "metrics-server", &MetricsServerArgs{})
 			return err
 		}, []string{"image"}},
+		"kube-state-metrics": {func(ctx *pulumi.Context) error {
+			_, err := NewKubeStateMetrics(ctx, "state", &KubeStateMetricsArgs{})
+			return err
+		}, []string{"namespace", "image"}},
+		"prometheus": {func(ctx *pulumi.Context) error {
+			_, err := NewPrometheus(ctx, "prometheus", &PrometheusArgs{PrometheusSettings: PrometheusSettings{StorageClass: "A"}})
+			return err
+		}, []string{"namespace", "app", "kubeStateMetrics", "namespace", "sloAvailabilityPercent", "sloFastPercent", "sloFastMilliseconds",
+			"runbook", "image", "retentionDays", "storageSize", "storageClass"}},
+		"grafana": {func(ctx *pulumi.Context) error {
+			_, err := NewGrafana(ctx, "grafana", &GrafanaArgs{Image: "grafana"})
+			return err
+		}, []string{"namespace", "image", "prometheus", "prometheusPods"}},
+		"operator monitoring": {func(ctx *pulumi.Context) error {
+			_, err := NewOperatorMonitoring(ctx, "m", &OperatorMonitoringArgs{Alerts: testAlerts, Labels: map[string]string{"a b": "c"}})
+			return err
+		}, []string{"namespace", "app", "labels"}},
 		"docker network": {func(ctx *pulumi.Context) error {
 			_, err := NewDockerNetwork(ctx, "network", &DockerNetworkArgs{Name: "Net"})
 			return err

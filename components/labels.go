@@ -35,6 +35,15 @@ func (a App) labels() pulumi.StringMap {
 	return l
 }
 
+// instancesOf are the names by which a component's inputs show other apps.
+func instancesOf(apps []App) pulumi.StringArray {
+	names := pulumi.StringArray{}
+	for _, app := range apps {
+		names = append(names, pulumi.String(app.Instance))
+	}
+	return names
+}
+
 func (a App) labelSelector() *metav1.LabelSelectorArgs {
 	return &metav1.LabelSelectorArgs{MatchLabels: a.selector()}
 }

@@ -56,7 +56,7 @@ func NewMetricsServer(
 	if err != nil {
 		return nil, err
 	}
-	service, err := m.service(ctx, name, app)
+	service, err := newService(ctx, m, name, app, namespace, "https", 443)
 	if err != nil {
 		return nil, err
 	}
@@ -95,29 +95,16 @@ func NewMetricsServer(
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }
 
-func (m *MetricsServer) service(ctx *pulumi.Context, name string, app App) (*corev1.Service, error) {
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(name, pulumi.String(kubeSystem), withoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Selector: app.selector(),
-			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
-				Name: pulumi.String("https"), Port: pulumi.Int(443), TargetPort: pulumi.String("https"),
-			}},
-		},
-	}, pulumi.Parent(m))
-	if err != nil {
-		return nil, creating("service", name, err)
-	}
-	return service, nil
-}
-
 // permissions are those of the upstream manifests:
 // https://github.com/kubernetes-sigs/metrics-server/tree/master/manifests/base
 func (m *MetricsServer) permissions(ctx *pulumi.Context, name string, app App) (pulumi.StringOutput, error) {
 	namespace := pulumi.String(kubeSystem)
-	account, err := newServiceAccount(ctx, m, name, app, namespace, []rule{
-		{groups: []string{""}, resources: []string{"nodes/metrics"}, verbs: []string{"get"}},
-		{groups: []string{""}, resources: []string{"pods", "nodes"}, verbs: read},
+	account, err := newServiceAccount(ctx, m, name, app, namespace, permissions{
+		clusterName: pulumi.String(name),
+		everywhere: []rule{
+			{groups: []string{""}, resources: []string{"nodes/metrics"}, verbs: []string{"get"}},
+			{groups: []string{""}, resources: []string{"pods", "nodes"}, verbs: read},
+		},
 	})
 	if err != nil {
 		return account, err
@@ -140,7 +127,8 @@ func (m *MetricsServer) permissions(ctx *pulumi.Context, name string, app App) (
 	}
 	// An extension API server asks the main one who is calling and what they may do.
 	delegator := pulumi.String("system:auth-delegator")
-	if err := bindClusterRole(ctx, m, name+"-auth-delegator", app, namespace, delegator); err != nil {
+	binding := name + "-auth-delegator"
+	if err := bindClusterRole(ctx, m, binding, app, pulumi.String(binding), namespace, delegator); err != nil {
 		return account, err
 	}
 	_, err = rbacv1.NewRoleBinding(ctx, name+"-auth-reader", &rbacv1.RoleBindingArgs{
@@ -187,9 +175,7 @@ func (a *MetricsServerArgs) pod(app App, account pulumi.StringInput) *corev1.Pod
 				SecurityContext: restrictedContainer(),
 				ReadinessProbe:  probe("/readyz", 5, 3),
 				LivenessProbe:   probe("/livez", 10, 3),
-				VolumeMounts: corev1.VolumeMountArray{corev1.VolumeMountArgs{
-					Name: pulumi.String("tmp"), MountPath: pulumi.String("/tmp"),
-				}},
+				VolumeMounts:    corev1.VolumeMountArray{mount("tmp", "/tmp")},
 			}},
 			Volumes: corev1.VolumeArray{writableDir("tmp")},
 		},

@@ -67,16 +67,25 @@ func (p peer) policyPorts() networkingv1.NetworkPolicyPortArray {
 	return ports
 }
 
-// namespaceNamed selects a namespace by the label that the API server itself puts on each.
-func namespaceNamed(name string) *metav1.LabelSelectorArgs {
-	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{
-		"kubernetes.io/metadata.name": pulumi.String(name),
-	}}
-}
-
 // podsOf are the pods of an app in the policy's own namespace.
 func podsOf(app App) networkingv1.NetworkPolicyPeerArgs {
 	return networkingv1.NetworkPolicyPeerArgs{PodSelector: app.labelSelector()}
+}
+
+// podsIn are all pods of a namespace, by the label that the API server itself puts on each.
+func podsIn(namespace string) networkingv1.NetworkPolicyPeerArgs {
+	return networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{
+		"kubernetes.io/metadata.name": pulumi.String(namespace),
+	}}}
+}
+
+// peersOf lets apps in the policy's own namespace reach a port. It is never nil: nobody is not anybody.
+func peersOf(apps []App, number int) []peer {
+	peers := []peer{}
+	for _, app := range apps {
+		peers = append(peers, peer{to: podsOf(app), ports: []port{{"TCP", number}}})
+	}
+	return peers
 }
 
 // addresses are a block of IP addresses in CIDR form.

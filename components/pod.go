@@ -94,6 +94,23 @@ func writableDir(name string) corev1.VolumeArgs {
 	return corev1.VolumeArgs{Name: pulumi.String(name), EmptyDir: &corev1.EmptyDirVolumeSourceArgs{}}
 }
 
+// configVolume shows a ConfigMap's entries as files.
+func configVolume(name string, config *corev1.ConfigMap) corev1.VolumeArgs {
+	return corev1.VolumeArgs{
+		Name: pulumi.String(name), ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name()},
+	}
+}
+
+func mount(volume, path string) corev1.VolumeMountArgs {
+	return corev1.VolumeMountArgs{Name: pulumi.String(volume), MountPath: pulumi.String(path)}
+}
+
+func mountReadOnly(volume, path string) corev1.VolumeMountArgs {
+	m := mount(volume, path)
+	m.ReadOnly = pulumi.Bool(true)
+	return m
+}
+
 func env(name string, value pulumi.StringInput) corev1.EnvVarArgs {
 	return corev1.EnvVarArgs{Name: pulumi.String(name), Value: value}
 }

@@ -117,9 +117,11 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err != nil {
 		return nil, creating("config map", name, err)
 	}
-	data, err := args.dataVolume(ctx, r, name, app)
-	if err != nil {
-		return nil, err
+	data := writableDir("data")
+	if !args.Ephemeral {
+		if data, err = newClaim(ctx, r, name, app, args.Namespace, args.StorageSize, args.StorageClass); err != nil {
+			return nil, err
+		}
 	}
 	service, err := args.network(ctx, r, name, app)
 	if err != nil {
@@ -142,26 +144,14 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	return r, ctx.RegisterResourceOutputs(r, r.Connection.outputs())
 }
 
-// network is the Service, and the policy that lets in nobody but the clients. It comes before the server: a client that
-// resolves the name before it exists would cache "no such host".
+// network is the Service, and the policy that lets in nobody but the clients.
 func (a *RedisArgs) network(ctx *pulumi.Context, parent *Redis, name string, app App) (*corev1.Service, error) {
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(app.Instance, a.Namespace, withoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Selector: app.selector(),
-			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
-				Name: pulumi.String("redis"), Port: pulumi.Int(redisPort), TargetPort: pulumi.String("redis"),
-			}},
-		},
-	}, pulumi.Parent(parent))
+	service, err := newService(ctx, parent, name, app, a.Namespace, "redis", redisPort)
 	if err != nil {
-		return nil, creating("service", name, err)
+		return nil, err
 	}
-	clients := []peer{}
-	for _, client := range a.Clients {
-		clients = append(clients, peer{to: podsOf(client), ports: []port{{"TCP", redisPort}}})
-	}
-	_, err = newNetworkPolicy(ctx, parent, name, app.meta(app.Instance, a.Namespace), app.labelSelector(), clients, []peer{})
+	_, err = newNetworkPolicy(ctx, parent, name, app.meta(app.Instance, a.Namespace), app.labelSelector(),
+		peersOf(a.Clients, redisPort), []peer{})
 	return service, err
 }
 
@@ -187,10 +177,6 @@ func (a *RedisArgs) server(
 }
 
 func (a *RedisArgs) inputs() pulumi.Map {
-	var clients pulumi.StringArray
-	for _, client := range a.Clients {
-		clients = append(clients, pulumi.String(client.Instance))
-	}
 	return pulumi.Map{
 		"namespace":    a.Namespace,
 		"name":         pulumi.String(a.Name),
@@ -200,7 +186,7 @@ func (a *RedisArgs) inputs() pulumi.Map {
 		"storageSize":  pulumi.String(a.StorageSize),
 		"storageClass": pulumi.String(a.StorageClass),
 		"fsync":        pulumi.String(a.Fsync),
-		"clients":      clients,
+		"clients":      instancesOf(a.Clients),
 	}
 }
 
@@ -224,37 +210,4 @@ func redisConfiguration(memoryLimit, fsync string) string {
 		"maxmemory-policy noeviction",
 		"",
 	}, "\n")
-}
-
-// dataVolume is the volume for the data. The claim is a resource of its own rather than a template of the StatefulSet, so
-// that it shows in previews, can grow in place, and goes when the stack goes.
-func (a *RedisArgs) dataVolume(
-	ctx *pulumi.Context, r *Redis, name string, app App,
-) (corev1.VolumeArgs, error) {
-	if a.Ephemeral {
-		return writableDir("data"), nil
-	}
-	spec := &corev1.PersistentVolumeClaimSpecArgs{
-		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
-		Resources: &corev1.VolumeResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"storage": pulumi.String(a.StorageSize)},
-		},
-	}
-	if a.StorageClass != "" {
-		spec.StorageClassName = pulumi.String(a.StorageClass)
-	}
-	claim, err := corev1.NewPersistentVolumeClaim(ctx, name+"-data", &corev1.PersistentVolumeClaimArgs{
-		// The StatefulSet's own wait covers it. The provider's (v4.23) never ends for an update of a claim whose class
-		// binds at the first use: https://github.com/pulumi/pulumi-kubernetes/pull/4181
-		Metadata: app.annotated(app.Instance+"-data", a.Namespace, withoutAwait), Spec: spec,
-	}, pulumi.Parent(r))
-	if err != nil {
-		return corev1.VolumeArgs{}, creating("persistent volume claim", name, err)
-	}
-	return corev1.VolumeArgs{
-		Name: pulumi.String("data"),
-		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
-			ClaimName: claim.Metadata.Name().Elem(),
-		},
-	}, nil
 }

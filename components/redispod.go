@@ -13,11 +13,6 @@ const redisProbe = `REDISCLI_AUTH="$(cat ` + redisAuthDir + `/` + passwordKey + 
 func (a *RedisArgs) pod(
 	app App, config *corev1.ConfigMap, secret *corev1.Secret, data corev1.VolumeArgs, checksum pulumi.StringInput,
 ) *corev1.PodTemplateSpecArgs {
-	mount := func(name, path string, readOnly bool) corev1.VolumeMountArgs {
-		return corev1.VolumeMountArgs{
-			Name: pulumi.String(name), MountPath: pulumi.String(path), ReadOnly: pulumi.Bool(readOnly),
-		}
-	}
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: &metav1.ObjectMetaArgs{
 			Labels:      app.labels(),
@@ -44,14 +39,11 @@ func (a *RedisArgs) pod(
 				ReadinessProbe: pingProbe(5, 2),
 				LivenessProbe:  pingProbe(10, 6),
 				VolumeMounts: corev1.VolumeMountArray{
-					mount("config", redisConfigDir, true), mount("auth", redisAuthDir, true), mount("data", redisDataDir, false),
+					mountReadOnly("config", redisConfigDir), mountReadOnly("auth", redisAuthDir), mount("data", redisDataDir),
 				},
 			}},
 			Volumes: corev1.VolumeArray{
-				corev1.VolumeArgs{
-					Name:      pulumi.String("config"),
-					ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name()},
-				},
+				configVolume("config", config),
 				secretVolume("auth", secret.Metadata.Name().Elem()),
 				data,
 			},

@@ -83,7 +83,8 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	if err != nil {
 		return nil, err
 	}
-	account, err := newServiceAccount(ctx, t, name, app, namespace.Name, traefikRules)
+	account, err := newServiceAccount(ctx, t, name, app, namespace.Name,
+		permissions{everywhere: traefikRules, clusterName: pulumi.String(name)})
 	if err != nil {
 		return nil, err
 	}
@@ -208,9 +209,7 @@ func (a *TraefikArgs) pod(name string, app App, account pulumi.StringInput) *cor
 				SecurityContext: restrictedContainer(),
 				ReadinessProbe:  httpProbe("/ping", "ping", 2, 2),
 				LivenessProbe:   httpProbe("/ping", "ping", 10, 3),
-				VolumeMounts: corev1.VolumeMountArray{corev1.VolumeMountArgs{
-					Name: pulumi.String("tmp"), MountPath: pulumi.String("/tmp"),
-				}},
+				VolumeMounts:    corev1.VolumeMountArray{mount("tmp", "/tmp")},
 			}},
 			Volumes: corev1.VolumeArray{writableDir("tmp")},
 		},

@@ -3,6 +3,7 @@ package components
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"regexp"
@@ -187,4 +188,17 @@ func ValidateRepository(name, value string) field.ErrorList {
 
 func invalid(name string, value any, want string) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
+}
+
+// ValidateLabels reports what Kubernetes does not take as labels.
+func ValidateLabels(name string, labels map[string]string) (problems field.ErrorList) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		wrong := validation.IsQualifiedName(key)
+		wrong = append(wrong, validation.IsValidLabelValue(labels[key])...)
+		if len(wrong) > 0 {
+			problems = append(problems, invalid(name, key+": "+labels[key],
+				"must be a label: a name such as release or example.com/team, and up to 63 letters, digits, -, _ and .")...)
+		}
+	}
+	return problems
 }

@@ -21,6 +21,8 @@ type WebAppArgs struct {
 	Image pulumi.StringInput
 	// Redis is where the app keeps its state. Required.
 	Redis RedisConnection
+	// Scrapers are pods in the app's namespace that may read its metrics.
+	Scrapers []App
 	// IngressController and MetricsServer, if this program installs them (their Ready): the Ingress and the autoscaler
 	// are created after them, and so deleted before them. A load balancer whose controller is gone is never cleaned up.
 	IngressController, MetricsServer pulumi.Resource
@@ -37,6 +39,8 @@ type WebAppSettings struct {
 	Route Route
 	// Callers are who may send requests to the pods. Required.
 	Callers Callers
+	// ScraperNamespace is where a Prometheus runs that may read the app's metrics. Empty for none.
+	ScraperNamespace string
 	// Drain is how long a pod takes to leave. Required.
 	Drain Drain
 	// RolloutTimeoutSeconds is how long a rollout may stand still before it has failed. 30 to 3600. Behind an AWS load
@@ -72,6 +76,9 @@ func (s *WebAppSettings) Validate() field.ErrorList {
 	problems = append(problems, s.Scaling.Validate()...)
 	problems = append(problems, s.Route.Validate()...)
 	problems = append(problems, s.Callers.Validate()...)
+	if s.ScraperNamespace != "" {
+		problems = append(problems, checkLabel("scraperNamespace", s.ScraperNamespace)...)
+	}
 	problems = append(problems, s.Drain.Validate()...)
 	problems = append(problems, checkRange("rolloutTimeoutSeconds", s.RolloutTimeoutSeconds, 30, 3600)...)
 	return append(problems, checkOneOf("logLevel", s.LogLevel, logLevels...)...)
@@ -113,7 +120,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	}
 	app := WebAppPods(cmp.Or(args.Name, name))
 
-	service, err := args.service(ctx, w, name, app)
+	service, err := newService(ctx, w, name, app, args.Namespace, "http", 80)
 	if err != nil {
 		return nil, err
 	}
@@ -152,29 +159,11 @@ func (a *WebAppArgs) inputs() pulumi.Map {
 		"callers": pulumi.Map{
 			"namespace": pulumi.String(a.Callers.Namespace), "cidrs": pulumi.ToStringArray(a.Callers.CIDRs),
 		},
+		"scrapers": instancesOf(a.Scrapers), "scraperNamespace": pulumi.String(a.ScraperNamespace),
 		"loadBalancerDelaySeconds": pulumi.Int(a.Drain.LoadBalancerDelay),
 		"rolloutTimeoutSeconds":    pulumi.Int(a.RolloutTimeoutSeconds),
 		"logLevel":                 pulumi.String(a.LogLevel),
 	}
-}
-
-// service skips its await: that waits 10 s for pods, which in this order cannot exist yet.
-func (a *WebAppArgs) service(
-	ctx *pulumi.Context, parent *WebApp, name string, app App,
-) (*corev1.Service, error) {
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.annotated(app.Instance, a.Namespace, withoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Selector: app.selector(),
-			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
-				Name: pulumi.String("http"), Port: pulumi.Int(80), TargetPort: pulumi.String("http"),
-			}},
-		},
-	}, pulumi.Parent(parent))
-	if err != nil {
-		return nil, creating("service", name, err)
-	}
-	return service, nil
 }
 
 // guards are what protects the app from others and from itself: no API token, only the connections it needs, and,
@@ -191,7 +180,7 @@ func (a *WebAppArgs) guards(
 	}
 	redis := peer{to: a.Redis.peer, ports: []port{{"TCP", a.Redis.Port}}}
 	network, err := newNetworkPolicy(ctx, parent, name, app.meta(app.Instance, a.Namespace), app.labelSelector(),
-		a.Callers.peers(), []peer{redis})
+		append(a.Callers.peers(), a.scrapers()...), []peer{redis})
 	if err != nil {
 		return nil, err
 	}
@@ -206,13 +195,19 @@ func (a *WebAppArgs) guards(
 	return append(guards, budget), nil
 }
 
+func (a *WebAppArgs) scrapers() []peer {
+	peers := peersOf(a.Scrapers, metricsPort)
+	if a.ScraperNamespace != "" {
+		peers = append(peers, peer{to: podsIn(a.ScraperNamespace), ports: []port{{"TCP", metricsPort}}})
+	}
+	return peers
+}
+
 func (c Callers) peers() []peer {
 	ports := []port{{"TCP", httpPort}}
 	peers := []peer{}
 	if c.Namespace != "" {
-		inNamespace := peer{ports: ports}
-		inNamespace.to.NamespaceSelector = namespaceNamed(c.Namespace)
-		peers = append(peers, inNamespace)
+		peers = append(peers, peer{to: podsIn(c.Namespace), ports: ports})
 	}
 	for _, cidr := range c.CIDRs {
 		peers = append(peers, peer{to: addresses(cidr), ports: ports})
@@ -251,9 +246,6 @@ func (a *WebAppArgs) deployment(
 // rolloutLimit ends a rollout that never stands still long enough to fail by itself. It is far above what 20 pods behind
 // an AWS load balancer take, so that the message is the cluster's reason and not the engine's.
 const rolloutLimit = "30m"
-
-// withoutAwait marks what is created before the pods that the provider would wait for.
-var withoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 
 // present are the resources that exist.
 func present(resources ...pulumi.Resource) []pulumi.Resource {

@@ -10,10 +10,11 @@ import (
 
 // What the image in app/ promises: its ports, its user and its health endpoints.
 const (
-	container   = "web"
-	httpPort    = 5000
-	metricsPort = 9090
-	appUser     = 65532
+	container       = "web"
+	httpPort        = 5000
+	metricsPort     = 9090
+	metricsPortName = "metrics"
+	appUser         = 65532
 
 	// livePath says that the process is alive, and never asks Redis: an outage there must not restart every pod.
 	livePath = "/healthz"
@@ -49,7 +50,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		Image: a.Image,
 		Ports: corev1.ContainerPortArray{
 			corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(httpPort)},
-			corev1.ContainerPortArgs{Name: pulumi.String("metrics"), ContainerPort: pulumi.Int(metricsPort)},
+			corev1.ContainerPortArgs{Name: pulumi.String(metricsPortName), ContainerPort: pulumi.Int(metricsPort)},
 		},
 		Env:             a.environment(),
 		Resources:       a.Resources.requirements(),
@@ -62,9 +63,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		ReadinessProbe:           httpProbe(readyPath, "http", 2, 2),
 		LivenessProbe:            httpProbe(livePath, "http", 10, 3),
 		TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"), // the reason shows in `pulumi up`
-		VolumeMounts: corev1.VolumeMountArray{corev1.VolumeMountArgs{
-			Name: pulumi.String("redis"), MountPath: pulumi.String(redisSecretDir), ReadOnly: pulumi.Bool(true),
-		}},
+		VolumeMounts:             corev1.VolumeMountArray{mountReadOnly("redis", redisSecretDir)},
 	}
 }
 

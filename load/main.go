@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"golang.org/x/term"
+	"k8s.io/client-go/kubernetes"
 
 	"scaleout/load/record"
+	"scaleout/load/stack"
 	"scaleout/load/traffic"
 	"scaleout/load/watch"
 )
@@ -40,7 +42,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	root, err := findRoot()
+	p, err := stack.Open(o.stack)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.from != "" {
 		r, err = record.Read(o.from)
 	} else {
-		r, err = send(ctx, o, project{root, o.stack, shell}, out)
+		r, err = send(ctx, o, p, out)
 	}
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.name != "" {
 		r.Name = o.name
 	}
-	folder := cmp.Or(o.out, filepath.Join(root, "reports", r.Started.Format("20060102-150405")+"-"+slug(r.Name)))
+	folder := cmp.Or(o.out, filepath.Join(p.Root, "reports", r.Started.Format("20060102-150405")+"-"+slug(r.Name)))
 	if err := save(folder, r, base, milliseconds(o.goal)); err != nil {
 		return err
 	}
@@ -71,8 +73,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // send sends the load and returns what was seen. Ctrl-C ends it early, and what was seen until then counts.
-func send(ctx context.Context, o *options, p project, out io.Writer) (*record.Run, error) {
-	s, err := p.outputs(ctx)
+func send(ctx context.Context, o *options, p stack.Project, out io.Writer) (*record.Run, error) {
+	s, err := p.Outputs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +92,13 @@ func send(ctx context.Context, o *options, p project, out io.Writer) (*record.Ru
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if hpa != "" {
-		client, context, err := p.client(ctx, o.context)
+		config, context, err := p.Cluster(ctx, o.context)
 		if err != nil {
 			return nil, err
+		}
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			return nil, fmt.Errorf("connecting to %s: %w", context, err)
 		}
 		_, _ = fmt.Fprintf(out, "following the autoscaler %s/%s in %s\n", namespace, hpa, context)
 		if watcher, err = watch.Start(watching, client, namespace, hpa); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"scaleout/load/record"
+	"scaleout/load/stack"
 	"scaleout/load/traffic"
 	"scaleout/load/watch"
 )
@@ -61,8 +62,8 @@ func TestOptions(t *testing.T) {
 }
 
 // fakeProject has the outputs of a stack, and no cluster.
-func fakeProject(outputs string) project {
-	return project{stack: "dev", run: func(_ context.Context, _, _ string, args ...string) ([]byte, error) {
+func fakeProject(outputs string) stack.Project {
+	return stack.Project{Stack: "dev", Run: func(_ context.Context, _, _ string, args ...string) ([]byte, error) {
 		if args[0] == "stack" {
 			return []byte(outputs), nil
 		}

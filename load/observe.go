@@ -48,4 +48,3 @@ func observe(ctx context.Context, r *record.Run, v *view, w *watch.Watcher, sett
 		}
 	}
 }
-

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"scaleout/load/profile"
+	"scaleout/load/stack"
 )
 
 // options is the command line.
@@ -114,6 +115,18 @@ func (o *options) check(given map[string]bool) (problems []error) {
 		problem("the profile has up to %g requests a second, -max-rate is %g; -scale makes it smaller", peak, o.maxRate)
 	}
 	return problems
+}
+
+// aim is where the load goes, and which autoscaler is followed.
+func (o *options) aim(s *stack.Outputs) (url string, namespace, hpa string, err error) {
+	url, namespace, hpa = cmp.Or(o.url, s.URL), s.Namespace, s.HPA
+	if o.hpa != "" {
+		namespace, hpa, _ = strings.Cut(o.hpa, "/")
+	}
+	if hpa != "" && namespace == "" {
+		err = errors.New("the stack has the output `hpa` but not `namespace`")
+	}
+	return url, namespace, hpa, err
 }
 
 // choose makes the profile of the options.

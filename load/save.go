@@ -72,4 +72,3 @@ func conclude(out io.Writer, r *record.Run, goal float64, folder string) {
 	}
 	_, _ = fmt.Fprintf(out, "\n  report: %s\n", filepath.Join(folder, "report.html"))
 }
-

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,6 +90,19 @@ func (d *decoder) integer(name string) int {
 	} else if err != nil {
 		d.mistyped(name, "a whole number")
 	}
+	return n
+}
+
+// decimalForm is what people write: no exponent, no NaN, no hexadecimal digits, all of which ParseFloat takes.
+var decimalForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+func (d *decoder) decimal(name string) float64 {
+	text := d.text(name)
+	if !decimalForm.MatchString(text) {
+		d.mistyped(name, "a number such as 99.9")
+		return 0
+	}
+	n, _ := strconv.ParseFloat(text, 64) // takes all of that form
 	return n
 }
 

@@ -22,6 +22,8 @@ type Kubernetes struct {
 	ExternalRedis *components.ExternalRedisSettings
 	// Web is the app itself.
 	Web components.WebAppSettings
+	// Monitoring is how it is measured.
+	Monitoring Monitoring
 }
 
 func (d *decoder) kubernetes(target string) *Kubernetes {
@@ -33,6 +35,7 @@ func (d *decoder) kubernetes(target string) *Kubernetes {
 		Web:           d.webApp(),
 	}
 	d.redis(t)
+	t.Monitoring = d.monitoring(t.Namespace.Name)
 	d.check(t.Namespace.Validate(), map[string]string{"name": "namespace"})
 	if t.Traefik != nil && t.Namespace.Name == TraefikName {
 		d.problem("namespace", "got %s, which installTraefik creates for Traefik; must be another", d.shown("namespace"))
@@ -135,11 +138,12 @@ func (d *decoder) webApp() components.WebAppSettings {
 			ALB:        d.alb(),
 		},
 		Callers:               d.callers(),
+		ScraperNamespace:      d.scraperNamespace(),
 		Drain:                 components.Drain{LoadBalancerDelay: d.integer("loadBalancerDelaySeconds")},
 		RolloutTimeoutSeconds: d.integer("rolloutTimeoutSeconds"),
 		LogLevel:              d.text("logLevel"),
 	}
-	d.check(s.Validate(), nil)
+	d.check(s.Validate(), map[string]string{"scraperNamespace": "prometheusNamespace"})
 	return s
 }
 

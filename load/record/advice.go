@@ -64,9 +64,12 @@ func (r *Run) propose(cost costs, rate float64, limited bool, goal float64) Advi
 	did := fmt.Sprintf("The most that a pod did for ten seconds without a failure and with a p95 of at most %g ms was %.0f requests a second, which takes %.0fm",
 		goal, rate, full)
 	a.Settings.Request = int64(math.Ceil(full/5) * 5)
-	if limited || a.Settings.Request >= r.Autoscaler.Request {
-		because("%s: a request of %dm, so that 100 %% is what a pod can do.", did, a.Settings.Request)
-	} else {
+	switch {
+	case limited:
+		because("%s, and it could not do more: a request of %dm, so that 100 %% is what a pod can do.", did, a.Settings.Request)
+	case a.Settings.Request >= r.Autoscaler.Request:
+		because("%s: a request of %dm. It was not asked for more; a larger load (-scale) would show what it can do.", did, a.Settings.Request)
+	default:
 		a.Settings.Request = r.Autoscaler.Request
 		rate = (float64(a.Settings.Request) - cost.rest) / cost.request
 		because("%s. It was not asked for more, so its request stays at %dm, which is enough for %.0f; a larger load (-scale) would show what it can do.",
@@ -76,16 +79,22 @@ func (r *Run) propose(cost costs, rate float64, limited bool, goal float64) Advi
 	start := r.startTime()
 	reaction := metricsDelay + start
 	growth := growth(r.Profile, reaction.Seconds())
-	a.Settings.Target = int(min(max(100/growth, minTarget), maxTarget))
+	reserve, whence := 1., ""
+	if limit := float64(r.Autoscaler.Limit); !limited && limit > float64(a.Settings.Request) {
+		reserve = limit / float64(a.Settings.Request)
+		whence = fmt.Sprintf(", and its limit of %dm lets it use %.1f times its request while its node has that much idle", r.Autoscaler.Limit, reserve)
+	}
+	a.Settings.Target = int(min(max(100*reserve/growth, minTarget), maxTarget))
 	because("A new pod served %.0f s after it was wanted, and its need is seen after up to %.0f s: within %.0f s this load grows %.1f-fold. "+
-		"A pod must have that in reserve: a target of %d %%.", start.Seconds(), metricsDelay.Seconds(), reaction.Seconds(), growth, a.Settings.Target)
+		"The pods that are there must bear that%s: a target of %d %%.",
+		start.Seconds(), metricsDelay.Seconds(), reaction.Seconds(), growth, whence, a.Settings.Target)
 
 	perPod := rate * float64(a.Settings.Target) / 100
 	first := r.Profile.Points[0].Rate
 	a.Settings.Min = max(2, int(math.Ceil(first/perPod)))
 	because("The load begins with %.0f requests a second, and a pod at the target takes %.0f: a minimum of %d, and never less than two, so that one can go.",
 		first, perPod, a.Settings.Min)
-	if needed := int(math.Ceil(first * growth / rate)); needed > a.Settings.Min {
+	if needed := int(math.Ceil(first * growth / (rate * reserve))); needed > a.Settings.Min {
 		because("A load that grows this fast before new pods serve is borne only by %d pods that are there already: raise the minimum to that if its first %.0f s matter.",
 			needed, reaction.Seconds())
 	}

@@ -119,6 +119,12 @@ func TestAdvice(t *testing.T) {
 	if text := strings.Join(a.Reasons, "\n"); !strings.Contains(text, "300 requests a second") || !strings.Contains(text, "stays at 100m, which is enough for 493") {
 		t.Errorf("the reasons:\n%s", text)
 	}
+	// What the limit leaves above the request bears the growth too.
+	r.Autoscaler.Limit = 4000
+	a = r.Advise(150)
+	if want := (watch.Settings{Request: 100, Target: 66, Min: 2, Max: 3}); a.Settings != want {
+		t.Errorf("advice for pods with a high limit: %+v, want %+v", a, want)
+	}
 
 	for name, spoil := range map[string]func(*Run){
 		"the stack has no autoscaler": func(r *Run) { r.Autoscaler = nil },

@@ -2,6 +2,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -73,11 +74,14 @@ func Read(path string) (*Run, error) {
 	return r, nil
 }
 
-// WriteJSON writes the run for Read and for other programs.
+// WriteJSON writes the run for Read and for other programs, with a line for each sample and event.
 func (r *Run) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", " ")
-	return encoder.Encode(r)
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(bytes.ReplaceAll(text, []byte(`{"at":`), []byte("\n"+`{"at":`)), '\n'))
+	return err
 }
 
 // WriteCSV writes the samples, a line for each second.

@@ -42,6 +42,10 @@ func (p *picture) requests() {
 
 func (p *picture) latency() {
 	n := p.add("latency, ms")
+	worst := "" // each point is the worst of so many seconds: one a second would be a hedge, not a line
+	if p.bucket() > 1 {
+		worst = fmt.Sprintf(", worst of %d s", p.bucket())
+	}
 	quantile := func(of func(record.Sample) float64) func(record.Sample) float64 {
 		return func(s record.Sample) float64 {
 			if s.OK == 0 {
@@ -51,10 +55,10 @@ func (p *picture) latency() {
 		}
 	}
 	p95 := quantile(func(s record.Sample) float64 { return s.P95 })
-	p.line(n, p.base, curve{"p95, " + p.baseName(), p.theme.baseline, solid, 1, false, p95})
-	p.line(n, p.run, curve{"p99", p.theme.bad, dotted, 1.2, false, quantile(func(s record.Sample) float64 { return s.P99 })})
-	p.line(n, p.run, curve{"p95", p.theme.main, solid, 1.5, false, p95})
-	p.line(n, p.run, curve{"p50", p.theme.second, dashed, 1.2, false, quantile(func(s record.Sample) float64 { return s.P50 })})
+	p.worst(n, p.base, curve{"p95, " + p.baseName(), p.theme.baseline, solid, 1, false, p95})
+	p.worst(n, p.run, curve{"p99" + worst, p.theme.bad, dotted, 1.2, false, quantile(func(s record.Sample) float64 { return s.P99 })})
+	p.worst(n, p.run, curve{"p95" + worst, p.theme.main, solid, 1.5, false, p95})
+	p.worst(n, p.run, curve{"p50" + worst, p.theme.second, dashed, 1.2, false, quantile(func(s record.Sample) float64 { return s.P50 })})
 	// Latencies span decades: an answer takes a millisecond from a pod at rest, and seconds from one that has too much.
 	n.plot.Y.Min = leastLatency
 	n.plot.Y.Max = math.Pow(10, math.Ceil(math.Log10(max(n.plot.Y.Max, 10))))
@@ -112,6 +116,34 @@ func (p *picture) line(n *panel, run *record.Run, c curve) {
 	p.stroke(n, points, c)
 }
 
+// maxPoints is how many points of a line can be told apart.
+const maxPoints = 180
+
+// bucket is how many seconds make a point where a line shows the worst of several.
+func (p *picture) bucket() int { return int(math.Ceil(p.end() / maxPoints)) }
+
+// worst draws the highest value of each bucket.
+func (p *picture) worst(n *panel, run *record.Run, c curve) {
+	if run == nil {
+		return
+	}
+	reduced := *run
+	reduced.Samples = nil
+	highest := map[float64]float64{}
+	for bucket := range slices.Chunk(run.Samples, p.bucket()) {
+		top := math.NaN()
+		for _, s := range bucket {
+			if v := c.value(s); math.IsNaN(top) || v > top {
+				top = v
+			}
+		}
+		highest[bucket[0].At] = top
+		reduced.Samples = append(reduced.Samples, bucket[0])
+	}
+	c.value = func(s record.Sample) float64 { return highest[s.At] }
+	p.line(n, &reduced, c)
+}
+
 // level draws a line at one height.
 func (p *picture) level(n *panel, c curve, at float64) {
 	c.width = 1
@@ -145,7 +177,8 @@ func (p *picture) decisions(n *panel) {
 	var labels plotter.XYLabels
 	for _, e := range p.run.Events {
 		if size := newSize.FindStringSubmatch(e.Message); size != nil && e.At <= p.end() {
-			labels.XYs = append(labels.XYs, plotter.XY{X: e.At, Y: n.plot.Y.Max * 0.93})
+			height := 0.93 - 0.09*float64(len(labels.XYs)%2) // neighbours at two heights, or they would hide each other
+			labels.XYs = append(labels.XYs, plotter.XY{X: e.At, Y: n.plot.Y.Max * height})
 			labels.Labels = append(labels.Labels, size[1])
 		}
 	}

@@ -21,7 +21,7 @@ import (
 func example(name string) *record.Run {
 	p := profile.Profile{Name: "step", Points: []profile.Point{{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 300}, {At: 180, Rate: 300}}}
 	r := &record.Run{
-		Name: name, Stack: "dev", URL: "http://localhost:8080", Image: "registry/app@sha256:0", Machine: "2 cores",
+		Name: name, Stack: "dev", URL: "http://localhost:8080", Image: "registry.example.com/team/app@sha256:" + strings.Repeat("0123456789abcdef", 4), Machine: "2 cores",
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Profile: p,
 		Autoscaler: &watch.Settings{Min: 2, Max: 10, Target: 50, Request: 100},
 		Events:     []record.Event{{At: 80, Reason: "SuccessfulRescale", Message: "New size: 6; reason: cpu above <target>"}},

@@ -1,32 +1,41 @@
-package main
+// Package stack finds what a stack has told Pulumi of itself, and its cluster.
+package stack
 
 import (
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// stack is what the load needs to know of a running stack.
-type stack struct {
+// Outputs are those of a running stack. What it has not is empty.
+type Outputs struct {
 	URL, Image string
 	Namespace  string
-	HPA        string // empty without an autoscaler
+	HPA        string
+	// Prometheus and Grafana are the names of their Services.
+	Prometheus, Grafana string
 }
 
-// project is where Pulumi finds the stack.
-type project struct {
-	root, stack string
-	run         func(ctx context.Context, dir, script string, args ...string) ([]byte, error)
+// Project is where Pulumi finds a stack.
+type Project struct {
+	Root, Stack string
+	// Run runs a script of bash in a folder and returns what it prints.
+	Run func(ctx context.Context, dir, script string, args ...string) ([]byte, error)
+}
+
+// Open is the stack of the project in this folder or above it.
+func Open(name string) (Project, error) {
+	root, err := findRoot()
+	return Project{Root: root, Stack: name, Run: shell}, err
 }
 
 // shell runs a script of bash, and says on failure what it printed.
@@ -41,7 +50,6 @@ func shell(ctx context.Context, dir, script string, args ...string) ([]byte, err
 	return out.Bytes(), nil
 }
 
-// findRoot looks for the project upwards from here.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -58,30 +66,30 @@ func findRoot() (string, error) {
 }
 
 // pulumi runs the CLI with the backend of `make up`.
-func (p project) pulumi(ctx context.Context, args ...string) ([]byte, error) {
+func (p Project) pulumi(ctx context.Context, args ...string) ([]byte, error) {
 	const script = `additions="$(make -s env)" && eval "$additions" && exec pulumi "$@" --non-interactive`
-	return p.run(ctx, p.root, script, append(args, "--stack", p.stack)...)
+	return p.Run(ctx, p.Root, script, append(args, "--stack", p.Stack)...)
 }
 
-// outputs asks Pulumi for the running stack.
-func (p project) outputs(ctx context.Context) (*stack, error) {
+// Outputs asks Pulumi for the running stack.
+func (p Project) Outputs(ctx context.Context) (*Outputs, error) {
 	out, err := p.pulumi(ctx, "stack", "output", "--json")
 	if err != nil {
-		return nil, fmt.Errorf("asking for the outputs of stack %s: %w", p.stack, err)
+		return nil, fmt.Errorf("asking for the outputs of stack %s: %w", p.Stack, err)
 	}
-	s := &stack{}
-	if err := json.Unmarshal(out, s); err != nil {
-		return nil, fmt.Errorf("reading the outputs of stack %s: %w", p.stack, err)
+	o := &Outputs{}
+	if err := json.Unmarshal(out, o); err != nil {
+		return nil, fmt.Errorf("reading the outputs of stack %s: %w", p.Stack, err)
 	}
-	if s.URL == "" {
-		return nil, fmt.Errorf("stack %s has no output `url`: it is not up; run `make up STACK=%[1]s`", p.stack)
+	if o.URL == "" {
+		return nil, fmt.Errorf("stack %s has no output `url`: it is not up; run `make up STACK=%[1]s`", p.Stack)
 	}
-	return s, nil
+	return o, nil
 }
 
-// client connects to the cluster of the stack. An empty name means the context of the stack's settings and, as a stack
-// on EKS has none, else the current one; it returns the name of what it took.
-func (p project) client(ctx context.Context, name string) (kubernetes.Interface, string, error) {
+// Cluster is how to connect to the cluster of the stack. An empty name means the context of the stack's settings and, as
+// a stack on EKS has none, else the current one; it returns the name of what it took.
+func (p Project) Cluster(ctx context.Context, name string) (*rest.Config, string, error) {
 	if name == "" {
 		if out, err := p.pulumi(ctx, "config", "get", "kubeContext"); err == nil {
 			name = strings.TrimSpace(string(out))
@@ -102,18 +110,5 @@ func (p project) client(ctx context.Context, name string) (kubernetes.Interface,
 		}
 		name = raw.CurrentContext
 	}
-	client, err := kubernetes.NewForConfig(config)
-	return client, name, err
-}
-
-// aim is where the load goes, and which autoscaler is followed.
-func (o *options) aim(s *stack) (url string, namespace, hpa string, err error) {
-	url, namespace, hpa = cmp.Or(o.url, s.URL), s.Namespace, s.HPA
-	if o.hpa != "" {
-		namespace, hpa, _ = strings.Cut(o.hpa, "/")
-	}
-	if hpa != "" && namespace == "" {
-		err = errors.New("the stack has the output `hpa` but not `namespace`")
-	}
-	return url, namespace, hpa, err
+	return config, name, nil
 }

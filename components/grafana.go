@@ -1,0 +1,214 @@
+package components
+
+import (
+	"embed"
+	"fmt"
+	"path"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// dashboards/ is written from the module monitoring/ by `make golden`.
+//
+//go:embed dashboards/*.json
+var dashboardFiles embed.FS
+
+// dashboards are the contents of these files by name.
+func dashboards() (map[string]string, error) {
+	entries, err := dashboardFiles.ReadDir("dashboards")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, entry := range entries {
+		content, err := dashboardFiles.ReadFile(path.Join("dashboards", entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		all[entry.Name()] = string(content)
+	}
+	return all, nil
+}
+
+// GrafanaArgs describe a Grafana that shows the dashboards of one app.
+type GrafanaArgs struct {
+	// Namespace it runs in: that of the Prometheus. Required.
+	Namespace pulumi.StringInput
+	// Image of Grafana 12 or later. Required, with a pinned version.
+	Image string
+	// Prometheus is the URL of the data. Required.
+	Prometheus pulumi.StringInput
+	// PrometheusPods are who answers there. Required.
+	PrometheusPods App
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *GrafanaArgs) Validate() field.ErrorList {
+	problems := checkSet("namespace", a.Namespace != nil)
+	problems = append(problems, checkImage("image", a.Image)...)
+	problems = append(problems, checkSet("prometheus", a.Prometheus != nil)...)
+	return append(problems, checkSet("prometheusPods", a.PrometheusPods != App{})...)
+}
+
+const (
+	grafanaPort          = 3000
+	grafanaUser          = 472 // the image's
+	grafanaDataDir       = "/var/lib/grafana"
+	grafanaProvisioning  = "/etc/grafana/provisioning"
+	grafanaDashboardsDir = "/etc/grafana/dashboards"
+)
+
+// Grafana keeps nothing: data source and dashboards come from the program, and what someone changes in the browser is
+// gone with the pod. It has no passwords either. Nobody can log in, everybody who reaches it may look, and only those
+// reach it who may forward a port, since its network policy admits no pod.
+type Grafana struct {
+	pulumi.ResourceState
+
+	// Service is the name of its Service.
+	Service pulumi.StringOutput
+}
+
+// GrafanaPods are the pods of the Grafana with that name.
+func GrafanaPods(name string) App { return App{Name: "grafana", Instance: name} }
+
+// NewGrafana creates the configuration, the Service, the network policy and the Deployment.
+func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pulumi.ResourceOption) (*Grafana, error) {
+	g := &Grafana{}
+	inputs := pulumi.Map{
+		"namespace": args.Namespace, "image": pulumi.String(args.Image), "prometheus": args.Prometheus,
+	}
+	if err := register(ctx, "Grafana", name, args.Validate(), inputs, g, opts); err != nil {
+		return nil, err
+	}
+	app := GrafanaPods(name)
+	source := args.Prometheus.ToStringOutput().ApplyT(grafanaDataSource).(pulumi.StringOutput)
+	provisioning, err := corev1.NewConfigMap(ctx, name+"-provisioning", &corev1.ConfigMapArgs{
+		Metadata: app.meta(name+"-provisioning", args.Namespace),
+		Data:     pulumi.StringMap{"datasources.yaml": source, "dashboards.yaml": pulumi.String(grafanaDashboardProvider)},
+	}, pulumi.Parent(g))
+	if err != nil {
+		return nil, creating("config map", name, err)
+	}
+	contents, err := dashboards()
+	if err != nil {
+		return nil, fmt.Errorf("reading the dashboards: %w", err)
+	}
+	boards, err := corev1.NewConfigMap(ctx, name+"-dashboards", &corev1.ConfigMapArgs{
+		Metadata: app.meta(name+"-dashboards", args.Namespace), Data: pulumi.ToStringMap(contents),
+	}, pulumi.Parent(g))
+	if err != nil {
+		return nil, creating("config map", name, err)
+	}
+	service, err := newService(ctx, g, name, app, args.Namespace, "http", grafanaPort)
+	if err != nil {
+		return nil, err
+	}
+	_, err = newNetworkPolicy(ctx, g, name, app.meta(name, args.Namespace), app.labelSelector(), []peer{},
+		[]peer{{to: podsOf(args.PrometheusPods), ports: []port{{"TCP", prometheusPort}}}})
+	if err != nil {
+		return nil, err
+	}
+	_, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: app.meta(name, args.Namespace),
+		Spec: &appsv1.DeploymentSpecArgs{
+			Replicas: pulumi.Int(1), Selector: app.labelSelector(),
+			Template: args.pod(app, provisioning, boards, checksum(source, pulumi.ToStringMap(contents))),
+		},
+	}, pulumi.Parent(g))
+	if err != nil {
+		return nil, creating("deployment", name, err)
+	}
+	g.Service = service.Metadata.Name().Elem()
+	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"service": g.Service})
+}
+
+// grafanaDataSource is the data source at url:
+// https://grafana.com/docs/grafana/latest/administration/provisioning/#data-sources
+func grafanaDataSource(url string) (string, error) {
+	text, err := yaml.Marshal(object{
+		"apiVersion": 1,
+		"datasources": []object{{
+			"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "access": "proxy", "url": url, "isDefault": true,
+			"jsonData": object{"timeInterval": scrapeInterval, "httpMethod": "POST"},
+		}},
+	})
+	return string(text), err
+}
+
+const grafanaDashboardProvider = `apiVersion: 1
+providers:
+  - name: scaleout
+    options:
+      path: ` + grafanaDashboardsDir + `
+`
+
+// grafanaEnvironment sets options of https://grafana.com/docs/grafana/latest/setup-grafana/configure-grafana/: nobody can
+// log in, and nothing is sent to or fetched from anywhere.
+var grafanaEnvironment = [][2]string{
+	{"GF_AUTH_ANONYMOUS_ENABLED", "true"},
+	{"GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer"},
+	{"GF_AUTH_BASIC_ENABLED", "false"},
+	{"GF_AUTH_DISABLE_LOGIN_FORM", "true"},
+	{"GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION", "true"},
+	{"GF_ANALYTICS_REPORTING_ENABLED", "false"},
+	{"GF_ANALYTICS_CHECK_FOR_UPDATES", "false"},
+	{"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"},
+	{"GF_NEWS_NEWS_FEED_ENABLED", "false"},
+	{"GF_PLUGINS_PREINSTALL_DISABLED", "true"},
+	{"GF_PATHS_PROVISIONING", grafanaProvisioning},
+	{"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", grafanaDashboardsDir + "/scaleout.json"},
+}
+
+func (a *GrafanaArgs) pod(
+	app App, provisioning, boards *corev1.ConfigMap, sum pulumi.StringInput,
+) *corev1.PodTemplateSpecArgs {
+	var vars corev1.EnvVarArray
+	for _, v := range grafanaEnvironment {
+		vars = append(vars, env(v[0], pulumi.String(v[1])))
+	}
+	// Grafana wants one folder for each kind of thing.
+	kinds := configVolume("provisioning", provisioning)
+	items := corev1.KeyToPathArray{}
+	for _, kind := range []string{"datasources", "dashboards"} {
+		items = append(items, corev1.KeyToPathArgs{
+			Key: pulumi.String(kind + ".yaml"), Path: pulumi.String(kind + "/" + kind + ".yaml"),
+		})
+	}
+	kinds.ConfigMap.(*corev1.ConfigMapVolumeSourceArgs).Items = items
+	return &corev1.PodTemplateSpecArgs{
+		Metadata: &metav1.ObjectMetaArgs{
+			Labels: app.labels(), Annotations: pulumi.StringMap{checksumAnnotation: sum},
+		},
+		Spec: &corev1.PodSpecArgs{
+			AutomountServiceAccountToken: pulumi.Bool(false),
+			EnableServiceLinks:           pulumi.Bool(false), // GRAFANA_PORT and the like are no options of Grafana
+			SecurityContext:              restrictedPod(grafanaUser),
+			Containers: corev1.ContainerArray{corev1.ContainerArgs{
+				Name:  pulumi.String("grafana"),
+				Image: pulumi.String(a.Image),
+				Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
+					Name: pulumi.String("http"), ContainerPort: pulumi.Int(grafanaPort),
+				}},
+				Env:                      vars,
+				Resources:                Resources{CPURequest: "50m", MemoryLimit: "512Mi"}.requirements(),
+				SecurityContext:          restrictedContainer(),
+				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
+				StartupProbe:             httpProbe("/api/health", "http", 2, 60), // it makes its database first
+				ReadinessProbe:           httpProbe("/api/health", "http", 5, 3),
+				LivenessProbe:            httpProbe("/api/health", "http", 10, 3),
+				VolumeMounts: corev1.VolumeMountArray{
+					mount("data", grafanaDataDir), mount("tmp", "/tmp"),
+					mountReadOnly("provisioning", grafanaProvisioning), mountReadOnly("dashboards", grafanaDashboardsDir),
+				},
+			}},
+			Volumes: corev1.VolumeArray{
+				writableDir("data"), writableDir("tmp"), kinds, configVolume("dashboards", boards),
+			},
+		},
+	}
+}

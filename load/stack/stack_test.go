@@ -1,0 +1,79 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fake answers a command of Pulumi with a text, or with an error if there is none for it.
+func fake(answers map[string]string) Project {
+	return Project{Stack: "dev", Run: func(_ context.Context, _, _ string, args ...string) ([]byte, error) {
+		answer, known := answers[strings.Join(args, " ")]
+		if !known {
+			return nil, errors.New("no such command: " + strings.Join(args, " "))
+		}
+		return []byte(answer), nil
+	}}
+}
+
+func TestOutputs(t *testing.T) {
+	const command = "stack output --json --stack dev"
+	o, err := fake(map[string]string{command: `{"url": "http://a", "hpa": "web", "grafana": "g", "nextCommands": ["x"]}`}).Outputs(t.Context())
+	if err != nil || o.URL != "http://a" || o.HPA != "web" || o.Grafana != "g" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	for answer, want := range map[string]string{"{}": "it is not up; run `make up STACK=dev`", "no": "reading the outputs of stack dev"} {
+		if _, err := fake(map[string]string{command: answer}).Outputs(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", answer, err, want)
+		}
+	}
+	if _, err := fake(nil).Outputs(t.Context()); err == nil || !strings.Contains(err.Error(), "asking for the outputs of stack dev") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The stack's own context is taken, not the current one; a stack that has none takes the current one and says which.
+func TestCluster(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	t.Setenv("KUBECONFIG", kubeconfig)
+	const content = `{"current-context": "b", "clusters": [{"name": "a", "cluster": {"server": "https://a"}}, {"name": "b", "cluster": {"server": "https://b"}}],
+"contexts": [{"name": "a", "context": {"cluster": "a"}}, {"name": "b", "context": {"cluster": "b"}}]}`
+	if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const command = "config get kubeContext --stack dev"
+	for _, c := range []struct {
+		answers           map[string]string
+		given, name, host string
+	}{
+		{map[string]string{command: "a\n"}, "", "a", "https://a"},
+		{nil, "", "b", "https://b"},
+		{map[string]string{command: "a\n"}, "b", "b", "https://b"},
+	} {
+		config, name, err := fake(c.answers).Cluster(t.Context(), c.given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != c.name || config.Host != c.host {
+			t.Errorf("got %s at %s, want %s at %s", name, config.Host, c.name, c.host)
+		}
+	}
+	if _, _, err := fake(nil).Cluster(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A script that fails says what it printed.
+func TestShell(t *testing.T) {
+	out, err := shell(t.Context(), t.TempDir(), `echo "$1 and $2"`, "one", "two")
+	if err != nil || string(out) != "one and two\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, err := shell(t.Context(), t.TempDir(), "echo broken >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("got %v", err)
+	}
+}

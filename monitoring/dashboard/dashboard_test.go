@@ -1,0 +1,97 @@
+package dashboard
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// What the components embed is what this package makes.
+func TestCommitted(t *testing.T) {
+	want, err := JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../components/dashboards/scaleout.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Error("components/dashboards/scaleout.json is another dashboard; if this one is what you want: make golden")
+	}
+	// The SDK takes a panel's error for itself and builds the rest.
+	for _, row := range Rows {
+		for _, p := range row.Panels {
+			if strings.Count(string(want), `"title": "`+p.Title+`"`) != 1 {
+				t.Errorf("the dashboard does not have one panel %q", p.Title)
+			}
+		}
+	}
+}
+
+// Every query is PromQL about the chosen namespace alone, and its legend names only labels that its result has.
+func TestQueries(t *testing.T) {
+	values := strings.NewReplacer("$__rate_interval", "1m", "$namespace", "scaleout")
+	promQL := parser.NewParser(parser.Options{})
+	labels := regexp.MustCompile(`{{(\w+)}}`)
+	for _, row := range Rows {
+		for _, p := range row.Panels {
+			var legends []string
+			for _, q := range p.Queries {
+				legends = append(legends, q.Legend)
+				expr, err := promQL.ParseExpr(values.Replace(q.Expr))
+				if err != nil {
+					t.Errorf("%s: %s: %v", p.Title, q.Expr, err)
+					continue
+				}
+				parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+					if s, ok := node.(*parser.VectorSelector); ok && !inNamespace(s, "scaleout") {
+						t.Errorf("%s: %s is of every namespace", p.Title, s)
+					}
+					return nil
+				})
+				for _, label := range labels.FindAllStringSubmatch(q.Legend, -1) {
+					if !slices.Contains(grouping(expr), label[1]) {
+						t.Errorf("%s: the legend %q wants a label that the result has not: it has %v", p.Title, q.Legend, grouping(expr))
+					}
+				}
+			}
+			for _, bound := range p.Bounds {
+				if !slices.Contains(legends, bound) {
+					t.Errorf("%s: the bound %q is none of the legends %q", p.Title, bound, legends)
+				}
+			}
+			if p.Description == "" || p.Unit == "" && p.States == nil || len(p.Queries) == 0 {
+				t.Errorf("%s: lacks a description, a unit or a query", p.Title)
+			}
+		}
+	}
+}
+
+func inNamespace(s *parser.VectorSelector, namespace string) bool {
+	for _, m := range s.LabelMatchers {
+		if m.Name == "namespace" && m.Value == namespace {
+			return true
+		}
+	}
+	return false
+}
+
+// grouping are the labels of an expression's result, as far as its aggregation says.
+func grouping(expr parser.Expr) []string {
+	switch e := expr.(type) {
+	case *parser.AggregateExpr:
+		return e.Grouping
+	case *parser.BinaryExpr:
+		return grouping(e.LHS)
+	case *parser.ParenExpr:
+		return grouping(e.Expr)
+	case *parser.Call: // histogram_quantile takes le away
+		return slices.DeleteFunc(slices.Clone(grouping(e.Args[len(e.Args)-1])), func(l string) bool { return l == "le" })
+	}
+	return nil
+}
