@@ -82,11 +82,11 @@ func (o options) targets(s *stack.Outputs) ([]target, error) {
 		all = append(all, target{"Prometheus", s.Prometheus, "/alerts", o.prometheusPort})
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf(`stack %s runs neither Grafana nor Prometheus. To have both:
+		return nil, fmt.Errorf(`stack %s runs neither Grafana nor Prometheus; to have both:
   pulumi config set --stack %[1]s installPrometheus true
   pulumi config set --stack %[1]s installGrafana true
   make up STACK=%[1]s
-With prometheusOperator the dashboard "scaleout" is in the Grafana that the operator's stack has.`, o.stack)
+with prometheusOperator, the dashboard "scaleout" is in the operator's own Grafana`, o.stack)
 	}
 	return all, nil
 }

@@ -95,7 +95,7 @@ func (p *picture) draw(dc draw.Canvas) error {
 		return fmt.Errorf("drawing the picture: %w", p.err)
 	}
 	dc.SetColor(p.theme.background)
-	dc.Fill(dc.Rectangle.Path())
+	dc.Fill(dc.Path())
 	dc = draw.Crop(dc, margin, -margin, margin, -margin)
 	rows := make([][]*plot.Plot, len(p.panels))
 	for i, panel := range p.panels {

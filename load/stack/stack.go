@@ -67,7 +67,7 @@ func findRoot() (string, error) {
 
 // pulumi runs the CLI with the backend of `make up`.
 func (p Project) pulumi(ctx context.Context, args ...string) ([]byte, error) {
-	const script = `additions="$(make -s env)" && eval "$additions" && exec pulumi "$@" --non-interactive`
+	const script = `additions="$(make -s --no-print-directory env)" && eval "$additions" && exec pulumi "$@" --non-interactive`
 	return p.Run(ctx, p.Root, script, append(args, "--stack", p.Stack)...)
 }
 
