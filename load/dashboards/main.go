@@ -83,6 +83,7 @@ func (o options) targets(s *stack.Outputs) ([]target, error) {
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf(`stack %s runs neither Grafana nor Prometheus; to have both:
+  eval "$(make -s env)"
   pulumi config set --stack %[1]s installPrometheus true
   pulumi config set --stack %[1]s installGrafana true
   make up STACK=%[1]s
