@@ -60,8 +60,8 @@ bench-request: ## time and CPU of a visit on its whole way through the running S
 
 # --- for those who change it ------------------------------------------------------------------------------------------
 
-# The race detector watches the packages that start goroutines of their own. For the others it would compile Pulumi's
-# SDKs, which are most of the time of a first run, once more.
+# The race detector watches the packages that start goroutines of their own. For the others, and those of load/ that talk to a
+# cluster, it would compile Pulumi's SDKs or Kubernetes' client, which are most of the time of a first run, once more.
 test: ## all tests that need neither a cluster nor Docker
 	go vet ./...
 	go test . ./components ./internal/config
@@ -69,7 +69,7 @@ test: ## all tests that need neither a cluster nor Docker
 	cd app && go vet ./... && go test -race ./...
 	cd balancer && go vet ./... && go test -race ./...
 	cd e2e && go vet -tags e2e ./... && go test ./report
-	cd load && go vet ./... && go test ./...
+	cd load && go vet ./... && go test ./... && go test -race ./traffic
 	cd monitoring && go vet ./... && go test ./...
 
 golden: ## update testdata/golden from the stack files, and the dashboards from monitoring/

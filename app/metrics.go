@@ -50,8 +50,12 @@ func newMetrics() *metrics {
 			Help: "Failed calls of Redis: timeout, connection (none could be made, or it broke) or reply (Redis refused).",
 		}, []string{"reason"}),
 	}
+	// So that rate() sees the first error: it cannot tell a series that begins at 1 from one that was always there.
 	for _, reason := range []string{reasonTimeout, reasonConnection, reasonReply} {
-		m.redisErrors.WithLabelValues(reason) // so that rate() sees the first error
+		m.redisErrors.WithLabelValues(reason)
+	}
+	for _, code := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+		m.requests.WithLabelValues("/{$}", http.MethodGet, strconv.Itoa(code))
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "scaleout_build_info",

@@ -50,14 +50,30 @@ func TestRequestMetrics(t *testing.T) {
 	}
 }
 
+// A rate sees an error only if its series was there before at 0.
+func TestFirstErrorCounts(t *testing.T) {
+	_, _, metrics := newTestHandler(&fakeCounter{})
+	got := scrape(t, metrics.handler())
+	for _, want := range []string{
+		`http_request_duration_seconds_count{code="503",method="GET",route="/{$}"} 0`,
+		`http_request_duration_seconds_count{code="200",method="GET",route="/{$}"} 0`,
+		`redis_call_errors_total{reason="connection"} 0`, `redis_call_errors_total{reason="timeout"} 0`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("the first scrape lacks %s", want)
+		}
+	}
+}
+
 func TestRequestMetricsAreBounded(t *testing.T) {
 	handler, _, metrics := newTestHandler(&fakeCounter{})
 	for i := range 100 {
 		target, method := fmt.Sprintf("/path%d", i), fmt.Sprintf("METHOD%d", i)
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, target, nil))
 	}
-	if got := testutil.CollectAndCount(metrics.requests); got != 1 {
-		t.Errorf("got %d time series, want 1", got)
+	// Two are there from the start: see TestFirstErrorCounts.
+	if got := testutil.CollectAndCount(metrics.requests); got != 3 {
+		t.Errorf("got %d time series, want 3", got)
 	}
 }
 

@@ -179,11 +179,13 @@ type stateAlert struct{ name, expr, hold, severity, summary string }
 var stateAlerts = []stateAlert{
 	{
 		"AutoscalerAtMaximum",
-		// ScalingLimited is true at the minimum as well, where nothing is wrong.
+		// ScalingLimited is true at the minimum as well, where nothing is wrong, also if that is the maximum.
 		`kube_horizontalpodautoscaler_status_desired_replicas{namespace="$namespace"}
 >= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"}
 and on (namespace, horizontalpodautoscaler)
-kube_horizontalpodautoscaler_status_condition{namespace="$namespace",condition="ScalingLimited",status="true"} == 1`,
+kube_horizontalpodautoscaler_status_condition{namespace="$namespace",condition="ScalingLimited",status="true"} == 1
+unless on (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{namespace="$namespace"}
+  >= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"})`,
 		"10m", ticket, "{{ $labels.horizontalpodautoscaler }} would add pods, but has its maximum of {{ $value }}",
 	},
 	{
@@ -193,19 +195,19 @@ kube_horizontalpodautoscaler_status_condition{namespace="$namespace",condition="
 	},
 	{
 		"RedisUnreachable",
-		`sum(rate(redis_call_errors_total{namespace="$namespace",reason=~"connection|timeout"}[2m]))
-/ sum(rate(redis_call_duration_seconds_count{namespace="$namespace"}[2m])) > 0.5`,
+		`sum by (namespace) (rate(redis_call_errors_total{namespace="$namespace",reason=~"connection|timeout"}[2m]))
+/ sum by (namespace) (rate(redis_call_duration_seconds_count{namespace="$namespace"}[2m])) > 0.5`,
 		"1m", page, "{{ $value | humanizePercentage }} of the calls of Redis fail",
 	},
 	{
 		"CrashLoop",
 		`max by (namespace, pod, container) (kube_pod_container_status_waiting_reason{namespace="$namespace",reason="CrashLoopBackOff"}) == 1
-or increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m]) > 2`,
+or max by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 2.5`,
 		"2m", page, "{{ $labels.container }} of {{ $labels.pod }} crashes again and again",
 	},
 	{
 		"OutOfMemory",
-		`increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m]) > 0
+		`max by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 0
 and on (namespace, pod, container)
 kube_pod_container_status_last_terminated_reason{namespace="$namespace",reason="OOMKilled"} == 1`,
 		"", ticket, "{{ $labels.container }} of {{ $labels.pod }} was killed: it needs more than its memory limit",
@@ -218,8 +220,11 @@ kube_pod_container_status_last_terminated_reason{namespace="$namespace",reason="
 	},
 	{
 		"NotMeasured",
-		`absent(http_requests_in_flight{namespace="$namespace"})`,
-		"5m", page, "no pod of the app is scraped, so no other alert on visits can fire",
+		// Without one of these, alerts that need it can never fire. absent() takes the label from the selector.
+		`absent(http_requests_in_flight{namespace="$namespace"})
+or absent(kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"})
+or absent(container_memory_working_set_bytes{namespace="$namespace"})`,
+		"5m", page, "measurements of the app's pods, of its autoscaler or of its containers are missing, so other alerts cannot fire",
 	},
 }
 

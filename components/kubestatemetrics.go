@@ -14,7 +14,7 @@ import (
 type KubeStateMetricsArgs struct {
 	// Namespace it runs in, and the only one that it looks at. Required.
 	Namespace pulumi.StringInput
-	// Image of kube-state-metrics 2. Required, with a pinned version.
+	// Image of kube-state-metrics 2.13 or later, which has the paths of the probes. Required, with a pinned version.
 	Image string
 	// Readers are the only pods that may ask it.
 	Readers []App

@@ -20,8 +20,7 @@ type permissions struct {
 	inNamespace []rule
 }
 
-// newServiceAccount creates an account with its permissions and returns its name. Whoever needs the permissions needs the
-// name, so waits for both.
+// newServiceAccount creates an account with its permissions and returns its name.
 func newServiceAccount(
 	ctx *pulumi.Context, parent pulumi.Resource, name string, app App, namespace pulumi.StringInput, may permissions,
 ) (pulumi.StringOutput, error) {

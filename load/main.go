@@ -85,8 +85,11 @@ func send(ctx context.Context, o *options, p stack.Project, out io.Writer) (*rec
 	_, _ = fmt.Fprintf(out, "%s to %s of stack %s: %s, up to %.0f requests a second; Ctrl-C ends it with a report\n",
 		o.profile.Name, url, o.stack, o.profile.Duration(), o.profile.Peak())
 	r := &record.Run{
-		Stack: o.stack, URL: url, Image: s.Image, Profile: o.profile, Name: o.name,
+		Stack: o.stack, URL: url, Host: o.host, Profile: o.profile, Name: o.name,
 		Machine: fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
+	}
+	if !o.elsewhere() {
+		r.Image = s.Image
 	}
 	var watcher *watch.Watcher
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -101,11 +104,11 @@ func send(ctx context.Context, o *options, p stack.Project, out io.Writer) (*rec
 			return nil, fmt.Errorf("connecting to %s: %w", context, err)
 		}
 		_, _ = fmt.Fprintf(out, "following the autoscaler %s/%s in %s\n", namespace, hpa, context)
-		if watcher, err = watch.Start(watching, client, namespace, hpa); err != nil {
+		if watcher, err = watch.Start(ctx, watching, client, namespace, hpa); err != nil {
 			return nil, err
 		}
 		settings := watcher.Settings()
-		r.Autoscaler = &settings
+		r.Autoscaler, r.HPA, r.Context = &settings, namespace+"/"+hpa, context
 	}
 	v := &view{out: out, terminal: isTerminal(out), settings: r.Autoscaler}
 	observe(ctx, r, v, watcher, traffic.Settings{URL: url, Host: o.host, Timeout: o.timeout, Workers: workers})

@@ -148,8 +148,8 @@ func TestView(t *testing.T) {
 		var out bytes.Buffer
 		v := &view{out: &out, terminal: terminal, settings: settings}
 		for i := range 10 {
-			sum := traffic.Summary{Sent: 100, OK: 99, P50: 1.23, P95: 45.6, P99: 0}
-			v.second(i, sum, state)
+			sum := traffic.Summary{Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0} // ten have no answer yet
+			v.second(i, 100, sum, i+1, state)
 			if i == 6 {
 				v.decisions([]watch.Event{{Message: "New size: 4"}})
 			}

@@ -19,20 +19,30 @@ func observe(ctx context.Context, r *record.Run, v *view, w *watch.Watcher, sett
 	r.Started = load.Started
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
+	look := func() {
+		state := watch.State{CPU: watch.Unknown}
+		if w != nil {
+			state = w.State()
+			v.decisions(w.Events())
+		}
+		// By time and not by ticks: those that come while a terminal stands still are dropped.
+		for i := len(states); i < int(time.Since(load.Started)/time.Second); i++ {
+			v.second(i, load.Begun(i), load.Second(i), load.Total().Failed(), state)
+			states = append(states, state)
+		}
+	}
 	for under := true; under; {
 		select {
 		case <-ticker.C:
-			state := watch.State{CPU: watch.Unknown}
-			if w != nil {
-				state = w.State()
-				v.decisions(w.Events())
-			}
-			v.second(len(states), load.Second(len(states)), state)
-			states = append(states, state)
+			look()
 		case <-load.Done():
 			under = false
 		}
 	}
+	if last := load.Started.Add(r.Profile.Duration()); ctx.Err() == nil && time.Until(last) < time.Second {
+		time.Sleep(time.Until(last)) // the last answer can be there before the last second is over
+	}
+	look()
 	v.print("\n")
 	r.Interrupted = ctx.Err() != nil
 	for i, state := range states {

@@ -51,8 +51,8 @@ func parseOptions(args []string, getenv func(string) string, errOut io.Writer) (
 	f.DurationVar(&o.timeout, "timeout", 5*time.Second, "how long a request waits for its answer")
 	f.StringVar(&o.url, "url", "", "get this instead of the stack's URL; needs -force")
 	f.StringVar(&o.host, "host", "", "ask for this host instead of the one in the URL; needs -force")
-	f.StringVar(&o.hpa, "hpa", "", "follow this autoscaler (NAMESPACE/NAME) instead of the stack's; needs -force")
-	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster (default: the stack's, else the current one)")
+	f.StringVar(&o.hpa, "hpa", "", "follow this autoscaler (NAMESPACE/NAME) instead of the stack's, which is not followed with -url or -host; needs -force")
+	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster; required for a stack without kubeContext, such as one on EKS")
 	f.BoolVar(&o.force, "force", false, "allow a target that is not the stack's")
 	f.StringVar(&o.name, "name", "", "what the report calls this run (default: the profile)")
 	f.StringVar(&o.out, "out", "", "folder for the report (default: reports/TIME-NAME)")
@@ -117,11 +117,16 @@ func (o *options) check(given map[string]bool) (problems []error) {
 	return problems
 }
 
-// aim is where the load goes, and which autoscaler is followed.
+// elsewhere tells whether the load goes to something else than the stack's app.
+func (o *options) elsewhere() bool { return o.url != "" || o.host != "" }
+
+// aim is where the load goes, and which autoscaler is followed: not the stack's for a load that is not on its app.
 func (o *options) aim(s *stack.Outputs) (url string, namespace, hpa string, err error) {
-	url, namespace, hpa = cmp.Or(o.url, s.URL), s.Namespace, s.HPA
+	url = cmp.Or(o.url, s.URL)
 	if o.hpa != "" {
 		namespace, hpa, _ = strings.Cut(o.hpa, "/")
+	} else if !o.elsewhere() {
+		namespace, hpa = s.Namespace, s.HPA
 	}
 	if hpa != "" && namespace == "" {
 		err = errors.New("the stack has the output `hpa` but not `namespace`")

@@ -24,14 +24,13 @@ type view struct {
 	terminal bool
 	settings *watch.Settings // nil without an autoscaler
 	rates    []float64
-	failed   int // since the last line that stayed
+	failed   int // until the last line that stayed
 	events   int // shown already
 }
 
-// second shows second i and what has come of the requests that were sent in it.
-func (v *view) second(i int, sum traffic.Summary, state watch.State) {
-	v.rates = append(v.rates, float64(sum.Sent))
-	v.failed += sum.Failed()
+// second shows second i: how many requests were sent in it, what has come of them, and how many have failed so far.
+func (v *view) second(i, sent int, sum traffic.Summary, failed int, state watch.State) {
+	v.rates = append(v.rates, float64(sent))
 	keep := i%keepEvery == keepEvery-1
 	if !keep && !v.terminal {
 		return
@@ -39,7 +38,7 @@ func (v *view) second(i int, sum traffic.Summary, state watch.State) {
 	if i%headingEvery == keepEvery-1 {
 		v.print("%s\n", v.heading())
 	}
-	line := fmt.Sprintf("%4d:%02d  %7d  %7d  %7s %7s %7s", (i+1)/60, (i+1)%60, sum.Sent, v.failed, took(sum.P50), took(sum.P95), took(sum.P99))
+	line := fmt.Sprintf("%4d:%02d  %7d  %7d  %7s %7s %7s", (i+1)/60, (i+1)%60, sent, failed-v.failed, took(sum.P50), took(sum.P95), took(sum.P99))
 	if v.settings != nil {
 		cpu := "unknown"
 		if state.CPU != watch.Unknown {
@@ -49,7 +48,7 @@ func (v *view) second(i int, sum traffic.Summary, state watch.State) {
 	}
 	v.print("%s  %s", line, v.spark())
 	if keep {
-		v.failed = 0
+		v.failed = failed
 		v.print("\n")
 	}
 }

@@ -311,14 +311,14 @@ func refusals() map[string]refusal {
 		"build argument without a name": {base, map[string]string{"imageBuildArgs": `{"":"x"}`}, []string{"scaleout:imageBuildArgs", `""`, "letters, digits and _"}},
 
 		// --- monitoring
-		"two Prometheuses":              {base, map[string]string{"installPrometheus": "true", "prometheusOperator": "true", "prometheusNamespace": "monitoring"}, []string{"scaleout:prometheusOperator", "installPrometheus", "at most one"}},
+		"two Prometheuses":              {base, map[string]string{"installPrometheus": "true", "prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "monitoring"}, []string{"scaleout:prometheusOperator", "installPrometheus", "at most one"}},
 		"Grafana of nothing":            {base, map[string]string{"installGrafana": "true"}, []string{"scaleout:installGrafana", "installPrometheus", "set that too"}},
-		"Grafana beside an operator":    {base, map[string]string{"installGrafana": "true", "prometheusOperator": "true", "prometheusNamespace": "monitoring"}, []string{"scaleout:installGrafana", "set that too"}},
-		"operator without a namespace":  {base, map[string]string{"prometheusOperator": "true"}, []string{"scaleout:prometheusNamespace", `""`, "together with prometheusOperator"}},
+		"Grafana beside an operator":    {base, map[string]string{"installGrafana": "true", "prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "monitoring"}, []string{"scaleout:installGrafana", "set that too"}},
+		"operator without a namespace":  {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example"}, []string{"scaleout:prometheusNamespace", `""`, "together with prometheusOperator"}},
 		"namespace without an operator": {base, map[string]string{"prometheusNamespace": "monitoring"}, []string{"scaleout:prometheusNamespace", "monitoring", "together with prometheusOperator"}},
-		"namespace of an operator":      {base, map[string]string{"prometheusOperator": "true", "prometheusNamespace": "Monitoring"}, []string{"scaleout:prometheusNamespace", "Monitoring", "lower case"}},
-		"label of an operator":          {base, map[string]string{"prometheusOperator": "true", "prometheusNamespace": "m", "prometheusLabels": `{"re lease": "x"}`}, []string{"scaleout:prometheusLabels", "re lease", "must be a label"}},
-		"value of a label":              {base, map[string]string{"prometheusOperator": "true", "prometheusNamespace": "m", "prometheusLabels": `{"release": "a b"}`}, []string{"scaleout:prometheusLabels", "a b", "must be a label"}},
+		"namespace of an operator":      {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "Monitoring"}, []string{"scaleout:prometheusNamespace", "Monitoring", "lower case"}},
+		"label of an operator":          {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "m", "prometheusLabels": `{"re lease": "x"}`}, []string{"scaleout:prometheusLabels", "re lease", "must be a label"}},
+		"value of a label":              {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "m", "prometheusLabels": `{"release": "a b"}`}, []string{"scaleout:prometheusLabels", "a b", "must be a label"}},
 		"list of labels":                {base, map[string]string{"prometheusLabels": `["release"]`}, []string{"scaleout:prometheusLabels", "release", "a map of strings"}},
 		"Prometheus of any version":     {base, map[string]string{"installPrometheus": "true", "prometheusImage": "prom/prometheus"}, []string{"scaleout:prometheusImage", "prom/prometheus", "tag other than latest"}},
 		"kube-state-metrics of any":     {base, map[string]string{"installPrometheus": "true", "kubeStateMetricsImage": "ksm:latest"}, []string{"scaleout:kubeStateMetricsImage", "ksm:latest", "tag other than latest"}},
@@ -333,6 +333,7 @@ func refusals() map[string]refusal {
 		"objective that is no number":   {base, map[string]string{"sloAvailabilityPercent": "NaN"}, []string{"scaleout:sloAvailabilityPercent", "NaN", "a number such as 99.9"}},
 		"objective with an exponent":    {base, map[string]string{"sloAvailabilityPercent": "9e1"}, []string{"scaleout:sloAvailabilityPercent", "9e1", "a number such as 99.9"}},
 		"between two bounds":            {base, map[string]string{"installPrometheus": "true", "sloFastMilliseconds": "150"}, []string{"scaleout:sloFastMilliseconds", "150", "5, 10, 25, 50, 100, 250, 500"}},
+		"runbook without a host":        {base, map[string]string{"prometheusOperator": "true", "prometheusNamespace": "m"}, []string{"scaleout:runbookUrl", "docs/runbook.md", "http or https URL"}},
 		"no runbook":                    {base, map[string]string{"installPrometheus": "true", "runbookUrl": ""}, []string{"scaleout:runbookUrl", "must be set"}},
 
 		// --- secrets

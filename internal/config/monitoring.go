@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net/url"
+
 	"scaleout/components"
 )
 
@@ -63,6 +65,9 @@ func (d *decoder) monitoring(namespace string) Monitoring {
 	}
 	if useOperator {
 		m.Operator = operator
+		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			d.problem("runbookUrl", "got %s, must be an http or https URL with prometheusOperator, whose messages link to it", d.shown("runbookUrl"))
+		}
 		d.check(components.ValidateLabels("prometheusLabels", operator.Labels), nil)
 	}
 	if grafana && !install {

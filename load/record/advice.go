@@ -64,19 +64,42 @@ func (r *Run) propose(cost costs, rate float64, limited bool, goal float64) Advi
 	did := fmt.Sprintf("The most that a pod did for ten seconds without a failure and with a p95 of at most %g ms was %.0f requests a second, which takes %.0fm",
 		goal, rate, full)
 	a.Settings.Request = int64(math.Ceil(full/5) * 5)
-	switch {
-	case limited:
+	if limited {
 		because("%s, and it could not do more: a request of %dm, so that 100 %% is what a pod can do.", did, a.Settings.Request)
-	case a.Settings.Request >= r.Autoscaler.Request:
-		because("%s: a request of %dm. It was not asked for more; a larger load (-scale) would show what it can do.", did, a.Settings.Request)
-	default:
+	} else {
 		a.Settings.Request = r.Autoscaler.Request
 		rate = (float64(a.Settings.Request) - cost.rest) / cost.request
 		because("%s. It was not asked for more, so its request stays at %dm, which is enough for %.0f; a larger load (-scale) would show what it can do.",
 			did, a.Settings.Request, rate)
 	}
 
-	start := r.startTime()
+	first := r.Profile.Points[0].Rate
+	needed := 0 // pods for the first moments of a rise
+	if start, found := r.startTime(); found {
+		needed = r.proposeTarget(&a, start, rate, limited)
+	} else {
+		a.Settings.Target = r.Autoscaler.Target
+		because("No new pod was seen from being wanted until it served, so nothing tells how much reserve the load needs: the target stays at %d %%.",
+			a.Settings.Target)
+	}
+
+	perPod := rate * float64(a.Settings.Target) / 100
+	a.Settings.Min = max(2, int(math.Ceil(first/perPod)))
+	because("The load begins with %.0f requests a second, and a pod at the target takes %.0f: a minimum of %d, and never less than two, so that one can go.",
+		first, perPod, a.Settings.Min)
+	if needed > a.Settings.Min {
+		because("A load that grows this fast before new pods serve is borne only by %d pods that are there already: raise the minimum to that if its first moments matter.",
+			needed)
+	}
+	a.Settings.Max = max(a.Settings.Min, int(math.Ceil(r.Profile.Peak()/perPod*1.25)))
+	because("Its peak of %.0f requests a second takes %.0f pods at the target; a quarter more is the head-room: a maximum of %d.",
+		r.Profile.Peak(), math.Ceil(r.Profile.Peak()/perPod), a.Settings.Max)
+	return a
+}
+
+// proposeTarget finds the target at which the pods that are there bear the load until others, which take so long to start,
+// serve. It returns how many pods bear that from the load's first rate on.
+func (r *Run) proposeTarget(a *Advice, start time.Duration, rate float64, limited bool) (needed int) {
 	reaction := metricsDelay + start
 	growth := growth(r.Profile, reaction.Seconds())
 	reserve, whence := 1., ""
@@ -85,23 +108,10 @@ func (r *Run) propose(cost costs, rate float64, limited bool, goal float64) Advi
 		whence = fmt.Sprintf(", and its limit of %dm lets it use %.1f times its request while its node has that much idle", r.Autoscaler.Limit, reserve)
 	}
 	a.Settings.Target = int(min(max(100*reserve/growth, minTarget), maxTarget))
-	because("A new pod served %.0f s after it was wanted, and its need is seen after up to %.0f s: within %.0f s this load grows %.1f-fold. "+
-		"The pods that are there must bear that%s: a target of %d %%.",
-		start.Seconds(), metricsDelay.Seconds(), reaction.Seconds(), growth, whence, a.Settings.Target)
-
-	perPod := rate * float64(a.Settings.Target) / 100
-	first := r.Profile.Points[0].Rate
-	a.Settings.Min = max(2, int(math.Ceil(first/perPod)))
-	because("The load begins with %.0f requests a second, and a pod at the target takes %.0f: a minimum of %d, and never less than two, so that one can go.",
-		first, perPod, a.Settings.Min)
-	if needed := int(math.Ceil(first * growth / (rate * reserve))); needed > a.Settings.Min {
-		because("A load that grows this fast before new pods serve is borne only by %d pods that are there already: raise the minimum to that if its first %.0f s matter.",
-			needed, reaction.Seconds())
-	}
-	a.Settings.Max = max(a.Settings.Min, int(math.Ceil(r.Profile.Peak()/perPod*1.25)))
-	because("Its peak of %.0f requests a second takes %.0f pods at the target; a quarter more is the head-room: a maximum of %d.",
-		r.Profile.Peak(), math.Ceil(r.Profile.Peak()/perPod), a.Settings.Max)
-	return a
+	a.Reasons = append(a.Reasons, fmt.Sprintf("A new pod served %.0f s after it was wanted, and its need is seen after up to %.0f s: "+
+		"within %.0f s this load grows %.1f-fold. The pods that are there must bear that%s: a target of %d %%.",
+		start.Seconds(), metricsDelay.Seconds(), reaction.Seconds(), growth, whence, a.Settings.Target))
+	return int(math.Ceil(r.Profile.Points[0].Rate * growth / (rate * reserve)))
 }
 
 // cost fits a line through the CPU of a pod over its rate, where both were steady.
@@ -166,8 +176,8 @@ func (r *Run) capacity(goal float64) (best float64, limited bool) {
 	return best, worst > 1.1*best
 }
 
-// startTime is the longest time from a pod being wanted until it served.
-func (r *Run) startTime() (longest time.Duration) {
+// startTime is the longest time from a pod being wanted until it served, if that was seen.
+func (r *Run) startTime() (longest time.Duration, found bool) {
 	for i := 1; i < len(r.Samples); i++ {
 		wanted := r.Samples[i].Desired
 		if wanted <= r.Samples[i-1].Desired {
@@ -178,12 +188,12 @@ func (r *Run) startTime() (longest time.Duration) {
 				break
 			}
 			if s.Ready >= wanted {
-				longest = max(longest, seconds(s.At-r.Samples[i].At))
+				longest, found = max(longest, seconds(s.At-r.Samples[i].At)), true
 				break
 			}
 		}
 	}
-	return longest
+	return longest, found
 }
 
 // growth is by how much the load is multiplied within a time, at most.

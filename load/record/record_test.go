@@ -72,8 +72,19 @@ func TestVerdict(t *testing.T) {
 
 // A load that was not sent says so, and gives no advice.
 func TestLoadGeneratorTooSlow(t *testing.T) {
+	// For 30 of its 180 seconds the generator of 600 a second stood still; then it caught up at once, as it does.
 	r := stepRun()
-	r.Total.Sent -= r.Total.Sent / 10
+	for i := 100; i < 130; i++ {
+		r.Samples[130].Sent += r.Samples[i].Sent
+		r.Samples[i].Sent, r.Samples[i].OK = 0, 0
+	}
+	if v := r.Judge(150); math.Abs(v.Short-30*600/109800.) > .001 {
+		t.Errorf("30 s of 600 a second were late; the verdict says %g", v.Short)
+	}
+	r = stepRun()
+	for i := range r.Samples {
+		r.Samples[i].Sent -= r.Samples[i].Sent / 10
+	}
 	if v := r.Judge(150); math.Abs(v.Short-.1) > .001 {
 		t.Errorf("a tenth was not sent; the verdict says %g", v.Short)
 	}
@@ -92,7 +103,7 @@ func TestAdvice(t *testing.T) {
 	if rate, limited := r.capacity(150); math.Abs(rate-75) > 1e-9 || !limited {
 		t.Errorf("a pod has borne %g a second within the goal (and no more: %t), want the 75 of eight pods, and that 300 were too many", rate, limited)
 	}
-	if start := r.startTime(); start != 5*time.Second {
+	if start, found := r.startTime(); start != 5*time.Second || !found {
 		t.Errorf("a pod served after %s, want 5s", start)
 	}
 	a := r.Advise(150)
@@ -124,6 +135,15 @@ func TestAdvice(t *testing.T) {
 	a = r.Advise(150)
 	if want := (watch.Settings{Request: 100, Target: 66, Min: 2, Max: 3}); a.Settings != want {
 		t.Errorf("advice for pods with a high limit: %+v, want %+v", a, want)
+	}
+
+	// Without a new pod nothing is said about how fast one starts.
+	for i := range r.Samples {
+		r.Samples[i].Desired, r.Samples[i].Ready = 8, 8
+	}
+	a = r.Advise(150)
+	if text := strings.Join(a.Reasons, "\n"); a.Settings.Target != 50 || !strings.Contains(text, "No new pod was seen") {
+		t.Errorf("advice without a start: %+v", a)
 	}
 
 	for name, spoil := range map[string]func(*Run){

@@ -20,16 +20,20 @@ import (
 // Run is one load from its start to its end. It is what is compared with another, so it holds what both depend on.
 type Run struct {
 	// Name tells it from others in a report.
-	Name    string    `json:"name"`
-	Stack   string    `json:"stack"`
-	URL     string    `json:"url"`
+	Name    string `json:"name"`
+	Stack   string `json:"stack"`
+	URL     string `json:"url"`
+	Machine string `json:"machine"`
+	// Host was asked for in place of the one in URL. With it, or another URL than the stack's, Image is not known.
+	Host    string    `json:"host,omitempty"`
 	Image   string    `json:"image,omitempty"`
-	Machine string    `json:"machine"`
 	Started time.Time `json:"started"`
 	// Profile is what was to be sent.
 	Profile profile.Profile `json:"profile"`
-	// Autoscaler is nil for a stack without one.
+	// Autoscaler is nil if none was followed; HPA is its namespace and name, in the cluster of a kubeconfig's Context.
 	Autoscaler *watch.Settings `json:"autoscaler,omitempty"`
+	HPA        string          `json:"hpa,omitempty"`
+	Context    string          `json:"context,omitempty"`
 	// Samples are one for each second.
 	Samples []Sample `json:"samples"`
 	// Events are what the autoscaler did.

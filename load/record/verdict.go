@@ -10,8 +10,8 @@ import (
 
 // Verdict is what the numbers of a run come to.
 type Verdict struct {
-	// Sent and Failed are requests. Short is the part of the planned ones that the load generator did not send in time:
-	// above a hundredth, the run says more about its machine than about the app.
+	// Sent and Failed are requests. Short is the part of the planned ones that the load generator sent a second late or
+	// later, if at all: above a hundredth, the run says more about its machine than about the app.
 	Sent, Failed int
 	Short        float64
 	// P50, P95, P99 and Max are of the good answers, in milliseconds.
@@ -53,9 +53,13 @@ func (r *Run) Judge(goal float64) Verdict {
 		Sent: r.Total.Sent, Failed: r.Total.Failed(), Over: math.NaN(),
 		P50: r.Total.P50, P95: r.Total.P95, P99: r.Total.P99, Max: r.Total.Max,
 	}
-	planned, trouble := 0., 0
+	planned, sent, behind, late, trouble := 0., 0., 0., 0., 0
 	for _, s := range r.Samples {
 		planned += s.Planned
+		sent += float64(s.Sent)
+		// What was not sent by the end of its second, once each. Two are due to the planned ones having fractions.
+		now := max(0, planned-sent-2)
+		late, behind = late+max(0, now-behind), now
 		if s.Sent >= minCount {
 			v.WorstP95 = max(v.WorstP95, s.P95)
 		}
@@ -67,7 +71,7 @@ func (r *Run) Judge(goal float64) Verdict {
 		v.LongestTrouble = max(v.LongestTrouble, seconds(float64(trouble)))
 	}
 	if planned > 0 {
-		v.Short = max(0, 1-float64(v.Sent)/planned)
+		v.Short = late / planned
 	}
 	if r.Autoscaler != nil && len(r.Samples) > 0 {
 		r.judgeScaling(&v)
@@ -157,12 +161,16 @@ func (r *Run) edges() (rise, top, fall float64) {
 // target, and no fewer than the minimum.
 func (r *Run) over() float64 {
 	had, needed := 0., 0.
+	cpu, measured := watch.Unknown, 0 // the last measurement, and of how many pods it is the mean
 	for _, s := range r.Samples {
+		if s.CPU != cpu {
+			cpu, measured = s.CPU, s.Ready
+		}
 		if s.CPU == watch.Unknown || r.Autoscaler.Target == 0 {
 			continue
 		}
 		had += float64(s.Ready)
-		pods := math.Ceil(float64(s.CPU*s.Ready) / float64(r.Autoscaler.Target))
+		pods := math.Ceil(float64(cpu*measured) / float64(r.Autoscaler.Target))
 		needed += min(max(pods, float64(r.Autoscaler.Min)), float64(r.Autoscaler.Max))
 	}
 	return had/needed - 1 // NaN if nothing was measured

@@ -2,6 +2,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -81,26 +82,26 @@ func inline(svg []byte) template.HTML {
 func settings(run, base *record.Run) (all []setting) {
 	describe := func(r *record.Run) [][2]string {
 		lines := [][2]string{
-			{"started", r.Started.UTC().Format("2006-01-02 15:04 UTC")},
-			{"stack", r.Stack}, {"URL", r.URL}, {"image", r.Image}, {"machine", r.Machine},
+			{"stack", r.Stack}, {"URL", r.URL}, {"host", cmp.Or(r.Host, "that of the URL")}, {"image", cmp.Or(r.Image, "not known")}, {"machine", r.Machine},
 			{"profile", fmt.Sprintf("%s, %s, up to %.0f requests a second", r.Profile.Name, r.Profile.Duration(), r.Profile.Peak())},
 		}
+		autoscaler := "none followed"
 		if a := r.Autoscaler; a != nil {
-			lines = append(lines, [2]string{"autoscaler", fmt.Sprintf("%d to %d pods at %d %% of %dm", a.Min, a.Max, a.Target, a.Request)})
+			autoscaler = fmt.Sprintf("%s in %s: %d to %d pods at %d %% of %dm", r.HPA, r.Context, a.Min, a.Max, a.Target, a.Request)
 		}
-		return lines
+		return append(lines, [2]string{"autoscaler", autoscaler})
 	}
+	began := setting{Name: "started", Value: started(run)}
 	for _, l := range describe(run) {
 		all = append(all, setting{Name: l[0], Value: l[1]})
 	}
-	if base == nil {
-		return all
-	}
-	for i, l := range describe(base) {
-		if i == len(all) {
-			all = append(all, setting{Name: l[0], Value: "none"})
+	if base != nil {
+		began.Base = started(base) // never the same, which is no difference to point at
+		for i, l := range describe(base) {
+			all[i].Base, all[i].Differs = l[1], l[1] != all[i].Value
 		}
-		all[i].Base, all[i].Differs = l[1], l[1] != all[i].Value
 	}
-	return all
+	return append([]setting{began}, all...)
 }
+
+func started(r *record.Run) string { return r.Started.UTC().Format("2006-01-02 15:04 UTC") }

@@ -24,7 +24,8 @@ func example(name string) *record.Run {
 		Name: name, Stack: "dev", URL: "http://localhost:8080", Image: "registry.example.com/team/app@sha256:" + strings.Repeat("0123456789abcdef", 4), Machine: "2 cores",
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Profile: p,
 		Autoscaler: &watch.Settings{Min: 2, Max: 10, Target: 50, Request: 100},
-		Events:     []record.Event{{At: 80, Reason: "SuccessfulRescale", Message: "New size: 6; reason: cpu above <target>"}},
+		HPA:        "shop/web", Context: "kind",
+		Events: []record.Event{{At: 80, Reason: "SuccessfulRescale", Message: "New size: 6; reason: cpu above <target>"}},
 	}
 	for i := range 180 {
 		at := float64(i + 1)
@@ -52,7 +53,7 @@ func TestPage(t *testing.T) {
 	page := out.String()
 	for _, want := range []string{
 		"<h1>ours</h1>", "plain &lt;manifests&gt;", "cpu above &lt;target&gt;", "1:20", "time to capacity",
-		`<tr class="differs"><th>autoscaler</th><td>2 to 10 pods at 50 % of 100m</td><td>2 to 10 pods at 60 % of 100m</td></tr>`,
+		`<tr class="differs"><th>autoscaler</th><td>shop/web in kind: 2 to 10 pods at 50 % of 100m</td><td>shop/web in kind: 2 to 10 pods at 60 % of 100m</td></tr>`, "<tr><th>started</th>",
 		"<tr><th>URL</th>", `<figure class="light"><svg`, `<figure class="dark"><svg`,
 	} {
 		if !strings.Contains(page, want) {

@@ -3,7 +3,6 @@ package stack
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -87,28 +86,22 @@ func (p Project) Outputs(ctx context.Context) (*Outputs, error) {
 	return o, nil
 }
 
-// Cluster is how to connect to the cluster of the stack. An empty name means the context of the stack's settings and, as
-// a stack on EKS has none, else the current one; it returns the name of what it took.
+// Cluster is how to connect to the cluster of the stack. An empty name means the context of the stack's settings, never
+// the current one: objects have the same names in every cluster, so the wrong one would not be noticed. It returns the
+// name of what it took.
 func (p Project) Cluster(ctx context.Context, name string) (*rest.Config, string, error) {
 	if name == "" {
-		if out, err := p.pulumi(ctx, "config", "get", "kubeContext"); err == nil {
-			name = strings.TrimSpace(string(out))
-		} else if ctx.Err() != nil {
-			return nil, "", ctx.Err()
+		out, err := p.pulumi(ctx, "config", "get", "kubeContext")
+		if err != nil {
+			return nil, "", fmt.Errorf("stack %s names no kubeconfig context (%w); -context NAME says which is its cluster's", p.Stack, err)
 		}
+		name = strings.TrimSpace(string(out))
 	}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(),
 		&clientcmd.ConfigOverrides{CurrentContext: name})
 	config, err := loader.ClientConfig()
 	if err != nil {
-		return nil, "", fmt.Errorf("connecting to the context %q: %w; -context takes another", cmp.Or(name, "current"), err)
-	}
-	if name == "" {
-		raw, err := loader.RawConfig()
-		if err != nil {
-			return nil, "", err
-		}
-		name = raw.CurrentContext
+		return nil, "", fmt.Errorf("connecting to the context %q: %w; -context takes another", name, err)
 	}
 	return config, name, nil
 }

@@ -36,7 +36,7 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// The stack's own context is taken, not the current one; a stack that has none takes the current one and says which.
+// The stack's own context is taken, or the given one, and never the current one.
 func TestCluster(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	t.Setenv("KUBECONFIG", kubeconfig)
@@ -51,7 +51,6 @@ func TestCluster(t *testing.T) {
 		given, name, host string
 	}{
 		{map[string]string{command: "a\n"}, "", "a", "https://a"},
-		{nil, "", "b", "https://b"},
 		{map[string]string{command: "a\n"}, "b", "b", "https://b"},
 	} {
 		config, name, err := fake(c.answers).Cluster(t.Context(), c.given)
@@ -61,6 +60,9 @@ func TestCluster(t *testing.T) {
 		if name != c.name || config.Host != c.host {
 			t.Errorf("got %s at %s, want %s at %s", name, config.Host, c.name, c.host)
 		}
+	}
+	if _, _, err := fake(nil).Cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "-context NAME") {
+		t.Errorf("got %v, want what to give", err)
 	}
 	if _, _, err := fake(nil).Cluster(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
 		t.Errorf("got %v", err)

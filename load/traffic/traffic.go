@@ -22,6 +22,7 @@ type Traffic struct {
 	Started time.Time
 
 	mutex   sync.Mutex
+	begun   []int // requests, by second
 	seconds []second
 	all     second
 	done    chan struct{}
@@ -67,7 +68,11 @@ func Start(ctx context.Context, p profile.Profile, s Settings) *Traffic {
 	attacker := vegeta.NewAttacker(vegeta.Timeout(s.Timeout), vegeta.MaxWorkers(uint64(s.Workers)), //nolint:gosec // Workers is a small number.
 		vegeta.Connections(s.Workers), vegeta.MaxBody(bodyLimit), vegeta.Redirects(vegeta.NoFollow))
 	t := &Traffic{Started: time.Now(), done: make(chan struct{})}
-	results := attacker.Attack(vegeta.NewStaticTargeter(target), p, p.Duration(), p.Name)
+	targeter := vegeta.NewStaticTargeter(target)
+	results := attacker.Attack(func(next *vegeta.Target) error {
+		t.begin() // vegeta asks for each target just before it sends
+		return targeter(next)
+	}, p, p.Duration(), p.Name)
 	go func() {
 		defer close(t.done)
 		for r := range results {
@@ -89,6 +94,26 @@ const bodyLimit = 1 << 10
 
 // Done is closed once the last answer is there.
 func (t *Traffic) Done() <-chan struct{} { return t.done }
+
+func (t *Traffic) begin() {
+	i := int(time.Since(t.Started) / time.Second)
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	for len(t.begun) <= i {
+		t.begun = append(t.begun, 0)
+	}
+	t.begun[i]++
+}
+
+// Begun is how many requests have been sent in a second since the start, answered or not.
+func (t *Traffic) Begun(i int) int {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if i >= len(t.begun) {
+		return 0
+	}
+	return t.begun[i]
+}
 
 func (t *Traffic) add(r *vegeta.Result) {
 	i := max(0, int(r.Timestamp.Sub(t.Started)/time.Second))

@@ -83,7 +83,13 @@ func TestTimeoutAndStop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	traffic := Start(ctx, p, Settings{URL: server.URL, Timeout: 100 * time.Millisecond, Workers: 10})
 	for traffic.Total().Failed() == 0 {
+		if n := traffic.Begun(0); traffic.Total().Sent > n+traffic.Begun(1)+traffic.Begun(2) {
+			t.Fatalf("more requests have ended than the %d that have begun", n)
+		}
 		time.Sleep(10 * time.Millisecond)
+	}
+	if traffic.Begun(0) == 0 || traffic.Begun(99) != 0 {
+		t.Errorf("in the first second %d have begun, in the hundredth %d", traffic.Begun(0), traffic.Begun(99))
 	}
 	cancel()
 	<-traffic.Done()

@@ -65,8 +65,9 @@ type Watcher struct {
 	seen   map[string]int32
 }
 
-// Start follows an autoscaler until ctx ends. It returns once all of it has been seen, or says what is missing.
-func Start(ctx context.Context, client kubernetes.Interface, namespace, name string) (*Watcher, error) {
+// Start follows an autoscaler until running ends. It returns once all of it has been seen, or says what is missing; ctx
+// ends only that wait.
+func Start(ctx, running context.Context, client kubernetes.Interface, namespace, name string) (*Watcher, error) {
 	h, err := client.AutoscalingV2().HorizontalPodAutoscalers(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("looking for the autoscaler %s/%s: %w", namespace, name, hint(err))
@@ -76,8 +77,13 @@ func Start(ctx context.Context, client kubernetes.Interface, namespace, name str
 		return nil, fmt.Errorf("looking for the Deployment that %s/%s scales: %w", namespace, name, hint(err))
 	}
 	w := &Watcher{namespace: namespace, name: name, target: d.Name, settings: settingsOf(h, d), seen: map[string]int32{}}
-	return w, w.follow(ctx, client)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	return w, w.follow(ctx, running, client)
 }
+
+// startLimit ends the wait for the first look at all objects: without the permission to list them it would go on for ever.
+const startLimit = 30 * time.Second
 
 // hint adds what to do about an object that is not there.
 func hint(err error) error {
@@ -88,7 +94,7 @@ func hint(err error) error {
 }
 
 // follow keeps copies of the objects, which the API server updates as they change.
-func (w *Watcher) follow(ctx context.Context, client kubernetes.Interface) error {
+func (w *Watcher) follow(ctx, running context.Context, client kubernetes.Interface) error {
 	objects := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(w.namespace))
 	w.autoscalers = objects.Autoscaling().V2().HorizontalPodAutoscalers().Lister()
 	w.deployments = objects.Apps().V1().Deployments().Lister()
@@ -97,22 +103,52 @@ func (w *Watcher) follow(ctx context.Context, client kubernetes.Interface) error
 			o.FieldSelector = fields.Set{"involvedObject.kind": "HorizontalPodAutoscaler", "involvedObject.name": w.name}.String()
 		}))
 	began := time.Now().Truncate(time.Second) // the time of an event has no fraction
-	_, err := scaler.Core().V1().Events().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	events := scaler.Core().V1().Events().Informer()
+	_, err := events.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { w.note(o, began) },
 		UpdateFunc: func(_, o any) { w.note(o, began) },
 	})
 	if err != nil {
 		return err
 	}
+	for _, informer := range []cache.SharedIndexInformer{
+		events, objects.Autoscaling().V2().HorizontalPodAutoscalers().Informer(), objects.Apps().V1().Deployments().Informer(),
+	} {
+		if err := informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) { w.lost(err) }); err != nil {
+			return err
+		}
+	}
 	for _, factory := range []informers.SharedInformerFactory{objects, scaler} {
-		factory.Start(ctx.Done())
+		factory.Start(running.Done())
 		for kind, synced := range factory.WaitForCacheSync(ctx.Done()) {
 			if !synced {
-				return fmt.Errorf("following %v in %s: %w", kind, w.namespace, ctx.Err())
+				return fmt.Errorf("following %v in %s: %w%s", kind, w.namespace, ctx.Err(), w.lastLoss())
 			}
 		}
 	}
 	return nil
+}
+
+// lost notes that the cluster does not answer. What was seen before it stays, so this has to be seen too.
+func (w *Watcher) lost(err error) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if n := len(w.events); n > 0 && w.events[n-1].Reason == lossReason && w.events[n-1].Message == err.Error() {
+		return // it tries again every few seconds
+	}
+	w.events = append(w.events, Event{time.Now(), lossReason, err.Error()})
+}
+
+// lossReason is the reason of events that are not the autoscaler's.
+const lossReason = "ClusterNotSeen"
+
+func (w *Watcher) lastLoss() string {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if n := len(w.events); n > 0 {
+		return ": " + w.events[n-1].Message
+	}
+	return ""
 }
 
 // note keeps an event of the autoscaler. One that comes again is the same object with a higher count.

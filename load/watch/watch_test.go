@@ -1,6 +1,8 @@
 package watch
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 )
 
@@ -57,7 +61,7 @@ func event(name, message string, count int32, at time.Time) *corev1.Event {
 func TestFollows(t *testing.T) {
 	ctx := t.Context()
 	client := fake.NewClientset(autoscaler(), deployment(), event("old", "New size: 4", 1, time.Now().Add(-time.Hour)))
-	w, err := Start(ctx, client, "shop", "web")
+	w, err := Start(ctx, ctx, client, "shop", "web")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,9 +122,23 @@ func TestMissing(t *testing.T) {
 		"autoscaler": {fake.NewClientset(deployment()), "looking for the autoscaler shop/web"},
 		"deployment": {fake.NewClientset(autoscaler()), "looking for the Deployment that shop/web scales"},
 	} {
-		_, err := Start(t.Context(), c.client, "shop", "web")
+		_, err := Start(t.Context(), t.Context(), c.client, "shop", "web")
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "-context") {
 			t.Errorf("%s missing: got %v, want %q and the flag to look at", name, err, c.want)
 		}
+	}
+}
+
+// Who may get the objects but not list them hears of it, and Ctrl-C ends the wait.
+func TestForbidden(t *testing.T) {
+	client := fake.NewClientset(autoscaler(), deployment())
+	client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("events is forbidden")
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	_, err := Start(ctx, t.Context(), client, "shop", "web")
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "events is forbidden") {
+		t.Errorf("got %v, want what is forbidden", err)
 	}
 }

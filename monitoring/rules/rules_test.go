@@ -49,9 +49,15 @@ func visits(perMinute, failed, slow, minutes int) string {
   http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="200",pod="a"} 0+%[1]dx%[4]d
   http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="503",pod="a"} 0+%[2]dx%[4]d
   http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="200",pod="a"} 0+%[3]dx%[4]d
-  http_request_duration_seconds_count{namespace="scaleout",route="/readyz",code="200",pod="a"} 0+100000x%[4]d
-  http_requests_in_flight{namespace="scaleout",pod="a"} 0x%[4]d`,
-		perMinute-failed, failed, perMinute-slow, minutes)
+  http_request_duration_seconds_count{namespace="scaleout",route="/readyz",code="200",pod="a"} 0+100000x%[4]d`, perMinute-failed, failed, perMinute-slow, minutes) + present(minutes)
+}
+
+// present is one series of each source of measurements.
+func present(minutes int) string {
+	return strings.ReplaceAll(`
+  http_requests_in_flight{namespace="scaleout",pod="a"} 0xN
+  kube_horizontalpodautoscaler_spec_max_replicas{namespace="scaleout",horizontalpodautoscaler="another"} 10xN
+  container_memory_working_set_bytes{namespace="scaleout",pod="a",container="web"} 1xN`, "N", fmt.Sprint(minutes))
 }
 
 // calm is an app with nothing wrong, so that only what a story adds can fire.
@@ -63,8 +69,7 @@ func stories() map[string]story {
 	return map[string]story{
 		"all is well": {calm(180), map[time.Duration][]string{minute: nil, 5 * minute: nil, 3 * hour: nil}},
 		"half of what the objective allows fails": {visits(10000, 5, 50, 600), map[time.Duration][]string{10 * hour: nil}},
-		"no visits": {`
-  http_requests_in_flight{namespace="scaleout",pod="a"} 0x120`, map[time.Duration][]string{2 * hour: nil}},
+		"no visits": {present(120), map[time.Duration][]string{2 * hour: nil}},
 
 		// 0.1 % may fail: 14.4, 6, 3 times and once that use up the budget in 2, 5, 10 and 30 days.
 		"2 % fail": {visits(10000, 200, 0, 60), map[time.Duration][]string{
@@ -77,8 +82,7 @@ func stories() map[string]story {
   http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="200",pod="a"} 0+1000x60 60000+0x10 60000+1000x60
   http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="503",pod="a"} 0+0x60 0+1000x10 10000+0x60
   http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="200",pod="a"} 0+1000x60 60000+0x10 60000+1000x60
-  http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="503",pod="a"} 0+0x60 0+1000x10 10000+0x60
-  http_requests_in_flight{namespace="scaleout",pod="a"} 0x140`,
+  http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="503",pod="a"} 0+0x60 0+1000x10 10000+0x60` + present(140),
 			map[time.Duration][]string{
 				60 * minute: nil,
 				63 * minute: {"ErrorBudgetBurn page 1h", "ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"},
@@ -102,6 +106,12 @@ func stories() map[string]story {
   kube_horizontalpodautoscaler_status_desired_replicas{` + hpa + `} 10x60
   kube_horizontalpodautoscaler_spec_max_replicas{` + hpa + `} 10x60
   kube_horizontalpodautoscaler_status_condition{` + hpa + `,condition="ScalingLimited",status="true"} 0x60`,
+			map[time.Duration][]string{30 * minute: nil}},
+		"minimum and maximum are one": {calm(60) + `
+  kube_horizontalpodautoscaler_status_desired_replicas{` + hpa + `} 3x60
+  kube_horizontalpodautoscaler_spec_min_replicas{` + hpa + `} 3x60
+  kube_horizontalpodautoscaler_spec_max_replicas{` + hpa + `} 3x60
+  kube_horizontalpodautoscaler_status_condition{` + hpa + `,condition="ScalingLimited",status="true"} 1x60`,
 			map[time.Duration][]string{30 * minute: nil}},
 		"the autoscaler would go below its minimum": {calm(60) + `
   kube_horizontalpodautoscaler_status_desired_replicas{` + hpa + `} 2x60
@@ -128,6 +138,13 @@ func stories() map[string]story {
 		"a pod crashes four times in ten minutes": {calm(60) + `
   kube_pod_container_status_restarts_total{` + pod + `} 0x10 1 1 2 2 3 3 4 4x40`,
 			map[time.Duration][]string{10 * minute: nil, 20 * minute: {"CrashLoop page"}, 50 * minute: nil}},
+		"a pod crashes again and again, and waits": {calm(60) + `
+  kube_pod_container_status_waiting_reason{` + pod + `,reason="CrashLoopBackOff",uid="1"} _x10 1x50
+  kube_pod_container_status_restarts_total{` + pod + `,uid="1"} 0x10 1 1 2 2 3 3 4 4x40`,
+			map[time.Duration][]string{20 * minute: {"CrashLoop page"}}},
+		"a pod restarts twice": {calm(60) + `
+  kube_pod_container_status_restarts_total{` + pod + `} 1x10 2x4 3x50`,
+			map[time.Duration][]string{18 * minute: nil, 20 * minute: nil, 23 * minute: nil}},
 		"a pod restarts once": {calm(60) + `
   kube_pod_container_status_restarts_total{` + pod + `} 0x10 1x50`,
 			map[time.Duration][]string{20 * minute: nil}},
@@ -146,6 +163,12 @@ func stories() map[string]story {
 
 		"nothing is measured": {`
   up{job="prometheus"} 1x60`, map[time.Duration][]string{4 * minute: nil, 6 * minute: {"NotMeasured page"}}},
+		"the app is not measured": {strings.Replace(present(60), "http_requests_in_flight", "another", 1),
+			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
+		"the autoscaler is not measured": {strings.Replace(present(60), "kube_horizontalpodautoscaler_spec_max_replicas", "another", 1),
+			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
+		"the containers are not measured": {strings.Replace(present(60), "container_memory_working_set_bytes", "another", 1),
+			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
 	}
 }
 
@@ -238,6 +261,9 @@ func firingNow(t *testing.T, groups []*rules.Group) (firing []string) {
 				}
 				firing = append(firing, strings.TrimSpace(strings.Join(
 					[]string{rule.Name(), a.Labels.Get("severity"), a.Labels.Get("window")}, " ")))
+				if a.Labels.Get("namespace") != "scaleout" { // else the alerts of two stacks are one
+					t.Errorf("%s has no namespace: %s", rule.Name(), a.Labels)
+				}
 				a.Annotations.Range(func(l labels.Label) {
 					if strings.Contains(l.Value, "error") && strings.Contains(l.Value, "<") || strings.Contains(l.Value, "{{") {
 						t.Errorf("%s: the annotation %s is not filled in: %s", rule.Name(), l.Name, l.Value)
