@@ -160,6 +160,7 @@ var grafanaEnvironment = [][2]string{
 	{"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"},
 	{"GF_NEWS_NEWS_FEED_ENABLED", "false"},
 	{"GF_PLUGINS_PREINSTALL_DISABLED", "true"},
+	{"GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true"},
 	{"GF_PATHS_PROVISIONING", grafanaProvisioning},
 	{"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH", grafanaDashboardsDir + "/scaleout.json"},
 }
