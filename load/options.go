@@ -52,7 +52,7 @@ func parseOptions(args []string, getenv func(string) string, errOut io.Writer) (
 	f.StringVar(&o.url, "url", "", "get this instead of the stack's URL; needs -force")
 	f.StringVar(&o.host, "host", "", "ask for this host instead of the one in the URL; needs -force")
 	f.StringVar(&o.hpa, "hpa", "", "follow this autoscaler (NAMESPACE/NAME) instead of the stack's, which is not followed with -url or -host; needs -force")
-	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster; required for a stack without kubeContext, such as one on EKS")
+	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster; required for a stack that is not on kind")
 	f.BoolVar(&o.force, "force", false, "allow a target that is not the stack's")
 	f.StringVar(&o.name, "name", "", "what the report calls this run (default: the profile)")
 	f.StringVar(&o.out, "out", "", "folder for the report (default: reports/TIME-NAME)")

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f := flag.NewFlagSet("dashboards", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&o.stack, "stack", cmp.Or(os.Getenv("STACK"), "dev"), "stack to look at")
-	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster; required for a stack without kubeContext, such as one on EKS")
+	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster; required for a stack that is not on kind")
 	f.IntVar(&o.grafanaPort, "grafana-port", 3000, "port of this machine for Grafana")
 	f.IntVar(&o.prometheusPort, "prometheus-port", 9090, "port of this machine for Prometheus")
 	if err := f.Parse(args); err != nil {

@@ -86,16 +86,30 @@ func (p Project) Outputs(ctx context.Context) (*Outputs, error) {
 	return o, nil
 }
 
+func (p Project) setting(ctx context.Context, key string) (string, error) {
+	out, err := p.pulumi(ctx, "config", "get", key)
+	if err != nil {
+		return "", fmt.Errorf("asking for the setting %s of stack %s: %w", key, p.Stack, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // Cluster is how to connect to the cluster of the stack. An empty name means the context of the stack's settings, never
 // the current one: objects have the same names in every cluster, so the wrong one would not be noticed. It returns the
 // name of what it took.
 func (p Project) Cluster(ctx context.Context, name string) (*rest.Config, string, error) {
 	if name == "" {
-		out, err := p.pulumi(ctx, "config", "get", "kubeContext")
+		target, err := p.setting(ctx, "target")
 		if err != nil {
-			return nil, "", fmt.Errorf("stack %s names no kubeconfig context (%w); -context NAME says which is its cluster's", p.Stack, err)
+			return nil, "", err
 		}
-		name = strings.TrimSpace(string(out))
+		if target != "kind" { // kubeContext has a default, which is of kind
+			return nil, "", fmt.Errorf("stack %s is on %s, so its settings name no kubeconfig context; -context NAME says which is its cluster's",
+				p.Stack, target)
+		}
+		if name, err = p.setting(ctx, "kubeContext"); err != nil {
+			return nil, "", err
+		}
 	}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(),
 		&clientcmd.ConfigOverrides{CurrentContext: name})

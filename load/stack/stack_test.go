@@ -45,13 +45,15 @@ func TestCluster(t *testing.T) {
 	if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const command = "config get kubeContext --stack dev"
+	onKind := map[string]string{"config get target --stack dev": "kind\n", "config get kubeContext --stack dev": "a\n"}
+	onEKS := map[string]string{"config get target --stack dev": "eks\n", "config get kubeContext --stack dev": "a\n"} // the default
 	for _, c := range []struct {
 		answers           map[string]string
 		given, name, host string
 	}{
-		{map[string]string{command: "a\n"}, "", "a", "https://a"},
-		{map[string]string{command: "a\n"}, "b", "b", "https://b"},
+		{onKind, "", "a", "https://a"},
+		{onKind, "b", "b", "https://b"},
+		{onEKS, "b", "b", "https://b"},
 	} {
 		config, name, err := fake(c.answers).Cluster(t.Context(), c.given)
 		if err != nil {
@@ -61,8 +63,11 @@ func TestCluster(t *testing.T) {
 			t.Errorf("got %s at %s, want %s at %s", name, config.Host, c.name, c.host)
 		}
 	}
-	if _, _, err := fake(nil).Cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "-context NAME") {
+	if _, _, err := fake(onEKS).Cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "is on eks") || !strings.Contains(err.Error(), "-context NAME") {
 		t.Errorf("got %v, want what to give", err)
+	}
+	if _, _, err := fake(nil).Cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "setting target of stack dev") {
+		t.Errorf("got %v", err)
 	}
 	if _, _, err := fake(nil).Cluster(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
 		t.Errorf("got %v", err)
