@@ -45,7 +45,7 @@ func (r *Run) Advise(goal float64) Advice {
 	}
 	cost, found := r.cost()
 	if !found {
-		return Advice{Problem: fmt.Sprintf("load and pods were never the same for %d s, so no CPU could be told from another; take a longer run (-speed)", calm)}
+		return Advice{Problem: fmt.Sprintf("load and pods were never the same for %d s, so no CPU could be told from another; take a longer run (a lower -speed)", calm)}
 	}
 	rate, found := r.capacity(goal)
 	if rate == 0 {
