@@ -3,7 +3,6 @@ package components
 import (
 	"fmt"
 
-	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -128,18 +127,9 @@ func NewPrometheus(
 	if err != nil {
 		return nil, err
 	}
-	_, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
-		Metadata: app.meta(name, args.Namespace),
-		Spec: &appsv1.StatefulSetSpecArgs{
-			Replicas:            pulumi.Int(1), // two on one volume would destroy it
-			ServiceName:         service.Metadata.Name().Elem(),
-			Selector:            app.labelSelector(),
-			PodManagementPolicy: pulumi.String("Parallel"), // as for Redis
-			Template:            args.pod(app, account, config, data, checksum(configuration, pulumi.String(rules))),
-		},
-	}, pulumi.Parent(p))
-	if err != nil {
-		return nil, creating("stateful set", name, err)
+	pod := args.pod(app, account, config, data, checksum(configuration, pulumi.String(rules)))
+	if _, err := newSingleServer(ctx, p, name, app, args.Namespace, service, pod); err != nil {
+		return nil, err
 	}
 	p.Service = service.Metadata.Name().Elem()
 	p.URL = pulumi.Sprintf("http://%s.%s.svc:%d", p.Service, args.Namespace, prometheusPort)

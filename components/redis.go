@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -128,7 +127,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		return nil, err
 	}
 	pod := args.pod(app, config, secret, data, checksum(pulumi.String(configuration), password))
-	server, err := args.server(ctx, r, name, app, service, pod)
+	server, err := newSingleServer(ctx, r, name, app, args.Namespace, service, pod)
 	if err != nil {
 		return nil, err
 	}
@@ -153,27 +152,6 @@ func (a *RedisArgs) network(ctx *pulumi.Context, parent *Redis, name string, app
 	_, err = newNetworkPolicy(ctx, parent, name, app.meta(app.Instance, a.Namespace), app.labelSelector(),
 		peersOf(a.Clients, redisPort), []peer{})
 	return service, err
-}
-
-func (a *RedisArgs) server(
-	ctx *pulumi.Context, parent *Redis, name string, app App, service *corev1.Service, pod *corev1.PodTemplateSpecArgs,
-) (*appsv1.StatefulSet, error) {
-	server, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
-		Metadata: app.meta(app.Instance, a.Namespace),
-		Spec: &appsv1.StatefulSetSpecArgs{
-			Replicas:    pulumi.Int(1), // two servers on one append-only file would destroy it
-			ServiceName: service.Metadata.Name().Elem(),
-			Selector:    app.labelSelector(),
-			Template:    pod,
-			// OrderedReady, the default, never replaces a pod that is not ready, so a bad image could not be corrected:
-			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-			PodManagementPolicy: pulumi.String("Parallel"),
-		},
-	}, pulumi.Parent(parent))
-	if err != nil {
-		return nil, creating("stateful set", name, err)
-	}
-	return server, nil
 }
 
 func (a *RedisArgs) inputs() pulumi.Map {
