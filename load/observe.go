@@ -27,7 +27,7 @@ func observe(ctx context.Context, r *record.Run, v *view, w *watch.Watcher, sett
 		}
 		// By time and not by ticks: those that come while a terminal stands still are dropped.
 		for i := len(states); i < int(time.Since(load.Started)/time.Second); i++ {
-			v.second(i, load.Begun(i), load.Second(i), load.Total().Failed(), state)
+			v.second(i, load.Begun(i), load.Second(i), load.Failed(), state)
 			states = append(states, state)
 		}
 	}

@@ -122,8 +122,9 @@ func (t *Traffic) add(r *vegeta.Result) {
 	for len(t.seconds) <= i {
 		t.seconds = append(t.seconds, second{})
 	}
-	t.seconds[i].add(r.Latency, failure(r))
-	t.all.add(r.Latency, failure(r))
+	why := failure(r)
+	t.seconds[i].add(r.Latency, why)
+	t.all.add(r.Latency, why)
 }
 
 // failure is why a request had no good answer, without the ports in it, which all differ; empty if it had one.
@@ -162,6 +163,16 @@ func (t *Traffic) Second(i int) Summary {
 		return Summary{}
 	}
 	return t.seconds[i].summary()
+}
+
+// Failed is how many have failed so far. Total would sort the times of all answers for it, while others wait to be noted.
+func (t *Traffic) Failed() (n int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	for _, count := range t.all.failures {
+		n += count
+	}
+	return n
 }
 
 // Total is what has come so far of all requests.

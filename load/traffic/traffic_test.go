@@ -93,6 +93,9 @@ func TestTimeoutAndStop(t *testing.T) {
 	}
 	cancel()
 	<-traffic.Done()
+	if total := traffic.Total(); total.Failed() != traffic.Failed() {
+		t.Errorf("%d have failed in all, Failed says %d", total.Failed(), traffic.Failed())
+	}
 	if total := traffic.Total(); total.OK != 0 || len(total.Failures) == 0 {
 		t.Errorf("got %+v, want failures only", total)
 	}
