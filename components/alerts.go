@@ -9,6 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Objectives are what visitors may expect over 30 days. The alerts tell how fast a breach uses up what is left over.
@@ -31,7 +33,7 @@ func (o Objectives) Validate() field.ErrorList {
 	problems = append(problems, checkShare("sloFastPercent", o.FastPercent)...)
 	if !slices.Contains(fastBounds, o.FastMilliseconds) {
 		words := strings.Trim(strings.ReplaceAll(fmt.Sprint(fastBounds), " ", ", "), "[]")
-		problems = append(problems, invalid("sloFastMilliseconds", o.FastMilliseconds, "must be one of "+words)...)
+		problems = append(problems, check.Invalid("sloFastMilliseconds", o.FastMilliseconds, "must be one of "+words)...)
 	}
 	return problems
 }
@@ -47,7 +49,7 @@ func checkShare(name string, value float64) field.ErrorList {
 	if value >= 50 && value <= 99.99 {
 		return nil
 	}
-	return invalid(name, value, "must be a percentage from 50 to 99.99")
+	return check.Invalid(name, value, "must be a percentage from 50 to 99.99")
 }
 
 // Alerts are what rules are made of.
@@ -62,9 +64,9 @@ type Alerts struct {
 
 // Validate reports everything wrong with the arguments.
 func (a Alerts) Validate() field.ErrorList {
-	problems := checkLabel("namespace", a.Namespace)
+	problems := check.Label("namespace", a.Namespace)
 	problems = append(problems, a.Objectives.Validate()...)
-	return append(problems, checkSet("runbook", a.Runbook != "")...)
+	return append(problems, check.Set("runbook", a.Runbook != "")...)
 }
 
 // ruleGroup and ruleEntry are the format of Prometheus' rule files, which PrometheusRule shares:

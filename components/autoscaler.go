@@ -8,6 +8,8 @@ import (
 	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Scaling says how many pods there may be and what makes their number change.
@@ -46,20 +48,20 @@ const maxPods = 150_000
 // Validate reports everything wrong with the settings. The bounds are those of the API:
 // https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/
 func (s Scaling) Validate() field.ErrorList {
-	problems := checkRange("minReplicas", s.MinReplicas, 1, maxPods)
-	problems = append(problems, checkRange("maxReplicas", s.MaxReplicas, 1, maxPods)...)
+	problems := check.Range("minReplicas", s.MinReplicas, 1, maxPods)
+	problems = append(problems, check.Range("maxReplicas", s.MaxReplicas, 1, maxPods)...)
 	if len(problems) == 0 && s.MaxReplicas < s.MinReplicas {
-		problems = invalid("maxReplicas", s.MaxReplicas,
+		problems = check.Invalid("maxReplicas", s.MaxReplicas,
 			fmt.Sprintf("must be at least minReplicas, which is %d", s.MinReplicas))
 	}
-	problems = append(problems, checkRange("targetCpuUtilization", s.TargetCPUUtilization, 1, 100)...)
-	problems = append(problems, checkRange("scaleUpWindowSeconds", s.ScaleUpWindowSeconds, 0, 3600)...)
-	problems = append(problems, checkRange("scaleUpPercent", s.ScaleUpPercent, 1, 10000)...)
-	problems = append(problems, checkRange("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600)...)
-	problems = append(problems, checkRange("scaleDownPercent", s.ScaleDownPercent, 1, 100)...)
-	problems = append(problems, checkRange("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800)...)
+	problems = append(problems, check.Range("targetCpuUtilization", s.TargetCPUUtilization, 1, 100)...)
+	problems = append(problems, check.Range("scaleUpWindowSeconds", s.ScaleUpWindowSeconds, 0, 3600)...)
+	problems = append(problems, check.Range("scaleUpPercent", s.ScaleUpPercent, 1, 10000)...)
+	problems = append(problems, check.Range("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600)...)
+	problems = append(problems, check.Range("scaleDownPercent", s.ScaleDownPercent, 1, 100)...)
+	problems = append(problems, check.Range("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800)...)
 	if s.Tolerance != "" && !toleranceForm.MatchString(s.Tolerance) {
-		problems = append(problems, invalid("scaleTolerance", s.Tolerance,
+		problems = append(problems, check.Invalid("scaleTolerance", s.Tolerance,
 			"must be a decimal fraction from 0 to below 1 such as 0.05, or empty")...)
 	}
 	return problems
@@ -97,11 +99,11 @@ type AutoscalerArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *AutoscalerArgs) Validate() field.ErrorList {
-	problems := checkLabel("app.instance", a.App.Instance)
-	problems = append(problems, checkSet("namespace", a.Namespace != nil)...)
-	problems = append(problems, checkObjectName(a.Name)...)
-	problems = append(problems, checkLabel("container", a.Container)...)
-	problems = append(problems, checkCPU("cpuRequest", a.CPURequest)...)
+	problems := check.Label("app.instance", a.App.Instance)
+	problems = append(problems, check.Set("namespace", a.Namespace != nil)...)
+	problems = append(problems, check.ObjectName(a.Name)...)
+	problems = append(problems, check.Label("container", a.Container)...)
+	problems = append(problems, check.CPU("cpuRequest", a.CPURequest)...)
 	return append(problems, a.Scaling.Validate()...)
 }
 

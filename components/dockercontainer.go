@@ -7,6 +7,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // DockerLimits are what one container on a Docker host may use. Docker reserves nothing, so there are no requests.
@@ -22,19 +24,19 @@ const minDockerCPU = 10
 
 // Validate reports everything wrong with the limits.
 func (l DockerLimits) Validate() field.ErrorList {
-	problems := checkMemory("memoryLimit", l.Memory)
+	problems := check.Memory("memoryLimit", l.Memory)
 	if len(problems) == 0 {
 		if memory := resource.MustParse(l.Memory); memory.Value()%(1<<20) != 0 {
-			problems = invalid("memoryLimit", l.Memory, "must be a whole number of Mi, the unit of Docker")
+			problems = check.Invalid("memoryLimit", l.Memory, "must be a whole number of Mi, the unit of Docker")
 		}
 	}
 	if l.CPU == "" {
 		return problems
 	}
-	cpuProblems := checkCPU("cpuLimit", l.CPU)
+	cpuProblems := check.CPU("cpuLimit", l.CPU)
 	if len(cpuProblems) == 0 {
 		if cpu := resource.MustParse(l.CPU); cpu.MilliValue() < minDockerCPU {
-			cpuProblems = invalid("cpuLimit", l.CPU, "must be at least 10m, the least of Docker")
+			cpuProblems = check.Invalid("cpuLimit", l.CPU, "must be at least 10m, the least of Docker")
 		}
 	}
 	return append(problems, cpuProblems...)

@@ -6,6 +6,8 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // DockerNetworkArgs describe a network of containers on one Docker host.
@@ -18,9 +20,9 @@ type DockerNetworkArgs struct {
 // Validate reports everything wrong with the arguments.
 func (a *DockerNetworkArgs) Validate() field.ErrorList {
 	if slices.Contains([]string{"bridge", "host", "none"}, a.Name) {
-		return invalid("name", a.Name, "must not be one of Docker's own networks: bridge, host, none")
+		return check.Invalid("name", a.Name, "must not be one of Docker's own networks: bridge, host, none")
 	}
-	return checkLabel("name", a.Name)
+	return check.Label("name", a.Name)
 }
 
 // DockerNetwork is a private bridge network, on which containers find each other by name.

@@ -4,6 +4,8 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // DockerRedisArgs describe a Redis in a container.
@@ -31,17 +33,17 @@ type DockerRedisSettings struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *DockerRedisArgs) Validate() field.ErrorList {
-	problems := checkSet("network", a.Network != nil)
-	problems = append(problems, checkSet("password", a.Password != nil)...)
+	problems := check.Set("network", a.Network != nil)
+	problems = append(problems, check.Set("password", a.Password != nil)...)
 	return append(problems, a.DockerRedisSettings.Validate()...)
 }
 
 // Validate reports everything wrong with the settings.
 func (s *DockerRedisSettings) Validate() field.ErrorList {
-	problems := checkImage("image", s.Image)
+	problems := check.Image("image", s.Image)
 	problems = append(problems, s.Limits.Validate()...)
 	if s.Volume != "" {
-		problems = append(problems, checkLabel("volume", s.Volume)...)
+		problems = append(problems, check.Label("volume", s.Volume)...)
 	}
 	return append(problems, checkFsync(s.Fsync)...)
 }

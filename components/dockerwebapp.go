@@ -7,6 +7,8 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // DockerWebAppArgs describe a web app in a fixed number of containers.
@@ -42,19 +44,19 @@ const minDockerDelay = 3
 
 // Validate reports everything wrong with the arguments.
 func (a *DockerWebAppArgs) Validate() field.ErrorList {
-	problems := checkSet("network", a.Network != nil)
-	problems = append(problems, checkSet("image", a.Image != nil)...)
-	problems = append(problems, checkSet("redis", a.Redis.Port != 0)...)
+	problems := check.Set("network", a.Network != nil)
+	problems = append(problems, check.Set("image", a.Image != nil)...)
+	problems = append(problems, check.Set("redis", a.Redis.Port != 0)...)
 	return append(problems, a.DockerWebAppSettings.Validate()...)
 }
 
 // Validate reports everything wrong with the settings.
 func (s *DockerWebAppSettings) Validate() field.ErrorList {
-	problems := checkRange("replicas", s.Replicas, 1, maxDockerReplicas)
+	problems := check.Range("replicas", s.Replicas, 1, maxDockerReplicas)
 	problems = append(problems, s.Limits.Validate()...)
 	problems = append(problems,
-		checkRange("loadBalancerDelaySeconds", s.Drain.LoadBalancerDelay, minDockerDelay, maxLoadBalancerDelay)...)
-	return append(problems, checkOneOf("logLevel", s.LogLevel, logLevels...)...)
+		check.Range("loadBalancerDelaySeconds", s.Drain.LoadBalancerDelay, minDockerDelay, maxLoadBalancerDelay)...)
+	return append(problems, check.OneOf("logLevel", s.LogLevel, logLevels...)...)
 }
 
 // DockerWebApp runs an app in containers that are all found under one name. They form a chain, each depending on the

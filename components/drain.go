@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Drain holds every time, in seconds, that passes while a pod leaves. All follow from the first, since they are only
@@ -33,7 +35,7 @@ const (
 
 // Validate reports a delay that no load balancer has.
 func (d Drain) Validate() field.ErrorList {
-	return checkRange("loadBalancerDelaySeconds", d.LoadBalancerDelay, 1, maxLoadBalancerDelay)
+	return check.Range("loadBalancerDelaySeconds", d.LoadBalancerDelay, 1, maxLoadBalancerDelay)
 }
 
 // PreStop is how long a container keeps serving before it is told to stop.

@@ -6,6 +6,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // ECRRepositoryArgs describe a repository of the Amazon Elastic Container Registry.
@@ -20,7 +22,7 @@ type ECRRepositoryArgs struct {
 // Validate reports everything wrong with the arguments.
 func (a *ECRRepositoryArgs) Validate() field.ErrorList {
 	if !ecrNameForm.MatchString(a.Name) || len(a.Name) < 2 || len(a.Name) > 256 {
-		return invalid("name", a.Name, "must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")
+		return check.Invalid("name", a.Name, "must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // ExternalRedisArgs say where a Redis is that this program does not run.
@@ -36,21 +38,21 @@ type ExternalRedisSettings struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *ExternalRedisArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	problems = append(problems, checkObjectName(a.Name)...)
-	problems = append(problems, checkSet("password", a.Password != nil)...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.ObjectName(a.Name)...)
+	problems = append(problems, check.Set("password", a.Password != nil)...)
 	return append(problems, a.ExternalRedisSettings.Validate()...)
 }
 
 // Validate reports everything wrong with the settings.
 func (s *ExternalRedisSettings) Validate() field.ErrorList {
-	problems := checkRange("port", s.Port, 1, 65535)
+	problems := check.Range("port", s.Port, 1, 65535)
 	if !isElsewhere(s.Host) {
-		problems = append(problems, invalid("host", s.Host,
+		problems = append(problems, check.Invalid("host", s.Host,
 			"must be a DNS name or an IP address, without a port, that is not of the pod itself")...)
 	}
 	if strings.ContainsFunc(s.Username, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		problems = append(problems, invalid("username", s.Username, "must have no white space, as Redis allows none")...)
+		problems = append(problems, check.Invalid("username", s.Username, "must have no white space, as Redis allows none")...)
 	}
 	return problems
 }
@@ -60,7 +62,7 @@ func isElsewhere(host string) bool {
 	if ip := net.ParseIP(host); ip != nil {
 		return !ip.IsLoopback() && !ip.IsUnspecified()
 	}
-	return isDNSName(host) && host != "localhost"
+	return check.IsDNSName(host) && host != "localhost"
 }
 
 // ExternalRedis gives an app the connection to a Redis elsewhere, in the form in which Redis gives its own.

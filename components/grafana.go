@@ -11,6 +11,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // dashboards/ is written from the module monitoring/ by `make golden`.
@@ -49,10 +51,10 @@ type GrafanaArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *GrafanaArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	problems = append(problems, checkImage("image", a.Image)...)
-	problems = append(problems, checkSet("prometheus", a.Prometheus != nil)...)
-	return append(problems, checkSet("prometheusPods", a.PrometheusPods != App{})...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.Image("image", a.Image)...)
+	problems = append(problems, check.Set("prometheus", a.Prometheus != nil)...)
+	return append(problems, check.Set("prometheusPods", a.PrometheusPods != App{})...)
 }
 
 const (

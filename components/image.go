@@ -13,6 +13,8 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // ImageArgs say what to build and where to push it.
@@ -41,9 +43,9 @@ type ImageSettings struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *ImageArgs) Validate() field.ErrorList {
-	problems := checkSet("repository", a.Repository != nil)
+	problems := check.Set("repository", a.Repository != nil)
 	if (a.Username == "") != (a.Password == nil) {
-		problems = append(problems, invalid("username", a.Username, "must be given together with a password")...)
+		problems = append(problems, check.Invalid("username", a.Username, "must be given together with a password")...)
 	}
 	return append(problems, a.ImageSettings.Validate()...)
 }
@@ -52,20 +54,20 @@ func (a *ImageArgs) Validate() field.ErrorList {
 func (s *ImageSettings) Validate() field.ErrorList {
 	var problems field.ErrorList
 	if s.Context == "" || filepath.IsAbs(s.Context) {
-		problems = append(problems, invalid("context", s.Context, "must be a relative path of a folder")...)
+		problems = append(problems, check.Invalid("context", s.Context, "must be a relative path of a folder")...)
 	}
 	if !platformForm.MatchString(s.Platform) {
-		problems = append(problems, invalid("platform", s.Platform,
+		problems = append(problems, check.Invalid("platform", s.Platform,
 			"must be one of Linux, e.g. linux/amd64 or linux/arm64")...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.BuildArgs)) {
 		if !buildArgForm.MatchString(name) {
-			problems = append(problems, invalid("buildArgs", name, "must be the name of an ARG: letters, digits and _, "+
+			problems = append(problems, check.Invalid("buildArgs", name, "must be the name of an ARG: letters, digits and _, "+
 				"beginning with no digit, such as GO_IMAGE")...)
 		}
 	}
 	if _, set := s.BuildArgs["VERSION"]; set {
-		problems = append(problems, invalid("buildArgs", "VERSION", "must not set VERSION: it is the image's tag")...)
+		problems = append(problems, check.Invalid("buildArgs", "VERSION", "must not set VERSION: it is the image's tag")...)
 	}
 	return problems
 }
@@ -97,7 +99,7 @@ func NewImage(ctx *pulumi.Context, name string, args *ImageArgs, opts ...pulumi.
 	tag, err := "", error(nil)
 	if len(problems) == 0 {
 		if tag, err = args.tag(); err != nil {
-			problems = invalid("context", args.Context, "must be a folder that can be built: "+err.Error())
+			problems = check.Invalid("context", args.Context, "must be a folder that can be built: "+err.Error())
 		}
 	}
 	inputs := pulumi.Map{"repository": args.Repository, "context": pulumi.String(args.Context), "tag": pulumi.String(tag)}

@@ -9,6 +9,8 @@ import (
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Route says where on the network an app is reached.
@@ -42,30 +44,30 @@ const tlsPolicy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 
 // Validate reports everything wrong with the route.
 func (r Route) Validate() field.ErrorList {
-	problems := checkName("ingressClass", r.Class)
-	if r.Host != "" && !isDNSName(r.Host) {
-		problems = append(problems, invalid("host", r.Host, "must be a DNS name such as app.example.com, or empty")...)
+	problems := check.Name("ingressClass", r.Class)
+	if r.Host != "" && !check.IsDNSName(r.Host) {
+		problems = append(problems, check.Invalid("host", r.Host, "must be a DNS name such as app.example.com, or empty")...)
 	}
-	problems = append(problems, checkRange("publicPort", r.PublicPort, 0, 65535)...)
+	problems = append(problems, check.Range("publicPort", r.PublicPort, 0, 65535)...)
 	if r.TLSSecret != "" {
-		problems = append(problems, checkName("tlsSecret", r.TLSSecret)...)
+		problems = append(problems, check.Name("tlsSecret", r.TLSSecret)...)
 	}
 	if r.TLSSecret != "" && r.Host == "" {
-		problems = append(problems, invalid("host", r.Host, "must be set: a certificate is for a name")...)
+		problems = append(problems, check.Invalid("host", r.Host, "must be set: a certificate is for a name")...)
 	}
 	if r.ALB == nil {
 		return problems
 	}
 	if r.TLSSecret != "" {
-		problems = append(problems, invalid("tlsSecret", r.TLSSecret, "must be empty: an ALB takes certificateArn")...)
+		problems = append(problems, check.Invalid("tlsSecret", r.TLSSecret, "must be empty: an ALB takes certificateArn")...)
 	}
-	problems = append(problems, checkOneOf("albScheme", r.ALB.Scheme, "internet-facing", "internal")...)
+	problems = append(problems, check.OneOf("albScheme", r.ALB.Scheme, "internet-facing", "internal")...)
 	if arn := r.ALB.CertificateARN; arn != "" && !certificateForm.MatchString(arn) {
-		problems = append(problems, invalid("certificateArn", arn,
+		problems = append(problems, check.Invalid("certificateArn", arn,
 			"must be arn:aws:acm:<region>:<account>:certificate/<id>, or empty")...)
 	}
 	if r.ALB.CertificateARN != "" && r.Host == "" {
-		problems = append(problems, invalid("host", r.Host, "must be set: a certificate is for a name")...)
+		problems = append(problems, check.Invalid("host", r.Host, "must be set: a certificate is for a name")...)
 	}
 	return problems
 }
@@ -107,10 +109,10 @@ type IngressArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *IngressArgs) Validate() field.ErrorList {
-	problems := checkLabel("app.instance", a.App.Instance)
-	problems = append(problems, checkSet("namespace", a.Namespace != nil)...)
-	problems = append(problems, checkObjectName(a.Name)...)
-	problems = append(problems, checkSet("healthPath", a.HealthPath != "")...)
+	problems := check.Label("app.instance", a.App.Instance)
+	problems = append(problems, check.Set("namespace", a.Namespace != nil)...)
+	problems = append(problems, check.ObjectName(a.Name)...)
+	problems = append(problems, check.Set("healthPath", a.HealthPath != "")...)
 	problems = append(problems, a.Drain.Validate()...)
 	return append(problems, a.Route.Validate()...)
 }

@@ -8,6 +8,8 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // KubeStateMetricsArgs describe what turns the state of Kubernetes' objects into measurements.
@@ -22,8 +24,8 @@ type KubeStateMetricsArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *KubeStateMetricsArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	return append(problems, checkImage("image", a.Image)...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	return append(problems, check.Image("image", a.Image)...)
 }
 
 const (

@@ -10,6 +10,8 @@ import (
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // MetricsServerArgs describe the source of CPU and memory figures for a cluster that has none.
@@ -23,7 +25,7 @@ type MetricsServerArgs struct {
 }
 
 // Validate reports everything wrong with the arguments.
-func (a *MetricsServerArgs) Validate() field.ErrorList { return checkImage("image", a.Image) }
+func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Image("image", a.Image) }
 
 const (
 	metricsServerPort = 10250

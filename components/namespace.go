@@ -7,6 +7,8 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // ReadinessGate is the namespace label that makes a load balancer controller inject its readiness gate into new pods:
@@ -35,14 +37,14 @@ type NamespaceArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *NamespaceArgs) Validate() field.ErrorList {
-	problems := checkLabel("name", a.Name)
+	problems := check.Label("name", a.Name)
 	if a.Name == "default" || strings.HasPrefix(a.Name, "kube-") {
-		problems = invalid("name", a.Name, "must be a new namespace: default exists, and kube- is kept for Kubernetes itself")
+		problems = check.Invalid("name", a.Name, "must be a new namespace: default exists, and kube- is kept for Kubernetes itself")
 	}
 	switch a.ReadinessGate {
 	case NoReadinessGate, LoadBalancerControllerGate, AutoModeGate:
 	default:
-		problems = append(problems, invalid("readinessGate", a.ReadinessGate, "must be a ReadinessGate constant")...)
+		problems = append(problems, check.Invalid("readinessGate", a.ReadinessGate, "must be a ReadinessGate constant")...)
 	}
 	return problems
 }

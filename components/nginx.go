@@ -7,6 +7,8 @@ import (
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // NginxArgs describe an nginx in front of containers.
@@ -24,9 +26,9 @@ type NginxArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *NginxArgs) Validate() field.ErrorList {
-	problems := checkSet("network", a.Network != nil)
-	problems = append(problems, checkSet("image", a.Image != nil)...)
-	problems = append(problems, checkSet("upstreams", len(a.Upstreams) > 0)...)
+	problems := check.Set("network", a.Network != nil)
+	problems = append(problems, check.Set("image", a.Image != nil)...)
+	problems = append(problems, check.Set("upstreams", len(a.Upstreams) > 0)...)
 	for _, u := range a.Upstreams {
 		problems = append(problems, u.Validate()...)
 	}

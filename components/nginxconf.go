@@ -5,6 +5,8 @@ import (
 	"text/template"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Upstream is a group of servers behind nginx.
@@ -19,10 +21,10 @@ type Upstream struct {
 
 // Validate reports everything wrong with the upstream.
 func (u Upstream) Validate() field.ErrorList {
-	problems := checkRange("port", u.Port, 1, 65535)
-	problems = append(problems, checkRange("weight", u.Weight, 1, 1000)...)
-	if !isDNSName(u.Host) || u.Host[0] < 'a' {
-		problems = append(problems, invalid("host", u.Host, "must be a DNS name that begins with a letter")...)
+	problems := check.Range("port", u.Port, 1, 65535)
+	problems = append(problems, check.Range("weight", u.Weight, 1, 1000)...)
+	if !check.IsDNSName(u.Host) || u.Host[0] < 'a' {
+		problems = append(problems, check.Invalid("host", u.Host, "must be a DNS name that begins with a letter")...)
 	}
 	return problems
 }
@@ -61,15 +63,15 @@ type NginxSettings struct {
 
 // Validate reports everything wrong with the settings.
 func (s *NginxSettings) Validate() field.ErrorList {
-	problems := checkRange("publicPort", s.PublicPort, 1, 65535)
+	problems := check.Range("publicPort", s.PublicPort, 1, 65535)
 	problems = append(problems, s.Limits.Validate()...)
-	problems = append(problems, checkRange("workers", s.Workers, 1, 1024)...)
-	problems = append(problems, checkOneOf("balancing", s.Balancing, RoundRobin, LeastConnections)...)
-	problems = append(problems, checkRange("maxFails", s.MaxFails, 1, 1000)...)
-	problems = append(problems, checkRange("failTimeoutSeconds", s.FailTimeoutSeconds, 1, 3600)...)
-	problems = append(problems, checkRange("idleConnections", s.IdleConnections, 1, 10000)...)
-	problems = append(problems, checkRange("maxBodyKilobytes", s.MaxBodyKilobytes, 1, 4096)...)
-	return append(problems, checkRange("maxHeaderKilobytes", s.MaxHeaderKilobytes, 1, 1024)...)
+	problems = append(problems, check.Range("workers", s.Workers, 1, 1024)...)
+	problems = append(problems, check.OneOf("balancing", s.Balancing, RoundRobin, LeastConnections)...)
+	problems = append(problems, check.Range("maxFails", s.MaxFails, 1, 1000)...)
+	problems = append(problems, check.Range("failTimeoutSeconds", s.FailTimeoutSeconds, 1, 3600)...)
+	problems = append(problems, check.Range("idleConnections", s.IdleConnections, 1, 10000)...)
+	problems = append(problems, check.Range("maxBodyKilobytes", s.MaxBodyKilobytes, 1, 4096)...)
+	return append(problems, check.Range("maxHeaderKilobytes", s.MaxHeaderKilobytes, 1, 1024)...)
 }
 
 // shutdownSeconds is how long a worker that is to end may take: the longest that a request may, attempts that find

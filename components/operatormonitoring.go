@@ -9,6 +9,8 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // OperatorMonitoringArgs describe what a Prometheus Operator that runs already is told about one app.
@@ -26,9 +28,9 @@ type OperatorMonitoringArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *OperatorMonitoringArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	problems = append(problems, checkSet("app", a.App != App{})...)
-	problems = append(problems, ValidateLabels("labels", a.Labels)...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.Set("app", a.App != App{})...)
+	problems = append(problems, check.Labels("labels", a.Labels)...)
 	return append(problems, a.Alerts.Validate()...)
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Resources are what one container asks for and may use.
@@ -24,16 +26,16 @@ type Resources struct {
 
 // Validate reports everything wrong with the resources.
 func (r Resources) Validate() field.ErrorList {
-	problems := checkCPU("cpuRequest", r.CPURequest)
-	problems = append(problems, checkMemory("memoryLimit", r.MemoryLimit)...)
+	problems := check.CPU("cpuRequest", r.CPURequest)
+	problems = append(problems, check.Memory("memoryLimit", r.MemoryLimit)...)
 	if r.CPULimit == "" {
 		return problems
 	}
-	limitProblems := checkCPU("cpuLimit", r.CPULimit)
+	limitProblems := check.CPU("cpuLimit", r.CPULimit)
 	if len(problems)+len(limitProblems) == 0 {
 		request, limit := resource.MustParse(r.CPURequest), resource.MustParse(r.CPULimit)
 		if limit.Cmp(request) < 0 {
-			limitProblems = invalid("cpuLimit", r.CPULimit, "must be at least the CPU request of "+r.CPURequest)
+			limitProblems = check.Invalid("cpuLimit", r.CPULimit, "must be at least the CPU request of "+r.CPURequest)
 		}
 	}
 	return append(problems, limitProblems...)

@@ -8,6 +8,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // PrometheusArgs describe a Prometheus for one app, in a cluster that has none.
@@ -54,20 +56,20 @@ var prometheusResources = Resources{CPURequest: "50m", MemoryLimit: "512Mi"}
 
 // Validate reports everything wrong with the arguments.
 func (a *PrometheusArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	problems = append(problems, checkSet("app", a.App != App{})...)
-	problems = append(problems, checkSet("kubeStateMetrics", a.KubeStateMetrics != nil && a.KubeStateMetricsPods != App{})...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.Set("app", a.App != App{})...)
+	problems = append(problems, check.Set("kubeStateMetrics", a.KubeStateMetrics != nil && a.KubeStateMetricsPods != App{})...)
 	problems = append(problems, a.Alerts.Validate()...)
 	return append(problems, a.PrometheusSettings.Validate()...)
 }
 
 // Validate reports everything wrong with the settings.
 func (s *PrometheusSettings) Validate() field.ErrorList {
-	problems := checkImage("image", s.Image)
-	problems = append(problems, checkRange("retentionDays", s.RetentionDays, 3, 365)...)
-	problems = append(problems, checkQuantity("storageSize", s.StorageSize, "100Mi", "64Ti", "5Gi")...)
+	problems := check.Image("image", s.Image)
+	problems = append(problems, check.Range("retentionDays", s.RetentionDays, 3, 365)...)
+	problems = append(problems, check.Quantity("storageSize", s.StorageSize, "100Mi", "64Ti", "5Gi")...)
 	if s.StorageClass != "" {
-		problems = append(problems, checkName("storageClass", s.StorageClass)...)
+		problems = append(problems, check.Name("storageClass", s.StorageClass)...)
 	}
 	return problems
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // Cluster says which cluster to deploy to. Exactly one of its fields is set.
@@ -38,9 +40,9 @@ type EKSCluster struct {
 func (c Cluster) Validate() field.ErrorList {
 	switch {
 	case (c.Kind == nil) == (c.EKS == nil):
-		return invalid("target", "", "must be one kind of cluster")
+		return check.Invalid("target", "", "must be one kind of cluster")
 	case c.Kind != nil && !kindContextForm.MatchString(c.Kind.Context):
-		return invalid("kubeContext", c.Kind.Context, "must be the context of a kind cluster: kind-<name>, in lower case")
+		return check.Invalid("kubeContext", c.Kind.Context, "must be the context of a kind cluster: kind-<name>, in lower case")
 	case c.Kind != nil:
 		return nil
 	}
@@ -58,12 +60,12 @@ var (
 func (c *EKSCluster) validate() field.ErrorList {
 	var problems field.ErrorList
 	if !eksNameForm.MatchString(c.Name) {
-		problems = invalid("eksCluster", c.Name,
+		problems = check.Invalid("eksCluster", c.Name,
 			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")
 	}
-	problems = append(problems, ValidateRegion("region", c.Region)...)
+	problems = append(problems, check.Region("region", c.Region)...)
 	if c.RoleARN != "" && !roleForm.MatchString(c.RoleARN) {
-		problems = append(problems, invalid("eksRoleArn", c.RoleARN, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
+		problems = append(problems, check.Invalid("eksRoleArn", c.RoleARN, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
 	}
 	return problems
 }
@@ -72,7 +74,7 @@ func (c *EKSCluster) validate() field.ErrorList {
 // the kubeconfig of the moment points to. ClusterIdentifier tells the engine that the cluster is the same while its
 // kubeconfig changes; otherwise a new token or endpoint would replace every resource (pulumi-kubernetes#2745).
 func NewProvider(ctx *pulumi.Context, name string, cluster Cluster) (*kubernetes.Provider, error) {
-	if err := joinProblems(fmt.Sprintf("provider %q", name), cluster.Validate()); err != nil {
+	if err := check.Join(fmt.Sprintf("provider %q", name), cluster.Validate()); err != nil {
 		return nil, err
 	}
 	args := &kubernetes.ProviderArgs{

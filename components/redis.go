@@ -9,6 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // RedisArgs describe a Redis in the cluster.
@@ -55,21 +57,21 @@ const (
 
 // Validate reports everything wrong with the arguments.
 func (a *RedisArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	problems = append(problems, checkObjectName(a.Name)...)
-	problems = append(problems, checkSet("password", a.Password != nil)...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.ObjectName(a.Name)...)
+	problems = append(problems, check.Set("password", a.Password != nil)...)
 	return append(problems, a.RedisSettings.Validate()...)
 }
 
 // Validate reports everything wrong with the settings.
 func (s *RedisSettings) Validate() field.ErrorList {
-	problems := checkImage("image", s.Image)
+	problems := check.Image("image", s.Image)
 	problems = append(problems, s.Resources.Validate()...)
 	if !s.Ephemeral {
-		problems = append(problems, checkStorage("storageSize", s.StorageSize)...)
+		problems = append(problems, check.Storage("storageSize", s.StorageSize)...)
 	}
 	if s.StorageClass != "" {
-		problems = append(problems, checkName("storageClass", s.StorageClass)...)
+		problems = append(problems, check.Name("storageClass", s.StorageClass)...)
 	}
 	return append(problems, checkFsync(s.Fsync)...)
 }
@@ -169,7 +171,7 @@ func (a *RedisArgs) inputs() pulumi.Map {
 }
 
 func checkFsync(value string) field.ErrorList {
-	return checkOneOf("fsync", value, FsyncEverySecond, FsyncAlways)
+	return check.OneOf("fsync", value, FsyncEverySecond, FsyncAlways)
 }
 
 // redisConfiguration is that of a server with this much memory, whose file is forced to disk when fsync says.

@@ -10,6 +10,8 @@ import (
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // TraefikArgs describe an ingress controller for a cluster that has none.
@@ -27,11 +29,11 @@ type TraefikArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *TraefikArgs) Validate() field.ErrorList {
-	problems := checkImage("image", a.Image)
-	problems = append(problems, checkRange("httpNodePort", a.HTTPNodePort, 30000, 32767)...)
-	problems = append(problems, checkRange("httpsNodePort", a.HTTPSNodePort, 30000, 32767)...)
-	problems = append(problems, checkRange("replicas", a.Replicas, 1, math.MaxInt)...)
-	return append(problems, checkSet("publishedHost", a.PublishedHost != "")...)
+	problems := check.Image("image", a.Image)
+	problems = append(problems, check.Range("httpNodePort", a.HTTPNodePort, 30000, 32767)...)
+	problems = append(problems, check.Range("httpsNodePort", a.HTTPSNodePort, 30000, 32767)...)
+	problems = append(problems, check.Range("replicas", a.Replicas, 1, math.MaxInt)...)
+	return append(problems, check.Set("publishedHost", a.PublishedHost != "")...)
 }
 
 // Entry points above 1024, so that Traefik needs no privilege to listen; the port of its health check.

@@ -8,6 +8,8 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
 )
 
 // WebAppArgs describe a stateless web app that keeps its state in Redis.
@@ -63,10 +65,10 @@ type Callers struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *WebAppArgs) Validate() field.ErrorList {
-	problems := checkSet("namespace", a.Namespace != nil)
-	problems = append(problems, checkObjectName(a.Name)...)
-	problems = append(problems, checkSet("image", a.Image != nil)...)
-	problems = append(problems, checkSet("redis", a.Redis.Port != 0)...)
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.ObjectName(a.Name)...)
+	problems = append(problems, check.Set("image", a.Image != nil)...)
+	problems = append(problems, check.Set("redis", a.Redis.Port != 0)...)
 	return append(problems, a.WebAppSettings.Validate()...)
 }
 
@@ -77,21 +79,21 @@ func (s *WebAppSettings) Validate() field.ErrorList {
 	problems = append(problems, s.Route.Validate()...)
 	problems = append(problems, s.Callers.Validate()...)
 	if s.ScraperNamespace != "" {
-		problems = append(problems, checkLabel("scraperNamespace", s.ScraperNamespace)...)
+		problems = append(problems, check.Label("scraperNamespace", s.ScraperNamespace)...)
 	}
 	problems = append(problems, s.Drain.Validate()...)
-	problems = append(problems, checkRange("rolloutTimeoutSeconds", s.RolloutTimeoutSeconds, 30, 3600)...)
-	return append(problems, checkOneOf("logLevel", s.LogLevel, logLevels...)...)
+	problems = append(problems, check.Range("rolloutTimeoutSeconds", s.RolloutTimeoutSeconds, 30, 3600)...)
+	return append(problems, check.OneOf("logLevel", s.LogLevel, logLevels...)...)
 }
 
 // Validate reports everything wrong with the callers.
 func (c Callers) Validate() field.ErrorList {
 	var problems field.ErrorList
 	if c.Namespace != "" {
-		problems = checkLabel("ingressNamespace", c.Namespace)
+		problems = check.Label("ingressNamespace", c.Namespace)
 	}
 	for _, cidr := range c.CIDRs {
-		problems = append(problems, checkCIDR("clientCidrs", cidr)...)
+		problems = append(problems, check.CIDR("clientCidrs", cidr)...)
 	}
 	if c.Namespace == "" && len(c.CIDRs) == 0 {
 		problems = append(problems, field.Required(field.NewPath("clientCidrs"),

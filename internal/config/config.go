@@ -3,15 +3,14 @@
 package config
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"strings"
 	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"scaleout/components"
+	"scaleout/internal/check"
+	"scaleout/internal/decode"
 )
 
 // Config is everything that may differ between two stacks.
@@ -41,18 +40,18 @@ const (
 // redisResources fit a counter: a few hundred bytes of data, 60,000 increments a second and more from a full core.
 var redisResources = components.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
 
+// decoder gives the keys their meaning.
+type decoder struct{ *decode.Decoder }
+
+func newDecoder(project string, values map[string]string, secrets []string) *decoder {
+	return &decoder{decode.New(project, "docs/configuration.md", values, secrets)}
+}
+
 // Load reads the configuration of the stack that the program runs for. One error lists everything wrong with it.
-//
-// The SDK can look up keys but not list them, and a misspelt key must not pass unnoticed, so this reads the variables
-// that the SDK itself reads.
 func Load(ctx *pulumi.Context) (*Config, error) {
-	values, secrets := map[string]string{}, []string{}
-	for name, into := range map[string]any{pulumi.EnvConfig: &values, pulumi.EnvConfigSecretKeys: &secrets} {
-		if text := os.Getenv(name); text != "" {
-			if err := json.Unmarshal([]byte(text), into); err != nil {
-				return nil, fmt.Errorf("decoding %s: %w", name, err)
-			}
-		}
+	values, secrets, err := decode.Environment()
+	if err != nil {
+		return nil, err
 	}
 	return Parse(ctx.Project(), ctx.Stack(), values, secrets)
 }
@@ -64,59 +63,59 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	c := &Config{}
 	d.image(c)
 	d.password(c, stack)
-	target := d.text("target")
+	target := d.Text("target")
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
 	if !onDocker && !onKubernetes { // what else is wrong depends on it
-		d.problem("target", "got %s, want kind, eks or docker", d.shown("target"))
+		d.Problem("target", "got %s, want kind, eks or docker", d.Shown("target"))
 	}
-	c.Kubernetes = part(d, onKubernetes, func() *Kubernetes { return d.kubernetes(target) })
-	c.Docker = part(d, onDocker, func() *Docker { return d.docker(c) })
-	return c, d.finish(stack)
+	c.Kubernetes = decode.Part(d.Decoder, onKubernetes, func() *Kubernetes { return d.kubernetes(target) })
+	c.Docker = decode.Part(d.Decoder, onDocker, func() *Docker { return d.docker(c) })
+	return c, d.Finish(stack)
 }
 
 func (d *decoder) image(c *Config) {
 	c.Image = components.ImageSettings{
 		Context:   appContext,
-		Platform:  d.text("imagePlatform"),
-		BuildArgs: d.stringMap("imageBuildArgs"),
-		Username:  d.text("registryUsername"),
+		Platform:  d.Text("imagePlatform"),
+		BuildArgs: d.StringMap("imageBuildArgs"),
+		Username:  d.Text("registryUsername"),
 	}
-	d.check(c.Image.Validate(), map[string]string{"platform": "imagePlatform", "buildArgs": "imageBuildArgs"})
-	password := d.secret("registryPassword")
+	d.Check(c.Image.Validate(), map[string]string{"platform": "imagePlatform", "buildArgs": "imageBuildArgs"})
+	password := d.Secret("registryPassword")
 	if (password == "") != (c.Image.Username == "") {
-		d.problem("registryUsername", "got %s, must be set together with registryPassword, or neither",
-			d.shown("registryUsername"))
+		d.Problem("registryUsername", "got %s, must be set together with registryPassword, or neither",
+			d.Shown("registryUsername"))
 	} else if password != "" {
 		c.RegistryPassword = secretInput(password)
 	}
 
-	name, force := d.text("ecrRepository"), d.boolean("ecrForceDelete")
-	c.Repository = d.text("imageRepository")
+	name, force := d.Text("ecrRepository"), d.Boolean("ecrForceDelete")
+	c.Repository = d.Text("imageRepository")
 	if (name == "") == (c.Repository == "") {
-		d.problem("imageRepository", "got %s, and ecrRepository %s: exactly one of them must be set",
-			d.shown("imageRepository"), d.shown("ecrRepository"))
+		d.Problem("imageRepository", "got %s, and ecrRepository %s: exactly one of them must be set",
+			d.Shown("imageRepository"), d.Shown("ecrRepository"))
 	}
 	if c.Repository != "" {
-		d.check(components.ValidateRepository("imageRepository", c.Repository), nil)
+		d.Check(check.Repository("imageRepository", c.Repository), nil)
 	}
 	if name == "" {
 		return
 	}
 	c.ECR = &components.ECRRepositoryArgs{Name: name, ForceDelete: force}
-	d.check(c.ECR.Validate(), map[string]string{"name": "ecrRepository"})
-	d.check(components.ValidateRegion("aws:region", d.optional("aws:region")), nil)
+	d.Check(c.ECR.Validate(), map[string]string{"name": "ecrRepository"})
+	d.Check(check.Region("aws:region", d.Optional("aws:region")), nil)
 }
 
 func (d *decoder) password(c *Config, stack string) {
-	password := d.secret("redisPassword")
+	password := d.Secret("redisPassword")
 	switch {
 	case password == "":
-		d.problem("redisPassword", "is required; run: openssl rand -hex 32 | "+
+		d.Problem("redisPassword", "is required; run: openssl rand -hex 32 | "+
 			"pulumi config set --stack %s --secret redisPassword", stack)
 	case len(password) < minPasswordLength:
-		d.problem("redisPassword", "must have at least %d characters", minPasswordLength)
+		d.Problem("redisPassword", "must have at least %d characters", minPasswordLength)
 	case strings.ContainsFunc(password, unicode.IsControl): // Redis' probe and the app would drop a line end
-		d.problem("redisPassword", "must have no line ends and no other control characters")
+		d.Problem("redisPassword", "must have no line ends and no other control characters")
 	}
 	c.RedisPassword = secretInput(password)
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"scaleout/components"
+	"scaleout/internal/decode"
 )
 
 const password = "correct-horse-battery-staple"
@@ -115,21 +116,21 @@ func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	declared := project(t).Config
 	d := newDecoder("scaleout", map[string]string{}, nil)
 	c := &Config{}
-	d.text("target")
+	d.Text("target")
 	d.image(c)
 	d.password(c, "dev")
 	d.kubernetes("eks")
 	d.alb()
 	d.docker(c)
 	for name, key := range declared {
-		if !d.read["scaleout:"+name] {
+		if !slices.Contains(d.Read(), "scaleout:"+name) {
 			t.Errorf("%s is declared in Pulumi.yaml, but nothing reads it", name)
 		}
 		if key.Description == "" {
 			t.Errorf("%s has no description in Pulumi.yaml", name)
 		}
 	}
-	for key := range d.read {
+	for _, key := range d.Read() {
 		name := strings.TrimPrefix(key, "scaleout:")
 		if _, known := declared[name]; !known {
 			t.Errorf("%s is read, but not declared in Pulumi.yaml", name)
@@ -642,7 +643,7 @@ func FuzzParse(f *testing.F) {
 func namesAKey(t *testing.T, err error, values map[string]string) {
 	t.Helper()
 	for _, line := range strings.Split(err.Error(), "\n")[1:] {
-		named := func(key string) bool { return strings.HasPrefix(line, "  "+plain(key)+": ") }
+		named := func(key string) bool { return strings.HasPrefix(line, "  "+decode.Plain(key)+": ") }
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(values)), named) && !named("aws:region") {
 			t.Errorf("the line %q names no key: %v", line, err)
 		}

@@ -1,6 +1,10 @@
 package config
 
-import "scaleout/components"
+import (
+	"scaleout/components"
+
+	"scaleout/internal/check"
+)
 
 // Docker is everything that may differ between two stacks on Docker hosts.
 type Docker struct {
@@ -34,41 +38,41 @@ var nginxDefaults = components.NginxSettings{
 }
 
 func (d *decoder) docker(c *Config) *Docker {
-	drain := components.Drain{LoadBalancerDelay: d.integer("loadBalancerDelaySeconds")}
-	limits := components.DockerLimits{CPU: d.text("cpuLimit"), Memory: d.text("memoryLimit")}
+	drain := components.Drain{LoadBalancerDelay: d.Integer("loadBalancerDelaySeconds")}
+	limits := components.DockerLimits{CPU: d.Text("cpuLimit"), Memory: d.Text("memoryLimit")}
 	t := &Docker{
-		Network: components.DockerNetworkArgs{Name: d.text("namespace")},
+		Network: components.DockerNetworkArgs{Name: d.Text("namespace")},
 		Redis: components.DockerRedisSettings{
-			Image: d.text("redisImage"), Volume: d.text("redisVolume"),
-			Limits: components.DockerLimits{Memory: redisResources.MemoryLimit}, Fsync: d.text("redisFsync"),
+			Image: d.Text("redisImage"), Volume: d.Text("redisVolume"),
+			Limits: components.DockerLimits{Memory: redisResources.MemoryLimit}, Fsync: d.Text("redisFsync"),
 		},
 		Web: components.DockerWebAppSettings{
-			Replicas: d.integer("replicas"), Limits: limits, Drain: drain, LogLevel: d.text("logLevel"),
+			Replicas: d.Integer("replicas"), Limits: limits, Drain: drain, LogLevel: d.Text("logLevel"),
 		},
 		Nginx:              nginxDefaults,
 		Balancer:           c.Image,
 		BalancerRepository: c.Repository + "-nginx",
 	}
-	t.Nginx.PublicPort, t.Nginx.Balancing, t.Nginx.Drain = d.integer("publicPort"), d.text("nginxBalancing"), drain
+	t.Nginx.PublicPort, t.Nginx.Balancing, t.Nginx.Drain = d.Integer("publicPort"), d.Text("nginxBalancing"), drain
 	t.Balancer.Context = balancerContext
 	// Only what its Dockerfile takes: another image means another nginx, whose port is closed while it is replaced.
-	base := d.text("nginxImage")
+	base := d.Text("nginxImage")
 	t.Balancer.BuildArgs = map[string]string{"NGINX_IMAGE": base}
 	if compiler, set := c.Image.BuildArgs["GO_IMAGE"]; set {
 		t.Balancer.BuildArgs["GO_IMAGE"] = compiler
 	}
 
-	d.check(t.Network.Validate(), map[string]string{"name": "namespace"})
-	d.check(t.Redis.Validate(), map[string]string{"image": "redisImage", "volume": "redisVolume", "fsync": "redisFsync"})
-	d.check(t.Web.Validate(), nil)
-	d.check(t.Nginx.Validate(), map[string]string{"balancing": "nginxBalancing"})
-	d.check(components.ValidateImage("nginxImage", base), nil)
+	d.Check(t.Network.Validate(), map[string]string{"name": "namespace"})
+	d.Check(t.Redis.Validate(), map[string]string{"image": "redisImage", "volume": "redisVolume", "fsync": "redisFsync"})
+	d.Check(t.Web.Validate(), nil)
+	d.Check(t.Nginx.Validate(), map[string]string{"balancing": "nginxBalancing"})
+	d.Check(check.Image("nginxImage", base), nil)
 	if c.Repository == "" {
-		d.problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
+		d.Problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
 	}
 	for _, key := range []string{"redisHost", "host", "tlsSecret", "certificateArn", "albScheme"} {
-		if d.text(key) != "" { // who sets one of these counts on it
-			d.problem(key, "got %s, which target docker does not offer; leave it empty", d.shown(key))
+		if d.Text(key) != "" { // who sets one of these counts on it
+			d.Problem(key, "got %s, which target docker does not offer; leave it empty", d.Shown(key))
 		}
 	}
 	return t

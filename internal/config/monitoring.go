@@ -4,6 +4,7 @@ import (
 	"net/url"
 
 	"scaleout/components"
+	"scaleout/internal/check"
 )
 
 // Monitoring is how the app is measured. At most one of Prometheus and Operator is set; neither measures nothing.
@@ -30,62 +31,62 @@ func (d *decoder) monitoring(namespace string) Monitoring {
 		Alerts: components.Alerts{
 			Namespace: namespace,
 			Objectives: components.Objectives{
-				AvailabilityPercent: d.decimal("sloAvailabilityPercent"),
-				FastPercent:         d.decimal("sloFastPercent"),
-				FastMilliseconds:    d.integer("sloFastMilliseconds"),
+				AvailabilityPercent: d.Decimal("sloAvailabilityPercent"),
+				FastPercent:         d.Decimal("sloFastPercent"),
+				FastMilliseconds:    d.Integer("sloFastMilliseconds"),
 			},
-			Runbook: d.text("runbookUrl"),
+			Runbook: d.Text("runbookUrl"),
 		},
-		KubeStateMetricsImage: d.text("kubeStateMetricsImage"),
-		KubeletInsecureTLS:    d.boolean("kubeletInsecureTls"),
+		KubeStateMetricsImage: d.Text("kubeStateMetricsImage"),
+		KubeletInsecureTLS:    d.Boolean("kubeletInsecureTls"),
 	}
 	prometheus := &components.PrometheusSettings{
-		Image:         d.text("prometheusImage"),
-		RetentionDays: d.integer("prometheusRetentionDays"),
-		StorageSize:   d.text("prometheusStorageSize"),
-		StorageClass:  d.text("prometheusStorageClass"),
+		Image:         d.Text("prometheusImage"),
+		RetentionDays: d.Integer("prometheusRetentionDays"),
+		StorageSize:   d.Text("prometheusStorageSize"),
+		StorageClass:  d.Text("prometheusStorageClass"),
 	}
-	operator := &Operator{Labels: d.stringMap("prometheusLabels")}
-	install, grafana, image := d.boolean("installPrometheus"), d.boolean("installGrafana"), d.text("grafanaImage")
-	useOperator := d.boolean("prometheusOperator")
+	operator := &Operator{Labels: d.StringMap("prometheusLabels")}
+	install, grafana, image := d.Boolean("installPrometheus"), d.Boolean("installGrafana"), d.Text("grafanaImage")
+	useOperator := d.Boolean("prometheusOperator")
 	if install && useOperator {
-		d.problem("prometheusOperator", "got %s, and installPrometheus %s: the app needs one Prometheus, so at most one of them is true",
-			d.shown("prometheusOperator"), d.shown("installPrometheus"))
+		d.Problem("prometheusOperator", "got %s, and installPrometheus %s: the app needs one Prometheus, so at most one of them is true",
+			d.Shown("prometheusOperator"), d.Shown("installPrometheus"))
 	}
 	if install || useOperator {
-		d.check(m.Alerts.Validate(), map[string]string{"runbook": "runbookUrl"})
+		d.Check(m.Alerts.Validate(), map[string]string{"runbook": "runbookUrl"})
 	}
 	if install {
 		m.Prometheus = prometheus
-		d.check(prometheus.Validate(), map[string]string{
+		d.Check(prometheus.Validate(), map[string]string{
 			"image": "prometheusImage", "retentionDays": "prometheusRetentionDays",
 			"storageSize": "prometheusStorageSize", "storageClass": "prometheusStorageClass",
 		})
-		d.check(components.ValidateImage("kubeStateMetricsImage", m.KubeStateMetricsImage), nil)
+		d.Check(check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage), nil)
 	}
 	if useOperator {
 		m.Operator = operator
 		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			d.problem("runbookUrl", "got %s, must be an http or https URL with prometheusOperator, whose messages link to it", d.shown("runbookUrl"))
+			d.Problem("runbookUrl", "got %s, must be an http or https URL with prometheusOperator, whose messages link to it", d.Shown("runbookUrl"))
 		}
-		d.check(components.ValidateLabels("prometheusLabels", operator.Labels), nil)
+		d.Check(check.Labels("prometheusLabels", operator.Labels), nil)
 	}
 	if grafana && !install {
-		d.problem("installGrafana", "got %s, but it shows what the Prometheus of installPrometheus measures; set that too",
-			d.shown("installGrafana"))
+		d.Problem("installGrafana", "got %s, but it shows what the Prometheus of installPrometheus measures; set that too",
+			d.Shown("installGrafana"))
 	} else if grafana {
 		m.GrafanaImage = image
-		d.check(components.ValidateImage("grafanaImage", image), nil)
+		d.Check(check.Image("grafanaImage", image), nil)
 	}
 	return m
 }
 
 // scraperNamespace is where the operator's Prometheus is. Without it the network policy would keep that out, silently.
 func (d *decoder) scraperNamespace() string {
-	namespace, operator := d.text("prometheusNamespace"), d.values[d.key("prometheusOperator")] == "true"
+	namespace, operator := d.Text("prometheusNamespace"), d.Optional("prometheusOperator") == "true"
 	if operator != (namespace != "") {
-		d.problem("prometheusNamespace", "got %s, must be set together with prometheusOperator, or neither: where its Prometheus runs",
-			d.shown("prometheusNamespace"))
+		d.Problem("prometheusNamespace", "got %s, must be set together with prometheusOperator, or neither: where its Prometheus runs",
+			d.Shown("prometheusNamespace"))
 	}
 	return namespace
 }

@@ -1,4 +1,6 @@
-package components
+// Package check has the checks of arguments that all components share. Each returns what is wrong as field errors of
+// Kubernetes, which name the field, the value and the accepted form.
+package check
 
 import (
 	"errors"
@@ -15,9 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// joinProblems makes one error of all that is wrong with subject, or nil. The Kubernetes field errors name the field,
+// Join makes one error of all that is wrong with subject, or nil. The Kubernetes field errors name the field,
 // the value and the accepted form.
-func joinProblems(subject string, problems field.ErrorList) error {
+func Join(subject string, problems field.ErrorList) error {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -28,98 +30,98 @@ func joinProblems(subject string, problems field.ErrorList) error {
 	return errors.New("invalid arguments of " + subject + ":\n" + strings.Join(lines, "\n"))
 }
 
-// checkRange wants min <= value <= max; max is math.MaxInt where only the lower end matters.
-func checkRange(name string, value, min, max int) field.ErrorList {
+// Range wants min <= value <= max; max is math.MaxInt where only the lower end matters.
+func Range(name string, value, min, max int) field.ErrorList {
 	switch {
 	case value >= min && value <= max:
 		return nil
 	case max == math.MaxInt:
-		return invalid(name, value, fmt.Sprintf("must be at least %d", min))
+		return Invalid(name, value, fmt.Sprintf("must be at least %d", min))
 	}
-	return invalid(name, value, fmt.Sprintf("must be from %d to %d", min, max))
+	return Invalid(name, value, fmt.Sprintf("must be from %d to %d", min, max))
 }
 
-// checkCPU wants a share of CPUs: at least the API's unit, and so few that a size of memory is refused.
-func checkCPU(name, value string) field.ErrorList {
-	return checkQuantity(name, value, "1m", "1000", "250m")
+// CPU wants a share of CPUs: at least the API's unit, and so few that a size of memory is refused.
+func CPU(name, value string) field.ErrorList {
+	return Quantity(name, value, "1m", "1000", "250m")
 }
 
-// checkMemory wants a size of memory, which a forgotten unit (64 is 64 bytes) or a share of CPUs is not. 6Mi is the least
+// Memory wants a size of memory, which a forgotten unit (64 is 64 bytes) or a share of CPUs is not. 6Mi is the least
 // that Docker takes: https://docs.docker.com/engine/containers/resource_constraints/
-func checkMemory(name, value string) field.ErrorList {
-	return checkQuantity(name, value, "6Mi", "32Ti", "64Mi")
+func Memory(name, value string) field.ErrorList {
+	return Quantity(name, value, "6Mi", "32Ti", "64Mi")
 }
 
-// checkStorage wants the size of a volume.
-func checkStorage(name, value string) field.ErrorList {
-	return checkQuantity(name, value, "1Mi", "64Ti", "1Gi")
+// Storage wants the size of a volume.
+func Storage(name, value string) field.ErrorList {
+	return Quantity(name, value, "1Mi", "64Ti", "1Gi")
 }
 
 // quantityForm has room for every size that could be meant. ParseQuantity multiplies a number such as 1e999999999 out,
 // which takes minutes and then all memory.
 var quantityForm = regexp.MustCompile(`^[0-9.+-]{1,20}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
 
-// checkQuantity wants a Kubernetes quantity that lies between two others.
-func checkQuantity(name, value, least, most, example string) field.ErrorList {
+// Quantity wants a Kubernetes quantity that lies between two others.
+func Quantity(name, value, least, most, example string) field.ErrorList {
 	q, err := resource.Quantity{}, resource.ErrFormatWrong
 	if quantityForm.MatchString(value) {
 		q, err = resource.ParseQuantity(value)
 	}
 	if err != nil || q.Cmp(resource.MustParse(least)) < 0 || q.Cmp(resource.MustParse(most)) > 0 {
-		return invalid(name, value,
+		return Invalid(name, value,
 			fmt.Sprintf("must be a Kubernetes quantity from %s to %s, such as %s", least, most, example))
 	}
 	return nil
 }
 
-// checkLabel wants a name that Kubernetes takes for objects, namespaces and label values alike.
-func checkLabel(name, value string) field.ErrorList {
+// Label wants a name that Kubernetes takes for objects, namespaces and label values alike.
+func Label(name, value string) field.ErrorList {
 	if len(validation.IsDNS1123Label(value)) > 0 {
-		return invalid(name, value,
+		return Invalid(name, value,
 			"must be up to 63 lower case letters, digits and -, with a letter or digit at both ends")
 	}
 	return nil
 }
 
-// checkObjectName wants the name of a component's objects, or none: it is then the component's.
-func checkObjectName(value string) field.ErrorList {
+// ObjectName wants the name of a component's objects, or none: it is then the component's.
+func ObjectName(value string) field.ErrorList {
 	if value == "" {
 		return nil
 	}
-	return checkLabel("name", value)
+	return Label("name", value)
 }
 
-// checkName wants a name that Kubernetes takes for classes, which may have dots.
-func checkName(name, value string) field.ErrorList {
+// Name wants a name that Kubernetes takes for classes, which may have dots.
+func Name(name, value string) field.ErrorList {
 	if len(validation.IsDNS1123Subdomain(value)) > 0 {
-		return invalid(name, value,
+		return Invalid(name, value,
 			"must be up to 253 lower case letters, digits, - and ., with a letter or digit at both ends of each part")
 	}
 	return nil
 }
 
-// checkOneOf wants one of a few words.
-func checkOneOf(name, value string, words ...string) field.ErrorList {
+// OneOf wants one of a few words.
+func OneOf(name, value string, words ...string) field.ErrorList {
 	for _, w := range words {
 		if value == w {
 			return nil
 		}
 	}
-	return invalid(name, value, "must be one of "+strings.Join(words, ", "))
+	return Invalid(name, value, "must be one of "+strings.Join(words, ", "))
 }
 
-// checkCIDR wants a block of IP addresses, written in the one way: what is beyond the mask is 0, or else it is unclear
+// CIDR wants a block of IP addresses, written in the one way: what is beyond the mask is 0, or else it is unclear
 // which of the two was meant.
-func checkCIDR(name, value string) field.ErrorList {
+func CIDR(name, value string) field.ErrorList {
 	if block, err := netip.ParsePrefix(value); err != nil || block != block.Masked() {
-		return invalid(name, value, "must be a CIDR such as 10.0.0.0/16, with no bit set beyond its mask")
+		return Invalid(name, value, "must be a CIDR such as 10.0.0.0/16, with no bit set beyond its mask")
 	}
 	return nil
 }
 
-// isDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of any
+// IsDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of any
 // length and all-numeric ones at the end, which are addresses.
-func isDNSName(value string) bool {
+func IsDNSName(value string) bool {
 	if len(validation.IsDNS1123Subdomain(value)) > 0 {
 		return false
 	}
@@ -132,25 +134,21 @@ func isDNSName(value string) bool {
 // regionForm is that of all partitions of AWS, e.g. eu-central-1, us-gov-west-1.
 var regionForm = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+$`)
 
-// ValidateRegion reports what cannot be a region of AWS.
-func ValidateRegion(name, value string) field.ErrorList {
+// Region reports what cannot be a region of AWS.
+func Region(name, value string) field.ErrorList {
 	if !regionForm.MatchString(value) {
-		return invalid(name, value, "must be a region of AWS such as eu-central-1")
+		return Invalid(name, value, "must be a region of AWS such as eu-central-1")
 	}
 	return nil
 }
 
-// checkSet wants an input to be given; what it will hold is not known yet.
-func checkSet(name string, set bool) field.ErrorList {
+// Set wants an input to be given; what it will hold is not known yet.
+func Set(name string, set bool) field.ErrorList {
 	if set {
 		return nil
 	}
 	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
 }
-
-// ValidateImage reports an image reference whose version is not pinned, for those that reach a component as a build
-// argument.
-func ValidateImage(name, value string) field.ErrorList { return checkImage(name, value) }
 
 // Parts of an image reference: https://pkg.go.dev/github.com/distribution/reference. The first part of a name is a
 // registry only if it could be no part of a path; otherwise Docker takes it for an organization on Docker Hub.
@@ -166,37 +164,38 @@ var (
 		`^(?:` + registryPart + `)?` + pathPart + `(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
 )
 
-// checkImage wants an image reference whose version is pinned: `latest`, said or implied, would let two nodes run
+// Image wants an image reference whose version is pinned: `latest`, said or implied, would let two nodes run
 // different programs under one name.
-func checkImage(name, value string) field.ErrorList {
+func Image(name, value string) field.ErrorList {
 	parts := imageForm.FindStringSubmatch(value)
 	if parts == nil || parts[2] == "" && (parts[1] == "" || parts[1] == "latest") {
-		return invalid(name, value,
+		return Invalid(name, value,
 			"must be an image in lower case that ends in a tag other than latest, or in a digest (@sha256:<64 digits>)")
 	}
 	return nil
 }
 
-// ValidateRepository reports what no image can be pushed to. The registry is never left out: it decides the login.
-func ValidateRepository(name, value string) field.ErrorList {
+// Repository reports what no image can be pushed to. The registry is never left out: it decides the login.
+func Repository(name, value string) field.ErrorList {
 	if !repositoryForm.MatchString(value) {
-		return invalid(name, value, "must be <registry>/<name> in lower case, with no scheme, no tag and no digest, "+
+		return Invalid(name, value, "must be <registry>/<name> in lower case, with no scheme, no tag and no digest, "+
 			"such as localhost:5001/scaleout")
 	}
 	return nil
 }
 
-func invalid(name string, value any, want string) field.ErrorList {
+// Invalid is one value that cannot be used, and what is wanted in its place.
+func Invalid(name string, value any, want string) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
 }
 
-// ValidateLabels reports what Kubernetes does not take as labels.
-func ValidateLabels(name string, labels map[string]string) (problems field.ErrorList) {
+// Labels reports what Kubernetes does not take as labels.
+func Labels(name string, labels map[string]string) (problems field.ErrorList) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		wrong := validation.IsQualifiedName(key)
 		wrong = append(wrong, validation.IsValidLabelValue(labels[key])...)
 		if len(wrong) > 0 {
-			problems = append(problems, invalid(name, key+": "+labels[key],
+			problems = append(problems, Invalid(name, key+": "+labels[key],
 				"must be a label: a name such as release or example.com/team, and up to 63 letters, digits, -, _ and .")...)
 		}
 	}

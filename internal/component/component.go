@@ -1,0 +1,32 @@
+// Package component registers components the way all of this program's are.
+package component
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
+)
+
+// Register checks a component's arguments and registers it, so that nothing exists if anything is wrong with them. Its
+// token is <module>:<kind>. It is part of every URN below it: changing one without an alias replaces all that the
+// component owns.
+func Register(
+	ctx *pulumi.Context, module, kind, name string, problems field.ErrorList,
+	inputs pulumi.Map, resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
+) error {
+	if err := check.Join(fmt.Sprintf("%s %q", kind, name), problems); err != nil {
+		return err
+	}
+	if err := ctx.RegisterComponentResourceV2(module+":"+kind, name, inputs, resource, opts...); err != nil {
+		return fmt.Errorf("registering %s %q: %w", kind, name, err)
+	}
+	return nil
+}
+
+// Creating names the child whose registration failed.
+func Creating(child, name string, err error) error {
+	return fmt.Errorf("creating %s %q: %w", child, name, err)
+}

@@ -1,0 +1,251 @@
+// Package decode reads the configuration of a stack strictly: every key is known, every value well formed, and all that
+// is wrong comes in one message. What the keys mean is for its callers.
+package decode
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Decoder reads typed values from the flat strings that the engine hands to a program, and remembers which keys were
+// read and everything that is wrong. A malformed value is never replaced by a default.
+type Decoder struct {
+	project string
+	// reference is the document that lists the keys.
+	reference string
+	values    map[string]string
+	secrets   []string
+	read      map[string]bool
+	// malformed are the keys whose values are not even of the right type: whatever else could be said is about the zero
+	// value that took their place.
+	malformed map[string]bool
+	problems  []string
+}
+
+// New returns a Decoder for the values of a project's stack, of which secrets are encrypted. reference is the document
+// that lists the keys, for messages.
+func New(project, reference string, values map[string]string, secrets []string) *Decoder {
+	return &Decoder{
+		project: project, reference: reference, values: values, secrets: secrets,
+		read: map[string]bool{}, malformed: map[string]bool{},
+	}
+}
+
+// Environment is the configuration that the engine hands to the program: the values of all keys, and which of those are
+// encrypted.
+//
+// The SDK can look up keys but not list them, and a misspelt key must not pass unnoticed, so this reads the variables
+// that the SDK itself reads.
+func Environment() (values map[string]string, secrets []string, err error) {
+	values = map[string]string{}
+	for name, into := range map[string]any{pulumi.EnvConfig: &values, pulumi.EnvConfigSecretKeys: &secrets} {
+		if text := os.Getenv(name); text != "" {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
+				return nil, nil, fmt.Errorf("decoding %s: %w", name, err)
+			}
+		}
+	}
+	return values, secrets, nil
+}
+
+// Read are the keys that were read so far, in order.
+func (d *Decoder) Read() []string { return slices.Sorted(maps.Keys(d.read)) }
+
+// Key is a key of this project, or one that names its own namespace (aws:region).
+func (d *Decoder) Key(name string) string {
+	if strings.Contains(name, ":") {
+		return name
+	}
+	return d.project + ":" + name
+}
+
+// Problem adds something that is wrong with the value of a key.
+func (d *Decoder) Problem(name, format string, args ...any) {
+	d.problems = append(d.problems, d.Key(name)+": "+fmt.Sprintf(format, args...))
+}
+
+// Encrypted tells whether a key's value is a secret, which any may be made: then no message shows it.
+func (d *Decoder) Encrypted(name string) bool { return slices.Contains(d.secrets, d.Key(name)) }
+
+// hidden stands for the value of an encrypted key.
+const hidden = "[secret]"
+
+// Shown is the value of a key as messages show it.
+func (d *Decoder) Shown(name string) string {
+	switch value := d.values[d.Key(name)]; {
+	case d.Encrypted(name):
+		return hidden
+	case strings.Contains(value, `"`): // JSON is hard to read with its quotation marks escaped
+		return fmt.Sprintf("%#q", value)
+	default:
+		return strconv.Quote(value)
+	}
+}
+
+// mistyped notes a value that is not what its key wants. One that is missing is noted already.
+func (d *Decoder) mistyped(name, want string) {
+	if d.malformed[d.Key(name)] = true; d.has(name) {
+		d.Problem(name, "got %s, want %s", d.Shown(name), want)
+	}
+}
+
+// Text returns the value of a key. Every key has a default in Pulumi.yaml or is required there.
+func (d *Decoder) Text(name string) string {
+	key := d.Key(name)
+	d.read[key] = true
+	value, set := d.values[key]
+	if !set {
+		d.Problem(name, "is required; run: pulumi config set %s <value>", key)
+	}
+	return value
+}
+
+// Optional is text for keys of other namespaces, for which Pulumi.yaml cannot give a default.
+func (d *Decoder) Optional(name string) string { return d.values[d.Key(name)] }
+
+// Integer returns the value of a key that is a whole number.
+func (d *Decoder) Integer(name string) int {
+	n, err := strconv.Atoi(d.Text(name))
+	if errors.Is(err, strconv.ErrRange) {
+		d.mistyped(name, "a whole number of fewer digits")
+	} else if err != nil {
+		d.mistyped(name, "a whole number")
+	}
+	return n
+}
+
+// decimalForm is what people write: no exponent, no NaN, no hexadecimal digits, all of which ParseFloat takes.
+var decimalForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+// Decimal returns the value of a key that is a number with or without a fraction.
+func (d *Decoder) Decimal(name string) float64 {
+	text := d.Text(name)
+	if !decimalForm.MatchString(text) {
+		d.mistyped(name, "a number such as 99.9")
+		return 0
+	}
+	n, _ := strconv.ParseFloat(text, 64) // takes all of that form
+	return n
+}
+
+// Boolean returns the value of a key that is true or false.
+func (d *Decoder) Boolean(name string) bool {
+	text := d.Text(name)
+	if text != "true" && text != "false" {
+		d.mistyped(name, "true or false")
+	}
+	return text == "true"
+}
+
+// List returns the value of a key that is a list of strings.
+func (d *Decoder) List(name string) []string {
+	var given []*string // null would pass for an empty string
+	err := json.Unmarshal([]byte(d.Text(name)), &given)
+	if err != nil || given == nil || slices.Contains(given, nil) {
+		d.mistyped(name, "a list of strings")
+		return nil
+	}
+	list := make([]string, len(given))
+	for i, value := range given {
+		list[i] = *value
+	}
+	return list
+}
+
+// StringMap returns the value of a key that is a map of strings to strings.
+func (d *Decoder) StringMap(name string) map[string]string {
+	var given map[string]*string
+	err := json.Unmarshal([]byte(d.Text(name)), &given)
+	if err != nil || given == nil || slices.Contains(slices.Collect(maps.Values(given)), nil) {
+		d.mistyped(name, "a map of strings to strings")
+		return nil
+	}
+	m := make(map[string]string, len(given))
+	for key, value := range given {
+		m[key] = *value
+	}
+	return m
+}
+
+// Secret returns a value that must be encrypted in the stack file. Its content is never part of a message.
+func (d *Decoder) Secret(name string) string {
+	value := d.Text(name)
+	if value != "" && !d.Encrypted(name) {
+		d.Problem(name, "is in plain text; encrypt it: pulumi config set --secret %s", name)
+	}
+	return value
+}
+
+func (d *Decoder) has(name string) bool {
+	_, set := d.values[d.Key(name)]
+	return set
+}
+
+// Check adds what is wrong with arguments that were made of this configuration. rename gives the key of a field where
+// it is not the field's own name.
+func (d *Decoder) Check(problems field.ErrorList, rename map[string]string) {
+	for _, p := range problems {
+		name := p.Field
+		if key, renamed := rename[name]; renamed {
+			name = key
+		}
+		if d.malformed[d.Key(name)] {
+			continue
+		}
+		if d.Encrypted(name) {
+			p.BadValue = hidden
+		}
+		d.Problem(name, "%s", p.ErrorBody())
+	}
+}
+
+// Part decodes what only some targets use. For the others its keys are known, but nothing about them is wrong.
+func Part[T any](d *Decoder, used bool, decode func() *T) *T {
+	before := len(d.problems)
+	decoded := decode()
+	if used {
+		return decoded
+	}
+	d.problems = d.problems[:before]
+	return nil
+}
+
+// Plain is a key as one types it, or quoted where it would break up the lines of a message.
+func Plain(key string) string {
+	if quoted := strconv.Quote(key); quoted != `"`+key+`"` {
+		return quoted
+	}
+	return key
+}
+
+// providerNamespaces are those of the engine and of the providers that the program uses.
+var providerNamespaces = []string{"pulumi", "aws", "docker", "kubernetes"}
+
+// Finish returns all problems as one error, unknown keys included: a misspelt key would otherwise do nothing, silently.
+func (d *Decoder) Finish(stack string) error {
+	for _, key := range slices.Sorted(maps.Keys(d.values)) {
+		switch namespace, _, _ := strings.Cut(key, ":"); {
+		case namespace == d.project && !d.read[key]:
+			d.problems = append(d.problems, Plain(key)+": there is no such key; "+d.reference+" lists them")
+		case namespace != d.project && !slices.Contains(providerNamespaces, namespace):
+			d.problems = append(d.problems,
+				Plain(key)+": there is no such namespace; this project's keys begin with "+d.project+":")
+		}
+	}
+	if len(d.problems) == 0 {
+		return nil
+	}
+	slices.Sort(d.problems)
+	lines := strings.Join(slices.Compact(d.problems), "\n  ")
+	return fmt.Errorf("the configuration of stack %q cannot be used; nothing was touched:\n  %s", stack, lines)
+}
