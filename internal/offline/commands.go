@@ -8,7 +8,7 @@ import (
 )
 
 func preview(_ context.Context, c *call) (int, error) {
-	result, err := Run(c.program, ".", c.stack)
+	result, err := Run(c.program, ".", c.stack, c.set...)
 	if err != nil {
 		return exitError, err
 	}
@@ -17,7 +17,7 @@ func preview(_ context.Context, c *call) (int, error) {
 
 // printDump is for the diff of another version of the program; people will prefer the other commands.
 func printDump(_ context.Context, c *call) (int, error) {
-	result, err := Run(c.program, ".", c.stack)
+	result, err := Run(c.program, ".", c.stack, c.set...)
 	if err != nil {
 		return exitError, err
 	}
@@ -29,7 +29,7 @@ func printDump(_ context.Context, c *call) (int, error) {
 }
 
 func render(_ context.Context, c *call) (int, error) {
-	result, err := Run(c.program, ".", c.stack)
+	result, err := Run(c.program, ".", c.stack, c.set...)
 	if err != nil {
 		return exitError, err
 	}

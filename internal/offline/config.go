@@ -27,7 +27,7 @@ type settings struct {
 }
 
 // load reads Pulumi.yaml and Pulumi.<stack>.yaml in dir, adds the defaults and checks the types.
-func load(dir, stack string) (*settings, error) {
+func load(dir, stack string, set []string) (*settings, error) {
 	project, err := workspace.LoadProject(filepath.Join(dir, projectFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no %s in %s", projectFile, dir)
@@ -39,7 +39,36 @@ func load(dir, stack string) (*settings, error) {
 		return nil, err
 	}
 	s := &settings{project: project.Name.String(), stack: stack, values: values}
+	for _, assignment := range set {
+		if err := s.set(assignment); err != nil {
+			return nil, err
+		}
+	}
 	return s, s.complete(project)
+}
+
+// set takes key=value in place of what the stack file has. The value is YAML: a text, a number, a list.
+func (s *settings) set(assignment string) error {
+	name, text, ok := strings.Cut(assignment, "=")
+	key, err := s.key(name)
+	if !ok || err != nil {
+		return fmt.Errorf("cannot set %q: want key=value, such as maxReplicas=30", assignment)
+	}
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		return fmt.Errorf("setting %s: %w", name, oneLine(err))
+	}
+	if value == nil {
+		value = ""
+	}
+	converted, err := configValue(value)
+	if err != nil {
+		return fmt.Errorf("setting %s: %w", name, err)
+	}
+	if s.values == nil {
+		s.values = config.Map{}
+	}
+	return s.values.Set(key, converted, false)
 }
 
 // loadStack reads a stack file more strictly than the CLI, which ignores keys that it does not know.

@@ -20,7 +20,7 @@ func TestLoadPassesWhatTheCLIPasses(t *testing.T) {
     secure: v1:AAAA:BBBB
   aws:region: eu-central-1
 `
-	s, err := load(project(t, map[string]string{"dev": stack}), "dev")
+	s, err := load(project(t, map[string]string{"dev": stack}), "dev", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestLoadPassesWhatTheCLIPasses(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	s, err := load(project(t, map[string]string{"dev": "config: {demo:title: x}\n"}), "dev")
+	s, err := load(project(t, map[string]string{"dev": "config: {demo:title: x}\n"}), "dev", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestStackFileErrors(t *testing.T) {
 		{"empty file", "", "has no value for demo:title"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := load(project(t, map[string]string{"dev": test.stack}), "dev")
+			_, err := load(project(t, map[string]string{"dev": test.stack}), "dev", nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
@@ -95,7 +95,7 @@ func TestStackFileErrors(t *testing.T) {
 }
 
 func TestAllProblemsAtOnce(t *testing.T) {
-	_, err := load(project(t, map[string]string{"dev": "config: {demo:replicas: two, demo:debug: 3}\n"}), "dev")
+	_, err := load(project(t, map[string]string{"dev": "config: {demo:replicas: two, demo:debug: 3}\n"}), "dev", nil)
 	for _, want := range []string{"demo:replicas", "demo:debug", "demo:title"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error that names %s", err, want)
@@ -111,7 +111,7 @@ func TestUnknownStack(t *testing.T) {
 		{"no project", t.TempDir(), "dev", "there is no Pulumi.yaml in "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := load(test.dir, test.stack); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := load(test.dir, test.stack, nil); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
@@ -130,7 +130,7 @@ func TestProjectFileErrors(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, projectFile), []byte(test.project), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := load(dir, "dev"); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := load(dir, "dev", nil); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})

@@ -40,6 +40,7 @@ type call struct {
 	dir, stack, out     string
 	base, stacks        string
 	format              string
+	set                 []string
 	showSecrets, status bool
 }
 
@@ -98,6 +99,10 @@ func (c *call) parse(name string, args []string, stdout io.Writer) error {
 		flags.BoolVar(&c.status, "exit-code", false, "exit with 0 if there are no changes, 2 if there are, 1 on an error")
 	} else {
 		flags.StringVar(&c.stack, "stack", "", "the `name` of the stack; required")
+		flags.Func("set", "`key=value` in place of what the stack file has; may be given several times", func(assignment string) error {
+			c.set = append(c.set, assignment)
+			return nil
+		})
 	}
 	if name == "render" {
 		flags.StringVar(&c.out, "out", "", "the `folder` to write to: new, empty, or written by render before; required")

@@ -19,6 +19,8 @@ type recorder struct {
 	project, stack string
 	// noDefaultProvider are the packages whose resources must name their provider; "*" for all.
 	noDefaultProvider []string
+	// secret stands for the secrets that the program asks for.
+	secret placeholder
 
 	mu         sync.Mutex
 	registered []registration
@@ -40,6 +42,9 @@ var keep = plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepReso
 // exportsType marks the resource that carries the stack's outputs: the SDK hands those to no mock.
 const exportsType = "scaleout:offline:Exports"
 
+// stackReferenceType is another stack, whose outputs the program reads.
+const stackReferenceType = "pulumi:pulumi:StackReference"
+
 // NewResource records a resource and answers with its inputs as its state. Everything else only its provider knows; as
 // the SDK is told that this is a preview, an output that the state lacks is unknown.
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
@@ -50,6 +55,9 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 		r.registered = append(r.registered, registration{readID: args.ID, request: &pulumirpc.RegisterResourceRequest{
 			Type: args.TypeToken, Name: args.Name, Parent: read.GetParent(), Custom: true, Provider: args.Provider,
 		}})
+		if args.TypeToken == stackReferenceType { // offline no output of another stack is known
+			return args.ID, resource.PropertyMap{"outputs": resource.NewProperty(resource.PropertyMap{})}, nil
+		}
 		return args.ID, nil, nil
 	}
 
@@ -76,8 +84,15 @@ func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) 
 	r.requireProvider(args.Token, "call", args.Provider)
 	token := tokens.ModuleMember(args.Token)
 	r.invoked = append(r.invoked, string(token.Package())+" "+string(token.Name()))
+	if name, ok := secretResults[args.Token]; ok {
+		return resource.PropertyMap{name: resource.MakeSecret(resource.NewProperty(string(r.secret)))}, nil
+	}
 	return resource.PropertyMap{"unknown": unknown}, nil
 }
+
+// secretResults are the secrets among what the program asks for. Each has a placeholder, and is the only result, since the
+// SDK's mock takes no secret that is unknown.
+var secretResults = map[string]resource.PropertyKey{"aws:ecr/getAuthorizationToken:getAuthorizationToken": "password"}
 
 // unknown is an unknown value as the SDK sends it over the wire; its mock would drop one in the other form.
 var unknown = resource.NewProperty(plugin.UnknownStringValue)

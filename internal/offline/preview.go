@@ -91,7 +91,7 @@ func (r *Result) unknowns() string {
 	return table(rows)
 }
 
-// outputs shows lists one element a line, so that commands can be copied.
+// outputs shows lists and maps one element a line, so that commands can be copied.
 func (r *Result) outputs() string {
 	rows := [][]string{}
 	for _, name := range sortedKeys(r.Exports) {
@@ -102,6 +102,11 @@ func (r *Result) outputs() string {
 				if i == 0 {
 					name = ""
 				}
+			}
+		case map[string]any:
+			for _, key := range sortedKeys(value) {
+				rows = append(rows, []string{name, key + ": " + inline(value[key])})
+				name = ""
 			}
 		default:
 			rows = append(rows, []string{name, inline(value)})

@@ -166,3 +166,28 @@ func providerURN(reference string) string {
 	}
 	return reference
 }
+
+// DependsOn tells whether a resource comes after another: by its dependencies, its provider and its parents, as the engine
+// follows them. Deletion goes the other way.
+func (r *Result) DependsOn(urn, other string) bool {
+	byURN := map[string]*Resource{}
+	for i := range r.Resources {
+		byURN[r.Resources[i].URN] = &r.Resources[i]
+	}
+	seen := map[string]bool{}
+	var reaches func(string) bool
+	reaches = func(from string) bool {
+		resource := byURN[from]
+		if resource == nil || seen[from] {
+			return false
+		}
+		seen[from] = true
+		for _, next := range append([]string{resource.Parent, resource.Provider}, resource.Dependencies...) {
+			if next == other || reaches(next) {
+				return true
+			}
+		}
+		return false
+	}
+	return reaches(urn)
+}

@@ -22,9 +22,11 @@ import (
 // result depends on the placeholder. A secret with an empty default counts as needed if the program fails without it
 // and its error names the key.
 //
+// set are settings in place of those in the stack file, as key=value.
+//
 // The configuration is passed in the environment of the process, so only one Run goes on at a time.
-func Run(program pulumi.RunFunc, dir, stack string) (*Result, error) {
-	s, err := load(dir, stack)
+func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, error) {
+	s, err := load(dir, stack, set)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +56,7 @@ func Run(program pulumi.RunFunc, dir, stack string) (*Result, error) {
 
 // Record runs a program without any configuration, as project scaleout and stack test: for tests of components.
 func Record(program pulumi.RunFunc) (*Result, error) {
-	r := &recorder{project: "scaleout", stack: "test"}
+	r := &recorder{project: "scaleout", stack: "test", secret: firstPlaceholder}
 	return r.run(program, func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = nil, nil })
 }
 
@@ -80,7 +82,9 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder, requir
 		}
 		defer restore()
 	}
-	r := &recorder{project: s.project, stack: s.stack, noDefaultProvider: s.list("pulumi", "disable-default-providers")}
+	r := &recorder{
+		project: s.project, stack: s.stack, secret: p, noDefaultProvider: s.list("pulumi", "disable-default-providers"),
+	}
 	return r.run(program, func(info *pulumi.RunInfo) { info.RootDirectory = root })
 }
 
