@@ -114,6 +114,35 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// What a managed Redis demands at once: TLS, and a user who may do nothing else. The rights are those that the program gives.
+func TestManagedRedis(t *testing.T) {
+	source, err := os.ReadFile("../components/webapppod.go")
+	if err != nil {
+		t.Skip("the program is not beside the app: ", err)
+	}
+	_, access, _ := strings.Cut(string(source), `AppRedisAccess = "`)
+	access, _, found := strings.Cut(access, `"`)
+	if !found {
+		t.Fatal("the program gives the app no rights")
+	}
+	certFile, keyFile := writeCertificate(t, "127.0.0.1")
+	port := freePort(t)
+	redis := startRedis(t, append([]string{"--tls-port", fmt.Sprint(port), "--tls-cert-file", certFile, "--tls-key-file", keyFile,
+		"--tls-ca-cert-file", certFile, "--tls-auth-clients", "no", "--user", "scaleout", ">app-secret"}, strings.Fields(access)...)...)
+	cfg, err := loadConfig([]string{"REDIS_HOST=127.0.0.1", fmt.Sprintf("REDIS_PORT=%d", port), "REDIS_TLS=true", "REDIS_TLS_CA_FILE=" + certFile,
+		"REDIS_USERNAME=scaleout", "REDIS_TIMEOUT=900ms", "LISTEN_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Redis.Password = "app-secret"
+	a := startApp(t, cfg)
+	a.eventuallyAnswers(t, "/readyz", http.StatusOK)
+	a.eventuallyAnswers(t, "/", http.StatusOK)
+	if answer := redis.do("ACL", "DRYRUN", "scaleout", "GET", "hits"); !strings.Contains(answer, "no permissions") {
+		t.Errorf("the user may read: %s", answer)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	certFile, keyFile := writeCertificate(t, "127.0.0.1")
 	port := freePort(t)

@@ -33,7 +33,8 @@ var (
 		Objectives: Objectives{AvailabilityPercent: 99.9, FastPercent: 99, FastMilliseconds: 100},
 	}
 	testALB = Route{Class: "alb", Host: "a.example.com", ALB: &ALB{
-		Scheme: "internal", CertificateARN: "arn:aws:acm:eu-central-1:111122223333:certificate/0-0",
+		Controller: EKSAutoMode, Scheme: "internal", TLSPolicy: "ELBSecurityPolicy-TLS13-1-2-2021-06",
+		CertificateARN: pulumi.String("arn:aws:acm:eu-central-1:111122223333:certificate/0-0"),
 	}}
 )
 
@@ -49,7 +50,7 @@ func everything(ctx *pulumi.Context, prefix string) error {
 	if err := everythingOnDocker(ctx, prefix, image.Ref); err != nil {
 		return err
 	}
-	if _, err := NewECRRepository(ctx, prefix+"repository", &ECRRepositoryArgs{Name: prefix + "app"}); err != nil {
+	if err := everythingOnAWS(ctx, prefix); err != nil {
 		return err
 	}
 	traefik, err := NewTraefik(ctx, prefix+"traefik", &TraefikArgs{
@@ -187,27 +188,8 @@ func TestWebAppIsCreatedInOrder(t *testing.T) {
 	}
 }
 
-// dependsOn follows dependencies and parents, as the engine does: a child comes after all that its component waits for.
 func dependsOn(result *offline.Result, r *offline.Resource, urn string) bool {
-	seen := map[string]bool{}
-	var reaches func(*offline.Resource) bool
-	reaches = func(from *offline.Resource) bool {
-		for _, next := range append([]string{from.Parent}, from.Dependencies...) {
-			i := slices.IndexFunc(result.Resources, func(r offline.Resource) bool { return r.URN == next })
-			if next == urn {
-				return true
-			}
-			if i < 0 || seen[next] {
-				continue
-			}
-			seen[next] = true
-			if reaches(&result.Resources[i]) {
-				return true
-			}
-		}
-		return false
-	}
-	return reaches(r)
+	return result.DependsOn(r.URN, urn)
 }
 
 func TestNoSecretIsVisible(t *testing.T) {
@@ -287,7 +269,8 @@ func TestCheckDigest(t *testing.T) {
 
 func TestALBFollowsFromTheRoute(t *testing.T) {
 	web := testWeb
-	web.Route, web.Callers, web.Drain = testALB, Callers{CIDRs: []string{"10.0.0.0/16"}}, Drain{LoadBalancerDelay: 25}
+	web.Route, web.Drain = testALB, Drain{LoadBalancerDelay: 25}
+	web.Callers = Callers{CIDRs: pulumi.ToStringArray([]string{"10.0.0.0/16"})}
 	result := record(t, func(ctx *pulumi.Context) error {
 		namespace, err := NewNamespace(ctx, "ns", &NamespaceArgs{Name: "ns", ReadinessGate: AutoModeGate})
 		if err != nil {
@@ -308,7 +291,9 @@ func TestALBFollowsFromTheRoute(t *testing.T) {
 	annotations, _ := offline.Lookup(find(t, result, "Ingress", "web").Inputs, "metadata", "annotations").(map[string]any)
 	for key, want := range map[string]string{
 		"scheme": "internal", "target-type": "ip", "healthcheck-path": readyPath, "ssl-redirect": "443",
-		"listen-ports": `[{"HTTP":80},{"HTTPS":443}]`, "certificate-arn": testALB.ALB.CertificateARN,
+		"listen-ports": `[{"HTTP":80},{"HTTPS":443}]`, "certificate-arn": "arn:aws:acm:eu-central-1:111122223333:certificate/0-0",
+		"ssl-policy":               testALB.ALB.TLSPolicy,
+		"load-balancer-attributes": "idle_timeout.timeout_seconds=60,routing.http.drop_invalid_header_fields.enabled=true",
 		"target-group-attributes": fmt.Sprintf("deregistration_delay.timeout_seconds=%d,"+
 			"load_balancing.algorithm.type=least_outstanding_requests", web.Drain.Deregistration()),
 	} {
@@ -457,9 +442,42 @@ func TestConstructorsRefuse(t *testing.T) {
 			return err
 		}, []string{"context"}},
 		"ECR repository": {func(ctx *pulumi.Context) error {
-			_, err := NewECRRepository(ctx, "r", &ECRRepositoryArgs{Name: "No Spaces"})
+			_, err := NewECRRepository(ctx, "r", &ECRRepositoryArgs{Name: "No Spaces", KMSKeyARN: "alias/mine"})
 			return err
-		}, []string{"name"}},
+		}, []string{"name", "keepImages", "kmsKeyArn"}},
+		"ALB": {func(ctx *pulumi.Context) error {
+			web := testWeb
+			web.Route = Route{Class: "alb", Host: "a.example.com", ALB: &ALB{
+				Scheme: "public", CertificateARN: pulumi.String("arn:x"), Group: "A b", AccessLogsBucket: "s3://logs",
+				AccessLogsPrefix: "/x", WebACLARN: "arn:aws:wafv2:us-east-1:111122223333:global/webacl/a/b",
+			}}
+			return webAlone(ctx, web)
+		}, []string{"albController", "albScheme", "certificateArn", "tlsPolicy", "albGroup", "accessLogsBucket", "accessLogsPrefix", "webAclArn"}},
+		"ALB class": {func(ctx *pulumi.Context) error {
+			_, err := NewALBClass(ctx, "alb", &ALBClassArgs{Name: "A", LoadBalancers: &ALB{Controller: EKSAutoMode, Scheme: "none"}})
+			return err
+		}, []string{"ingressClass", "albController", "albScheme"}},
+		"certificate": {func(ctx *pulumi.Context) error {
+			_, err := NewCertificate(ctx, "c", &CertificateArgs{Domain: "localhost", ZoneID: pulumi.String("example.com")})
+			return err
+		}, []string{"domain", "zoneId"}},
+		"alias": {func(ctx *pulumi.Context) error {
+			_, err := NewAlias(ctx, "a", &AliasArgs{Host: "a_b"})
+			return err
+		}, []string{"host", "zoneId", "target"}},
+		"ElastiCache": {func(ctx *pulumi.Context) error {
+			_, err := NewElastiCache(ctx, "redis", &ElastiCacheArgs{ElastiCacheSettings: ElastiCacheSettings{
+				Name: "My-Cache", Engine: "memcached", EngineVersion: "8", BackupDays: 36, KMSKeyARN: "mine",
+				Replicas: &ElastiCacheReplicas{NodeType: "t4g.small", Count: 6, MaintenanceWindow: "Sunday", FinalSnapshot: "-"},
+			}})
+			return err
+		}, []string{"namespace", "password", "access", "vpc", "subnets", "clients", "name", "engine", "engineVersion", "backupDays",
+			"kmsKeyArn", "replicas", "nodeType", "maintenanceWindow", "finalSnapshot"}},
+		"serverless ElastiCache": {func(ctx *pulumi.Context) error {
+			settings := testElastiCache
+			settings.Serverless = &ElastiCacheServerless{MaxECPUs: 999}
+			return elastiCacheAlone(ctx, settings)
+		}, []string{"kind", "maxGigabytes", "maxEcpus"}},
 		"namespace": {func(ctx *pulumi.Context) error {
 			_, err := NewNamespace(ctx, "ns", &NamespaceArgs{Name: "UPPER", ReadinessGate: "other"})
 			return err

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"fmt"
 	"regexp"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
@@ -17,18 +18,31 @@ type ECRRepositoryArgs struct {
 	// ForceDelete lets `pulumi destroy` delete the repository together with its images. Without it destroy fails while
 	// images are left, which is what production wants.
 	ForceDelete bool
+	// KeepImages is how many images stay: the newest. It bounds the storage bill, and how far back one can go without a
+	// build. 2 to 10000. Required.
+	KeepImages int
+	// KMSKeyARN is the key that encrypts the images. Empty for AWS' own key for ECR.
+	KMSKeyARN string
 }
 
 // Validate reports everything wrong with the arguments.
 func (a *ECRRepositoryArgs) Validate() field.ErrorList {
+	problems := check.Range("keepImages", a.KeepImages, 2, 10_000) // the old and the new one of a rollout
 	if !ecrNameForm.MatchString(a.Name) || len(a.Name) < 2 || len(a.Name) > 256 {
-		return check.Invalid("name", a.Name, "must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")
+		problems = append(problems, check.Invalid("name", a.Name,
+			"must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")...)
 	}
-	return nil
+	if a.KMSKeyARN != "" && !keyForm.MatchString(a.KMSKeyARN) {
+		problems = append(problems, check.Invalid("kmsKeyArn", a.KMSKeyARN, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")...)
+	}
+	return problems
 }
 
-// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
-var ecrNameForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
+var (
+	// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+	ecrNameForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
+	keyForm     = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+$`)
+)
 
 // ECRRepository holds the app's images on AWS: tags cannot be moved, each push is scanned, what it stores is encrypted,
 // and old images expire.
@@ -44,11 +58,18 @@ func NewECRRepository(
 	ctx *pulumi.Context, name string, args *ECRRepositoryArgs, opts ...pulumi.ResourceOption,
 ) (*ECRRepository, error) {
 	r := &ECRRepository{}
-	inputs := pulumi.Map{"name": pulumi.String(args.Name), "forceDelete": pulumi.Bool(args.ForceDelete)}
+	inputs := pulumi.Map{
+		"name": pulumi.String(args.Name), "forceDelete": pulumi.Bool(args.ForceDelete),
+		"keepImages": pulumi.Int(args.KeepImages), "kmsKeyArn": pulumi.String(args.KMSKeyARN),
+	}
 	if err := register(ctx, "ECRRepository", name, args.Validate(), inputs, r, opts); err != nil {
 		return nil, err
 	}
 
+	encryption := ecr.RepositoryEncryptionConfigurationArgs{EncryptionType: pulumi.String("KMS")}
+	if args.KMSKeyARN != "" {
+		encryption.KmsKey = pulumi.String(args.KMSKeyARN)
+	}
 	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
 		Name:               pulumi.String(args.Name),
 		ImageTagMutability: pulumi.String("IMMUTABLE"), // a tag never comes to mean another image
@@ -56,16 +77,14 @@ func NewECRRepository(
 		ImageScanningConfiguration: &ecr.RepositoryImageScanningConfigurationArgs{
 			ScanOnPush: pulumi.Bool(true),
 		},
-		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{
-			ecr.RepositoryEncryptionConfigurationArgs{EncryptionType: pulumi.String("KMS")},
-		},
+		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{encryption},
 	}, pulumi.Parent(r))
 	if err != nil {
 		return nil, creating("ECR repository", name, err)
 	}
 	_, err = ecr.NewLifecyclePolicy(ctx, name+"-lifecycle", &ecr.LifecyclePolicyArgs{
 		Repository: repository.Name,
-		Policy:     pulumi.String(keepRecentImages),
+		Policy:     pulumi.String(fmt.Sprintf(keepRecentImages, args.KeepImages)),
 	}, pulumi.Parent(r))
 	if err != nil {
 		return nil, creating("ECR lifecycle policy", name, err)
@@ -74,7 +93,17 @@ func NewECRRepository(
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"url": r.URL})
 }
 
-// keepRecentImages bounds the storage bill and still leaves weeks of rollbacks. ECR counts images, not tags.
+// ECRUser is who logs in to any registry of ECR, with a token.
+const ECRUser = "AWS"
+
+// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state, as
+// a secret, and as each is another one, each update has a change. A credential helper of Docker's needs neither.
+func ECRToken(ctx *pulumi.Context) pulumi.StringOutput {
+	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{})
+	return pulumi.ToSecret(login.Password()).(pulumi.StringOutput)
+}
+
+// keepRecentImages expires the others. ECR counts images, not tags.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 const keepRecentImages = `{
   "rules": [
@@ -86,8 +115,8 @@ const keepRecentImages = `{
     },
     {
       "rulePriority": 2,
-      "description": "all but the last 50",
-      "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 50},
+      "description": "all but the newest",
+      "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": %d},
       "action": {"type": "expire"}
     }
   ]

@@ -57,6 +57,9 @@ func (a *GrafanaArgs) Validate() field.ErrorList {
 	return append(problems, check.Set("prometheusPods", a.PrometheusPods != App{})...)
 }
 
+// grafanaResources are what the container gets.
+var grafanaResources = Resources{CPURequest: "50m", MemoryLimit: "512Mi"}
+
 const (
 	grafanaPort          = 3000
 	grafanaUser          = 472 // the image's
@@ -198,7 +201,7 @@ func (a *GrafanaArgs) pod(
 					Name: pulumi.String("http"), ContainerPort: pulumi.Int(grafanaPort),
 				}},
 				Env:                      vars,
-				Resources:                Resources{CPURequest: "50m", MemoryLimit: "512Mi"}.requirements(),
+				Resources:                grafanaResources.requirements(),
 				SecurityContext:          restrictedContainer(),
 				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
 				StartupProbe:             httpProbe("/api/health", "http", 2, 60), // it makes its database first

@@ -3,7 +3,6 @@ package components
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strconv"
 
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
@@ -27,21 +26,6 @@ type Route struct {
 	ALB *ALB
 }
 
-// ALB are the settings of an AWS Application Load Balancer. The AWS Load Balancer Controller and EKS Auto Mode read
-// them as annotations: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/
-type ALB struct {
-	// Scheme is internet-facing or internal. Required.
-	Scheme string
-	// CertificateARN of AWS Certificate Manager. With it HTTPS is served and HTTP redirected there; empty for HTTP only.
-	CertificateARN string
-}
-
-var certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[a-z0-9-]+$`)
-
-// tlsPolicy allows TLS 1.2 and 1.3. Without it the load balancer would take a policy that allows TLS 1.0:
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
-const tlsPolicy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-
 // Validate reports everything wrong with the route.
 func (r Route) Validate() field.ErrorList {
 	problems := check.Name("ingressClass", r.Class)
@@ -61,15 +45,10 @@ func (r Route) Validate() field.ErrorList {
 	if r.TLSSecret != "" {
 		problems = append(problems, check.Invalid("tlsSecret", r.TLSSecret, "must be empty: an ALB takes certificateArn")...)
 	}
-	problems = append(problems, check.OneOf("albScheme", r.ALB.Scheme, "internet-facing", "internal")...)
-	if arn := r.ALB.CertificateARN; arn != "" && !certificateForm.MatchString(arn) {
-		problems = append(problems, check.Invalid("certificateArn", arn,
-			"must be arn:aws:acm:<region>:<account>:certificate/<id>, or empty")...)
-	}
-	if r.ALB.CertificateARN != "" && r.Host == "" {
+	if r.ALB.CertificateARN != nil && r.Host == "" {
 		problems = append(problems, check.Invalid("host", r.Host, "must be set: a certificate is for a name")...)
 	}
-	return problems
+	return append(problems, r.ALB.Validate()...)
 }
 
 func (r Route) inputs() pulumi.Map {
@@ -78,14 +57,13 @@ func (r Route) inputs() pulumi.Map {
 		"publicPort": pulumi.Int(r.PublicPort), "tlsSecret": pulumi.String(r.TLSSecret),
 	}
 	if r.ALB != nil {
-		inputs["albScheme"] = pulumi.String(r.ALB.Scheme)
-		inputs["certificateArn"] = pulumi.String(r.ALB.CertificateARN)
+		inputs["alb"] = r.ALB.inputs()
 	}
 	return inputs
 }
 
 func (r Route) scheme() string {
-	if r.TLSSecret != "" || r.ALB != nil && r.ALB.CertificateARN != "" {
+	if r.TLSSecret != "" || r.ALB != nil && r.ALB.CertificateARN != nil {
 		return "https"
 	}
 	return "http"
@@ -123,6 +101,8 @@ type Ingress struct {
 
 	// URL of the app, by the host of the route or else by the address that the controller published.
 	URL pulumi.StringOutput
+	// Address that the controller published: the DNS name of the load balancer, or its IP address.
+	Address pulumi.StringOutput
 	// Ready is what to depend on. Not the component: of one, the Go SDK takes the children that it has at that moment,
 	// and it adds them concurrently, so the dependency is lost now and then.
 	Ready pulumi.Resource
@@ -156,8 +136,9 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 	if err != nil {
 		return nil, creating("ingress", name, err)
 	}
-	i.URL, i.Ready = args.Route.url(ingress), ingress
-	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"url": i.URL})
+	i.Address, i.Ready = args.Route.address(ingress), ingress
+	i.URL = args.Route.url(i.Address)
+	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"url": i.URL, "address": i.Address})
 }
 
 func (a *IngressArgs) rule() networkingv1.IngressRuleArgs {
@@ -182,37 +163,11 @@ func (a *IngressArgs) annotations() pulumi.StringMap {
 	if a.Route.ALB == nil {
 		return nil
 	}
-	values := map[string]string{
-		"scheme":       a.Route.ALB.Scheme,
-		"listen-ports": `[{"HTTP":80}]`,
-		// Straight to the pod: through a node port, a pod that leaves is one hop out of the load balancer's sight.
-		"target-type":      "ip",
-		"healthcheck-path": a.HealthPath,
-		// Twice 5 s to find a new pod healthy instead of AWS's default of five times 15 s, which delays scaling out.
-		"healthcheck-interval-seconds": "5",
-		"healthcheck-timeout-seconds":  "2",
-		"healthy-threshold-count":      "2",
-		// New pods get requests at once, where round robin would first let connections pile up on the old ones.
-		"target-group-attributes": "deregistration_delay.timeout_seconds=" + strconv.Itoa(a.Drain.Deregistration()) +
-			",load_balancing.algorithm.type=least_outstanding_requests",
-		// AWS's default, written down because the app's idle timeout of 75 s must stay above it.
-		"load-balancer-attributes": "idle_timeout.timeout_seconds=60",
-	}
-	if a.Route.ALB.CertificateARN != "" {
-		values["listen-ports"] = `[{"HTTP":80},{"HTTPS":443}]`
-		values["certificate-arn"] = a.Route.ALB.CertificateARN
-		values["ssl-redirect"] = "443"
-		values["ssl-policy"] = tlsPolicy
-	}
-	annotations := pulumi.StringMap{}
-	for key, value := range values {
-		annotations["alb.ingress.kubernetes.io/"+key] = pulumi.String(value)
-	}
-	return annotations
+	return a.Route.ALB.annotations(a.HealthPath, a.Drain)
 }
 
 // url is known before the Ingress exists if the route names a host and else comes from the controller.
-func (r Route) url(ingress *networkingv1.Ingress) pulumi.StringOutput {
+func (r Route) url(address pulumi.StringOutput) pulumi.StringOutput {
 	port := ""
 	if r.PublicPort != 0 {
 		port = ":" + strconv.Itoa(r.PublicPort)
@@ -220,6 +175,11 @@ func (r Route) url(ingress *networkingv1.Ingress) pulumi.StringOutput {
 	if r.Host != "" {
 		return pulumi.String(r.scheme() + "://" + r.Host + port + "/").ToStringOutput()
 	}
+	return pulumi.Sprintf("%s://%s%s/", r.scheme(), address, port)
+}
+
+// address is what the controller published.
+func (r Route) address(ingress *networkingv1.Ingress) pulumi.StringOutput {
 	return ingress.Status.ApplyT(func(status *networkingv1.IngressStatus) (string, error) {
 		if status == nil || status.LoadBalancer == nil || len(status.LoadBalancer.Ingress) == 0 {
 			return "", fmt.Errorf("the controller of ingress class %q published no address", r.Class)
@@ -227,7 +187,7 @@ func (r Route) url(ingress *networkingv1.Ingress) pulumi.StringOutput {
 		entry := status.LoadBalancer.Ingress[0]
 		for _, address := range []*string{entry.Hostname, entry.Ip} {
 			if address != nil && *address != "" {
-				return r.scheme() + "://" + *address + port + "/", nil
+				return *address, nil
 			}
 		}
 		return "", fmt.Errorf("the controller of ingress class %q published an empty address", r.Class)

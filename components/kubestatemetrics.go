@@ -28,6 +28,9 @@ func (a *KubeStateMetricsArgs) Validate() field.ErrorList {
 	return append(problems, check.Image("image", a.Image)...)
 }
 
+// kubeStateMetricsResources are what the container gets.
+var kubeStateMetricsResources = Resources{CPURequest: "10m", MemoryLimit: "128Mi"}
+
 const (
 	kubeStateMetricsPort = 8080
 	kubeStateMetricsSelf = 8081 // its own metrics and its readiness
@@ -107,7 +110,7 @@ func (a *KubeStateMetricsArgs) pod(app App, account pulumi.StringInput) *corev1.
 				Image:                    pulumi.String(a.Image),
 				Args:                     append(args(flags), pulumi.Sprintf("--namespaces=%s", a.Namespace)),
 				Ports:                    corev1.ContainerPortArray{number("http", kubeStateMetricsPort), number("telemetry", kubeStateMetricsSelf)},
-				Resources:                Resources{CPURequest: "10m", MemoryLimit: "128Mi"}.requirements(),
+				Resources:                kubeStateMetricsResources.requirements(),
 				SecurityContext:          restrictedContainer(),
 				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
 				ReadinessProbe:           httpProbe("/readyz", "telemetry", 5, 3),

@@ -27,6 +27,9 @@ type MetricsServerArgs struct {
 // Validate reports everything wrong with the arguments.
 func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Image("image", a.Image) }
 
+// metricsServerResources are what the container gets.
+var metricsServerResources = Resources{CPURequest: "100m", MemoryLimit: "200Mi"}
+
 const (
 	metricsServerPort = 10250
 	metricsServerUser = 1000
@@ -173,7 +176,7 @@ func (a *MetricsServerArgs) pod(app App, account pulumi.StringInput) *corev1.Pod
 				Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
 					Name: pulumi.String("https"), ContainerPort: pulumi.Int(metricsServerPort),
 				}},
-				Resources:       Resources{CPURequest: "100m", MemoryLimit: "200Mi"}.requirements(),
+				Resources:       metricsServerResources.requirements(),
 				SecurityContext: restrictedContainer(),
 				ReadinessProbe:  probe("/readyz", 5, 3),
 				LivenessProbe:   probe("/livez", 10, 3),

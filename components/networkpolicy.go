@@ -12,10 +12,12 @@ type port struct {
 	number   int
 }
 
-// peer is one allowed side of a connection. The zero `to` is anyone; no ports are all ports.
+// peer is one allowed side of a connection. Without `to` and addresses it is anyone; no ports are all ports.
 type peer struct {
-	to    networkingv1.NetworkPolicyPeerArgs
-	ports []port
+	to networkingv1.NetworkPolicyPeerArgs
+	// addresses are blocks of IP addresses in CIDR form, in place of `to`.
+	addresses pulumi.StringArrayInput
+	ports     []port
 }
 
 // newNetworkPolicy restricts the selected pods. A nil direction is left alone; an empty one is denied entirely.
@@ -50,7 +52,16 @@ func newNetworkPolicy(
 	return policy, nil
 }
 
-func (p peer) peers() networkingv1.NetworkPolicyPeerArray {
+func (p peer) peers() networkingv1.NetworkPolicyPeerArrayInput {
+	if p.addresses != nil {
+		return p.addresses.ToStringArrayOutput().ApplyT(func(cidrs []string) []networkingv1.NetworkPolicyPeer {
+			blocks := make([]networkingv1.NetworkPolicyPeer, len(cidrs))
+			for i, cidr := range cidrs {
+				blocks[i].IpBlock = &networkingv1.IPBlock{Cidr: cidr}
+			}
+			return blocks
+		}).(networkingv1.NetworkPolicyPeerArrayOutput)
+	}
 	if p.to == (networkingv1.NetworkPolicyPeerArgs{}) {
 		return nil
 	}
@@ -88,7 +99,16 @@ func peersOf(apps []App, number int) []peer {
 	return peers
 }
 
-// addresses are a block of IP addresses in CIDR form.
-func addresses(cidr string) networkingv1.NetworkPolicyPeerArgs {
-	return networkingv1.NetworkPolicyPeerArgs{IpBlock: &networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr)}}
+// plainStrings are the elements of a list, and false if they are not known yet.
+func plainStrings(list pulumi.StringArrayInput) ([]string, bool) {
+	if list == nil {
+		return nil, true
+	}
+	elements, plain := list.(pulumi.StringArray)
+	texts := make([]string, len(elements))
+	for i, element := range elements {
+		text, known := element.(pulumi.String)
+		texts[i], plain = string(text), plain && known
+	}
+	return texts, plain
 }

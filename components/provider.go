@@ -29,11 +29,17 @@ type KindCluster struct {
 // EKSCluster is an existing cluster of the Amazon Elastic Kubernetes Service.
 type EKSCluster struct {
 	// Name of the cluster. Required.
-	Name string
+	Name pulumi.StringInput
 	// Region it is in, e.g. eu-central-1. Required.
 	Region string
 	// RoleARN is assumed to talk to the cluster. Empty for the caller's own identity.
 	RoleARN string
+}
+
+// EKSEndpoint is how the API of an EKS cluster is reached and trusted, as the cluster itself says it.
+type EKSEndpoint struct {
+	// URL, CertificateAuthority (base64) and ARN of the cluster. Required.
+	URL, CertificateAuthority, ARN pulumi.StringInput
 }
 
 // Validate reports everything wrong with the choice.
@@ -59,8 +65,8 @@ var (
 
 func (c *EKSCluster) validate() field.ErrorList {
 	var problems field.ErrorList
-	if !eksNameForm.MatchString(c.Name) {
-		problems = check.Invalid("eksCluster", c.Name,
+	if name, known := c.Name.(pulumi.String); c.Name == nil || known && !eksNameForm.MatchString(string(name)) {
+		problems = check.Invalid("eksCluster", string(name),
 			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")
 	}
 	problems = append(problems, check.Region("region", c.Region)...)
@@ -77,36 +83,55 @@ func NewProvider(ctx *pulumi.Context, name string, cluster Cluster) (*kubernetes
 	if err := check.Join(fmt.Sprintf("provider %q", name), cluster.Validate()); err != nil {
 		return nil, err
 	}
-	args := &kubernetes.ProviderArgs{
-		// A change of data updates the object in place; the pods are rolled by their checksum annotation.
-		EnableConfigMapMutable: pulumi.Bool(true),
-		EnableSecretMutable:    pulumi.Bool(true),
+	if cluster.EKS != nil {
+		found := eks.LookupClusterOutput(ctx, eks.LookupClusterOutputArgs{Name: cluster.EKS.Name})
+		return NewEKSProvider(ctx, name, *cluster.EKS, EKSEndpoint{
+			URL: found.Endpoint(), CertificateAuthority: found.CertificateAuthorities().ApplyT(firstAuthority).(pulumi.StringOutput),
+			ARN: found.Arn(),
+		})
 	}
-	if cluster.Kind != nil {
-		args.Context = pulumi.String(cluster.Kind.Context)
-		args.ClusterIdentifier = pulumi.String(cluster.Kind.Context)
-	} else {
-		found := eks.LookupClusterOutput(ctx, eks.LookupClusterOutputArgs{Name: pulumi.String(cluster.EKS.Name)})
-		args.Kubeconfig = pulumi.All(found.Endpoint(), found.CertificateAuthorities()).ApplyT(
-			func(all []any) (string, error) {
-				return cluster.EKS.kubeconfig(all[0].(string), all[1].([]eks.GetClusterCertificateAuthority))
-			}).(pulumi.StringOutput)
-		args.ClusterIdentifier = found.Arn()
-	}
-	provider, err := kubernetes.NewProvider(ctx, name, args)
+	return newProvider(ctx, name, &kubernetes.ProviderArgs{
+		Context: pulumi.String(cluster.Kind.Context), ClusterIdentifier: pulumi.String(cluster.Kind.Context),
+	})
+}
+
+// NewEKSProvider connects to a cluster that says itself how: one that the same program creates.
+func NewEKSProvider(
+	ctx *pulumi.Context, name string, cluster EKSCluster, endpoint EKSEndpoint, opts ...pulumi.ResourceOption,
+) (*kubernetes.Provider, error) {
+	kubeconfig := pulumi.All(cluster.Name, endpoint.URL, endpoint.CertificateAuthority).ApplyT(
+		func(all []any) (string, error) {
+			return cluster.kubeconfig(all[0].(string), all[1].(string), all[2].(string))
+		}).(pulumi.StringOutput)
+	return newProvider(ctx, name, &kubernetes.ProviderArgs{Kubeconfig: kubeconfig, ClusterIdentifier: endpoint.ARN}, opts...)
+}
+
+func newProvider(
+	ctx *pulumi.Context, name string, args *kubernetes.ProviderArgs, opts ...pulumi.ResourceOption,
+) (*kubernetes.Provider, error) {
+	// A change of data updates the object in place; the pods are rolled by their checksum annotation.
+	args.EnableConfigMapMutable, args.EnableSecretMutable = pulumi.Bool(true), pulumi.Bool(true)
+	provider, err := kubernetes.NewProvider(ctx, name, args, opts...)
 	if err != nil {
 		return nil, creating("provider", name, err)
 	}
 	return provider, nil
 }
 
+func firstAuthority(authorities []eks.GetClusterCertificateAuthority) string {
+	if len(authorities) == 0 {
+		return ""
+	}
+	return authorities[0].Data
+}
+
 // kubeconfig asks the AWS CLI for a short-lived token. It names no profile: one would tie the state to the machine of
 // whoever ran `up` last (pulumi-eks#868). JSON is YAML.
-func (c *EKSCluster) kubeconfig(endpoint string, authorities []eks.GetClusterCertificateAuthority) (string, error) {
-	if endpoint == "" || len(authorities) == 0 {
-		return "", fmt.Errorf("EKS cluster %q has no endpoint: is it still being created?", c.Name)
+func (c EKSCluster) kubeconfig(name, endpoint, authority string) (string, error) {
+	if endpoint == "" || authority == "" {
+		return "", fmt.Errorf("EKS cluster %q has no endpoint: is it still being created?", name)
 	}
-	command := []string{"eks", "get-token", "--cluster-name", c.Name, "--region", c.Region, "--output", "json"}
+	command := []string{"eks", "get-token", "--cluster-name", name, "--region", c.Region, "--output", "json"}
 	if c.RoleARN != "" {
 		command = append(command, "--role-arn", c.RoleARN)
 	}
@@ -114,12 +139,12 @@ func (c *EKSCluster) kubeconfig(endpoint string, authorities []eks.GetClusterCer
 	config, err := json.Marshal(object{
 		"apiVersion":      "v1",
 		"kind":            "Config",
-		"current-context": c.Name,
-		"clusters": []object{{"name": c.Name, "cluster": object{
-			"server": endpoint, "certificate-authority-data": authorities[0].Data,
+		"current-context": name,
+		"clusters": []object{{"name": name, "cluster": object{
+			"server": endpoint, "certificate-authority-data": authority,
 		}}},
-		"contexts": []object{{"name": c.Name, "context": object{"cluster": c.Name, "user": c.Name}}},
-		"users": []object{{"name": c.Name, "user": object{"exec": object{
+		"contexts": []object{{"name": name, "context": object{"cluster": name, "user": name}}},
+		"users": []object{{"name": name, "user": object{"exec": object{
 			"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": command,
 			"interactiveMode": "Never",
 		}}}},

@@ -37,6 +37,9 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 }
 
 // Entry points above 1024, so that Traefik needs no privilege to listen; the port of its health check.
+// traefikResources are what the container gets.
+var traefikResources = Resources{CPURequest: "100m", MemoryLimit: "256Mi"}
+
 const (
 	traefikHTTP  = 8000
 	traefikHTTPS = 8443
@@ -207,7 +210,7 @@ func (a *TraefikArgs) pod(name string, app App, account pulumi.StringInput) *cor
 				},
 				// Forwarding costs about as much CPU as the app behind it, so there is no limit: one would throttle
 				// the very load that the app is to scale with.
-				Resources:       Resources{CPURequest: "100m", MemoryLimit: "256Mi"}.requirements(),
+				Resources:       traefikResources.requirements(),
 				SecurityContext: restrictedContainer(),
 				ReadinessProbe:  httpProbe("/ping", "ping", 2, 2),
 				LivenessProbe:   httpProbe("/ping", "ping", 10, 3),

@@ -2,6 +2,7 @@ package components
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -45,6 +46,9 @@ type WebAppSettings struct {
 	ScraperNamespace string
 	// Drain is how long a pod takes to leave. Required.
 	Drain Drain
+	// Architecture of the image, in Kubernetes' words (amd64, arm64): the pods go to no other nodes. Empty for any, where
+	// all nodes can run it.
+	Architecture string
 	// RolloutTimeoutSeconds is how long a rollout may stand still before it has failed. 30 to 3600. Behind an AWS load
 	// balancer each pod waits for its registration and health checks, so allow 300. Required.
 	RolloutTimeoutSeconds int
@@ -60,7 +64,7 @@ type Callers struct {
 	// Namespace of an ingress controller in the cluster. Empty for none.
 	Namespace string
 	// CIDRs of a load balancer outside of it, e.g. the subnets of an ALB whose targets are pods.
-	CIDRs []string
+	CIDRs pulumi.StringArrayInput
 }
 
 // Validate reports everything wrong with the arguments.
@@ -82,6 +86,9 @@ func (s *WebAppSettings) Validate() field.ErrorList {
 		problems = append(problems, check.Label("scraperNamespace", s.ScraperNamespace)...)
 	}
 	problems = append(problems, s.Drain.Validate()...)
+	if s.Architecture != "" {
+		problems = append(problems, check.Label("architecture", s.Architecture)...)
+	}
 	problems = append(problems, check.Range("rolloutTimeoutSeconds", s.RolloutTimeoutSeconds, 30, 3600)...)
 	return append(problems, check.OneOf("logLevel", s.LogLevel, logLevels...)...)
 }
@@ -92,10 +99,11 @@ func (c Callers) Validate() field.ErrorList {
 	if c.Namespace != "" {
 		problems = check.Label("ingressNamespace", c.Namespace)
 	}
-	for _, cidr := range c.CIDRs {
+	cidrs, known := plainStrings(c.CIDRs)
+	for _, cidr := range cidrs {
 		problems = append(problems, check.CIDR("clientCidrs", cidr)...)
 	}
-	if c.Namespace == "" && len(c.CIDRs) == 0 {
+	if c.Namespace == "" && known && len(cidrs) == 0 {
 		problems = append(problems, field.Required(field.NewPath("clientCidrs"),
 			"nobody may reach the pods: set clientCidrs, or ingressNamespace (installTraefik does)"))
 	}
@@ -110,6 +118,8 @@ type WebApp struct {
 
 	// URL under which the app answers.
 	URL pulumi.StringOutput
+	// Address of what is in front of it, as the ingress controller published it: a DNS name or an IP address.
+	Address pulumi.StringOutput
 	// Deployment and Autoscaler are the names of these two objects.
 	Deployment, Autoscaler pulumi.StringOutput
 }
@@ -148,7 +158,8 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		return nil, err
 	}
 
-	w.URL, w.Deployment, w.Autoscaler = ingress.URL, deployment.Metadata.Name().Elem(), autoscaler.Name
+	w.URL, w.Address = ingress.URL, ingress.Address
+	w.Deployment, w.Autoscaler = deployment.Metadata.Name().Elem(), autoscaler.Name
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{
 		"url": w.URL, "deployment": w.Deployment, "autoscaler": w.Autoscaler,
 	})
@@ -159,12 +170,13 @@ func (a *WebAppArgs) inputs() pulumi.Map {
 		"namespace": a.Namespace, "name": pulumi.String(a.Name), "image": a.Image, "redis": a.Redis.outputs(),
 		"resources": a.Resources.inputs(), "scaling": a.Scaling.inputs(), "route": a.Route.inputs(),
 		"callers": pulumi.Map{
-			"namespace": pulumi.String(a.Callers.Namespace), "cidrs": pulumi.ToStringArray(a.Callers.CIDRs),
+			"namespace": pulumi.String(a.Callers.Namespace), "cidrs": a.Callers.CIDRs,
 		},
 		"scrapers": instancesOf(a.Scrapers), "scraperNamespace": pulumi.String(a.ScraperNamespace),
 		"loadBalancerDelaySeconds": pulumi.Int(a.Drain.LoadBalancerDelay),
 		"rolloutTimeoutSeconds":    pulumi.Int(a.RolloutTimeoutSeconds),
 		"logLevel":                 pulumi.String(a.LogLevel),
+		"architecture":             pulumi.String(a.Architecture),
 	}
 }
 
@@ -211,8 +223,8 @@ func (c Callers) peers() []peer {
 	if c.Namespace != "" {
 		peers = append(peers, peer{to: podsIn(c.Namespace), ports: ports})
 	}
-	for _, cidr := range c.CIDRs {
-		peers = append(peers, peer{to: addresses(cidr), ports: ports})
+	if cidrs, known := plainStrings(c.CIDRs); !known || len(cidrs) > 0 {
+		peers = append(peers, peer{addresses: c.CIDRs, ports: ports})
 	}
 	return peers
 }
@@ -232,7 +244,7 @@ func (a *WebAppArgs) deployment(
 				Type: pulumi.String("RollingUpdate"),
 				RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
 					MaxUnavailable: pulumi.Int(0),
-					MaxSurge:       pulumi.String("25%"),
+					MaxSurge:       pulumi.String(fmt.Sprintf("%d%%", maxSurgePercent)),
 				},
 			},
 			Template: a.pod(app),
@@ -244,6 +256,9 @@ func (a *WebAppArgs) deployment(
 	}
 	return deployment, nil
 }
+
+// maxSurgePercent is how many more pods than wanted there may be while a new version is rolled out: Kubernetes' default.
+const maxSurgePercent = 25
 
 // rolloutLimit ends a rollout that never stands still long enough to fail by itself. It is far above what 20 pods behind
 // an AWS load balancer take, so that the message is the cluster's reason and not the engine's.

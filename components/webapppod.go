@@ -10,6 +10,9 @@ import (
 
 // What the image in app/ promises: its ports, its user and its health endpoints.
 const (
+	// AppRedisAccess is all that the app does to a Redis, as an access control list: docs/reliability.md#security.
+	AppRedisAccess = "on ~hits -@all +incr +incrby +ping"
+
 	container       = "web"
 	httpPort        = 5000
 	metricsPort     = 9090
@@ -38,6 +41,7 @@ func (a *WebAppArgs) pod(app App) *corev1.PodTemplateSpecArgs {
 			SecurityContext:               restrictedPod(appUser),
 			TerminationGracePeriodSeconds: pulumi.Int(a.Drain.Grace()),
 			TopologySpreadConstraints:     spread(app),
+			NodeSelector:                  a.nodes(),
 			Containers:                    corev1.ContainerArray{a.container()},
 			Volumes:                       corev1.VolumeArray{a.passwordVolume()},
 		},
@@ -81,6 +85,14 @@ func (a *WebAppArgs) environment() corev1.EnvVarArray {
 		vars = append(vars, env("REDIS_USERNAME", pulumi.String(a.Redis.Username)))
 	}
 	return vars
+}
+
+// nodes are those that can run the image. On any other a pod would end at once, in "exec format error".
+func (a *WebAppArgs) nodes() pulumi.StringMapInput {
+	if a.Architecture == "" {
+		return nil
+	}
+	return pulumi.StringMap{"kubernetes.io/arch": pulumi.String(a.Architecture)}
 }
 
 // passwordVolume shows the app the password alone: the Secret may hold more.

@@ -1,0 +1,324 @@
+package components
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/elasticache"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
+)
+
+// ElastiCacheArgs describe a Redis that AWS runs.
+type ElastiCacheArgs struct {
+	// Namespace of the app, where the Secret goes. Required.
+	Namespace pulumi.StringInput
+	// Password of the user. Kept as a secret. 16 to 128 characters, none of , " / and @. Required.
+	Password pulumi.StringInput
+	// Access is what the user may do, as an access string of ElastiCache. Required.
+	// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html#Access-string
+	Access string
+	// VPC is the ID of the network. Required.
+	VPC pulumi.StringInput
+	// Subnets, of two or three zones, are where its nodes or its endpoint go: IDs. Required.
+	Subnets pulumi.StringArrayInput
+	// Clients are the security groups of those who may connect: IDs. Required.
+	Clients pulumi.StringArrayInput
+	ElastiCacheSettings
+}
+
+// ElastiCacheSettings are the decisions about a Redis that AWS runs.
+type ElastiCacheSettings struct {
+	// Name of the cache, and the beginning of the names of its users. It is one per account and region. Required.
+	Name string
+	// Engine is valkey or redis (Redis OSS), which the app cannot tell apart; Valkey costs less. Required.
+	Engine string
+	// EngineVersion, e.g. 8.0. A serverless cache takes the part before the dot. Required.
+	EngineVersion string
+	// Replicas or Serverless: exactly one is set.
+	Replicas   *ElastiCacheReplicas
+	Serverless *ElastiCacheServerless
+	// BackupDays is how many daily backups are kept, 0 to 35; 0 for none.
+	BackupDays int
+	// KMSKeyARN is the key that encrypts what is stored. Empty for AWS' own.
+	KMSKeyARN string
+	// Protect makes Pulumi refuse to delete the cache, or to replace it with an empty one.
+	Protect bool
+}
+
+// ElastiCacheReplicas is a primary node with copies in other zones, one of which takes over when the primary fails.
+type ElastiCacheReplicas struct {
+	// NodeType, e.g. cache.t4g.small. Required.
+	NodeType string
+	// Count of copies, 0 to 5. Without one there is nobody to take over: the data since the last backup goes with the node.
+	Count int
+	// MaintenanceWindow is when AWS may update the nodes, in UTC, e.g. sun:03:00-sun:04:00. Required.
+	MaintenanceWindow string
+	// FinalSnapshot is the name of a backup that is made when the cache is deleted; it must not exist yet. Empty for none.
+	FinalSnapshot string
+}
+
+// ElastiCacheServerless has no nodes that one sees; it costs by what is stored and done.
+type ElastiCacheServerless struct {
+	// MaxGigabytes and MaxECPUs (processing units a second, one for each simple command of up to 1 KB) bound the bill. 1 to
+	// 5000, and 1000 to 15,000,000. Required. https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Scaling.html
+	MaxGigabytes, MaxECPUs int
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *ElastiCacheArgs) Validate() field.ErrorList {
+	problems := check.Set("namespace", a.Namespace != nil)
+	problems = append(problems, check.Set("password", a.Password != nil)...)
+	problems = append(problems, check.Set("access", a.Access != "")...)
+	problems = append(problems, check.Set("vpc", a.VPC != nil)...)
+	problems = append(problems, check.Set("subnets", a.Subnets != nil)...)
+	problems = append(problems, check.Set("clients", a.Clients != nil)...)
+	return append(problems, a.ElastiCacheSettings.Validate()...)
+}
+
+var (
+	// cacheNameForm leaves room for what the users' names add: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
+	// and API_CreateReplicationGroup, which take 40 lower-case letters, digits and single hyphens.
+	cacheNameForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	cacheVersionForm = regexp.MustCompile(`^[0-9]{1,2}\.[0-9]{1,2}$`)
+	nodeTypeForm     = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	windowForm       = regexp.MustCompile(`^(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d-(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d$`)
+)
+
+const maxCacheName = 32
+
+// Validate reports everything wrong with the settings.
+func (s *ElastiCacheSettings) Validate() field.ErrorList {
+	var problems field.ErrorList
+	if !cacheNameForm.MatchString(s.Name) || len(s.Name) > maxCacheName {
+		problems = check.Invalid("name", s.Name, fmt.Sprintf(
+			"must be up to %d lower case letters, digits and single -, beginning with a letter", maxCacheName))
+	}
+	problems = append(problems, check.OneOf("engine", s.Engine, "valkey", "redis")...)
+	if !cacheVersionForm.MatchString(s.EngineVersion) {
+		problems = append(problems, check.Invalid("engineVersion", s.EngineVersion, "must be a version such as 8.0")...)
+	}
+	problems = append(problems, check.Range("backupDays", s.BackupDays, 0, 35)...)
+	if s.KMSKeyARN != "" && !keyForm.MatchString(s.KMSKeyARN) {
+		problems = append(problems, check.Invalid("kmsKeyArn", s.KMSKeyARN, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")...)
+	}
+	if (s.Replicas == nil) == (s.Serverless == nil) {
+		problems = append(problems, check.Invalid("kind", "", "must be one of replicas and serverless")...)
+	}
+	if s.Replicas != nil {
+		problems = append(problems, s.Replicas.validate()...)
+	}
+	if s.Serverless != nil {
+		problems = append(problems, check.Range("maxGigabytes", s.Serverless.MaxGigabytes, 1, 5000)...)
+		problems = append(problems, check.Range("maxEcpus", s.Serverless.MaxECPUs, 1000, 15_000_000)...)
+	}
+	return problems
+}
+
+func (r *ElastiCacheReplicas) validate() field.ErrorList {
+	problems := check.Range("replicas", r.Count, 0, 5)
+	if !nodeTypeForm.MatchString(r.NodeType) {
+		problems = append(problems, check.Invalid("nodeType", r.NodeType, "must be a node type such as cache.t4g.small")...)
+	}
+	if !windowForm.MatchString(r.MaintenanceWindow) {
+		problems = append(problems, check.Invalid("maintenanceWindow", r.MaintenanceWindow,
+			"must be a window of at least an hour in UTC, such as sun:03:00-sun:04:00")...)
+	}
+	if r.FinalSnapshot != "" && !cacheNameForm.MatchString(r.FinalSnapshot) {
+		problems = append(problems, check.Invalid("finalSnapshot", r.FinalSnapshot,
+			"must be lower case letters, digits and single -, beginning with a letter, or empty")...)
+	}
+	return problems
+}
+
+// elastiCacheUser is whom the app logs in as.
+const elastiCacheUser = "scaleout"
+
+// ElastiCache is a Redis that AWS runs: encrypted in transit and at rest, open to one user with a password and few rights,
+// reachable from the cluster's nodes alone.
+type ElastiCache struct {
+	pulumi.ResourceState
+
+	// Connection is how the app gets to it.
+	Connection RedisConnection
+}
+
+// NewElastiCache creates the cache with its user, its firewall and the Secret for the app.
+func NewElastiCache(
+	ctx *pulumi.Context, name string, args *ElastiCacheArgs, opts ...pulumi.ResourceOption,
+) (*ElastiCache, error) {
+	e := &ElastiCache{}
+	if err := register(ctx, "ElastiCache", name, args.Validate(), args.inputs(), e, opts); err != nil {
+		return nil, err
+	}
+	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
+	app := App{Name: "redis", Instance: name}
+	secret, err := newPasswordSecret(ctx, e, name, app, args.Namespace, pulumi.StringMap{passwordKey: password})
+	if err != nil {
+		return nil, err
+	}
+	ports := portRange{redisPort, redisPort}
+	if args.Serverless != nil {
+		ports.to = redisPort + 1 // for reads, and a client that looks for both: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/wwe-troubleshooting.html
+	}
+	group, err := newSecurityGroup(ctx, name, "Redis of "+args.Name+": from the nodes of the cluster", args.VPC, args.Clients, ports,
+		pulumi.Parent(e))
+	if err != nil {
+		return nil, err
+	}
+	users, err := args.users(ctx, e, name, password)
+	if err != nil {
+		return nil, err
+	}
+	host, server, err := args.cache(ctx, e, name, group, users)
+	if err != nil {
+		return nil, err
+	}
+	e.Connection = RedisConnection{
+		Host: host, Port: redisPort, TLS: true, Username: elastiCacheUser,
+		Secret: secret.Metadata.Name().Elem(), Password: password,
+		server: server,
+		// The peer stays empty, as for any Redis outside of the cluster: its addresses change at a failover.
+	}
+	return e, ctx.RegisterResourceOutputs(e, e.Connection.outputs())
+}
+
+func (a *ElastiCacheArgs) inputs() pulumi.Map {
+	inputs := pulumi.Map{
+		"namespace": a.Namespace, "name": pulumi.String(a.Name), "access": pulumi.String(a.Access),
+		"engine": pulumi.String(a.Engine), "engineVersion": pulumi.String(a.EngineVersion),
+		"backupDays": pulumi.Int(a.BackupDays), "kmsKeyArn": pulumi.String(a.KMSKeyARN), "protect": pulumi.Bool(a.Protect),
+		"vpc": a.VPC, "subnets": a.Subnets, "clients": a.Clients,
+	}
+	if a.Replicas != nil {
+		inputs["replicas"], inputs["nodeType"] = pulumi.Int(a.Replicas.Count), pulumi.String(a.Replicas.NodeType)
+		inputs["maintenanceWindow"] = pulumi.String(a.Replicas.MaintenanceWindow)
+	}
+	if a.Serverless != nil {
+		inputs["maxGigabytes"], inputs["maxEcpus"] = pulumi.Int(a.Serverless.MaxGigabytes), pulumi.Int(a.Serverless.MaxECPUs)
+	}
+	return inputs
+}
+
+// users is the group of those who may log in: the app. Redis OSS wants a user called default in it, who is switched off;
+// Valkey's has none unless one is added.
+// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html
+func (a *ElastiCacheArgs) users(
+	ctx *pulumi.Context, parent *ElastiCache, name string, password pulumi.StringOutput,
+) (*elasticache.UserGroup, error) {
+	mode := elasticache.UserAuthenticationModeArgs{
+		Type: pulumi.String("password"), Passwords: pulumi.StringArray{password},
+	}
+	user, err := elasticache.NewUser(ctx, name, &elasticache.UserArgs{
+		UserId: pulumi.String(a.Name + "-app"), UserName: pulumi.String(elastiCacheUser),
+		Engine: pulumi.String(a.Engine), AccessString: pulumi.String(a.Access), AuthenticationMode: mode,
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("ElastiCache user", name, err)
+	}
+	members := pulumi.StringArray{user.UserId}
+	if a.Engine == "redis" {
+		nobody, err := elasticache.NewUser(ctx, name+"-default", &elasticache.UserArgs{
+			UserId: pulumi.String(a.Name + "-default"), UserName: pulumi.String("default"),
+			Engine: pulumi.String(a.Engine), AccessString: pulumi.String("off ~* -@all"),
+			AuthenticationMode: mode, // AWS calls "no password" by another name than it takes, which would show as a change
+		}, pulumi.Parent(parent))
+		if err != nil {
+			return nil, creating("ElastiCache user", name+"-default", err)
+		}
+		members = append(members, nobody.UserId)
+	}
+	group, err := elasticache.NewUserGroup(ctx, name, &elasticache.UserGroupArgs{
+		UserGroupId: pulumi.String(a.Name), Engine: pulumi.String(a.Engine), UserIds: members,
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("ElastiCache user group", name, err)
+	}
+	return group, nil
+}
+
+// cache is the cache itself and the name by which it is reached.
+func (a *ElastiCacheArgs) cache(
+	ctx *pulumi.Context, parent *ElastiCache, name string, group *securityGroup, users *elasticache.UserGroup,
+) (pulumi.StringOutput, pulumi.Resource, error) {
+	if a.Serverless != nil {
+		cache, err := a.serverless(ctx, parent, name, group, users)
+		if err != nil {
+			return pulumi.StringOutput{}, nil, creating("serverless cache", name, err)
+		}
+		return cache.Endpoints.Index(pulumi.Int(0)).Address(), cache, nil
+	}
+	subnets, err := elasticache.NewSubnetGroup(ctx, name, &elasticache.SubnetGroupArgs{
+		Name: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name), SubnetIds: a.Subnets,
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return pulumi.StringOutput{}, nil, creating("cache subnet group", name, err)
+	}
+	cache, err := a.replicationGroup(ctx, parent, name, subnets, group, users)
+	if err != nil {
+		return pulumi.StringOutput{}, nil, creating("replication group", name, err)
+	}
+	return cache.PrimaryEndpointAddress, cache, nil
+}
+
+// cacheLimit is above the 10 to 20 minutes that a replication group takes, and 40 with some node types.
+const cacheLimit = "60m"
+
+func (a *ElastiCacheArgs) replicationGroup(
+	ctx *pulumi.Context, parent *ElastiCache, name string, subnets *elasticache.SubnetGroup, group *securityGroup,
+	users *elasticache.UserGroup,
+) (*elasticache.ReplicationGroup, error) {
+	args := &elasticache.ReplicationGroupArgs{
+		ReplicationGroupId: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name),
+		Engine: pulumi.String(a.Engine), EngineVersion: pulumi.String(a.EngineVersion),
+		NodeType: pulumi.String(a.Replicas.NodeType), NumCacheClusters: pulumi.Int(1 + a.Replicas.Count),
+		Port: pulumi.Int(redisPort), SubnetGroupName: subnets.Name, SecurityGroupIds: pulumi.StringArray{group.ID()},
+		UserGroupIds: pulumi.StringArray{users.UserGroupId},
+		// One that is promoted is in another zone, so that what took the primary down has not taken it as well.
+		AutomaticFailoverEnabled: pulumi.Bool(a.Replicas.Count > 0), MultiAzEnabled: pulumi.Bool(a.Replicas.Count > 0),
+		AtRestEncryptionEnabled: pulumi.Bool(true),
+		// The app speaks nothing else; `preferred` would let a password travel in the clear.
+		TransitEncryptionEnabled: pulumi.Bool(true), TransitEncryptionMode: pulumi.String("required"),
+		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), MaintenanceWindow: pulumi.String(a.Replicas.MaintenanceWindow),
+		// A change that someone asked for happens when they watch, not in a night within the week.
+		ApplyImmediately: pulumi.Bool(true),
+		// After an upgrade by AWS the version here would be a downgrade, which replaces the cache with an empty one.
+		AutoMinorVersionUpgrade: pulumi.Bool(false),
+	}
+	if a.KMSKeyARN != "" {
+		args.KmsKeyId = pulumi.String(a.KMSKeyARN)
+	}
+	if a.Replicas.FinalSnapshot != "" {
+		args.FinalSnapshotIdentifier = pulumi.String(a.Replicas.FinalSnapshot)
+	}
+	limits := &pulumi.CustomTimeouts{Create: cacheLimit, Update: cacheLimit, Delete: cacheLimit}
+	return elasticache.NewReplicationGroup(ctx, name, args,
+		pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.Timeouts(limits))
+}
+
+func (a *ElastiCacheArgs) serverless(
+	ctx *pulumi.Context, parent *ElastiCache, name string, group *securityGroup, users *elasticache.UserGroup,
+) (*elasticache.ServerlessCache, error) {
+	major, _, _ := strings.Cut(a.EngineVersion, ".")
+	args := &elasticache.ServerlessCacheArgs{
+		Name: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name),
+		Engine: pulumi.String(a.Engine), MajorEngineVersion: pulumi.String(major),
+		CacheUsageLimits: &elasticache.ServerlessCacheCacheUsageLimitsArgs{
+			DataStorage: &elasticache.ServerlessCacheCacheUsageLimitsDataStorageArgs{
+				Maximum: pulumi.Int(a.Serverless.MaxGigabytes), Unit: pulumi.String("GB"),
+			},
+			EcpuPerSeconds: elasticache.ServerlessCacheCacheUsageLimitsEcpuPerSecondArray{
+				elasticache.ServerlessCacheCacheUsageLimitsEcpuPerSecondArgs{Maximum: pulumi.Int(a.Serverless.MaxECPUs)},
+			},
+		},
+		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), SubnetIds: a.Subnets,
+		SecurityGroupIds: pulumi.StringArray{group.ID()}, UserGroupId: users.UserGroupId,
+	}
+	if a.KMSKeyARN != "" {
+		args.KmsKeyId = pulumi.String(a.KMSKeyARN)
+	}
+	return elasticache.NewServerlessCache(ctx, name, args, pulumi.Parent(parent), pulumi.Protect(a.Protect))
+}
