@@ -20,6 +20,8 @@ type Config struct {
 	Repository       string
 	ECR              *components.ECRRepositoryArgs
 	RegistryPassword pulumi.StringInput
+	// ECRToken has the program log in to ECR itself.
+	ECRToken bool
 
 	// RedisPassword is what every client of Redis must give.
 	RedisPassword pulumi.StringInput
@@ -30,6 +32,8 @@ type Config struct {
 }
 
 const (
+	// ecrLoginToken is the value of ecrLogin that puts a token into the program.
+	ecrLoginToken = "token"
 	// appContext is the build context of the app's image.
 	appContext = "./app"
 	// minPasswordLength keeps a Redis password out of reach of guessing: a Redis answers about 100,000 guesses a
@@ -41,10 +45,13 @@ const (
 var redisResources = components.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
 
 // decoder gives the keys their meaning.
-type decoder struct{ *decode.Decoder }
+type decoder struct {
+	*decode.Decoder
+	cluster *clusterStack // nil if the configuration names none
+}
 
-func newDecoder(project string, values map[string]string, secrets []string) *decoder {
-	return &decoder{decode.New(project, "docs/configuration.md", values, secrets)}
+func newDecoder(project string, values map[string]string, secrets []string, cluster *clusterStack) *decoder {
+	return &decoder{decode.New(project, "docs/configuration.md", values, secrets), cluster}
 }
 
 // Load reads the configuration of the stack that the program runs for. One error lists everything wrong with it.
@@ -53,23 +60,28 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(ctx.Project(), ctx.Stack(), values, secrets)
+	cluster, err := readClusterStack(ctx, values[ctx.Project()+":clusterStack"])
+	if err != nil {
+		return nil, err
+	}
+	return parse(ctx.Project(), ctx.Stack(), values, secrets, cluster)
 }
 
-// Parse decodes and checks the configuration of a stack. The keys of values have their namespace in front; secrets are
+// parse decodes and checks the configuration of a stack. The keys of values have their namespace in front; secrets are
 // those of them that are encrypted in the stack file.
-func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
-	d := newDecoder(project, values, secrets)
+func parse(project, stack string, values map[string]string, secrets []string, cluster *clusterStack) (*Config, error) {
+	d := newDecoder(project, values, secrets, cluster)
 	c := &Config{}
+	target := d.Text("target")
 	d.image(c)
 	d.password(c, stack)
-	target := d.Text("target")
+	d.checkClusterStack(target)
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
 	if !onDocker && !onKubernetes { // what else is wrong depends on it
 		d.Problem("target", "got %s, want kind, eks or docker", d.Shown("target"))
 	}
-	c.Kubernetes = decode.Part(d.Decoder, onKubernetes, func() *Kubernetes { return d.kubernetes(target) })
-	c.Docker = decode.Part(d.Decoder, onDocker, func() *Docker { return d.docker(c) })
+	c.Kubernetes = part(d, onKubernetes, func() *Kubernetes { return d.kubernetes(c, target) })
+	c.Docker = part(d, onDocker, func() *Docker { return d.docker(c) })
 	return c, d.Finish(stack)
 }
 
@@ -89,7 +101,11 @@ func (d *decoder) image(c *Config) {
 		c.RegistryPassword = secretInput(password)
 	}
 
-	name, force := d.Text("ecrRepository"), d.Boolean("ecrForceDelete")
+	name, login := d.Text("ecrRepository"), d.Text("ecrLogin")
+	ecr := &components.ECRRepositoryArgs{
+		Name: name, ForceDelete: d.Boolean("ecrForceDelete"), KeepImages: d.Integer("ecrKeepImages"),
+		KMSKeyARN: d.Text("ecrKmsKeyArn"),
+	}
 	c.Repository = d.Text("imageRepository")
 	if (name == "") == (c.Repository == "") {
 		d.Problem("imageRepository", "got %s, and ecrRepository %s: exactly one of them must be set",
@@ -101,9 +117,15 @@ func (d *decoder) image(c *Config) {
 	if name == "" {
 		return
 	}
-	c.ECR = &components.ECRRepositoryArgs{Name: name, ForceDelete: force}
-	d.Check(c.ECR.Validate(), map[string]string{"name": "ecrRepository"})
+	c.ECR, c.ECRToken = ecr, login == ecrLoginToken
+	d.Check(ecr.Validate(), map[string]string{
+		"name": "ecrRepository", "keepImages": "ecrKeepImages", "kmsKeyArn": "ecrKmsKeyArn",
+	})
 	d.Check(check.Region("aws:region", d.Optional("aws:region")), nil)
+	d.Check(check.OneOf("ecrLogin", login, "dockerConfig", ecrLoginToken), nil)
+	if c.ECRToken && c.Image.Username != "" {
+		d.Problem("ecrLogin", "got %s, must be dockerConfig with registryUsername, which is a login too", d.Shown("ecrLogin"))
+	}
 }
 
 func (d *decoder) password(c *Config, stack string) {

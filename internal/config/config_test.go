@@ -98,13 +98,13 @@ func defaults(t testing.TB) map[string]string {
 
 var secrets = []string{"scaleout:redisPassword", "scaleout:registryPassword"}
 
-func parse(values map[string]string) (*Config, error) {
-	return Parse("scaleout", "dev", values, secrets)
+func parsed(values map[string]string) (*Config, error) {
+	return parse("scaleout", "dev", values, secrets, nil)
 }
 
 func TestParseAccepts(t *testing.T) {
 	for name, values := range map[string]map[string]string{"kind": base(t), "eks": eks(t), "docker": onDocker(t)} {
-		if _, err := parse(values); err != nil {
+		if _, err := parsed(values); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -114,13 +114,13 @@ func TestParseAccepts(t *testing.T) {
 // its description, default or type check.
 func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	declared := project(t).Config
-	d := newDecoder("scaleout", map[string]string{}, nil)
+	d := newDecoder("scaleout", map[string]string{}, nil, nil)
 	c := &Config{}
 	d.Text("target")
 	d.image(c)
 	d.password(c, "dev")
-	d.kubernetes("eks")
-	d.alb()
+	d.checkClusterStack("eks")
+	d.kubernetes(c, "eks")
 	d.docker(c)
 	for name, key := range declared {
 		if !slices.Contains(d.Read(), "scaleout:"+name) {
@@ -412,7 +412,7 @@ func refusals() map[string]refusal {
 		"scheme":                         {eks, map[string]string{"albScheme": "public"}, []string{"scaleout:albScheme", "public", "internet-facing, internal"}},
 		"ALB on kind":                    {base, map[string]string{"albScheme": "internal", "albController": "eksAutoMode"}, []string{"scaleout:albScheme", "internal", "leave it empty"}},
 		"ALB and Traefik":                {eks, map[string]string{"albScheme": "internal", "installTraefik": "true", "ingressClass": "traefik"}, []string{"scaleout:albScheme", "internal", `must be "" with installTraefik`}},
-		"controller":                     {eks, map[string]string{"albController": "nginx"}, []string{"scaleout:albController", "nginx", "eksAutoMode or awsLoadBalancerController"}},
+		"controller":                     {eks, map[string]string{"albController": "nginx"}, []string{"scaleout:albController", "nginx", "eksAutoMode, awsLoadBalancerController"}},
 		"no controller":                  {eks, map[string]string{"albController": ""}, []string{"scaleout:albController", `""`, "together with albScheme", "eksAutoMode or awsLoadBalancerController"}},
 		"controller without an ALB":      {base, map[string]string{"albController": "eksAutoMode"}, []string{"scaleout:albController", "eksAutoMode", "together with albScheme"}},
 		"certificate":                    {eks, map[string]string{"certificateArn": "x", "host": "a.example.com"}, []string{"scaleout:certificateArn", "x", "arn:aws:acm:<region>:<account>:certificate/<id>"}},
@@ -477,24 +477,26 @@ type refusal struct {
 
 func TestParseRefuses(t *testing.T) {
 	for name, test := range refusals() {
-		t.Run(name, func(t *testing.T) {
-			_, err := parse(with(test.values(t), test.set))
-			if err == nil {
-				t.Fatal("got no error")
-			}
-			line := lineOf(err, test.want[0])
-			for _, part := range test.want[1:] {
-				if !strings.Contains(line, part) {
-					t.Errorf("got %q, want a line for %s that contains %q", err, test.want[0], part)
-				}
-			}
-			if !strings.Contains(err.Error(), "nothing was touched") {
-				t.Errorf("got %q, want it to say that nothing was touched", err)
-			}
-			if strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the message shows a password: %v", err)
-			}
-		})
+		t.Run(name, test.run)
+	}
+}
+
+func (test refusal) run(t *testing.T) {
+	_, err := parsed(with(test.values(t), test.set))
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	line := lineOf(err, test.want[0])
+	for _, part := range test.want[1:] {
+		if !strings.Contains(line, part) {
+			t.Errorf("got %q, want a line for %s that contains %q", err, test.want[0], part)
+		}
+	}
+	if !strings.Contains(err.Error(), "nothing was touched") {
+		t.Errorf("got %q, want it to say that nothing was touched", err)
+	}
+	if strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the message shows a password: %v", err)
 	}
 }
 
@@ -527,7 +529,7 @@ func TestParseListsAllProblemsAtOnce(t *testing.T) {
 		"scaleout:kubeContext": "moon", "scaleout:minReplicas": "x", "scaleout:redisImage": "redis", "scaleout:redisPassword": "",
 		"scaleout:targetCpuUtilization": "0", "scalout:target": "kind",
 	}
-	_, err := parse(with(base(t), wrong))
+	_, err := parsed(with(base(t), wrong))
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -547,7 +549,7 @@ func TestNoMessageShowsASecret(t *testing.T) {
 	const canary = `Canary "of" a secret`
 	for _, values := range []func(testing.TB) map[string]string{base, eks, onDocker} {
 		for key := range values(t) {
-			_, err := Parse("scaleout", "dev", with(values(t), map[string]string{key: canary}), append(secrets, key))
+			_, err := parse("scaleout", "dev", with(values(t), map[string]string{key: canary}), append(secrets, key), nil)
 			if err != nil && strings.Contains(err.Error(), "Canary") {
 				t.Errorf("%s: the message shows what is encrypted: %v", key, err)
 			}
@@ -556,7 +558,7 @@ func TestNoMessageShowsASecret(t *testing.T) {
 }
 
 func TestSecretsMustBeEncrypted(t *testing.T) {
-	_, err := Parse("scaleout", "dev", base(t), nil)
+	_, err := parse("scaleout", "dev", base(t), nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "scaleout:redisPassword: is in plain text") {
 		t.Errorf("got %v, want a refusal of the plain password", err)
 	}
@@ -568,7 +570,7 @@ func TestReadinessGateFollowsTheController(t *testing.T) {
 	} {
 		values := eks(t)
 		values["scaleout:albController"] = controller
-		c, err := parse(values)
+		c, err := parsed(values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -582,13 +584,13 @@ func TestReadinessGateFollowsTheController(t *testing.T) {
 func TestOnlyTheTargetCounts(t *testing.T) {
 	values := onDocker(t)
 	values["scaleout:minReplicas"] = "0"
-	c, err := parse(values)
+	c, err := parsed(values)
 	if err != nil || c.Docker == nil || c.Kubernetes != nil {
 		t.Errorf("docker with a setting for clusters: got %+v, %v", c, err)
 	}
 	values = base(t)
 	values["scaleout:replicas"] = "0"
-	if c, err := parse(values); err != nil || c.Docker != nil || c.Kubernetes == nil {
+	if c, err := parsed(values); err != nil || c.Docker != nil || c.Kubernetes == nil {
 		t.Errorf("kind with a setting for Docker: got %+v, %v", c, err)
 	}
 }
@@ -597,7 +599,7 @@ func TestOnlyTheTargetCounts(t *testing.T) {
 func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
 	values := onDocker(t)
 	values["scaleout:imageBuildArgs"] = `{"GOPROXY": "https://proxy.example.com", "GO_IMAGE": "mirror/golang:1.26"}`
-	c, err := parse(values)
+	c, err := parsed(values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -626,7 +628,7 @@ func FuzzParse(f *testing.F) {
 		if unknown != "" {
 			values["scaleout:"+unknown] = b
 		}
-		c, err := parse(values)
+		c, err := parsed(values)
 		if err != nil {
 			namesAKey(t, err, values)
 			return
@@ -656,11 +658,23 @@ func accepted(c *Config) map[string]field.ErrorList {
 	if k := c.Kubernetes; k != nil {
 		problems["cluster"], problems["namespace"] = k.Cluster.Validate(), k.Namespace.Validate()
 		problems["web"] = k.Web.Validate()
-		if k.ExternalRedis != nil {
+		switch {
+		case k.ExternalRedis != nil:
 			problems["external Redis"] = k.ExternalRedis.Validate()
-		} else {
+		case k.ElastiCache != nil:
+			problems["ElastiCache"] = k.ElastiCache.Validate()
+		default:
 			problems["Redis"] = k.Redis.Validate()
 		}
+		if k.ALBClass != nil {
+			problems["ALB class"] = k.ALBClass.Validate()
+		}
+		if k.Certificate != nil {
+			problems["certificate"] = k.Certificate.Validate()
+		}
+	}
+	if c.ECR != nil {
+		problems["ECR"] = c.ECR.Validate()
 	}
 	if d := c.Docker; d != nil {
 		problems["network"], problems["balancer"] = d.Network.Validate(), d.Balancer.Validate()

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"scaleout/components"
 	"scaleout/internal/nodeport"
 )
@@ -17,25 +19,49 @@ type Kubernetes struct {
 	// Traefik and MetricsServer are nil where the cluster has its own.
 	Traefik       *components.TraefikArgs
 	MetricsServer *components.MetricsServerArgs
-	// Redis runs in the cluster unless ExternalRedis is set.
+	// ALBClass is nil where the cluster has the IngressClass, or needs none.
+	ALBClass *components.ALBClassArgs
+	// Certificate is to be requested; nil if there is one, or none.
+	Certificate *components.CertificateArgs
+	// Alias leads the host to the load balancer; nil for none.
+	Alias *DNS
+	// Redis runs in the cluster unless one of the others is set.
 	Redis         components.RedisSettings
 	ExternalRedis *components.ExternalRedisSettings
+	ElastiCache   *ElastiCache
 	// Web is the app itself.
 	Web components.WebAppSettings
 	// Monitoring is how it is measured.
 	Monitoring Monitoring
+	// Capacity is what all of it needs.
+	Capacity Capacity
 }
 
-func (d *decoder) kubernetes(target string) *Kubernetes {
+// DNS is a name in a hosted zone of Route 53.
+type DNS struct {
+	Host string
+	Zone pulumi.StringInput
+}
+
+func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	t := &Kubernetes{
-		Cluster:       d.cluster(target),
-		Namespace:     components.NamespaceArgs{Name: d.Text("namespace"), ReadinessGate: d.readinessGate()},
+		Cluster:       d.clusterOf(target),
+		Namespace:     components.NamespaceArgs{Name: d.Text("namespace")},
 		Traefik:       d.traefik(),
 		MetricsServer: d.metricsServer(),
 		Web:           d.webApp(),
 	}
-	d.redis(t)
+	if alb := t.Web.Route.ALB; alb != nil { // with the wrong label no gate is injected, and nothing says so
+		t.Namespace.ReadinessGate = alb.Controller.ReadinessGate()
+	}
+	if _, architecture, ok := strings.Cut(c.Image.Platform, "/"); ok && target == "eks" {
+		t.Web.Architecture, _, _ = strings.Cut(architecture, "/") // a variant (arm64/v8) is no label of a node
+	}
+	t.ALBClass = d.albClass(t.Web.Route.ALB)
+	d.dns(t)
+	d.redis(t, target)
 	t.Monitoring = d.monitoring(t.Namespace.Name)
+	t.Capacity = d.capacity(t)
 	d.Check(t.Namespace.Validate(), map[string]string{"name": "namespace"})
 	if t.Traefik != nil && t.Namespace.Name == TraefikName {
 		d.Problem("namespace", "got %s, which installTraefik creates for Traefik; must be another", d.Shown("namespace"))
@@ -46,9 +72,9 @@ func (d *decoder) kubernetes(target string) *Kubernetes {
 	return t
 }
 
-func (d *decoder) cluster(target string) components.Cluster {
+func (d *decoder) clusterOf(target string) components.Cluster {
 	var c components.Cluster
-	context, name, role := d.Text("kubeContext"), d.Text("eksCluster"), d.Text("eksRoleArn")
+	context, name, role := d.Text("kubeContext"), d.clusterText("eksCluster", "", outputName), d.Text("eksRoleArn")
 	switch target {
 	case "kind":
 		c.Kind = &components.KindCluster{Context: context}
@@ -82,7 +108,7 @@ func (d *decoder) metricsServer() *components.MetricsServerArgs {
 	return m
 }
 
-func (d *decoder) redis(t *Kubernetes) {
+func (d *decoder) redis(t *Kubernetes, target string) {
 	host, port, tls, user := d.Text("redisHost"), d.Integer("redisPort"), d.Boolean("redisTls"), d.Text("redisUsername")
 	t.Redis = components.RedisSettings{
 		Image:        d.Text("redisImage"),
@@ -92,6 +118,10 @@ func (d *decoder) redis(t *Kubernetes) {
 		StorageClass: d.Text("redisStorageClass"),
 		Fsync:        d.Text("redisFsync"),
 	}
+	t.ElastiCache = d.elastiCache(target)
+	if host != "" && t.ElastiCache != nil {
+		d.Problem("elasticacheName", "got %s, and redisHost %s: at most one of them is set", d.Shown("elasticacheName"), d.Shown("redisHost"))
+	}
 	if host != "" {
 		t.ExternalRedis = &components.ExternalRedisSettings{Host: host, Port: port, TLS: tls, Username: user}
 		d.Check(t.ExternalRedis.Validate(), map[string]string{
@@ -100,6 +130,8 @@ func (d *decoder) redis(t *Kubernetes) {
 	} else {
 		d.onlyWithRedisHost("redisTls", tls)
 		d.onlyWithRedisHost("redisUsername", user != "")
+	}
+	if host == "" && t.ElastiCache == nil {
 		d.Check(t.Redis.Validate(), map[string]string{
 			"image": "redisImage", "storageSize": "redisStorageSize", "storageClass": "redisStorageClass",
 			"fsync": "redisFsync",
@@ -143,48 +175,16 @@ func (d *decoder) webApp() components.WebAppSettings {
 		RolloutTimeoutSeconds: d.Integer("rolloutTimeoutSeconds"),
 		LogLevel:              d.Text("logLevel"),
 	}
-	d.Check(s.Validate(), map[string]string{"scraperNamespace": "prometheusNamespace"})
+	d.Check(s.Validate(), albKeys)
 	return s
 }
 
-func (d *decoder) alb() *components.ALB {
-	scheme, certificate := d.Text("albScheme"), d.Text("certificateArn")
-	if scheme == "" {
-		if certificate != "" {
-			d.Problem("certificateArn", "got %s, but without albScheme there is no ALB to use it", d.Shown("certificateArn"))
-		}
-		return nil
-	}
-	region := d.Optional("aws:region")
-	if parts := strings.Split(certificate, ":"); len(parts) > 3 && region != "" && parts[3] != region {
-		d.Problem("certificateArn", "got %s, but an ALB takes only certificates of its own region, aws:region %s",
-			d.Shown("certificateArn"), d.Shown("aws:region"))
-	}
-	return &components.ALB{Scheme: scheme, CertificateARN: certificate}
-}
-
-// readinessGate follows from who runs the load balancer: with the wrong label no gate is injected, and nothing says so.
-func (d *decoder) readinessGate() components.ReadinessGate {
-	controller, scheme := d.Text("albController"), d.Optional("albScheme")
-	if (controller == "") != (scheme == "") {
-		d.Problem("albController", "got %s, must be set together with albScheme, or neither: "+
-			"eksAutoMode or awsLoadBalancerController", d.Shown("albController"))
-		return components.NoReadinessGate
-	}
-	switch controller {
-	case "":
-		return components.NoReadinessGate
-	case "eksAutoMode":
-		return components.AutoModeGate
-	case "awsLoadBalancerController":
-		return components.LoadBalancerControllerGate
-	}
-	d.Problem("albController", "got %s, want eksAutoMode or awsLoadBalancerController", d.Shown("albController"))
-	return components.NoReadinessGate
-}
-
 func (d *decoder) callers() components.Callers {
-	c := components.Callers{Namespace: d.Text("ingressNamespace"), CIDRs: d.List("clientCidrs")}
+	subnets := outputPublicSubnets
+	if d.Optional("albScheme") == "internal" {
+		subnets = outputPrivateSubnets
+	}
+	c := components.Callers{Namespace: d.Text("ingressNamespace"), CIDRs: d.clusterList("clientCidrs", subnets)}
 	if d.Optional("installTraefik") != "true" {
 		return c
 	}

@@ -1,0 +1,192 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const certificate = "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"
+
+// https is a configuration for EKS with a certificate that is accepted.
+func https(t testing.TB) map[string]string {
+	return with(eks(t), map[string]string{"host": "a.example.com", "certificateArn": certificate})
+}
+
+// managed is one with an ElastiCache that is accepted.
+func managed(t testing.TB) map[string]string {
+	return with(eks(t), map[string]string{"elasticacheName": "cache"})
+}
+
+func TestAWSRefuses(t *testing.T) {
+	kind := map[string]string{"albScheme": "internal", "albController": "eksAutoMode"}
+	for name, test := range map[string]refusal{
+		"token without ECR repository":    {eks, map[string]string{"ecrLogin": "helper"}, []string{"scaleout:ecrLogin", "helper", "dockerConfig", "token"}},
+		"token and login":                 {eks, map[string]string{"ecrLogin": "token", "registryUsername": "me", "registryPassword": password}, []string{"scaleout:ecrLogin", "token", "registryUsername"}},
+		"ECR keeps one":                   {eks, map[string]string{"ecrKeepImages": "1"}, []string{"scaleout:ecrKeepImages", "1", "2 to 10000"}},
+		"alias of a key":                  {eks, map[string]string{"ecrKmsKeyArn": "alias/mine"}, []string{"scaleout:ecrKmsKeyArn", "alias/mine", "arn:aws:kms"}},
+		"ALB on kind":                     {base, kind, []string{"scaleout:albScheme", "internal", "kind"}},
+		"controller without scheme":       {eks, map[string]string{"albScheme": ""}, []string{"scaleout:albController", "together"}},
+		"unknown controller":              {eks, map[string]string{"albController": "nginx"}, []string{"scaleout:albController", "nginx", "eksAutoMode"}},
+		"group on Auto Mode, no class":    {eks, map[string]string{"albGroup": "public"}, []string{"scaleout:albGroup", "public", "installAlbClass"}},
+		"logs on Auto Mode, no class":     {eks, map[string]string{"albAccessLogsBucket": "logs"}, []string{"scaleout:albAccessLogsBucket", "installAlbClass"}},
+		"prefix without bucket":           {eks, map[string]string{"albAccessLogsPrefix": "x"}, []string{"scaleout:albAccessLogsPrefix", "x", "accessLogsBucket"}},
+		"class without ALB":               {base, map[string]string{"installAlbClass": "true"}, []string{"scaleout:installAlbClass", "albScheme"}},
+		"web ACL of CloudFront":           {eks, map[string]string{"albWebAclArn": "arn:aws:wafv2:eu-central-1:111122223333:global/webacl/a/b"}, []string{"scaleout:albWebAclArn", "regional"}},
+		"web ACL of another region":       {eks, map[string]string{"albWebAclArn": "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b"}, []string{"scaleout:albWebAclArn", "aws:region", "eu-central-1"}},
+		"TLS policy in words":             {https, map[string]string{"albTlsPolicy": "modern"}, []string{"scaleout:albTlsPolicy", "modern", "ELBSecurityPolicy-"}},
+		"TLS policy for what is to come":  {eks, map[string]string{"host": "a.example.com", "hostedZoneId": "Z0123456789", "albTlsPolicy": "modern"}, []string{"scaleout:albTlsPolicy", "modern"}},
+		"zone by its name":                {https, map[string]string{"hostedZoneId": "example.com"}, []string{"scaleout:hostedZoneId", "example.com", "ID"}},
+		"zone without a name":             {eks, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:host", "hostedZoneId"}},
+		"zone without an ALB":             {base, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:hostedZoneId", "albScheme"}},
+		"certificate of no cluster stack": {eks, map[string]string{"host": "a.example.com", "certificateArn": "cluster"}, []string{"scaleout:certificateArn", "cluster", "arn:aws:acm"}},
+		"ElastiCache on kind":             {base, map[string]string{"elasticacheName": "cache"}, []string{"scaleout:elasticacheName", "eks"}},
+		"two Redis":                       {managed, map[string]string{"redisHost": "redis.example.com"}, []string{"scaleout:elasticacheName", "redisHost"}},
+		"name of a cache":                 {managed, map[string]string{"elasticacheName": "Cache"}, []string{"scaleout:elasticacheName", "Cache", "lower case"}},
+		"kind of a cache":                 {managed, map[string]string{"elasticacheKind": "cluster"}, []string{"scaleout:elasticacheKind", "cluster", "replicas or serverless"}},
+		"engine":                          {managed, map[string]string{"elasticacheEngine": "memcached"}, []string{"scaleout:elasticacheEngine", "memcached", "valkey"}},
+		"engine version":                  {managed, map[string]string{"elasticacheEngineVersion": "8"}, []string{"scaleout:elasticacheEngineVersion", "8.0"}},
+		"node type":                       {managed, map[string]string{"elasticacheNodeType": "t4g.small"}, []string{"scaleout:elasticacheNodeType", "cache.t4g.small"}},
+		"replicas of a cache":             {managed, map[string]string{"elasticacheReplicas": "6"}, []string{"scaleout:elasticacheReplicas", "0 to 5"}},
+		"window":                          {managed, map[string]string{"elasticacheMaintenanceWindow": "night"}, []string{"scaleout:elasticacheMaintenanceWindow", "night", "sun:03:00"}},
+		"units of a serverless cache":     {managed, map[string]string{"elasticacheKind": "serverless", "elasticacheMaxEcpus": "10"}, []string{"scaleout:elasticacheMaxEcpus", "1000"}},
+		"subnet by its name":              {managed, map[string]string{"elasticacheSubnets": `["private"]`}, []string{"scaleout:elasticacheSubnets", "private", "subnet-"}},
+		"client by its name":              {managed, map[string]string{"elasticacheClients": `["sg-1"]`}, []string{"scaleout:elasticacheClients", "sg-1"}},
+		"password longer than AWS takes":  {managed, map[string]string{"redisPassword": strings.Repeat("x", 129)}, []string{"scaleout:redisPassword", "128"}},
+		"password that AWS refuses":       {managed, map[string]string{"redisPassword": "hunter2/hunter2/hunter2"}, []string{"scaleout:redisPassword", "or @"}},
+		"user of ElastiCache":             {managed, map[string]string{"redisUsername": "me"}, []string{"scaleout:redisUsername", "redisHost"}},
+		"CPU that cannot fit":             {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"}, []string{"scaleout:nodeCpuLimit", "2100m", "maxReplicas"}},
+		"memory that cannot fit":          {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "256Mi"}, []string{"scaleout:nodeMemoryLimit", "768Mi"}},
+		"half a capacity":                 {eks, map[string]string{"nodeCpuLimit": "20"}, []string{"scaleout:nodeCpuLimit", "nodeMemoryLimit"}},
+		"capacity without a unit":         {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "lots"}, []string{"scaleout:nodeMemoryLimit", "lots", "128Gi"}},
+		"cluster stack without a project": {eks, map[string]string{"clusterStack": "prod"}, []string{"scaleout:clusterStack", "prod", "organization/scaleout-cluster/prod"}},
+		"cluster stack on kind":           {base, map[string]string{"clusterStack": "organization/scaleout-cluster/prod"}, []string{"scaleout:clusterStack", "eks"}},
+	} {
+		t.Run(name, test.run)
+	}
+}
+
+// up is the cluster's stack after its `pulumi up`.
+func up() *clusterStack {
+	return &clusterStack{name: "organization/scaleout-cluster/prod", known: map[string]any{
+		outputName: "production", outputRegion: "eu-central-1",
+		outputPublicSubnets: []any{"10.0.0.0/20"}, outputPrivateSubnets: []any{"10.0.64.0/18"},
+		outputNodeCPULimit: "32", outputNodeMemoryLimit: "128Gi", outputCertificate: certificate, outputZone: "Z0123456789",
+	}}
+}
+
+// fromStack is a configuration that takes from the cluster's stack what it can.
+func fromStack(t testing.TB, set map[string]string) map[string]string {
+	values := with(eks(t), map[string]string{
+		"clusterStack": "organization/scaleout-cluster/prod", "eksCluster": "", "clientCidrs": "[]",
+		"host": "a.example.com", "certificateArn": "cluster", "hostedZoneId": "cluster",
+	})
+	return with(values, set)
+}
+
+func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
+	for scheme, subnets := range map[string]string{"internet-facing": "10.0.0.0/20", "internal": "10.0.64.0/18"} {
+		c, err := parse("scaleout", "prod", fromStack(t, map[string]string{"albScheme": scheme}), secrets, up())
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := c.Kubernetes
+		cidrs, _ := k.Web.Callers.CIDRs.(pulumi.StringArray)
+		if k.Cluster.EKS.Name != pulumi.String("production") || len(cidrs) != 1 || cidrs[0] != pulumi.String(subnets) ||
+			k.Web.Route.ALB.CertificateARN != pulumi.String(certificate) || k.Alias.Zone != pulumi.String("Z0123456789") ||
+			k.Certificate != nil || k.Capacity.CPULimit != pulumi.String("32") {
+			t.Errorf("%s: got %+v, %v, %+v", scheme, k.Cluster.EKS, cidrs, k.Web.Route.ALB)
+		}
+	}
+}
+
+// What the stack file says counts more.
+func TestConfigurationBeatsTheClusterStack(t *testing.T) {
+	own := map[string]string{"eksCluster": "other", "clientCidrs": `["10.1.0.0/16"]`, "certificateArn": "", "nodeCpuLimit": "9", "nodeMemoryLimit": "9Gi"}
+	c, err := parse("scaleout", "prod", fromStack(t, own), secrets, up())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := c.Kubernetes
+	cidrs, _ := k.Web.Callers.CIDRs.(pulumi.StringArray)
+	if k.Cluster.EKS.Name != pulumi.String("other") || len(cidrs) != 1 || cidrs[0] != pulumi.String("10.1.0.0/16") ||
+		k.Certificate == nil || k.Capacity.CPULimit != pulumi.String("9") {
+		t.Errorf("got %+v, %v, certificate %v, capacity %v", k.Cluster.EKS, cidrs, k.Certificate, k.Capacity)
+	}
+}
+
+func TestClusterStackRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(map[string]any)
+		want   []string
+	}{
+		"other region":     {func(o map[string]any) { o[outputRegion] = "us-east-1" }, []string{"aws:region", "eu-central-1", "us-east-1"}},
+		"not up yet":       {func(o map[string]any) { clear(o) }, []string{"scaleout:eksCluster", "clusterName", "pulumi up"}},
+		"no certificate":   {func(o map[string]any) { delete(o, outputCertificate) }, []string{"scaleout:certificateArn", "certificateArn", "none"}},
+		"no text":          {func(o map[string]any) { o[outputName] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
+		"no list":          {func(o map[string]any) { o[outputPublicSubnets] = []any{1.0} }, []string{"scaleout:clientCidrs", outputPublicSubnets}},
+		"cannot fit":       {func(o map[string]any) { o[outputNodeCPULimit] = "1" }, []string{"scaleout:nodeCpuLimit", "1100m"}},
+		"malformed subnet": {func(o map[string]any) { o[outputPublicSubnets] = []any{"10.0.0.1/8"} }, []string{"scaleout:clientCidrs", "10.0.0.1/8"}},
+	} {
+		cluster := up()
+		test.change(cluster.known)
+		cluster.preview = name != "not up yet" // refused by a preview too, once the cluster is there
+		_, err := parse("scaleout", "prod", fromStack(t, nil), secrets, cluster)
+		if err == nil {
+			t.Errorf("%s: got no error", name)
+			continue
+		}
+		line := lineOf(err, test.want[0])
+		for _, part := range test.want[1:] {
+			if !strings.Contains(line, part) {
+				t.Errorf("%s: got %v, want a line for %s with %q", name, err, test.want[0], part)
+			}
+		}
+	}
+}
+
+// Before the cluster is up a preview shows what is known, and refuses nothing for what is not.
+func TestPreviewBeforeTheClusterIsUp(t *testing.T) {
+	cluster := &clusterStack{name: "organization/scaleout-cluster/prod", preview: true, known: map[string]any{},
+		unknown: func(string) pulumi.AnyOutput { return pulumi.Any("later") }}
+	c, err := parse("scaleout", "prod", fromStack(t, nil), secrets, cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, plain := c.Kubernetes.Cluster.EKS.Name.(pulumi.String); plain {
+		t.Errorf("got the name %v, want one that is not known yet", c.Kubernetes.Cluster.EKS.Name)
+	}
+}
+
+func TestArchitectureFollowsFromThePlatform(t *testing.T) {
+	for platform, want := range map[string]string{"linux/amd64": "amd64", "linux/arm64/v8": "arm64"} {
+		c, err := parsed(with(eks(t), map[string]string{"imagePlatform": platform}))
+		if err != nil || c.Kubernetes.Web.Architecture != want {
+			t.Errorf("%s: got %v, %v, want %s", platform, c.Kubernetes.Web.Architecture, err, want)
+		}
+		// Docker on a laptop runs other architectures too, slowly, and its only node has its own.
+		if c, err := parsed(with(base(t), map[string]string{"imagePlatform": platform})); err != nil || c.Kubernetes.Web.Architecture != "" {
+			t.Errorf("kind, %s: got %v, %v, want any node", platform, c.Kubernetes.Web.Architecture, err)
+		}
+	}
+}
+
+// The sizes that are added up are those of what is created: what prod and dev run by themselves, and with all on top.
+func TestDemandCountsEveryWorkload(t *testing.T) {
+	values := with(base(t), map[string]string{"installMetricsServer": "true", "installPrometheus": "true", "installGrafana": "true"})
+	c, err := parsed(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(c.Kubernetes.pods()); got != 7 {
+		t.Errorf("got %d workloads, want the app, Redis, Traefik, metrics-server, Prometheus, kube-state-metrics and Grafana", got)
+	}
+	c, err = parsed(managed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Kubernetes.Capacity.Demand.AtMax.String(), "1 CPU, 640Mi"; got != want {
+		t.Errorf("with ElastiCache: got %s, want the %s of the app alone", got, want)
+	}
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"scaleout/components"
+)
+
+// Capacity compares what the pods of a stack ask for with what the nodes may have.
+type Capacity struct {
+	Demand components.Demand
+	// CPULimit and MemoryLimit of the nodes. Empty, or unknown before the cluster exists, for nothing to compare with.
+	CPULimit, MemoryLimit pulumi.StringInput
+}
+
+func (d *decoder) capacity(t *Kubernetes) Capacity {
+	c := Capacity{
+		CPULimit:    d.clusterText("nodeCpuLimit", "", outputNodeCPULimit),
+		MemoryLimit: d.clusterText("nodeMemoryLimit", "", outputNodeMemoryLimit),
+	}
+	cpu, cpuKnown := c.CPULimit.(pulumi.String)
+	memory, memoryKnown := c.MemoryLimit.(pulumi.String)
+	if (d.Text("nodeCpuLimit") == "") != (d.Text("nodeMemoryLimit") == "") {
+		d.Problem("nodeCpuLimit", "got %s, must be set together with nodeMemoryLimit, or neither", d.Shown("nodeCpuLimit"))
+		return c
+	}
+	nodes := components.Capacity{CPU: string(cpu), Memory: string(memory)}
+	compare := cpuKnown && memoryKnown && cpu != "" && memory != ""
+	if compare {
+		problems := nodes.Validate()
+		d.Check(problems, nil)
+		compare = len(problems) == 0
+	}
+	if t.sized() {
+		c.Demand = components.DemandOf(t.pods())
+		if compare {
+			d.Check(nodes.Fits(c.Demand), nil)
+		}
+	}
+	return c
+}
+
+// sized tells whether all sizes are quantities. If not, that is a problem of its own.
+func (t *Kubernetes) sized() bool {
+	for _, pods := range t.pods() {
+		if len(pods.Resources.Validate()) > 0 {
+			return false
+		}
+	}
+	return len(t.Web.Scaling.Validate()) == 0
+}
+
+// pods are all that the stack runs.
+func (t *Kubernetes) pods() []components.Pods {
+	all := []components.Pods{t.Web.Pods()}
+	if t.ExternalRedis == nil && t.ElastiCache == nil {
+		all = append(all, t.Redis.Pods())
+	}
+	if t.Traefik != nil {
+		all = append(all, t.Traefik.Pods())
+	}
+	if t.MetricsServer != nil {
+		all = append(all, components.MetricsServerSize)
+	}
+	if t.Monitoring.Prometheus != nil {
+		all = append(all, t.Monitoring.Prometheus.Pods(), components.KubeStateMetricsSize)
+	}
+	if t.Monitoring.GrafanaImage != "" {
+		all = append(all, components.GrafanaSize)
+	}
+	return all
+}
