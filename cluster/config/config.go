@@ -1,0 +1,107 @@
+// Package config turns the configuration of a stack of the cluster into the arguments of its components. Like that of the
+// app it is the only place that knows the keys; the defaults are in cluster/Pulumi.yaml and nowhere else.
+package config
+
+import (
+	"encoding/json"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"scaleout/cluster/platform"
+	"scaleout/components"
+	"scaleout/internal/decode"
+)
+
+// Config is everything that may differ between two clusters.
+type Config struct {
+	// Account and region that all is in.
+	Account platform.Account
+	// Network of the cluster.
+	Network platform.NetworkArgs
+	// FlowLogDays is 0 for no flow logs.
+	FlowLogDays int
+	// Roles of the cluster and its nodes.
+	Roles platform.RolesArgs
+	// ControlPlane is the cluster itself.
+	ControlPlane platform.ControlPlaneSettings
+	// Nodes for pods.
+	Nodes platform.NodePoolSettings
+	// MetricsServerVersion is empty for EKS' default.
+	MetricsServerVersion string
+	// Domain below which the apps are, and the hosted zone it is in. Certificate is nil without.
+	Domain, HostedZoneID string
+	Certificate          *components.CertificateArgs
+}
+
+// reference is the document that lists the keys.
+const reference = "docs/cluster-configuration.md"
+
+// Load reads the configuration of the stack that the program runs for. One error lists everything wrong with it.
+func Load(ctx *pulumi.Context) (*Config, error) {
+	values, secrets, err := decode.Environment()
+	if err != nil {
+		return nil, err
+	}
+	return Parse(ctx.Project(), ctx.Stack(), values, secrets)
+}
+
+// Parse decodes and checks the configuration of a stack. The keys of values have their namespace in front; secrets are
+// those of them that are encrypted in the stack file.
+func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
+	d := decode.New(project, reference, values, secrets)
+	name, account := d.Text("name"), platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
+	c := &Config{
+		Account: account,
+		Network: platform.NetworkArgs{
+			Cluster: name, Region: account.Region, CIDR: d.Text("vpcCidr"), Zones: d.List("zones"),
+			SingleNAT: d.Boolean("singleNat"), InterfaceEndpoints: d.List("interfaceEndpoints"),
+		},
+		FlowLogDays: d.Integer("flowLogDays"),
+		Roles:       platform.RolesArgs{Cluster: name, Account: account},
+		ControlPlane: platform.ControlPlaneSettings{
+			Name: name, Account: account, Version: d.Text("kubernetesVersion"),
+			PublicCIDRs: d.List("apiCidrs"), Admins: d.List("adminArns"), Viewers: d.List("viewerArns"),
+			LogTypes: d.List("logTypes"), LogRetentionDays: d.Integer("logDays"),
+			SupportType: d.Text("supportType"), Protect: d.Boolean("deletionProtection"),
+		},
+		Nodes: platform.NodePoolSettings{
+			CPULimit: d.Text("nodeCpuLimit"), MemoryLimit: d.Text("nodeMemoryLimit"),
+			Architecture: d.Text("nodeArchitecture"), Capacity: d.Text("nodeCapacity"),
+			MaxAgeHours: d.Integer("nodeMaxAgeHours"),
+		},
+		MetricsServerVersion: d.Text("metricsServerVersion"),
+		Domain:               d.Text("domain"), HostedZoneID: d.Text("hostedZoneId"),
+	}
+	rename := map[string]string{
+		"cluster": "name", "region": "aws:region", "account": "aws:allowedAccountIds", "cidr": "vpcCidr",
+		"version": "kubernetesVersion", "publicCidrs": "apiCidrs", "admins": "adminArns", "viewers": "viewerArns",
+		"logRetentionDays": "logDays", "cpuLimit": "nodeCpuLimit", "memoryLimit": "nodeMemoryLimit",
+		"architecture": "nodeArchitecture", "capacity": "nodeCapacity", "maxAgeHours": "nodeMaxAgeHours",
+	}
+	d.Check(c.Network.Validate(), rename)
+	d.Check(c.Roles.Validate(), rename)
+	d.Check(c.ControlPlane.Validate(), rename)
+	d.Check(c.Nodes.Validate(), rename)
+	if c.FlowLogDays != 0 {
+		d.Check(platform.CheckRetention("flowLogDays", c.FlowLogDays), nil)
+	}
+	if (c.Domain == "") != (c.HostedZoneID == "") {
+		d.Problem("domain", "got %s, must be set together with hostedZoneId, or neither", d.Shown("domain"))
+	} else if c.Domain != "" {
+		c.Certificate = &components.CertificateArgs{Domain: "*." + c.Domain, ZoneID: pulumi.String(c.HostedZoneID)}
+		d.Check(c.Certificate.Validate(), map[string]string{"zoneId": "hostedZoneId"})
+	}
+	return c, d.Finish(stack)
+}
+
+// accountID is that of the one account that the AWS provider may touch. The provider's own setting says it, so that a
+// wrong profile in the shell cannot put a cluster into another account.
+func accountID(d *decode.Decoder) string {
+	const key = "aws:allowedAccountIds"
+	var ids []string
+	if err := json.Unmarshal([]byte(d.Optional(key)), &ids); err != nil || len(ids) != 1 {
+		d.Problem(key, "got %s, must be a list with the one account that the cluster is in", d.Shown(key))
+		return ""
+	}
+	return ids[0]
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+)
+
+func project(t *testing.T) *workspace.Project {
+	t.Helper()
+	project, err := workspace.LoadProject("../Pulumi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// base is a configuration that is accepted: the defaults of Pulumi.yaml and what has none.
+func base(t *testing.T, set map[string]string) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	for name, declared := range project(t).Config {
+		switch value := declared.Default.(type) {
+		case nil:
+		case string, bool, int:
+			values["scaleout-cluster:"+name] = fmt.Sprint(value)
+		default:
+			text, err := json.Marshal(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values["scaleout-cluster:"+name] = string(text)
+		}
+	}
+	maps.Copy(values, map[string]string{
+		"aws:region": "eu-central-1", "aws:allowedAccountIds": `["111122223333"]`, "scaleout-cluster:name": "production",
+		"scaleout-cluster:zones":     `["eu-central-1a","eu-central-1b","eu-central-1c"]`,
+		"scaleout-cluster:adminArns": `["arn:aws:iam::111122223333:role/teams/platform"]`,
+	})
+	for key, value := range set {
+		if !strings.Contains(key, ":") {
+			key = "scaleout-cluster:" + key
+		}
+		values[key] = value
+	}
+	return values
+}
+
+func parse(values map[string]string) (*Config, error) {
+	return Parse("scaleout-cluster", "prod", values, nil)
+}
+
+func TestParseAccepts(t *testing.T) {
+	for name, set := range map[string]map[string]string{
+		"the defaults":       nil,
+		"a user":             {"adminArns": `["arn:aws:iam::111122223333:user/me"]`},
+		"a domain":           {"domain": "example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+		"flow logs":          {"flowLogDays": "30"},
+		"GovCloud":           {"aws:region": "us-gov-west-1", "zones": `["us-gov-west-1a","us-gov-west-1b","us-gov-west-1c"]`},
+		"one address of all": {"apiCidrs": `["203.0.113.7/32"]`},
+	} {
+		if _, err := parse(base(t, set)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for key, test := range map[string]struct{ value, want string }{
+		"aws:allowedAccountIds": {`["111122223333","444455556666"]`, "the one account"},
+		"aws:region":            {"Frankfurt", "eu-central-1"},
+		"name":                  {"my_cluster", "letters, digits"},
+		"vpcCidr":               {"10.0.0.0/8", "from /16 to /23"},
+		"zones":                 {`["eu-central-1a","eu-central-1a","us-east-1a"]`, "three different zones of region eu-central-1"},
+		"interfaceEndpoints":    {`["com.amazonaws.eu-central-1.ecr.api/"]`, "ecr.api"},
+		"flowLogDays":           {"31", "CloudWatch"},
+		"kubernetesVersion":     {"1.28", "1.29"},
+		"apiCidrs":              {`["0.0.0.0/0"]`, "must not be everyone"},
+		"adminArns":             {`["arn:aws:sts::111122223333:assumed-role/ci/me"]`, "of a session (assumed-role) its role"},
+		"viewerArns":            {`["arn:aws:iam::111122223333:role/teams/platform"]`, "once"},
+		"logTypes":              {`["all"]`, "authenticator"},
+		"logDays":               {"0", "CloudWatch"},
+		"supportType":           {"LONG", "EXTENDED"},
+		"nodeCpuLimit":          {"many", "32"},
+		"nodeMemoryLimit":       {"128", "128Gi"},
+		"nodeArchitecture":      {"x86_64", "arm64"},
+		"nodeCapacity":          {"cheap", "spot"},
+		"nodeMaxAgeHours":       {"500", "24 to 480"},
+		"domain":                {"example.com", "together with hostedZoneId"},
+		"vpcCIDR":               {"10.0.0.0/16", "no such key; docs/cluster-configuration.md"},
+	} {
+		_, err := parse(base(t, map[string]string{key: test.value}))
+		full := key
+		if !strings.Contains(key, ":") {
+			full = "scaleout-cluster:" + key
+		}
+		if err == nil || !strings.Contains(err.Error(), "\n  "+full+": ") || !strings.Contains(err.Error(), test.want) ||
+			!strings.Contains(err.Error(), "nothing was touched") {
+			t.Errorf("%s: %s: got %v, want a line for the key that says %q", key, test.value, err, test.want)
+		}
+	}
+}
+
+func TestNobodyIsNoAdmin(t *testing.T) {
+	_, err := parse(base(t, map[string]string{"adminArns": "[]"}))
+	if err == nil || !strings.Contains(err.Error(), "scaleout-cluster:adminArns: ") || !strings.Contains(err.Error(), "your own role") {
+		t.Errorf("got %v, want a refusal that says whom to name", err)
+	}
+}
+
+// Every key that Pulumi.yaml declares is read and explained, and every key that is read is declared.
+func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
+	declared := project(t).Config
+	for name, key := range declared {
+		if key.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		values := base(t, nil)
+		delete(values, "scaleout-cluster:"+name)
+		if _, err := parse(values); err == nil || !strings.Contains(err.Error(), "scaleout-cluster:"+name+": is required") {
+			t.Errorf("%s is declared, but nothing reads it: %v", name, err)
+		}
+	}
+	_, err := parse(map[string]string{})
+	if err == nil {
+		t.Fatal("an empty configuration is accepted")
+	}
+	for line := range strings.Lines(err.Error()) {
+		name, found := strings.CutPrefix(line, "  scaleout-cluster:")
+		name, _, _ = strings.Cut(name, ":")
+		if _, known := declared[name]; found && !known {
+			t.Errorf("%s is read, but not declared", name)
+		}
+	}
+}
+
+func TestAllProblemsComeAtOnce(t *testing.T) {
+	wrong := map[string]string{"name": "a b", "vpcCidr": "x", "nodeCapacity": "y", "logTypes": `["z"]`, "apiCidrs": `["q"]`}
+	_, err := parse(base(t, wrong))
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	lines := strings.Split(err.Error(), "\n")[1:]
+	if len(lines) != len(wrong) || !slices.IsSorted(lines) {
+		t.Errorf("got %d lines, want %d in order: %v", len(lines), len(wrong), err)
+	}
+}

@@ -1,0 +1,154 @@
+// Command cluster is a Pulumi program: an EKS cluster in Auto Mode, the network that it is in, and what the stacks of
+// scaleout find there. It is apart from the app's program because it changes rarely, by other people, and because its AWS
+// packages would slow down each build of the app's.
+//
+// `pulumi up` runs it without arguments. With arguments it shows offline what it would deploy: `bin/cluster -h`.
+package main
+
+import (
+	"os"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"scaleout/cluster/config"
+	"scaleout/cluster/platform"
+	"scaleout/components"
+	"scaleout/internal/offline"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		os.Exit(offline.Main(program, os.Args[1:], os.Stdout, os.Stderr))
+	}
+	pulumi.Run(program)
+}
+
+func program(ctx *pulumi.Context) error {
+	cfg, err := config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := requireAdmin(ctx, cfg); err != nil {
+		return err
+	}
+	network, err := createNetwork(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	roles, err := platform.NewRoles(ctx, "roles", &cfg.Roles)
+	if err != nil {
+		return err
+	}
+	cluster, err := platform.NewControlPlane(ctx, "cluster", &platform.ControlPlaneArgs{
+		Network: network, Roles: roles, ControlPlaneSettings: cfg.ControlPlane,
+	})
+	if err != nil {
+		return err
+	}
+	if err := furnish(ctx, cfg, network, roles, cluster); err != nil {
+		return err
+	}
+	certificate, err := issueCertificate(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return export(ctx, cfg, network, cluster, certificate)
+}
+
+func createNetwork(ctx *pulumi.Context, cfg *config.Config) (*platform.Network, error) {
+	network, err := platform.NewNetwork(ctx, "network", &cfg.Network)
+	if err != nil || cfg.FlowLogDays == 0 {
+		return network, err
+	}
+	_, err = platform.NewFlowLogs(ctx, "flow-logs", &platform.FlowLogsArgs{
+		VPC: network.VPC, Account: cfg.Account, Cluster: cfg.Network.Cluster, RetentionDays: cfg.FlowLogDays,
+	})
+	return network, err
+}
+
+// IngressClass and storageClass are what a stack of the app finds.
+const (
+	ingressClass = "alb"
+	storageClass = "gp3"
+)
+
+// furnish puts into the cluster what an app expects there. All of it depends on the cluster and on the permission to enter
+// it, and goes before either; the nodes go before what lets them work.
+func furnish(
+	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, roles *platform.Roles, cluster *platform.ControlPlane,
+) error {
+	provider, err := components.NewEKSProvider(ctx, "cluster",
+		components.EKSCluster{Name: cluster.Name, Region: cfg.Account.Region},
+		components.EKSEndpoint{URL: cluster.Endpoint, CertificateAuthority: cluster.CertificateAuthority, ARN: cluster.ARN},
+		pulumi.DependsOn(cluster.Ready))
+	if err != nil {
+		return err
+	}
+	inCluster := pulumi.Providers(provider)
+	policies, err := platform.NewNetworkPolicies(ctx, "network-policies", inCluster)
+	if err != nil {
+		return err
+	}
+	nodes, err := platform.NewNodePool(ctx, "apps", &platform.NodePoolArgs{
+		Role: roles.NodeName, Subnets: network.PrivateSubnets, SecurityGroup: cluster.SecurityGroup,
+		After: []pulumi.Resource{policies.Ready}, NodePoolSettings: cfg.Nodes,
+	}, inCluster)
+	if err != nil {
+		return err
+	}
+	_, err = platform.NewMetricsServer(ctx, "metrics-server", &platform.MetricsServerArgs{
+		Cluster: cluster.Name, Version: cfg.MetricsServerVersion,
+	}, pulumi.DependsOn([]pulumi.Resource{nodes.Ready}))
+	if err != nil {
+		return err
+	}
+	if _, err := platform.NewStorageClass(ctx, storageClass, inCluster); err != nil {
+		return err
+	}
+	_, err = components.NewALBClass(ctx, ingressClass, &components.ALBClassArgs{
+		Name: ingressClass, Controller: components.EKSAutoMode,
+	}, inCluster)
+	return err
+}
+
+func issueCertificate(ctx *pulumi.Context, cfg *config.Config) (*components.Certificate, error) {
+	if cfg.Certificate == nil {
+		return nil, nil
+	}
+	return components.NewCertificate(ctx, "apps", cfg.Certificate)
+}
+
+// export is what the stacks of the app need, under the names by which they look for it (internal/config/clusterstack.go),
+// and what people do.
+func export(
+	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
+	certificate *components.Certificate,
+) error {
+	addresses, err := platform.PlanAddresses(cfg.Network.CIDR)
+	if err != nil {
+		return err
+	}
+	ctx.Export("clusterName", cluster.Name)
+	ctx.Export("clusterArn", cluster.ARN)
+	ctx.Export("region", pulumi.String(cfg.Account.Region))
+	ctx.Export("oidcIssuer", cluster.OIDCIssuer)
+	ctx.Export("vpcId", network.VPC)
+	ctx.Export("publicSubnetIds", network.PublicSubnets)
+	ctx.Export("privateSubnetIds", network.PrivateSubnets)
+	ctx.Export("publicSubnetCidrs", pulumi.ToStringArray(addresses.Public[:]))
+	ctx.Export("privateSubnetCidrs", pulumi.ToStringArray(addresses.Private[:]))
+	ctx.Export("nodeCpuLimit", pulumi.String(cfg.Nodes.CPULimit))
+	ctx.Export("nodeMemoryLimit", pulumi.String(cfg.Nodes.MemoryLimit))
+	ctx.Export("imagePlatform", pulumi.String("linux/"+cfg.Nodes.Architecture))
+	ctx.Export("ingressClass", pulumi.String(ingressClass))
+	ctx.Export("storageClass", pulumi.String(storageClass))
+	if certificate != nil {
+		ctx.Export("certificateArn", certificate.ARN)
+		ctx.Export("hostedZoneId", pulumi.String(cfg.HostedZoneID))
+	}
+	ctx.Export("nextCommands", pulumi.StringArray{
+		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Account.Region, cluster.Name),
+		pulumi.Sprintf("aws eks update-cluster-config --region %s --name %s --deletion-protection", cfg.Account.Region, cluster.Name),
+	})
+	return nil
+}

@@ -1,0 +1,483 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"scaleout/internal/offline"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing them")
+
+// results are those of stack prod and of what users may switch on in it. Each is run once: nothing differs between runs.
+var results = map[string]*offline.Result{}
+
+// variants are stack prod with other settings: everything that costs more, and everything that costs less.
+var variants = map[string][]string{
+	"prod": nil,
+	"prod-more": {
+		"interfaceEndpoints=[ecr.api, ecr.dkr]", "flowLogDays=30", "domain=example.com", "hostedZoneId=Z0123456789ABCDEFGHIJ",
+		"viewerArns=['arn:aws:iam::111122223333:role/support']", "supportType=EXTENDED",
+	},
+	"prod-less": {
+		"singleNat=true", "nodeArchitecture=arm64", "nodeCapacity=spot", "apiCidrs=[]", "deletionProtection=false", "logTypes=[]",
+	},
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	for name, settings := range variants {
+		result, err := offline.Run(program, ".", "prod", settings...)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "running %s: %v\n", name, err)
+			os.Exit(1)
+		}
+		results[name] = result
+	}
+	os.Exit(m.Run())
+}
+
+func TestGolden(t *testing.T) {
+	for name, result := range results {
+		t.Run(name, func(t *testing.T) {
+			files := golden(t, result)
+			if name != "prod" {
+				for file, content := range golden(t, results["prod"]) {
+					if files[file] == content {
+						delete(files, file)
+					}
+				}
+			}
+			dir := filepath.Join("testdata", "golden", name)
+			if *update {
+				if err := offline.WriteGolden(dir, files); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			findings, err := offline.CompareGolden(dir, files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, finding := range findings {
+				t.Errorf("%s: %s", dir, finding)
+			}
+			if len(findings) > 0 {
+				t.Error("if this is what you want: make golden")
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, result *offline.Result) map[string]string {
+	t.Helper()
+	files, err := result.Golden()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// all are the resources of a type, e.g. aws:iam/role:Role.
+func all(result *offline.Result, kind string) []offline.Resource {
+	var found []offline.Resource
+	for _, r := range result.Resources {
+		if r.Type == kind {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func only(t *testing.T, result *offline.Result, kind string) offline.Resource {
+	t.Helper()
+	found := all(result, kind)
+	if len(found) != 1 {
+		t.Fatalf("there are %d %s, want one", len(found), kind)
+	}
+	return found[0]
+}
+
+// Auto Mode is three settings that are right only together, and known before anything exists (pulumi-eks#1597).
+func TestAutoModeIsComplete(t *testing.T) {
+	for name, result := range results {
+		cluster := only(t, result, "aws:eks/cluster:Cluster").Inputs
+		for _, path := range [][]any{
+			{"computeConfig", "enabled"}, {"storageConfig", "blockStorage", "enabled"},
+			{"kubernetesNetworkConfig", "elasticLoadBalancing", "enabled"}, {"vpcConfig", "endpointPrivateAccess"},
+		} {
+			if got := offline.Lookup(cluster, path...); got != true {
+				t.Errorf("%s: %v is %v, want true", name, path, got)
+			}
+		}
+		for _, path := range [][]any{{"bootstrapSelfManagedAddons"}, {"accessConfig", "bootstrapClusterCreatorAdminPermissions"}} {
+			if got := offline.Lookup(cluster, path...); got != false {
+				t.Errorf("%s: %v is %v, want false", name, path, got)
+			}
+		}
+		if mode := offline.Lookup(cluster, "accessConfig", "authenticationMode"); mode != "API" {
+			t.Errorf("%s: authentication mode is %v", name, mode)
+		}
+		if pools := offline.Lookup(cluster, "computeConfig", "nodePools"); fmt.Sprint(pools) != "[system]" {
+			t.Errorf("%s: node pools are %v: general-purpose has no limit", name, pools)
+		}
+		if resources := offline.Lookup(cluster, "encryptionConfig", "resources"); fmt.Sprint(resources) != "[secrets]" {
+			t.Errorf("%s: encrypted are %v", name, resources)
+		}
+	}
+}
+
+func TestTheInternetReachesTheAPIOnlyAsFarAsToldSo(t *testing.T) {
+	vpc := func(stack string) any {
+		return offline.Lookup(only(t, results[stack], "aws:eks/cluster:Cluster").Inputs, "vpcConfig")
+	}
+	if got := vpc("prod"); offline.Lookup(got, "endpointPublicAccess") != true || fmt.Sprint(offline.Lookup(got, "publicAccessCidrs")) != "[203.0.113.0/24]" {
+		t.Errorf("got %v, want the office alone", got)
+	}
+	if got := vpc("prod-less"); offline.Lookup(got, "endpointPublicAccess") != false || offline.Lookup(got, "publicAccessCidrs") != nil {
+		t.Errorf("got %v, want no public endpoint", got)
+	}
+}
+
+// Nodes and pods have no address of the internet's, and each zone has what its load balancers look for.
+func TestSubnets(t *testing.T) {
+	for name, result := range results {
+		zones := map[string]map[string]bool{}
+		for _, subnet := range all(result, "aws:ec2/subnet:Subnet") {
+			kind := "private"
+			if offline.Lookup(subnet.Inputs, "tags", "kubernetes.io/role/elb") == "1" {
+				kind = "public"
+			} else if offline.Lookup(subnet.Inputs, "tags", "kubernetes.io/role/internal-elb") != "1" {
+				t.Errorf("%s: %s has no role", name, subnet.Name)
+			}
+			if subnet.Inputs["mapPublicIpOnLaunch"] != false {
+				t.Errorf("%s: what starts in %s is on the internet", name, subnet.Name)
+			}
+			if offline.Lookup(subnet.Inputs, "tags", "kubernetes.io/cluster/production") != "shared" {
+				t.Errorf("%s: %s does not name its cluster", name, subnet.Name)
+			}
+			zone := subnet.Inputs["availabilityZone"].(string)
+			if zones[zone] == nil {
+				zones[zone] = map[string]bool{}
+			}
+			zones[zone][kind] = true
+		}
+		for zone, kinds := range zones {
+			if len(zones) != 3 || !kinds["public"] || !kinds["private"] {
+				t.Errorf("%s: of %d zones %s has %v", name, len(zones), zone, kinds)
+			}
+		}
+	}
+}
+
+// One NAT gateway for each zone, so that none depends on another, unless told otherwise.
+func TestNATGateways(t *testing.T) {
+	for stack, want := range map[string]int{"prod": 3, "prod-more": 3, "prod-less": 1} {
+		nats := all(results[stack], "aws:ec2/natGateway:NatGateway")
+		used := map[string]bool{}
+		for _, route := range all(results[stack], "aws:ec2/route:Route") {
+			if nat, ok := route.Inputs["natGatewayId"].(offline.Unknown); ok {
+				used[nat.From] = true
+			}
+		}
+		if len(nats) != want || len(used) != want {
+			t.Errorf("%s: got %d NAT gateways, of which the routes use %d, want %d", stack, len(nats), len(used), want)
+		}
+	}
+}
+
+// document is an IAM policy.
+type document struct {
+	Statement []struct {
+		Effect           string
+		Action, Resource []string
+		Principal        map[string]string
+		Condition        map[string]map[string]string
+	}
+}
+
+// policies are all policy documents of a result by the resource and property they are in.
+func policies(t *testing.T, result *offline.Result) map[string]document {
+	t.Helper()
+	found := map[string]document{}
+	for _, r := range result.Resources {
+		for _, property := range []string{"policy", "assumeRolePolicy"} {
+			value, has := r.Inputs[property]
+			if !has {
+				continue
+			}
+			text, known := value.(string)
+			var d document
+			if err := json.Unmarshal([]byte(text), &d); !known || err != nil || len(d.Statement) == 0 {
+				t.Errorf("%s of %s cannot be read before it exists: %v", property, r.Name, value)
+			}
+			found[r.Type+" "+r.Name+" "+property] = d
+		}
+	}
+	return found
+}
+
+// problemsOf are what is too much in a policy.
+func problemsOf(name string, d document) []string {
+	var problems []string
+	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(name+": "+format, args...)) }
+	isKey := strings.HasPrefix(name, "aws:kms/key:Key ")
+	for _, s := range d.Statement {
+		account := isKey && s.Principal["AWS"] == "arn:aws:iam::111122223333:root" // what a key without a policy has
+		for _, action := range s.Action {
+			if strings.Contains(action, "*") && !account {
+				report("allows %s", action)
+			}
+		}
+		for _, resource := range s.Resource {
+			if resource == "*" && !isKey { // in a key's policy it is the key
+				report("is for every resource")
+			}
+		}
+		for _, principal := range s.Principal {
+			if principal == "*" {
+				report("is for everyone")
+			}
+			if strings.HasSuffix(principal, ".amazonaws.com") && principal != "ec2.amazonaws.com" &&
+				s.Condition["StringEquals"]["aws:SourceAccount"] != "111122223333" {
+				report("%s may be used by other accounts", principal)
+			}
+		}
+		if s.Effect != "Allow" || len(s.Action) == 0 {
+			report("is no permission")
+		}
+	}
+	return problems
+}
+
+func TestPoliciesGiveNoMoreThanNeeded(t *testing.T) {
+	for name, result := range results {
+		found := policies(t, result)
+		if want := map[string]int{"prod": 3, "prod-more": 5, "prod-less": 3}[name]; len(found) != want {
+			t.Errorf("%s: got %d policies, want %d", name, len(found), want)
+		}
+		for where, d := range found {
+			for _, problem := range problemsOf(where, d) {
+				t.Errorf("%s: %s", name, problem)
+			}
+		}
+	}
+}
+
+// A test that always passes proves nothing.
+func TestPolicyTestFindsWhatIsTooMuch(t *testing.T) {
+	for policy, want := range map[string]string{
+		`{"Statement":[{"Effect":"Allow","Action":["*"],"Resource":["*"]}]}`:                                                          "allows *",
+		`{"Statement":[{"Effect":"Allow","Action":["s3:Get*"],"Resource":["arn:aws:s3:::x"]}]}`:                                       "allows s3:Get*",
+		`{"Statement":[{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["*"]}]}`:                                               "every resource",
+		`{"Statement":[{"Effect":"Allow","Action":["sts:AssumeRole"],"Principal":{"AWS":"*"}}]}`:                                      "everyone",
+		`{"Statement":[{"Effect":"Allow","Action":["sts:AssumeRole"],"Principal":{"Service":"eks.amazonaws.com"}}]}`:                  "other accounts",
+		`{"Statement":[{"Effect":"Allow","Action":["kms:*"],"Resource":["*"],"Principal":{"AWS":"arn:aws:iam::999999999999:root"}}]}`: "allows kms:*",
+	} {
+		var d document
+		if err := json.Unmarshal([]byte(policy), &d); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(problemsOf("aws:kms/key:Key x policy", d), "\n") + strings.Join(problemsOf("x", d), "\n"); !strings.Contains(got, want) {
+			t.Errorf("%s: got %q, want it to find %q", policy, got, want)
+		}
+	}
+}
+
+// AWS' own policies are those that the documentation of EKS Auto Mode lists, no more.
+func TestManagedPolicies(t *testing.T) {
+	want := map[string][]string{
+		"roles-cluster": {
+			"AmazonEKSBlockStoragePolicy", "AmazonEKSClusterPolicy", "AmazonEKSComputePolicy",
+			"AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy",
+		},
+		"roles-node": {"AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodeMinimalPolicy"},
+	}
+	got := map[string][]string{}
+	for _, r := range all(results["prod"], "aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
+		policy := strings.TrimPrefix(r.Inputs["policyArn"].(string), "arn:aws:iam::aws:policy/")
+		role := strings.TrimSuffix(r.Name, "-"+policy)
+		got[role] = append(got[role], policy)
+	}
+	for role, policies := range want {
+		if slices.Sort(got[role]); !slices.Equal(got[role], policies) {
+			t.Errorf("%s: got %v, want %v", role, got[role], policies)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("got roles %v", got)
+	}
+}
+
+func TestWhoMayEnter(t *testing.T) {
+	got := map[string]string{}
+	for _, r := range all(results["prod-more"], "aws:eks/accessPolicyAssociation:AccessPolicyAssociation") {
+		got[r.Inputs["principalArn"].(string)] = r.Inputs["policyArn"].(string)
+		if offline.Lookup(r.Inputs, "accessScope", "type") != "cluster" {
+			t.Errorf("%s: got scope %v", r.Name, r.Inputs["accessScope"])
+		}
+	}
+	for principal, policy := range map[string]string{
+		"platform": "AmazonEKSClusterAdminPolicy", "ci": "AmazonEKSClusterAdminPolicy", "support": "AmazonEKSViewPolicy",
+	} {
+		arn := "arn:aws:iam::111122223333:role/" + principal
+		if want := "arn:aws:eks::aws:cluster-access-policy/" + policy; got[arn] != want {
+			t.Errorf("%s: got %q, want %q", principal, got[arn], want)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// What keeps the bill and the nodes within bounds.
+func TestNodePool(t *testing.T) {
+	pool := offline.Lookup(only(t, results["prod"], "kubernetes:karpenter.sh/v1:NodePool").Inputs, "spec")
+	if offline.Lookup(pool, "limits", "cpu") != "32" || offline.Lookup(pool, "limits", "memory") != "128Gi" {
+		t.Errorf("got limits %v", offline.Lookup(pool, "limits"))
+	}
+	for stack, want := range map[string][2]string{"prod": {"amd64", "on-demand"}, "prod-less": {"arm64", "spot"}} {
+		list, _ := offline.Lookup(only(t, results[stack], "kubernetes:karpenter.sh/v1:NodePool").Inputs, "spec", "template", "spec", "requirements").([]any)
+		got := map[any]any{}
+		for _, requirement := range list {
+			got[offline.Lookup(requirement, "key")] = offline.Lookup(requirement, "values", 0)
+		}
+		if got["kubernetes.io/arch"] != want[0] || got["karpenter.sh/capacity-type"] != want[1] {
+			t.Errorf("%s: got %v, want %v", stack, got, want)
+		}
+	}
+	class := only(t, results["prod"], "kubernetes:eks.amazonaws.com/v1:NodeClass")
+	if reference := offline.Lookup(pool, "template", "spec", "nodeClassRef", "name"); reference != offline.Lookup(class.Inputs, "metadata", "name") {
+		t.Errorf("the pool is of class %v, which there is not", reference)
+	}
+	if got := offline.Lookup(class.Inputs, "spec", "networkPolicy"); got != "DefaultAllow" {
+		t.Errorf("networkPolicy is %v", got)
+	}
+	switched := only(t, results["prod"], "kubernetes:core/v1:ConfigMap").Inputs
+	if offline.Lookup(switched, "metadata", "name") != "amazon-vpc-cni" || offline.Lookup(switched, "data", "enable-network-policy-controller") != "true" {
+		t.Errorf("network policies are not switched on: %v", switched)
+	}
+}
+
+// order is what has to exist before what, and so is deleted after it.
+var order = map[string][]string{
+	// Nodes end their connections, pull images and are taken down by the cluster, with the cluster's role, over NAT.
+	"aws:eks/cluster:Cluster cluster": {
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment roles-cluster-AmazonEKSComputePolicy",
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment roles-cluster-AmazonEKSLoadBalancingPolicy",
+		"aws:iam/rolePolicyAttachment:RolePolicyAttachment roles-node-AmazonEKSWorkerNodeMinimalPolicy",
+		"aws:ec2/route:Route network-private-eu-central-1a", "aws:ec2/route:Route network-public",
+		"aws:ec2/routeTableAssociation:RouteTableAssociation network-private-eu-central-1c-0",
+		"aws:ec2/routeTableAssociation:RouteTableAssociation network-public-2",
+		"aws:ec2/natGateway:NatGateway network-eu-central-1b", "aws:ec2/internetGateway:InternetGateway network",
+		"aws:ec2/vpcEndpoint:VpcEndpoint network-s3", "aws:cloudwatch/logGroup:LogGroup cluster", "aws:kms/key:Key cluster",
+	},
+	// Without the permission to enter nothing in the cluster can be removed, and the controller could not let go.
+	"pulumi:providers:kubernetes cluster": {
+		"aws:eks/cluster:Cluster cluster", "aws:eks/accessPolicyAssociation:AccessPolicyAssociation cluster-role/ci",
+		"aws:eks/accessPolicyAssociation:AccessPolicyAssociation cluster-role/platform",
+	},
+	"kubernetes:karpenter.sh/v1:NodePool apps": {
+		"kubernetes:eks.amazonaws.com/v1:NodeClass apps-class", "kubernetes:core/v1:ConfigMap network-policies",
+		"pulumi:providers:kubernetes cluster",
+	},
+	"aws:eks/addon:Addon metrics-server": {"kubernetes:karpenter.sh/v1:NodePool apps"}, // where its pods run
+	"kubernetes:networking.k8s.io/v1:IngressClass alb": {
+		"kubernetes:eks.amazonaws.com/v1:IngressClassParams alb-params", "pulumi:providers:kubernetes cluster",
+	},
+	"kubernetes:storage.k8s.io/v1:StorageClass gp3": {"pulumi:providers:kubernetes cluster"},
+	"aws:ec2/natGateway:NatGateway network-eu-central-1a": {
+		"aws:ec2/internetGateway:InternetGateway network", "aws:ec2/subnet:Subnet network-public-eu-central-1a",
+	},
+}
+
+func TestOrderOfDeletion(t *testing.T) {
+	result := results["prod"]
+	urns := map[string]string{}
+	for _, r := range result.Resources {
+		urns[r.Type+" "+r.Name] = r.URN
+	}
+	for later, earlier := range order {
+		for _, name := range earlier {
+			if urns[later] == "" || urns[name] == "" || !result.DependsOn(urns[later], urns[name]) {
+				t.Errorf("%s may be deleted after %s", later, name)
+			}
+		}
+	}
+}
+
+// A cluster and what can never be had again are not deleted by mistake; nothing refuses to go once that is lifted.
+func TestProtection(t *testing.T) {
+	for stack, want := range map[string]int{"prod": 3, "prod-less": 0} {
+		var protected []string
+		for _, r := range results[stack].Resources {
+			if r.Options["protect"] == true {
+				protected = append(protected, r.Type)
+			}
+		}
+		if len(protected) != want {
+			t.Errorf("%s: protected are %v, want %d", stack, protected, want)
+		}
+	}
+}
+
+// The names of outputs are those by which the app's program asks.
+func TestOutputsAreWhatTheAppReads(t *testing.T) {
+	source, err := os.ReadFile("../internal/config/clusterstack.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _, _ := strings.Cut(string(source)[strings.Index(string(source), "// Outputs of the cluster"):], "\n)")
+	asked := 0
+	for line := range strings.Lines(block) {
+		if _, name, ok := strings.Cut(line, ` = "`); ok {
+			name = strings.TrimSuffix(strings.TrimSpace(name), `"`)
+			asked++
+			if _, has := results["prod-more"].Exports[name]; !has {
+				t.Errorf("the app asks for output %s, which there is not", name)
+			}
+		}
+	}
+	if asked < 8 {
+		t.Errorf("found only %d outputs that the app asks for", asked)
+	}
+	for _, name := range []string{"clusterArn", "oidcIssuer", "vpcId", "privateSubnetIds", "publicSubnetIds", "imagePlatform"} {
+		if _, has := results["prod"].Exports[name]; !has {
+			t.Errorf("there is no output %s", name)
+		}
+	}
+}
+
+func TestNothingUsesTheDefaultKubernetesProvider(t *testing.T) {
+	for name, result := range results {
+		for _, r := range result.Resources {
+			if strings.HasPrefix(r.Type, "kubernetes:") && !strings.HasSuffix(r.Provider, "pulumi:providers:kubernetes::cluster") {
+				t.Errorf("%s: %s %s uses provider %q, want the explicit one", name, r.Type, r.Name, r.Provider)
+			}
+		}
+	}
+}
+
+func TestActsAs(t *testing.T) {
+	const role = "arn:aws:iam::111122223333:role/teams/ci"
+	for caller, want := range map[string]bool{
+		"arn:aws:sts::111122223333:assumed-role/ci/run-7": true,
+		"arn:aws:sts::999999999999:assumed-role/ci/run-7": false,
+		"arn:aws:sts::111122223333:assumed-role/other/ci": false,
+		"arn:aws:iam::111122223333:user/ci":               false,
+		"arn:aws:sts::111122223333:federated-user/ci":     false,
+	} {
+		if got := actsAs(caller, role); got != want {
+			t.Errorf("%s as %s: got %t", caller, role, got)
+		}
+	}
+	if user := "arn:aws:iam::111122223333:user/a"; !actsAs(user, user) || actsAs(user+"b", user) {
+		t.Error("a user is not itself")
+	}
+}

@@ -1,0 +1,60 @@
+package platform
+
+import (
+	"regexp"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
+)
+
+// Account says where in AWS something is. It is known before anything exists, so that policies can name what they allow.
+type Account struct {
+	// ID has twelve digits. Required.
+	ID string
+	// Region, e.g. eu-central-1. Required.
+	Region string
+}
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// Validate reports everything wrong with the account.
+func (a Account) Validate() field.ErrorList {
+	problems := check.Region("region", a.Region)
+	if !accountForm.MatchString(a.ID) {
+		problems = append(problems, check.Invalid("account", a.ID, "must be the twelve digits of an AWS account")...)
+	}
+	return problems
+}
+
+// partition is the part of AWS that the region is in:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+func (a Account) partition() string {
+	switch {
+	case strings.HasPrefix(a.Region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(a.Region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// arn names a resource of a service in the account and region.
+func (a Account) arn(service, resource string) string {
+	return strings.Join([]string{"arn", a.partition(), service, a.Region, a.ID, resource}, ":")
+}
+
+// managedPolicy is the ARN of a policy that AWS keeps.
+func (a Account) managedPolicy(name string) string {
+	return "arn:" + a.partition() + ":iam::aws:policy/" + name
+}
+
+// accessPolicy is the ARN of a policy of EKS for access to the Kubernetes API:
+// https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+func (a Account) accessPolicy(name string) string {
+	return "arn:" + a.partition() + ":eks::aws:cluster-access-policy/" + name
+}
+
+// root is the account itself, as a principal.
+func (a Account) root() string { return "arn:" + a.partition() + ":iam::" + a.ID + ":root" }

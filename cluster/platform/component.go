@@ -1,0 +1,67 @@
+// Package platform holds the components of a cluster: its network, its control plane, who may do what, and what an app
+// finds in it. Like the components of the app they know neither configuration keys nor environments.
+package platform
+
+import (
+	"encoding/json"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/component"
+)
+
+// register registers a component of this package.
+func register(
+	ctx *pulumi.Context, kind, name string, problems field.ErrorList,
+	inputs pulumi.Map, resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
+) error {
+	return component.Register(ctx, "scaleout:cluster", kind, name, problems, inputs, resource, opts)
+}
+
+// creating names the child whose registration failed.
+func creating(child, name string, err error) error { return component.Creating(child, name, err) }
+
+// tags are the name by which AWS' console and bill show a resource, and what else it has.
+func tags(name string, others map[string]string) pulumi.StringMap {
+	all := pulumi.StringMap{"Name": pulumi.String(name)}
+	for key, value := range others {
+		all[key] = pulumi.String(value)
+	}
+	return all
+}
+
+// statement is one of an IAM policy.
+type statement struct {
+	Sid       string
+	Effect    string
+	Principal map[string]string            `json:",omitempty"`
+	Action    []string                     //nolint:tagliatelle // IAM's own names
+	Resource  []string                     `json:",omitempty"`
+	Condition map[string]map[string]string `json:",omitempty"`
+}
+
+// policy is the JSON of statements that allow something. All that is in one is known before anything exists, so that a
+// preview shows it and a test can read it.
+func policy(statements ...statement) pulumi.String {
+	for i := range statements {
+		statements[i].Effect = "Allow"
+	}
+	text, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statements})
+	if err != nil {
+		panic(err) // a struct of strings can always be written
+	}
+	return pulumi.String(text)
+}
+
+// assumableBy is the trust policy of a role that an AWS service uses for the resources of one account: without the
+// condition another customer's resource could make the service use it (the "confused deputy"). EC2 gives no account when
+// it hands a role to an instance, so that its roles have no condition, and account is empty.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+func assumableBy(service, account string, actions ...string) pulumi.String {
+	trust := statement{Sid: "Service", Principal: map[string]string{"Service": service}, Action: actions}
+	if account != "" {
+		trust.Condition = map[string]map[string]string{"StringEquals": {"aws:SourceAccount": account}}
+	}
+	return policy(trust)
+}

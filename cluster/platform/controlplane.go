@@ -1,0 +1,283 @@
+package platform
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
+)
+
+// ControlPlaneArgs describe an EKS cluster in Auto Mode.
+type ControlPlaneArgs struct {
+	// Network and Roles of the cluster. Required.
+	Network *Network
+	Roles   *Roles
+	ControlPlaneSettings
+}
+
+// ControlPlaneSettings are the decisions about a cluster.
+type ControlPlaneSettings struct {
+	// Name of the cluster. Required.
+	Name string
+	// Account it is in. Required.
+	Account Account
+	// Version of Kubernetes, e.g. 1.35. EKS goes from one to the next only. Required.
+	Version string
+	// PublicCIDRs are who may reach the API from the internet. Empty: it is reached from within the network only.
+	PublicCIDRs []string
+	// LogTypes are what the control plane logs: api, audit, authenticator, controllerManager, scheduler.
+	LogTypes []string
+	// LogRetentionDays is how long that is kept, one of CloudWatch's numbers. Required.
+	LogRetentionDays int
+	// Admins are roles and users that may do everything in the cluster, Viewers those that may read everything but Secrets.
+	// Whoever runs this program is among the Admins: it creates objects in the cluster. ARNs; Admins are required.
+	Admins, Viewers []string
+	// SupportType is what happens at the end of a version's standard support: STANDARD upgrades the cluster by itself,
+	// EXTENDED keeps the version, at six times the price. Required.
+	// https://docs.aws.amazon.com/eks/latest/userguide/view-upgrade-policy.html
+	SupportType string
+	// Protect makes Pulumi refuse to delete the cluster, its key and its logs.
+	Protect bool
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *ControlPlaneArgs) Validate() field.ErrorList {
+	problems := check.Set("network", a.Network != nil)
+	problems = append(problems, check.Set("roles", a.Roles != nil)...)
+	return append(problems, a.ControlPlaneSettings.Validate()...)
+}
+
+// logTypes: https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+var logTypes = []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
+
+var (
+	versionForm   = regexp.MustCompile(`^1\.(29|[3-9][0-9])$`) // Auto Mode begins with 1.29
+	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
+)
+
+// Validate reports everything wrong with the settings.
+func (s *ControlPlaneSettings) Validate() field.ErrorList {
+	problems := checkCluster("name", s.Name)
+	problems = append(problems, s.Account.Validate()...)
+	if !versionForm.MatchString(s.Version) {
+		problems = append(problems, check.Invalid("version", s.Version, "must be a version of Kubernetes from 1.29, such as 1.35")...)
+	}
+	for _, cidr := range s.PublicCIDRs {
+		problems = append(problems, check.CIDR("publicCidrs", cidr)...)
+		if strings.HasSuffix(cidr, "/0") {
+			problems = append(problems, check.Invalid("publicCidrs", cidr,
+				"must not be everyone: give the addresses of the office, the VPN and CI")...)
+		}
+	}
+	for i, log := range s.LogTypes {
+		problems = append(problems, check.OneOf("logTypes", log, logTypes...)...)
+		if slices.Contains(s.LogTypes[:i], log) {
+			problems = append(problems, check.Invalid("logTypes", log, "must be there once")...)
+		}
+	}
+	problems = append(problems, CheckRetention("logRetentionDays", s.LogRetentionDays)...)
+	if len(s.Admins) == 0 {
+		problems = append(problems, field.Required(field.NewPath("admins"),
+			"nobody could enter the cluster, not even this program: give the ARN of your own role"))
+	}
+	problems = append(problems, checkPrincipals("admins", s.Admins, nil)...)
+	problems = append(problems, checkPrincipals("viewers", s.Viewers, s.Admins)...)
+	return append(problems, check.OneOf("supportType", s.SupportType, "STANDARD", "EXTENDED")...)
+}
+
+// checkPrincipals wants ARNs, each once: EKS has one access entry for each.
+func checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
+	for i, arn := range arns {
+		if !principalForm.MatchString(arn) {
+			problems = append(problems, check.Invalid(name, arn, "must be arn:aws:iam::<account>:role/<name>, or user/<name>; "+
+				"of a session (assumed-role) its role")...)
+		}
+		if slices.Contains(arns[:i], arn) || slices.Contains(others, arn) {
+			problems = append(problems, check.Invalid(name, arn, "must be there once, among the admins or the viewers")...)
+		}
+	}
+	return problems
+}
+
+// ControlPlane is an EKS cluster in Auto Mode: AWS runs its nodes, its load balancers and its volumes.
+type ControlPlane struct {
+	pulumi.ResourceState
+
+	// Name, ARN, Endpoint and CertificateAuthority are how the cluster is found and trusted.
+	Name, ARN, Endpoint, CertificateAuthority pulumi.StringOutput
+	// SecurityGroup is what EKS gives to the control plane and to the nodes: an ID.
+	SecurityGroup pulumi.StringOutput
+	// OIDCIssuer is the URL of the cluster's identity provider, for roles of service accounts (IRSA).
+	OIDCIssuer pulumi.StringOutput
+	// Ready is what everything in the cluster depends on: the cluster, and the permission to enter it. Without the latter
+	// a destroy could not remove what is in it.
+	Ready []pulumi.Resource
+}
+
+// NewControlPlane creates the cluster, its key, its log group and its access entries.
+func NewControlPlane(
+	ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption,
+) (*ControlPlane, error) {
+	c := &ControlPlane{}
+	if err := register(ctx, "ControlPlane", name, args.Validate(), args.inputs(), c, opts); err != nil {
+		return nil, err
+	}
+	key, err := args.key(ctx, name, c)
+	if err != nil {
+		return nil, err
+	}
+	// Before the cluster, which would make one that keeps its logs for ever and outlives it.
+	logs, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
+		Name: pulumi.String("/aws/eks/" + args.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
+	}, pulumi.Parent(c), pulumi.Protect(args.Protect))
+	if err != nil {
+		return nil, creating("log group", name, err)
+	}
+	after := append([]pulumi.Resource{logs}, args.Roles.Ready...)
+	cluster, err := args.cluster(ctx, name, c, key, append(after, args.Network.Ready...))
+	if err != nil {
+		return nil, err
+	}
+	c.Ready = append(c.Ready, cluster)
+	for _, access := range []struct {
+		principals []string
+		policy     string
+	}{{args.Admins, "AmazonEKSClusterAdminPolicy"}, {args.Viewers, "AmazonEKSViewPolicy"}} {
+		for _, principal := range access.principals {
+			if err := c.admit(ctx, name, cluster, principal, args.Account.accessPolicy(access.policy)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c.Name, c.ARN, c.Endpoint = cluster.Name, cluster.Arn, cluster.Endpoint
+	c.CertificateAuthority = cluster.CertificateAuthority.Data().Elem()
+	c.SecurityGroup = cluster.VpcConfig.ClusterSecurityGroupId().Elem()
+	c.OIDCIssuer = cluster.Identities.Index(pulumi.Int(0)).Oidcs().Index(pulumi.Int(0)).Issuer().Elem()
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
+}
+
+func (s *ControlPlaneSettings) inputs() pulumi.Map {
+	return pulumi.Map{
+		"name": pulumi.String(s.Name), "version": pulumi.String(s.Version),
+		"publicCidrs": pulumi.ToStringArray(s.PublicCIDRs), "logTypes": pulumi.ToStringArray(s.LogTypes),
+		"admins": pulumi.ToStringArray(s.Admins), "viewers": pulumi.ToStringArray(s.Viewers),
+		"supportType": pulumi.String(s.SupportType), "protect": pulumi.Bool(s.Protect),
+	}
+}
+
+// keyDeletionDays is the longest that AWS offers: with the key gone, no Secret of a restored cluster can be read.
+const keyDeletionDays = 30
+
+// key encrypts what the cluster stores of Secrets. Its policy leaves it to IAM who may use it, as a key without a policy does;
+// EKS asks for a grant with the rights of whoever creates the cluster, which are kms:DescribeKey and kms:CreateGrant.
+// https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
+func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *ControlPlane) (*kms.Key, error) {
+	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
+		Description:          pulumi.String("Secrets of EKS cluster " + a.Name),
+		EnableKeyRotation:    pulumi.Bool(true),
+		DeletionWindowInDays: pulumi.Int(keyDeletionDays),
+		Policy: policy(statement{
+			Sid: "Account", Principal: map[string]string{"AWS": a.Account.root()},
+			Action: []string{"kms:*"}, Resource: []string{"*"}, // in the policy of a key, this key
+		}),
+		Tags: tags(a.Name, nil),
+	}, pulumi.Parent(parent), pulumi.Protect(a.Protect))
+	if err != nil {
+		return nil, creating("KMS key", name, err)
+	}
+	_, err = kms.NewAlias(ctx, name, &kms.AliasArgs{
+		Name: pulumi.String("alias/eks/" + a.Name), TargetKeyId: key.KeyId,
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, creating("KMS alias", name, err)
+	}
+	return key, nil
+}
+
+// createLimit is above the 10 to 15 minutes that EKS takes, and deletes are as slow.
+const createLimit = "45m"
+
+func (a *ControlPlaneArgs) cluster(
+	ctx *pulumi.Context, name string, parent *ControlPlane, key *kms.Key, after []pulumi.Resource,
+) (*eks.Cluster, error) {
+	cluster, err := eks.NewCluster(ctx, name, &eks.ClusterArgs{
+		Name:    pulumi.String(a.Name),
+		Version: pulumi.String(a.Version),
+		RoleArn: a.Roles.Cluster,
+		// Auto Mode: these three are true together or not at all, and the provider has to see that before anything exists
+		// (pulumi-eks#1597). They cannot be taken back (pulumi-eks#1585).
+		ComputeConfig: &eks.ClusterComputeConfigArgs{
+			Enabled: pulumi.Bool(true),
+			// Of its own pools only the one for add-ons: general-purpose has no limit, so that its bill has none.
+			NodePools:   pulumi.ToStringArray([]string{"system"}),
+			NodeRoleArn: a.Roles.Node,
+		},
+		StorageConfig: &eks.ClusterStorageConfigArgs{
+			BlockStorage: &eks.ClusterStorageConfigBlockStorageArgs{Enabled: pulumi.Bool(true)},
+		},
+		KubernetesNetworkConfig: &eks.ClusterKubernetesNetworkConfigArgs{
+			ElasticLoadBalancing: &eks.ClusterKubernetesNetworkConfigElasticLoadBalancingArgs{Enabled: pulumi.Bool(true)},
+		},
+		// EKS refuses Auto Mode otherwise: it brings kube-proxy, CoreDNS and the network plugin itself.
+		BootstrapSelfManagedAddons: pulumi.Bool(false),
+		AccessConfig: &eks.ClusterAccessConfigArgs{
+			AuthenticationMode: pulumi.String("API"),
+			// Who created the cluster would be an administrator that no access entry shows.
+			BootstrapClusterCreatorAdminPermissions: pulumi.Bool(false),
+		},
+		VpcConfig: &eks.ClusterVpcConfigArgs{
+			SubnetIds:             a.Network.PrivateSubnets,
+			EndpointPrivateAccess: pulumi.Bool(true),
+			EndpointPublicAccess:  pulumi.Bool(len(a.PublicCIDRs) > 0),
+			PublicAccessCidrs:     a.publicCIDRs(),
+		},
+		EnabledClusterLogTypes: pulumi.ToStringArray(a.LogTypes),
+		EncryptionConfig: &eks.ClusterEncryptionConfigArgs{
+			Provider:  eks.ClusterEncryptionConfigProviderArgs{KeyArn: key.Arn},
+			Resources: pulumi.ToStringArray([]string{"secrets"}),
+		},
+		UpgradePolicy: &eks.ClusterUpgradePolicyArgs{SupportType: pulumi.String(a.SupportType)},
+		Tags:          tags(a.Name, nil),
+	}, pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.DependsOn(after),
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: createLimit, Delete: createLimit}))
+	if err != nil {
+		return nil, creating("EKS cluster", name, err)
+	}
+	return cluster, nil
+}
+
+// publicCIDRs are left out where there is no public endpoint: EKS refuses an empty list.
+func (s *ControlPlaneSettings) publicCIDRs() pulumi.StringArrayInput {
+	if len(s.PublicCIDRs) == 0 {
+		return nil
+	}
+	return pulumi.ToStringArray(s.PublicCIDRs)
+}
+
+// admit lets a role or user into the cluster.
+func (c *ControlPlane) admit(ctx *pulumi.Context, name string, cluster *eks.Cluster, principal, policy string) error {
+	name = fmt.Sprintf("%s-%s", name, principal[strings.LastIndexByte(principal, ':')+1:])
+	entry, err := eks.NewAccessEntry(ctx, name, &eks.AccessEntryArgs{
+		ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
+	}, pulumi.Parent(c))
+	if err != nil {
+		return creating("access entry", name, err)
+	}
+	association, err := eks.NewAccessPolicyAssociation(ctx, name, &eks.AccessPolicyAssociationArgs{
+		ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn, PolicyArn: pulumi.String(policy),
+		AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
+	}, pulumi.Parent(c))
+	if err != nil {
+		return creating("access policy association", name, err)
+	}
+	c.Ready = append(c.Ready, association)
+	return nil
+}

@@ -1,0 +1,94 @@
+package platform
+
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
+)
+
+// FlowLogsArgs say what is recorded of a network, and where.
+type FlowLogsArgs struct {
+	// VPC is the ID of the network. Required.
+	VPC pulumi.StringInput
+	// Account and Region they belong to. Required.
+	Account Account
+	// Cluster begins the names. Required.
+	Cluster string
+	// RetentionDays is how long they are kept, one of CloudWatch's numbers. Required.
+	RetentionDays int
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *FlowLogsArgs) Validate() field.ErrorList {
+	problems := check.Set("vpc", a.VPC != nil)
+	problems = append(problems, a.Account.Validate()...)
+	problems = append(problems, checkCluster("cluster", a.Cluster)...)
+	return append(problems, CheckRetention("retentionDays", a.RetentionDays)...)
+}
+
+// retentions are what CloudWatch takes:
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// CheckRetention reports a number of days that CloudWatch does not offer.
+func CheckRetention(name string, days int) field.ErrorList {
+	if !slices.Contains(retentions, days) {
+		return check.Invalid(name, days, "must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
+	}
+	return nil
+}
+
+// FlowLogs records who spoke to whom in a network, for the day on which one has to know. It keeps what was refused as
+// well as what was let through.
+type FlowLogs struct {
+	pulumi.ResourceState
+}
+
+// NewFlowLogs creates the log group, the role that writes to it, and the flow log.
+func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption) (*FlowLogs, error) {
+	f := &FlowLogs{}
+	inputs := pulumi.Map{"vpc": args.VPC, "retentionDays": pulumi.Int(args.RetentionDays)}
+	if err := register(ctx, "FlowLogs", name, args.Validate(), inputs, f, opts); err != nil {
+		return nil, err
+	}
+	groupName := "/aws/vpc/" + args.Cluster
+	group, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
+		Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(args.RetentionDays),
+	}, pulumi.Parent(f))
+	if err != nil {
+		return nil, creating("log group", name, err)
+	}
+	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
+		Name:             pulumi.String(args.Cluster + "-flow-logs"),
+		AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com", args.Account.ID, "sts:AssumeRole"),
+	}, pulumi.Parent(f))
+	if err != nil {
+		return nil, creating("role", name, err)
+	}
+	// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, less the creation of groups.
+	permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
+		Name: pulumi.String("write"), Role: role.Name,
+		Policy: policy(statement{
+			Sid:      "Write",
+			Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
+			Resource: []string{args.Account.arn("logs", "log-group:"+groupName+":*")},
+		}),
+	}, pulumi.Parent(f))
+	if err != nil {
+		return nil, creating("role policy", name, err)
+	}
+	_, err = ec2.NewFlowLog(ctx, name, &ec2.FlowLogArgs{
+		VpcId: args.VPC, TrafficType: pulumi.String("ALL"),
+		LogDestination: group.Arn, IamRoleArn: role.Arn, Tags: tags(args.Cluster, nil),
+	}, pulumi.Parent(f), pulumi.DependsOn([]pulumi.Resource{permission}))
+	if err != nil {
+		return nil, creating("flow log", name, err)
+	}
+	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{"logGroup": group.Name})
+}

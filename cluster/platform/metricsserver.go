@@ -1,0 +1,50 @@
+package platform
+
+import (
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"scaleout/internal/check"
+)
+
+// MetricsServerArgs describe the add-on without which nothing scales.
+type MetricsServerArgs struct {
+	// Cluster is its name. Required.
+	Cluster pulumi.StringInput
+	// Version of the add-on, e.g. v0.8.0-eksbuild.1. Empty for the one that is EKS' default when it is created.
+	Version string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Set("cluster", a.Cluster != nil) }
+
+// MetricsServer is EKS' add-on of that name: AWS builds, scans and updates it.
+// https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
+type MetricsServer struct {
+	pulumi.ResourceState
+}
+
+// NewMetricsServer creates the add-on and waits until it works.
+func NewMetricsServer(
+	ctx *pulumi.Context, name string, args *MetricsServerArgs, opts ...pulumi.ResourceOption,
+) (*MetricsServer, error) {
+	m := &MetricsServer{}
+	inputs := pulumi.Map{"cluster": args.Cluster, "version": pulumi.String(args.Version)}
+	if err := register(ctx, "MetricsServer", name, args.Validate(), inputs, m, opts); err != nil {
+		return nil, err
+	}
+	addon := &eks.AddonArgs{
+		ClusterName: args.Cluster, AddonName: pulumi.String("metrics-server"),
+		// What is there already under its name becomes the add-on's; later changes by hand are kept.
+		ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
+		ResolveConflictsOnUpdate: pulumi.String("PRESERVE"),
+	}
+	if args.Version != "" {
+		addon.AddonVersion = pulumi.String(args.Version)
+	}
+	if _, err := eks.NewAddon(ctx, name, addon, pulumi.Parent(m)); err != nil {
+		return nil, creating("EKS add-on", name, err)
+	}
+	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
+}
