@@ -9,23 +9,28 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-const configurationReference = "docs/configuration.md"
+// references are the documents of configuration, by the files that they are made of.
+var references = map[string]string{
+	"Pulumi.yaml": "docs/configuration.md", "cluster/Pulumi.yaml": "docs/cluster-configuration.md",
+}
 
-// docs/configuration.md says what Pulumi.yaml says.
+// The documents of configuration say what the project files say.
 func TestConfigurationReference(t *testing.T) {
-	want, err := configurationDoc("Pulumi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(configurationReference, []byte(want), 0o644); err != nil {
+	for project, document := range references {
+		want, err := configurationDoc(project)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	got, err := os.ReadFile(configurationReference)
-	if err != nil || string(got) != want {
-		t.Errorf("%s is not what Pulumi.yaml says (%v); run: make docs", configurationReference, err)
+		if *update {
+			if err := os.WriteFile(document, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(document)
+		if err != nil || string(got) != want {
+			t.Errorf("%s is not what %s says (%v); run: make docs", document, project, err)
+		}
 	}
 }
 
@@ -35,21 +40,25 @@ func configurationDoc(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var file struct{ Config yaml.Node }
+	var file struct {
+		Name   string
+		Config yaml.Node
+	}
 	if err := yaml.Unmarshal(content, &file); err != nil {
 		return "", err
 	}
 	var doc strings.Builder
-	doc.WriteString(`# Configuration
+	titles := map[string]string{"scaleout": "Configuration", "scaleout-cluster": "Configuration of the cluster"}
+	fmt.Fprintf(&doc, `# %[1]s
 
-<!-- Generated from Pulumi.yaml by make docs. Do not edit. -->
+<!-- Generated from %[2]s by make docs. Do not edit. -->
 
-Set a key with ` + "`pulumi config set --stack <stack> <key> <value>`" + ` (secrets with ` + "`--secret`" + `), or edit
-` + "`Pulumi.<stack>.yaml`" + `, where each key is prefixed by ` + "`scaleout:`" + `. Unknown keys and malformed values are
+Set a key with `+"`pulumi config set --stack <stack> <key> <value>`"+` (secrets with `+"`--secret`"+`), or edit
+`+"`Pulumi.<stack>.yaml` beside `%[2]s`"+`, where each key is prefixed by `+"`%[3]s:`"+`. Unknown keys and malformed values are
 refused before anything is touched, all in one message; what Pulumi itself checks (types, required keys) comes first.
 Keys that only another target uses are not looked at.
 A key without a default is required.
-`)
+`, titles[file.Name], path, file.Name)
 	for i := 0; i < len(file.Config.Content); i += 2 {
 		key, node := file.Config.Content[i], file.Config.Content[i+1]
 		if _, title, found := strings.Cut(key.HeadComment, "# --- "); found {

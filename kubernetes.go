@@ -20,6 +20,9 @@ func deployToKubernetes(
 	}
 	cluster := pulumi.Providers(provider)
 
+	if err := requestCertificate(ctx, target); err != nil {
+		return err
+	}
 	addons, err := installAddons(ctx, target, cluster)
 	if err != nil {
 		return err
@@ -39,10 +42,14 @@ func deployToKubernetes(
 	if err != nil {
 		return err
 	}
+	if err := nameLoadBalancer(ctx, target, web); err != nil {
+		return err
+	}
 	if err := monitor(ctx, &target.Monitoring, namespace, cluster); err != nil {
 		return err
 	}
 	export(ctx, image, namespace, web)
+	exportCapacity(ctx, target.Capacity)
 	return nil
 }
 
@@ -58,6 +65,13 @@ func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulum
 		}
 		a.ingress = traefik.Ready
 	}
+	if target.ALBClass != nil {
+		class, err := components.NewALBClass(ctx, "alb", target.ALBClass, cluster)
+		if err != nil {
+			return a, err
+		}
+		a.ingress = class.Ready
+	}
 	if target.MetricsServer != nil {
 		metrics, err := components.NewMetricsServer(ctx, "metrics-server", target.MetricsServer, cluster)
 		if err != nil {
@@ -68,10 +82,13 @@ func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulum
 	return a, nil
 }
 
-// connectRedis runs a Redis in the namespace, or points to one elsewhere. The app cannot tell which.
+// connectRedis runs a Redis in the namespace, has AWS run one, or points to one elsewhere. The app cannot tell which.
 func connectRedis(
 	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, namespace *components.Namespace, cluster pulumi.ResourceOption,
 ) (components.RedisConnection, error) {
+	if target.ElastiCache != nil {
+		return createElastiCache(ctx, cfg, target, namespace, cluster)
+	}
 	if target.ExternalRedis != nil {
 		redis, err := components.NewExternalRedis(ctx, "redis", &components.ExternalRedisArgs{
 			Namespace: namespace.Name, Password: cfg.RedisPassword, ExternalRedisSettings: *target.ExternalRedis,

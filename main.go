@@ -38,15 +38,18 @@ func program(ctx *pulumi.Context) error {
 
 // buildImage pushes the app's image to the repository of the configuration, creating an ECR repository if asked to.
 func buildImage(ctx *pulumi.Context, cfg *config.Config) (*components.Image, error) {
-	repository := pulumi.String(cfg.Repository).ToStringOutput()
+	args := &components.ImageArgs{
+		Repository: pulumi.String(cfg.Repository), Password: cfg.RegistryPassword, ImageSettings: cfg.Image,
+	}
 	if cfg.ECR != nil {
-		created, err := components.NewECRRepository(ctx, "repository", cfg.ECR)
+		repository, err := components.NewECRRepository(ctx, "repository", cfg.ECR)
 		if err != nil {
 			return nil, err
 		}
-		repository = created.URL
+		args.Repository = repository.URL
 	}
-	return components.NewImage(ctx, "app", &components.ImageArgs{
-		Repository: repository, Password: cfg.RegistryPassword, ImageSettings: cfg.Image,
-	})
+	if cfg.ECRToken {
+		args.Username, args.Password = components.ECRUser, components.ECRToken(ctx)
+	}
+	return components.NewImage(ctx, "app", args)
 }
