@@ -7,15 +7,18 @@ RUN        ?= .
 FUZZTIME   ?= 5m
 LOAD       ?=
 DASHBOARDS ?=
+SET        ?=
 
 PROGRAM := bin/scaleout
+CLUSTER := bin/cluster
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES := . app balancer e2e load monitoring
+SETTINGS = $(foreach setting,$(SET),-set '$(setting)')
 
 export STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help preview render diff up down status logs env load dashboards e2e bench-request bench fuzz test golden docs lint clean $(PROGRAM)
+.PHONY: help preview preview-cluster render diff up down status logs env load dashboards e2e e2e-prod bench-request bench fuzz test golden docs lint clean $(PROGRAM) $(CLUSTER)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +28,17 @@ help: ## list the targets
 $(PROGRAM): # go build does nothing if nothing has changed
 	@go build -o $@ .
 
-preview: $(PROGRAM) ## show what STACK would be (dev, prod, docker)
-	@$(PROGRAM) preview -stack $(STACK)
+$(CLUSTER):
+	@go build -o $@ ./cluster
+
+preview: $(PROGRAM) ## show what STACK would be (dev, prod, docker), with other settings: SET="maxReplicas=30 host=a.example.com"
+	@$(PROGRAM) preview -stack $(STACK) $(SETTINGS)
+
+preview-cluster: $(CLUSTER) ## show what the cluster of STACK=prod would be, and the network that it is in
+	@$(CLUSTER) preview -C cluster -stack $(STACK) $(SETTINGS)
 
 render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for kubectl to OUT (rendered/STACK)
-	@$(PROGRAM) render -stack $(STACK) -out $(OUT)
+	@$(PROGRAM) render -stack $(STACK) -out $(OUT) $(SETTINGS)
 
 diff: $(PROGRAM) ## what this working tree changes against BASE (origin/main), as FORMAT (text or markdown)
 	@$(PROGRAM) diff -base $(BASE) -format $(FORMAT)
@@ -55,6 +64,9 @@ dashboards: ## forward ports to the Grafana and the Prometheus of STACK; DASHBOA
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .
 
+e2e-prod: ## bring both AWS projects up and down in Pulumi's engine, with a substitute of the providers; needs the Pulumi CLI
+	@go test -tags e2e -count 1 -timeout 10m -v ./internal/engine
+
 bench-request: ## time and CPU of a visit on its whole way through the running STACK
 	@cd e2e && go test -tags e2e -run '^$$' -bench Request -benchtime 20000x -count 3 .
 
@@ -63,8 +75,8 @@ bench-request: ## time and CPU of a visit on its whole way through the running S
 # The race detector watches the packages that start goroutines of their own. For the others, and those of load/ that talk to a
 # cluster, it would compile Pulumi's SDKs or Kubernetes' client, which are most of the time of a first run, once more.
 test: ## all tests that need neither a cluster nor Docker
-	go vet ./...
-	go test . ./components ./internal/config
+	go vet ./... && go vet -tags e2e ./internal/engine
+	go test . ./cluster/... ./components ./internal/config
 	go test -race ./internal/offline ./cmd/...
 	cd app && go vet ./... && go test -race ./...
 	cd balancer && go vet ./... && go test -race ./...
@@ -74,7 +86,7 @@ test: ## all tests that need neither a cluster nor Docker
 
 golden: ## update testdata/golden from the stack files, and the dashboards from monitoring/
 	cd monitoring && go run . ../components/dashboards/scaleout.json
-	go test -run Golden . -update
+	go test -run Golden . ./cluster -update
 
 docs: ## update docs/configuration.md from Pulumi.yaml, docs/reliability.md from its measurements
 	go test -run ConfigurationReference . -update

@@ -1,0 +1,260 @@
+//go:build e2e
+
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// projects are the two, in a folder of their own with a state of their own.
+type projects struct {
+	t           *testing.T
+	root        string
+	environment []string
+	substitute  *substitute
+}
+
+const password = "correct-horse-battery-staple-2"
+
+// prepare copies what the projects consist of besides their programs, and builds these.
+func prepare(t *testing.T) *projects {
+	t.Helper()
+	for _, tool := range []string{"pulumi", "pulumi-language-go"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("there is no %s", tool)
+		}
+	}
+	repository, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &projects{t: t, root: t.TempDir()}
+	s, debug := serve(t)
+	p.substitute = s
+	for name, dir := range map[string]string{"scaleout": ".", "cluster": "cluster"} {
+		binary := filepath.Join(p.root, "bin-"+name)
+		build := exec.Command("go", "build", "-o", binary, "./"+dir)
+		build.Dir = repository
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building %s: %v\n%s", name, err, out)
+		}
+		folder := filepath.Join(p.root, dir)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"Pulumi.yaml", "Pulumi.prod.yaml"} {
+			content, err := os.ReadFile(filepath.Join(repository, dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			content = regexp.MustCompile(`buildTarget: \S+`).ReplaceAll(content, []byte("binary: "+binary))
+			if err := os.WriteFile(filepath.Join(folder, file), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.CopyFS(filepath.Join(p.root, "app"), os.DirFS(filepath.Join(repository, "app"))); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(p.root, "state")
+	if err := os.Mkdir(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.environment = append(os.Environ(), debug, "PULUMI_BACKEND_URL=file://"+state, "PULUMI_CONFIG_PASSPHRASE=test",
+		"PULUMI_SKIP_UPDATE_CHECK=1", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1")
+	p.must("cluster", "stack", "init", "prod")
+	p.must(".", "stack", "init", "prod")
+	return p
+}
+
+// run runs a pulumi command in the folder of a project.
+func (p *projects) run(dir string, args ...string) (string, error) {
+	command := exec.Command("pulumi", append(args, "--stack", "prod", "--non-interactive")...)
+	if args[0] == "stack" && args[1] == "init" {
+		command = exec.Command("pulumi", append(args, "--non-interactive")...)
+	}
+	command.Dir, command.Env = filepath.Join(p.root, dir), p.environment
+	if slices.Contains(args, "--secret") {
+		command.Stdin = strings.NewReader(password)
+	}
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	err := command.Run()
+	return out.String(), err
+}
+
+func (p *projects) must(dir string, args ...string) string {
+	p.t.Helper()
+	out, err := p.run(dir, args...)
+	if err != nil {
+		p.t.Fatalf("pulumi %s in %s: %v\n%s", strings.Join(args, " "), dir, err, out)
+	}
+	return out
+}
+
+// refused runs a command that must fail and say why.
+func (p *projects) refused(why, dir string, args ...string) {
+	p.t.Helper()
+	if out, err := p.run(dir, args...); err == nil || !strings.Contains(out, why) {
+		p.t.Errorf("pulumi %s in %s: got %v, want a refusal that says %q\n%s", strings.Join(args, " "), dir, err, why, out)
+	}
+}
+
+// From an empty account to the app and back, as docs/production.md has it.
+func TestFromNothingAndBack(t *testing.T) {
+	p := prepare(t)
+	for _, key := range []string{"eksCluster", "clientCidrs", "nodeCpuLimit", "nodeMemoryLimit", "certificateArn"} {
+		p.must(".", "config", "rm", key)
+	}
+	for key, value := range map[string]string{
+		"clusterStack": "organization/scaleout-cluster/prod", "hostedZoneId": "Z0123456789ABCDEFGHIJ",
+		"elasticacheName": "scaleout", "installAlbClass": "true", "ingressClass": "scaleout", "albGroup": "public",
+	} {
+		p.must(".", "config", "set", key, value)
+	}
+	p.must(".", "config", "set", "redisPassword", "--secret")
+
+	p.must(".", "preview") // what the cluster will say is unknown
+	p.refused("run pulumi up there first", ".", "up", "--yes", "--skip-preview", "--color", "never")
+	if left := p.substitute.left(); len(left) > 0 {
+		t.Errorf("without a cluster it created %v", left)
+	}
+	p.upCluster()
+	p.upApp()
+	p.downApp()
+	p.downCluster()
+}
+
+func (p *projects) upCluster() {
+	p.must("cluster", "preview")
+	p.must("cluster", "up", "--yes", "--skip-preview")
+	p.must("cluster", "preview", "--expect-no-changes")
+	p.before(p.substitute.created,
+		"AccessPolicyAssociation cluster-role/ci", "NodePool apps", // through the provider, which is the engine's own
+		"RouteTableAssociation network-private-eu-central-1c-0", "Cluster cluster",
+		"RolePolicyAttachment roles-cluster-AmazonEKSComputePolicy", "Cluster cluster",
+		"NodePool apps", "Addon metrics-server",
+	)
+}
+
+func (p *projects) upApp() {
+	p.substitute.forget()
+	p.must(".", "preview")
+	p.must(".", "up", "--yes", "--skip-preview")
+	p.must(".", "preview", "--expect-no-changes")
+	p.before(p.substitute.created,
+		"CertificateValidation web", "Ingress web", "IngressClass alb", "Ingress web", "Ingress web", "Deployment web",
+		"ReplicationGroup redis", "Deployment web", "Ingress web", "Record web",
+	)
+	var outputs map[string]any
+	if err := json.Unmarshal([]byte(p.must(".", "stack", "output", "--json")), &outputs); err != nil {
+		p.t.Fatal(err)
+	}
+	requests, _ := outputs["requests"].(map[string]any)
+	if outputs["url"] != "https://app.example.com/" || requests["nodeLimits"] != "32 CPU, 128Gi" {
+		p.t.Errorf("got outputs %v", outputs)
+	}
+	p.secretStaysSecret()
+	// One key, one change.
+	p.substitute.forget()
+	p.must(".", "config", "set", "maxReplicas", "30")
+	p.must(".", "up", "--yes", "--skip-preview")
+	if got := fmt.Sprint(p.substitute.updated); got != "map[HorizontalPodAutoscaler web:true]" {
+		p.t.Errorf("another maxReplicas updated %s", got)
+	}
+}
+
+// secretStaysSecret looks for the password in all that Pulumi keeps.
+func (p *projects) secretStaysSecret() {
+	files := 0
+	err := filepath.WalkDir(filepath.Join(p.root, "state"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		files++
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(password)) {
+			p.t.Errorf("the password is in %s", filepath.Base(path))
+		}
+		return err
+	})
+	if err != nil || files < 2 {
+		p.t.Errorf("looked into %d files: %v", files, err)
+	}
+	if !strings.Contains(p.must(".", "stack", "export", "--show-secrets"), password) {
+		p.t.Error("the password is not in the state at all, so the search above proves nothing")
+	}
+}
+
+func (p *projects) downApp() {
+	p.refused("protect", ".", "destroy", "--yes", "--skip-preview", "--color", "never")
+	p.must(".", "config", "set", "elasticacheProtect", "false")
+	p.must(".", "up", "--yes", "--skip-preview")
+	p.substitute.forget()
+	p.must(".", "destroy", "--yes", "--skip-preview")
+	p.before(p.substitute.deleted,
+		"Record web", "Ingress web", "HorizontalPodAutoscaler web", "Deployment web", "Deployment web", "Ingress web",
+		"Ingress web", "IngressClass alb", "IngressClass alb", "IngressClassParams alb-params",
+		"Ingress web", "CertificateValidation web", "Ingress web", "Namespace namespace",
+		"ReplicationGroup redis", "SecurityGroup redis", "ReplicationGroup redis", "UserGroup redis", "ReplicationGroup redis", "SubnetGroup redis",
+	)
+	for _, name := range p.substitute.left() {
+		if strings.HasSuffix(name, " web") || strings.HasSuffix(name, " redis") {
+			p.t.Errorf("%s is left", name)
+		}
+	}
+}
+
+func (p *projects) downCluster() {
+	p.refused("protect", "cluster", "destroy", "--yes", "--skip-preview", "--color", "never")
+	p.must("cluster", "config", "set", "deletionProtection", "false")
+	p.must("cluster", "up", "--yes", "--skip-preview")
+	p.substitute.forget()
+	p.must("cluster", "destroy", "--yes", "--skip-preview")
+	p.before(p.substitute.deleted,
+		"Addon metrics-server", "NodePool apps", "NodePool apps", "NodeClass apps-class", "NodePool apps", "Cluster cluster",
+		"IngressClass alb", "IngressClassParams alb-params", "IngressClassParams alb-params", "AccessPolicyAssociation cluster-role/ci",
+		"NodePool apps", "AccessPolicyAssociation cluster-role/platform", "AccessPolicyAssociation cluster-role/ci", "Cluster cluster",
+		"Cluster cluster", "RolePolicyAttachment roles-cluster-AmazonEKSLoadBalancingPolicy",
+		"Cluster cluster", "Route network-private-eu-central-1a", "Cluster cluster", "NatGateway network-eu-central-1b",
+		"NatGateway network-eu-central-1b", "InternetGateway network", "Cluster cluster", "Key cluster", "Cluster cluster", "LogGroup cluster",
+	)
+	if left := p.substitute.left(); len(left) > 0 {
+		p.t.Errorf("left are %v", left)
+	}
+}
+
+// before wants the first of each pair to have ended before the second began.
+func (p *projects) before(calls map[string]span, pairs ...string) {
+	p.t.Helper()
+	for pair := range slices.Chunk(pairs, 2) {
+		first, second := calls[pair[0]], calls[pair[1]]
+		if first.to.IsZero() || second.from.IsZero() || !first.to.Before(second.from) {
+			p.t.Errorf("%s did not end before %s began", pair[0], pair[1])
+		}
+	}
+}
+
+// Who could not create anything in the cluster is told so before the cluster is.
+func TestStrangersAreRefused(t *testing.T) {
+	p := prepare(t)
+	p.must("cluster", "config", "set", "--path", "adminArns[0]", "arn:aws:iam::111122223333:role/other")
+	p.must("cluster", "config", "rm", "--path", "adminArns[1]")
+	if out := p.must("cluster", "preview", "--color", "never"); !strings.Contains(out, "none of scaleout-cluster:adminArns") {
+		t.Errorf("a preview does not warn:\n%s", out)
+	}
+	p.refused("none of scaleout-cluster:adminArns", "cluster", "up", "--yes", "--skip-preview", "--color", "never")
+	if left := p.substitute.left(); len(left) > 0 {
+		t.Errorf("before the refusal it created %v", left)
+	}
+}

@@ -1,0 +1,242 @@
+//go:build e2e
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+)
+
+// substitute takes the place of all providers: it accepts everything, adds what only AWS or a cluster would know, and
+// remembers when what was created and deleted.
+type substitute struct {
+	pulumirpc.UnimplementedResourceProviderServer
+
+	mu      sync.Mutex
+	exists  map[string]bool // by name, as below
+	created map[string]span // of the last run
+	deleted map[string]span
+	updated map[string]bool
+}
+
+// span is how long a call took.
+type span struct{ from, to time.Time }
+
+// serve starts the substitute and returns what the engine has to be told of it.
+func serve(t *testing.T) (*substitute, string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &substitute{exists: map[string]bool{}}
+	s.forget()
+	server := grpc.NewServer()
+	pulumirpc.RegisterResourceProviderServer(server, s)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	port := listener.Addr().(*net.TCPAddr).Port
+	var providers []string
+	for _, name := range []string{"aws", "kubernetes", "docker"} {
+		providers = append(providers, fmt.Sprintf("%s:%d", name, port))
+	}
+	return s, "PULUMI_DEBUG_PROVIDERS=" + strings.Join(providers, ",")
+}
+
+// forget is called before a run.
+func (s *substitute) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.created, s.deleted, s.updated = map[string]span{}, map[string]span{}, map[string]bool{}
+}
+
+// left are the resources that exist.
+func (s *substitute) left() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.exists))
+}
+
+// nameOf is e.g. "Ingress web".
+func nameOf(urn string) string {
+	u := resource.URN(urn)
+	return string(u.Type().Name()) + " " + u.Name()
+}
+
+// work is what a call takes, so that two that need not wait for each other overlap.
+const work = 20 * time.Millisecond
+
+func (s *substitute) Create(_ context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
+	if r.GetPreview() {
+		return &pulumirpc.CreateResponse{Properties: r.GetProperties()}, nil
+	}
+	began, name := time.Now(), nameOf(r.GetUrn())
+	time.Sleep(work)
+	state := proto.CloneOf(r.GetProperties())
+	for key, value := range known(string(resource.URN(r.GetUrn()).Type()), state) {
+		encoded, err := structpb.NewValue(value)
+		if err != nil {
+			return nil, err
+		}
+		state.Fields[key] = encoded
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exists[name], s.created[name] = true, span{began, time.Now()}
+	return &pulumirpc.CreateResponse{Id: "id-" + resource.URN(r.GetUrn()).Name(), Properties: state}, nil
+}
+
+func (s *substitute) Delete(_ context.Context, r *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
+	began, name := time.Now(), nameOf(r.GetUrn())
+	time.Sleep(work)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.exists, name)
+	s.deleted[name] = span{began, time.Now()}
+	return &emptypb.Empty{}, nil
+}
+
+func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
+	state := proto.CloneOf(r.GetNews())
+	for key, value := range r.GetOlds().GetFields() { // what only the provider knows
+		if _, given := state.Fields[key]; !given {
+			state.Fields[key] = value
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !r.GetPreview() {
+		s.updated[nameOf(r.GetUrn())] = true
+	}
+	return &pulumirpc.UpdateResponse{Properties: state}, nil
+}
+
+func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	if proto.Equal(r.GetOldInputs(), r.GetNews()) {
+		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
+	}
+	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_SOME}, nil
+}
+
+func (s *substitute) Read(_ context.Context, r *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
+	return &pulumirpc.ReadResponse{Id: r.GetId(), Properties: r.GetProperties(), Inputs: r.GetInputs()}, nil
+}
+
+func (s *substitute) Check(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	return &pulumirpc.CheckResponse{Inputs: r.GetNews()}, nil
+}
+
+func (s *substitute) CheckConfig(_ context.Context, r *pulumirpc.CheckRequest) (*pulumirpc.CheckResponse, error) {
+	return &pulumirpc.CheckResponse{Inputs: r.GetNews()}, nil
+}
+
+func (s *substitute) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
+	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
+}
+
+func (s *substitute) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, AcceptResources: true, AcceptOutputs: true}, nil
+}
+
+func (s *substitute) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
+func (s *substitute) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
+func (s *substitute) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+	return &pulumirpc.PluginInfo{Version: "1.0.0"}, nil
+}
+
+func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
+	answers := map[string]map[string]any{
+		"aws:index/getCallerIdentity:getCallerIdentity": {"arn": caller, "accountId": account},
+		"aws:lb/getHostedZoneId:getHostedZoneId":        {"id": "Z215JYRZR1TBD5"},
+		"aws:eks/getCluster:getCluster": {
+			"name": "production", "arn": clusterARN, "endpoint": "https://eks.example.com",
+			"certificateAuthorities": []any{map[string]any{"data": "Y2E="}},
+			"vpcConfig": map[string]any{
+				"vpcId": "id-network", "clusterSecurityGroupId": "sg-0123456789abcdef0",
+				"subnetIds": []any{"subnet-a", "subnet-b", "subnet-c"},
+			},
+		},
+	}
+	answer, ok := answers[r.GetTok()]
+	if !ok {
+		return nil, fmt.Errorf("nobody expected to be asked for %s", r.GetTok())
+	}
+	encoded, err := structpb.NewStruct(answer)
+	return &pulumirpc.InvokeResponse{Return: encoded}, err
+}
+
+const (
+	account    = "111122223333"
+	caller     = "arn:aws:sts::111122223333:assumed-role/platform/me"
+	clusterARN = "arn:aws:eks:eu-central-1:111122223333:cluster/production"
+	balancer   = "k8s-scaleout-web-0.eu-central-1.elb.amazonaws.com"
+	redisHost  = "master.scaleout.abc.euc1.cache.amazonaws.com"
+)
+
+// known is what only the provider adds to the state of a resource, as far as the programs use it.
+func known(typ string, inputs *structpb.Struct) map[string]any {
+	text := func(name string) string { return inputs.GetFields()[name].GetStringValue() }
+	arn := func(service, resource string) map[string]any {
+		return map[string]any{"arn": "arn:aws:" + service + ":eu-central-1:" + account + ":" + resource}
+	}
+	switch typ {
+	case "aws:iam/role:Role":
+		return map[string]any{"arn": "arn:aws:iam::" + account + ":role/" + text("name")}
+	case "aws:kms/key:Key":
+		return map[string]any{"arn": "arn:aws:kms:eu-central-1:" + account + ":key/1", "keyId": "1"}
+	case "aws:cloudwatch/logGroup:LogGroup":
+		return arn("logs", "log-group:"+text("name"))
+	case "aws:eks/cluster:Cluster":
+		vpc, _ := inputs.GetFields()["vpcConfig"].AsInterface().(map[string]any)
+		vpc["clusterSecurityGroupId"] = "sg-0123456789abcdef0"
+		return map[string]any{
+			"arn": clusterARN, "endpoint": "https://eks.example.com", "certificateAuthority": map[string]any{"data": "Y2E="},
+			"identities": []any{map[string]any{"oidcs": []any{map[string]any{"issuer": "https://oidc.example.com"}}}},
+			"vpcConfig":  vpc,
+		}
+	case "aws:acm/certificate:Certificate":
+		state := arn("acm", "certificate/1")
+		state["domainValidationOptions"] = []any{map[string]any{
+			"domainName": text("domainName"), "resourceRecordName": "_1.example.com", "resourceRecordType": "CNAME",
+			"resourceRecordValue": "_2.acm-validations.aws",
+		}}
+		return state
+	case "aws:route53/record:Record":
+		return map[string]any{"fqdn": text("name")}
+	case "aws:ecr/repository:Repository":
+		return map[string]any{"repositoryUrl": account + ".dkr.ecr.eu-central-1.amazonaws.com/" + text("name")}
+	case "aws:elasticache/replicationGroup:ReplicationGroup":
+		return map[string]any{"primaryEndpointAddress": redisHost}
+	case "aws:elasticache/serverlessCache:ServerlessCache":
+		return map[string]any{"endpoints": []any{map[string]any{"address": redisHost, "port": 6379}}}
+	case "docker:index/image:Image":
+		name, _, _ := strings.Cut(text("imageName"), ":")
+		return map[string]any{"repoDigest": name + "@sha256:" + strings.Repeat("0", 64)}
+	case "kubernetes:networking.k8s.io/v1:Ingress":
+		return map[string]any{"status": map[string]any{
+			"loadBalancer": map[string]any{"ingress": []any{map[string]any{"hostname": balancer}}},
+		}}
+	}
+	return nil
+}
