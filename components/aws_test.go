@@ -271,3 +271,31 @@ func TestCapacity(t *testing.T) {
 		}
 	}
 }
+
+func TestMaintenanceWindow(t *testing.T) {
+	for text, want := range map[string]bool{
+		"sun:03:00-sun:04:00": true, "sun:23:30-mon:00:30": true, "mon:00:00-mon:01:00": true,
+		"sun:03:00-sun:03:59": false, "sun:03:00-sun:03:00": false, "sun:23:30-mon:00:00": false,
+		"Sun:03:00-Sun:04:00": false, "sun:24:00-mon:01:00": false, "03:00-04:00": false, "": false,
+	} {
+		if got := isWindow(text); got != want {
+			t.Errorf("%q: got %t", text, got)
+		}
+	}
+}
+
+// Versions that the provider takes and AWS refuses, or that bring a cache without users.
+func TestEngineVersions(t *testing.T) {
+	for engine, versions := range map[string]map[string]bool{
+		"valkey": {"7.2": true, "8.0": true, "8.1": true, "9.0": true, "7.1": false, "8": false, "10.1": false},
+		"redis":  {"7.0": true, "7.1": true, "6.2": false, "8.0": false, "7.2": false},
+	} {
+		for version, want := range versions {
+			settings := testElastiCache
+			settings.Engine, settings.EngineVersion = engine, version
+			if problems := settings.Validate(); (len(problems) == 0) != want {
+				t.Errorf("%s %s: got %v, want accepted: %t", engine, version, problems, want)
+			}
+		}
+	}
+}

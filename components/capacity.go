@@ -27,7 +27,7 @@ type Pods struct {
 	Resources Resources
 }
 
-// Pods of the web app. The rollout's share is that of its Deployment.
+// Pods are those of the web app; the surge is its Deployment's.
 func (s *WebAppSettings) Pods() Pods {
 	return Pods{
 		Min: s.Scaling.MinReplicas, Max: s.Scaling.MaxReplicas, Resources: s.Resources,
@@ -35,20 +35,20 @@ func (s *WebAppSettings) Pods() Pods {
 	}
 }
 
-// Pods of the Redis in the cluster: one.
+// Pods is the one of the Redis in the cluster.
 func (s *RedisSettings) Pods() Pods { return one(s.Resources) }
 
-// Pods of what the program can run besides. Each is one of its kind but the ingress controller.
+// Pods is the one of the Prometheus.
 func (s *PrometheusSettings) Pods() Pods { return one(prometheusResources) }
 
-// GrafanaPods, KubeStateMetricsPods and so on are the identities of pods; these are their sizes.
+// GrafanaSize, KubeStateMetricsSize and MetricsServerSize are what these ask for, of which there is one pod each.
 var (
 	GrafanaSize          = one(grafanaResources)
 	KubeStateMetricsSize = one(kubeStateMetricsResources)
 	MetricsServerSize    = one(metricsServerResources)
 )
 
-// Pods of the ingress controller.
+// Pods are those of the ingress controller.
 func (a *TraefikArgs) Pods() Pods {
 	return Pods{Min: a.Replicas, Max: a.Replicas, Resources: traefikResources}
 }

@@ -467,17 +467,17 @@ func TestConstructorsRefuse(t *testing.T) {
 		}, []string{"host", "zoneId", "target"}},
 		"ElastiCache": {func(ctx *pulumi.Context) error {
 			_, err := NewElastiCache(ctx, "redis", &ElastiCacheArgs{ElastiCacheSettings: ElastiCacheSettings{
-				Name: "My-Cache", Engine: "memcached", EngineVersion: "8", BackupDays: 36, KMSKeyARN: "mine",
+				Name: "My-Cache", Engine: "redis", EngineVersion: "8", BackupDays: 36, KMSKeyARN: "mine",
 				Replicas: &ElastiCacheReplicas{NodeType: "t4g.small", Count: 6, MaintenanceWindow: "Sunday", FinalSnapshot: "-"},
 			}})
 			return err
-		}, []string{"namespace", "password", "access", "vpc", "subnets", "clients", "name", "engine", "engineVersion", "backupDays",
+		}, []string{"namespace", "password", "access", "vpc", "subnets", "clients", "name", "engineVersion", "backupDays",
 			"kmsKeyArn", "replicas", "nodeType", "maintenanceWindow", "finalSnapshot"}},
 		"serverless ElastiCache": {func(ctx *pulumi.Context) error {
 			settings := testElastiCache
-			settings.Serverless = &ElastiCacheServerless{MaxECPUs: 999}
+			settings.Engine, settings.Serverless = "memcached", &ElastiCacheServerless{MaxECPUs: 999}
 			return elastiCacheAlone(ctx, settings)
-		}, []string{"kind", "maxGigabytes", "maxEcpus"}},
+		}, []string{"engine", "kind", "maxGigabytes", "maxEcpus"}},
 		"namespace": {func(ctx *pulumi.Context) error {
 			_, err := NewNamespace(ctx, "ns", &NamespaceArgs{Name: "UPPER", ReadinessGate: "other"})
 			return err

@@ -3,6 +3,8 @@ package components
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/elasticache"
@@ -34,9 +36,10 @@ type ElastiCacheArgs struct {
 type ElastiCacheSettings struct {
 	// Name of the cache, and the beginning of the names of its users. It is one per account and region. Required.
 	Name string
-	// Engine is valkey or redis (Redis OSS), which the app cannot tell apart; Valkey costs less. Required.
+	// Engine is valkey or redis (Redis OSS), which the app cannot tell apart; Valkey costs less. It cannot be changed: the
+	// users of one do not fit the other. Required.
 	Engine string
-	// EngineVersion, e.g. 8.0. A serverless cache takes the part before the dot. Required.
+	// EngineVersion, e.g. 8.0. A serverless cache takes the part before the dot. A lower one is an empty cache. Required.
 	EngineVersion string
 	// Replicas or Serverless: exactly one is set.
 	Replicas   *ElastiCacheReplicas
@@ -82,11 +85,30 @@ func (a *ElastiCacheArgs) Validate() field.ErrorList {
 var (
 	// cacheNameForm leaves room for what the users' names add: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
 	// and API_CreateReplicationGroup, which take 40 lower-case letters, digits and single hyphens.
-	cacheNameForm    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	cacheVersionForm = regexp.MustCompile(`^[0-9]{1,2}\.[0-9]{1,2}$`)
-	nodeTypeForm     = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
-	windowForm       = regexp.MustCompile(`^(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d-(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d$`)
+	cacheNameForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	nodeTypeForm  = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	windowForm    = regexp.MustCompile(`^(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):([0-5]\d)-(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):([0-5]\d)$`)
+	// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/supported-engine-versions.html
+	engineVersions = map[string]*regexp.Regexp{
+		"valkey": regexp.MustCompile(`^(7\.2|[89]\.[0-9]{1,2})$`), "redis": regexp.MustCompile(`^7\.[01]$`),
+	}
 )
+
+// isWindow tells whether a weekly window lasts for the hour or more that AWS wants.
+func isWindow(text string) bool {
+	parts := windowForm.FindStringSubmatch(text)
+	if parts == nil {
+		return false
+	}
+	minute := func(day, hour, minute string) int {
+		h, _ := strconv.Atoi(hour) // the form has digits only
+		m, _ := strconv.Atoi(minute)
+		return slices.Index([]string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, day)*24*60 + h*60 + m
+	}
+	const week = 7 * 24 * 60
+	length := (minute(parts[4], parts[5], parts[6]) - minute(parts[1], parts[2], parts[3]) + week) % week
+	return length >= 60
+}
 
 const maxCacheName = 32
 
@@ -98,8 +120,9 @@ func (s *ElastiCacheSettings) Validate() field.ErrorList {
 			"must be up to %d lower case letters, digits and single -, beginning with a letter", maxCacheName))
 	}
 	problems = append(problems, check.OneOf("engine", s.Engine, "valkey", "redis")...)
-	if !cacheVersionForm.MatchString(s.EngineVersion) {
-		problems = append(problems, check.Invalid("engineVersion", s.EngineVersion, "must be a version such as 8.0")...)
+	if form, known := engineVersions[s.Engine]; known && !form.MatchString(s.EngineVersion) {
+		problems = append(problems, check.Invalid("engineVersion", s.EngineVersion,
+			"must be a version of "+s.Engine+" with users and TLS: 7.2 or later of valkey, such as 8.0; 7.0 or 7.1 of redis")...)
 	}
 	problems = append(problems, check.Range("backupDays", s.BackupDays, 0, 35)...)
 	if s.KMSKeyARN != "" && !keyForm.MatchString(s.KMSKeyARN) {
@@ -123,7 +146,7 @@ func (r *ElastiCacheReplicas) validate() field.ErrorList {
 	if !nodeTypeForm.MatchString(r.NodeType) {
 		problems = append(problems, check.Invalid("nodeType", r.NodeType, "must be a node type such as cache.t4g.small")...)
 	}
-	if !windowForm.MatchString(r.MaintenanceWindow) {
+	if !isWindow(r.MaintenanceWindow) {
 		problems = append(problems, check.Invalid("maintenanceWindow", r.MaintenanceWindow,
 			"must be a window of at least an hour in UTC, such as sun:03:00-sun:04:00")...)
 	}

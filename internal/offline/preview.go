@@ -3,6 +3,7 @@ package offline
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -74,9 +75,17 @@ func (r *Result) unknowns() string {
 	rows := [][]string{}
 	note := func(title string, values map[string]any) {
 		visit(values, "", func(path string, leaf any) {
-			if u, ok := leaf.(Unknown); ok {
-				rows = append(rows, []string{title, path, u.String()})
+			u, ok := leaf.(Unknown)
+			if !ok {
+				return
 			}
+			elements := indexForm.ReplaceAllString(path, "[]")
+			if last := len(rows) - 1; last >= 0 && rows[last][0] == title && rows[last][2] == u.String() &&
+				indexForm.ReplaceAllString(rows[last][1], "[]") == elements {
+				rows[last][1] = elements // a list of the same says it once
+				return
+			}
+			rows = append(rows, []string{title, path, u.String()})
 		})
 	}
 	for i := range r.Resources {
@@ -90,6 +99,9 @@ func (r *Result) unknowns() string {
 	note("output", r.Exports)
 	return table(rows)
 }
+
+// indexForm is an index in a path, or what stands for several.
+var indexForm = regexp.MustCompile(`\[[0-9]*\]`)
 
 // outputs shows lists and maps one element a line, so that commands can be copied.
 func (r *Result) outputs() string {

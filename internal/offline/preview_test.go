@@ -133,3 +133,17 @@ func TestPodTable(t *testing.T) {
 		t.Errorf("(- want, + got)\n%s", unified(want, got))
 	}
 }
+
+// A list whose elements are all unknown is said once; its index stays where there is one.
+func TestUnknownListIsSaidOnce(t *testing.T) {
+	r := &Result{Resources: []Resource{{Type: "aws:ec2/x:X", Name: "a", Custom: true, Inputs: map[string]any{
+		"ids": []any{Unknown{"subnet"}, Unknown{"subnet"}, Unknown{"subnet"}}, "one": []any{Unknown{"vpc"}},
+		"two": []any{Unknown{"role"}, Unknown{"key"}},
+	}}}}
+	got := r.unknowns()
+	for want, times := range map[string]int{"ids[]": 1, "ids[": 1, "one[0]": 1, "two[0]": 1, "two[1]": 1} {
+		if n := strings.Count(got, want); n != times {
+			t.Errorf("%q is there %d times, want %d:\n%s", want, n, times, got)
+		}
+	}
+}

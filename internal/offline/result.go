@@ -133,8 +133,10 @@ func (r *recorder) sources(urns []string, managed map[string]bool) string {
 		}
 	}
 	for _, candidates := range [][]string{others, addressed, objects, r.invoked} {
-		if len(candidates) > 0 {
-			return strings.Join(slices.Compact(slices.Sorted(slices.Values(candidates))), " or ")
+		if names := slices.Compact(slices.Sorted(slices.Values(candidates))); len(names) > 2 {
+			return fmt.Sprintf("%s or %d others", names[0], len(names)-1)
+		} else if len(names) > 0 {
+			return strings.Join(names, " or ")
 		}
 	}
 	return ""
