@@ -66,7 +66,7 @@ func createNetwork(ctx *pulumi.Context, cfg *config.Config) (*platform.Network, 
 	return network, err
 }
 
-// IngressClass and storageClass are what a stack of the app finds.
+// ingressClass and storageClass are what a stack of the app finds, under these names.
 const (
 	ingressClass = "alb"
 	storageClass = "gp3"
@@ -118,8 +118,8 @@ func issueCertificate(ctx *pulumi.Context, cfg *config.Config) (*components.Cert
 	return components.NewCertificate(ctx, "apps", cfg.Certificate)
 }
 
-// export is what the stacks of the app need, under the names by which they look for it (internal/config/clusterstack.go),
-// and what people do.
+// export is what the stacks of the app need or compare with (internal/config/clusterstack.go has the names), what other
+// programs would, and what people do next.
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
 	certificate *components.Certificate,
@@ -145,6 +145,7 @@ func export(
 	if certificate != nil {
 		ctx.Export("certificateArn", certificate.ARN)
 		ctx.Export("hostedZoneId", pulumi.String(cfg.HostedZoneID))
+		ctx.Export("domain", pulumi.String(cfg.Domain))
 	}
 	ctx.Export("nextCommands", pulumi.StringArray{
 		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Account.Region, cluster.Name),

@@ -54,7 +54,7 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 		Account: account,
 		Network: platform.NetworkArgs{
 			Cluster: name, Region: account.Region, CIDR: d.Text("vpcCidr"), Zones: d.List("zones"),
-			SingleNAT: d.Boolean("singleNat"), InterfaceEndpoints: d.List("interfaceEndpoints"),
+			SingleNAT: d.Boolean("singleNat"), InterfaceEndpoints: d.List("interfaceEndpoints"), Protect: d.Boolean("deletionProtection"),
 		},
 		FlowLogDays: d.Integer("flowLogDays"),
 		Roles:       platform.RolesArgs{Cluster: name, Account: account},
@@ -82,6 +82,7 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	d.Check(c.Roles.Validate(), rename)
 	d.Check(c.ControlPlane.Validate(), rename)
 	d.Check(c.Nodes.Validate(), rename)
+	d.Check(platform.CheckAddonVersion("metricsServerVersion", c.MetricsServerVersion), nil)
 	if c.FlowLogDays != 0 {
 		d.Check(platform.CheckRetention("flowLogDays", c.FlowLogDays), nil)
 	}
@@ -97,10 +98,15 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 // accountID is that of the one account that the AWS provider may touch. The provider's own setting says it, so that a
 // wrong profile in the shell cannot put a cluster into another account.
 func accountID(d *decode.Decoder) string {
-	const key = "aws:allowedAccountIds"
+	const key, want = "aws:allowedAccountIds", `the one account that the cluster is in, as a list of a quoted text: ["111122223333"]`
 	var ids []string
+	if d.Optional(key) == "" {
+		d.Problem(key, "is required: %s", want)
+		d.Mistyped(key, want)
+		return ""
+	}
 	if err := json.Unmarshal([]byte(d.Optional(key)), &ids); err != nil || len(ids) != 1 {
-		d.Problem(key, "got %s, must be a list with the one account that the cluster is in", d.Shown(key))
+		d.Mistyped(key, want)
 		return ""
 	}
 	return ids[0]

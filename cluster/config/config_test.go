@@ -39,6 +39,7 @@ func base(t *testing.T, set map[string]string) map[string]string {
 	}
 	maps.Copy(values, map[string]string{
 		"aws:region": "eu-central-1", "aws:allowedAccountIds": `["111122223333"]`, "scaleout-cluster:name": "production",
+		"scaleout-cluster:apiCidrs":  `["203.0.113.7/32"]`,
 		"scaleout-cluster:zones":     `["eu-central-1a","eu-central-1b","eu-central-1c"]`,
 		"scaleout-cluster:adminArns": `["arn:aws:iam::111122223333:role/teams/platform"]`,
 	})
@@ -57,12 +58,15 @@ func parse(values map[string]string) (*Config, error) {
 
 func TestParseAccepts(t *testing.T) {
 	for name, set := range map[string]map[string]string{
-		"the defaults":       nil,
-		"a user":             {"adminArns": `["arn:aws:iam::111122223333:user/me"]`},
-		"a domain":           {"domain": "example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
-		"flow logs":          {"flowLogDays": "30"},
-		"GovCloud":           {"aws:region": "us-gov-west-1", "zones": `["us-gov-west-1a","us-gov-west-1b","us-gov-west-1c"]`},
-		"one address of all": {"apiCidrs": `["203.0.113.7/32"]`},
+		"the defaults": nil,
+		"a user":       {"adminArns": `["arn:aws:iam::111122223333:user/me"]`},
+		"a domain":     {"domain": "example.com", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+		"flow logs":    {"flowLogDays": "30"},
+		"GovCloud": {
+			"aws:region": "us-gov-west-1", "zones": `["us-gov-west-1a","us-gov-west-1b","us-gov-west-1c"]`,
+			"adminArns": `["arn:aws-us-gov:iam::111122223333:role/x"]`,
+		},
+		"no public endpoint": {"apiCidrs": "[]"},
 	} {
 		if _, err := parse(base(t, set)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -72,15 +76,16 @@ func TestParseAccepts(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for key, test := range map[string]struct{ value, want string }{
-		"aws:allowedAccountIds": {`["111122223333","444455556666"]`, "the one account"},
+		"aws:allowedAccountIds": {`[111122223333]`, "a quoted text"},
 		"aws:region":            {"Frankfurt", "eu-central-1"},
 		"name":                  {"my_cluster", "letters, digits"},
 		"vpcCidr":               {"10.0.0.0/8", "from /16 to /23"},
 		"zones":                 {`["eu-central-1a","eu-central-1a","us-east-1a"]`, "three different zones of region eu-central-1"},
 		"interfaceEndpoints":    {`["com.amazonaws.eu-central-1.ecr.api/"]`, "ecr.api"},
+		"metricsServerVersion":  {"latest", "v0.8.0-eksbuild.1"},
 		"flowLogDays":           {"31", "CloudWatch"},
 		"kubernetesVersion":     {"1.28", "1.29"},
-		"apiCidrs":              {`["0.0.0.0/0"]`, "must not be everyone"},
+		"apiCidrs":              {`["0.0.0.0/0"]`, "no more than a /8"},
 		"adminArns":             {`["arn:aws:sts::111122223333:assumed-role/ci/me"]`, "of a session (assumed-role) its role"},
 		"viewerArns":            {`["arn:aws:iam::111122223333:role/teams/platform"]`, "once"},
 		"logTypes":              {`["all"]`, "authenticator"},
@@ -102,6 +107,30 @@ func TestParseRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "\n  "+full+": ") || !strings.Contains(err.Error(), test.want) ||
 			!strings.Contains(err.Error(), "nothing was touched") {
 			t.Errorf("%s: %s: got %v, want a line for the key that says %q", key, test.value, err, test.want)
+		}
+	}
+}
+
+// One more value of a key than fits above each.
+func TestParseRefusesToo(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  map[string]string
+		want string
+	}{
+		"half of everyone":   {map[string]string{"apiCidrs": `["128.0.0.0/1"]`}, "scaleout-cluster:apiCidrs: "},
+		"private addresses":  {map[string]string{"apiCidrs": `["10.0.0.0/16"]`}, "scaleout-cluster:apiCidrs: "},
+		"IPv6":               {map[string]string{"apiCidrs": `["2001:db8::/32"]`}, "scaleout-cluster:apiCidrs: "},
+		"two accounts":       {map[string]string{"aws:allowedAccountIds": `["111122223333","444455556666"]`}, "aws:allowedAccountIds: got"},
+		"no account":         {map[string]string{"aws:allowedAccountIds": ""}, "aws:allowedAccountIds: is required"},
+		"S3 as an interface": {map[string]string{"interfaceEndpoints": `["s3"]`}, "s3 is there in any case"},
+		"zones in disorder":  {map[string]string{"zones": `["eu-central-1b","eu-central-1a","eu-central-1c"]`}, "in alphabetical order"},
+		"another partition":  {map[string]string{"aws:region": "cn-north-1", "zones": `["cn-north-1a","cn-north-1b","cn-north-1c"]`}, "aws or aws-us-gov"},
+		"ARN of another":     {map[string]string{"adminArns": `["arn:aws-cn:iam::111122223333:role/x"]`}, "must be arn:aws:iam"},
+		"EU Sovereign Cloud": {map[string]string{"aws:region": "eusc-de-east-1"}, "aws or aws-us-gov"},
+	} {
+		_, err := parse(base(t, test.set))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
 	}
 }

@@ -22,23 +22,28 @@ var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 // Validate reports everything wrong with the account.
 func (a Account) Validate() field.ErrorList {
 	problems := check.Region("region", a.Region)
+	for _, prefix := range otherPartitions {
+		if strings.HasPrefix(a.Region, prefix) {
+			problems = append(problems, check.Invalid("region", a.Region, "must be a region of the partition aws or aws-us-gov")...)
+		}
+	}
 	if !accountForm.MatchString(a.ID) {
 		problems = append(problems, check.Invalid("account", a.ID, "must be the twelve digits of an AWS account")...)
 	}
 	return problems
 }
 
-// partition is the part of AWS that the region is in:
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+// partition is the part of AWS that the region is in, by the beginning of its ARNs.
 func (a Account) partition() string {
-	switch {
-	case strings.HasPrefix(a.Region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(a.Region, "us-gov-"):
+	if strings.HasPrefix(a.Region, "us-gov-") {
 		return "aws-us-gov"
 	}
 	return "aws"
 }
+
+// otherPartitions are the beginnings of the regions of parts of AWS that have other ARNs, other names for services, or no
+// EKS Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+var otherPartitions = []string{"cn-", "eusc-", "us-iso", "eu-iso"}
 
 // arn names a resource of a service in the account and region.
 func (a Account) arn(service, resource string) string {

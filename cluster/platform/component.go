@@ -54,14 +54,9 @@ func policy(statements ...statement) pulumi.String {
 	return pulumi.String(text)
 }
 
-// assumableBy is the trust policy of a role that an AWS service uses for the resources of one account: without the
-// condition another customer's resource could make the service use it (the "confused deputy"). EC2 gives no account when
-// it hands a role to an instance, so that its roles have no condition, and account is empty.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
-func assumableBy(service, account string, actions ...string) pulumi.String {
-	trust := statement{Sid: "Service", Principal: map[string]string{"Service": service}, Action: actions}
-	if account != "" {
-		trust.Condition = map[string]map[string]string{"StringEquals": {"aws:SourceAccount": account}}
-	}
-	return policy(trust)
+// assumableBy is the trust policy of a role that an AWS service uses, as AWS documents it for that service.
+func assumableBy(service string, condition map[string]map[string]string, actions ...string) pulumi.String {
+	return policy(statement{
+		Sid: "Service", Principal: map[string]string{"Service": service}, Action: actions, Condition: condition,
+	})
 }

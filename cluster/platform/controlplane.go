@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,10 +72,11 @@ func (s *ControlPlaneSettings) Validate() field.ErrorList {
 		problems = append(problems, check.Invalid("version", s.Version, "must be a version of Kubernetes from 1.29, such as 1.35")...)
 	}
 	for _, cidr := range s.PublicCIDRs {
-		problems = append(problems, check.CIDR("publicCidrs", cidr)...)
-		if strings.HasSuffix(cidr, "/0") {
-			problems = append(problems, check.Invalid("publicCidrs", cidr,
-				"must not be everyone: give the addresses of the office, the VPN and CI")...)
+		if wrong := check.CIDR("publicCidrs", cidr); len(wrong) > 0 {
+			problems = append(problems, wrong...)
+		} else if !isPublic(netip.MustParsePrefix(cidr)) {
+			problems = append(problems, check.Invalid("publicCidrs", cidr, "must be public addresses of IPv4, and no more than "+
+				"a /8 of them: those of the office, the VPN and CI")...)
 		}
 	}
 	for i, log := range s.LogTypes {
@@ -88,16 +90,24 @@ func (s *ControlPlaneSettings) Validate() field.ErrorList {
 		problems = append(problems, field.Required(field.NewPath("admins"),
 			"nobody could enter the cluster, not even this program: give the ARN of your own role"))
 	}
-	problems = append(problems, checkPrincipals("admins", s.Admins, nil)...)
-	problems = append(problems, checkPrincipals("viewers", s.Viewers, s.Admins)...)
+	problems = append(problems, s.checkPrincipals("admins", s.Admins, nil)...)
+	problems = append(problems, s.checkPrincipals("viewers", s.Viewers, s.Admins)...)
 	return append(problems, check.OneOf("supportType", s.SupportType, "STANDARD", "EXTENDED")...)
 }
 
+// isPublic tells whether a block can be a part of the internet, and not most of it. EKS refuses the others after a quarter of
+// an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
+func isPublic(block netip.Prefix) bool {
+	address := block.Addr()
+	return address.Is4() && address.IsGlobalUnicast() && !address.IsPrivate() && block.Bits() >= 8
+}
+
 // checkPrincipals wants ARNs, each once: EKS has one access entry for each.
-func checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
+func (s *ControlPlaneSettings) checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
+	partition := "arn:" + s.Account.partition() + ":"
 	for i, arn := range arns {
-		if !principalForm.MatchString(arn) {
-			problems = append(problems, check.Invalid(name, arn, "must be arn:aws:iam::<account>:role/<name>, or user/<name>; "+
+		if !principalForm.MatchString(arn) || !strings.HasPrefix(arn, partition) {
+			problems = append(problems, check.Invalid(name, arn, "must be "+partition+"iam::<account>:role/<name>, or user/<name>; "+
 				"of a session (assumed-role) its role")...)
 		}
 		if slices.Contains(arns[:i], arn) || slices.Contains(others, arn) {

@@ -65,20 +65,27 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 		return nil, creating("log group", name, err)
 	}
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-		Name:             pulumi.String(args.Cluster + "-flow-logs"),
-		AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com", args.Account.ID, "sts:AssumeRole"),
+		Name: pulumi.String(args.Cluster + "-flow-logs"),
+		// Without the condition another customer's flow log could write with this role.
+		AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com",
+			map[string]map[string]string{"StringEquals": {"aws:SourceAccount": args.Account.ID}}, "sts:AssumeRole"),
 	}, pulumi.Parent(f))
 	if err != nil {
 		return nil, creating("role", name, err)
 	}
-	// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, less the creation of groups.
+	// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, for one group and less its creation.
 	permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 		Name: pulumi.String("write"), Role: role.Name,
-		Policy: policy(statement{
-			Sid:      "Write",
-			Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
-			Resource: []string{args.Account.arn("logs", "log-group:"+groupName+":*")},
-		}),
+		Policy: policy(
+			statement{
+				Sid:      "Write",
+				Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
+				Resource: []string{args.Account.arn("logs", "log-group:"+groupName+":*")},
+			},
+			statement{ // which lists the groups of the account, by their names
+				Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: []string{args.Account.arn("logs", "log-group:*")},
+			},
+		),
 	}, pulumi.Parent(f))
 	if err != nil {
 		return nil, creating("role policy", name, err)

@@ -1,6 +1,8 @@
 package platform
 
 import (
+	"regexp"
+
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,10 +18,23 @@ type MetricsServerArgs struct {
 	Version string
 }
 
-// Validate reports everything wrong with the arguments.
-func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Set("cluster", a.Cluster != nil) }
+var addonVersionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$`)
 
-// MetricsServer is EKS' add-on of that name: AWS builds, scans and updates it.
+// Validate reports everything wrong with the arguments.
+func (a *MetricsServerArgs) Validate() field.ErrorList {
+	return append(check.Set("cluster", a.Cluster != nil), CheckAddonVersion("version", a.Version)...)
+}
+
+// CheckAddonVersion reports what is no version of an add-on. Empty is EKS' default.
+func CheckAddonVersion(name, version string) field.ErrorList {
+	if version != "" && !addonVersionForm.MatchString(version) {
+		return check.Invalid(name, version, "must be a version such as v0.8.0-eksbuild.1, or empty; "+
+			"`aws eks describe-addon-versions --addon-name metrics-server` lists them")
+	}
+	return nil
+}
+
+// MetricsServer is EKS' add-on of that name: AWS builds and scans it. It stays at its version until another is given here.
 // https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
 type MetricsServer struct {
 	pulumi.ResourceState

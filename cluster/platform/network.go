@@ -28,6 +28,8 @@ type NetworkArgs struct {
 	// InterfaceEndpoints are services of AWS that the nodes reach without the NAT gateway, e.g. ecr.api and ecr.dkr. Each
 	// costs by the hour and zone. S3, from where the layers of images come, is always one: its kind is free.
 	InterfaceEndpoints []string
+	// Protect makes Pulumi refuse to delete or replace the network and its subnets, which everything else is in.
+	Protect bool
 }
 
 // Validate reports everything wrong with the arguments.
@@ -39,14 +41,14 @@ func (a *NetworkArgs) Validate() field.ErrorList {
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(a.Zones)))
 	wrong := func(zone string) bool { return !zoneForm.MatchString(zone) || zone[:len(zone)-1] != a.Region }
-	if len(a.Zones) != zoneCount || len(distinct) != zoneCount || slices.ContainsFunc(a.Zones, wrong) {
-		problems = append(problems, check.Invalid("zones", a.Zones,
-			fmt.Sprintf("must be three different zones of region %s, such as %sa", a.Region, a.Region))...)
+	if len(a.Zones) != zoneCount || len(distinct) != zoneCount || !slices.IsSorted(a.Zones) || slices.ContainsFunc(a.Zones, wrong) {
+		problems = append(problems, check.Invalid("zones", a.Zones, // in another order each would get another's addresses
+			fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", a.Region, a.Region))...)
 	}
 	for i, service := range a.InterfaceEndpoints {
-		if !serviceForm.MatchString(service) || slices.Contains(a.InterfaceEndpoints[:i], service) {
+		if !serviceForm.MatchString(service) || service == "s3" || slices.Contains(a.InterfaceEndpoints[:i], service) {
 			problems = append(problems, check.Invalid("interfaceEndpoints", service,
-				"must be a service of AWS without its prefix, such as ecr.api, each once")...)
+				"must be a service of AWS without its prefix, such as ecr.api, each once; s3 is there in any case")...)
 		}
 	}
 	return problems
@@ -86,12 +88,14 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	inputs := pulumi.Map{
 		"cluster": pulumi.String(args.Cluster), "region": pulumi.String(args.Region), "cidr": pulumi.String(args.CIDR),
 		"zones": pulumi.ToStringArray(args.Zones), "singleNat": pulumi.Bool(args.SingleNAT),
-		"interfaceEndpoints": pulumi.ToStringArray(args.InterfaceEndpoints),
+		"interfaceEndpoints": pulumi.ToStringArray(args.InterfaceEndpoints), "protect": pulumi.Bool(args.Protect),
 	}
 	if err := register(ctx, "Network", name, args.Validate(), inputs, n, opts); err != nil {
 		return nil, err
 	}
-	b := &networkBuilder{ctx: ctx, name: name, args: args, network: n, child: pulumi.Parent(n)}
+	b := &networkBuilder{
+		ctx: ctx, name: name, args: args, network: n, child: pulumi.Parent(n), guard: pulumi.Protect(args.Protect),
+	}
 	for _, build := range []func() error{b.vpc, b.subnets, b.gateways, b.routes, b.endpoints} {
 		if err := build(); err != nil {
 			return nil, err
@@ -109,6 +113,7 @@ type networkBuilder struct {
 	args    *NetworkArgs
 	network *Network
 	child   pulumi.ResourceOption
+	guard   pulumi.ResourceOption
 
 	public, private []*ec2.Subnet
 	internet        *ec2.InternetGateway
@@ -123,7 +128,7 @@ func (b *networkBuilder) vpc() error {
 		EnableDnsHostnames: pulumi.Bool(true),
 		EnableDnsSupport:   pulumi.Bool(true),
 		Tags:               tags(b.args.Cluster, nil),
-	}, b.child)
+	}, b.child, b.guard)
 	if err != nil {
 		return creating("VPC", b.name, err)
 	}
@@ -169,7 +174,7 @@ func (b *networkBuilder) subnet(kind, zone, cidr, role string) (*ec2.Subnet, err
 		Tags: tags(b.args.Cluster+"-"+kind+"-"+zone, map[string]string{
 			role: "1", "kubernetes.io/cluster/" + b.args.Cluster: "shared",
 		}),
-	}, b.child)
+	}, b.child, b.guard)
 	if err != nil {
 		return nil, creating("subnet", name, err)
 	}

@@ -28,8 +28,8 @@ type NodePoolArgs struct {
 
 // NodePoolSettings are the decisions about nodes.
 type NodePoolSettings struct {
-	// CPULimit and MemoryLimit are what all nodes may have together, e.g. 32 and 128Gi. When they are reached, pods stay
-	// pending: they bound the bill. Required.
+	// CPULimit and MemoryLimit are what the nodes may have together, e.g. 32 and 128Gi. When they are reached, pods stay
+	// pending: they bound the bill of these nodes. Required.
 	CPULimit, MemoryLimit string
 	// Architecture of the nodes and of the images that run on them: amd64 or arm64 (Graviton). Required.
 	Architecture string

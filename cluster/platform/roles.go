@@ -52,12 +52,12 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	}
 	cluster, err := r.role(ctx, name+"-cluster", args.Cluster+"-cluster", args.Account,
 		// TagSession is for Auto Mode, which passes on whose nodes it makes.
-		assumableBy("eks.amazonaws.com", args.Account.ID, "sts:AssumeRole", "sts:TagSession"), clusterPolicies)
+		assumableBy("eks.amazonaws.com", nil, "sts:AssumeRole", "sts:TagSession"), clusterPolicies)
 	if err != nil {
 		return nil, err
 	}
 	node, err := r.role(ctx, name+"-node", args.Cluster+"-node", args.Account,
-		assumableBy("ec2.amazonaws.com", "", "sts:AssumeRole"), nodePolicies)
+		assumableBy("ec2.amazonaws.com", nil, "sts:AssumeRole"), nodePolicies)
 	if err != nil {
 		return nil, err
 	}
