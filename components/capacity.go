@@ -68,8 +68,8 @@ type Needs struct{ CPU, Memory resource.Quantity }
 func (n Needs) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
 
 // Demand is what workloads ask for when all of them have their fewest pods, their most, and their most while a new version
-// is rolled out.
-type Demand struct{ AtMin, AtMax, AtMaxInRollout Needs }
+// is rolled out: with all the pods that the rollout would like to have on top, and with the one that it needs.
+type Demand struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Needs }
 
 // DemandOf adds up workloads.
 func DemandOf(workloads []Pods) Demand {
@@ -78,6 +78,7 @@ func DemandOf(workloads []Pods) Demand {
 		d.AtMin.add(w.Resources, w.Min)
 		d.AtMax.add(w.Resources, w.Max)
 		d.AtMaxInRollout.add(w.Resources, w.Max+w.Surge)
+		d.atMaxAndOne.add(w.Resources, w.Max+min(1, w.Surge))
 	}
 	return d
 }
@@ -90,19 +91,20 @@ func (n *Needs) add(r Resources, pods int) {
 	n.Memory.Add(memory)
 }
 
-// Fits reports demand that the nodes could never meet. It is generous: of a node's CPU and memory some belongs to the node
-// itself, and other stacks may run on it.
+// Fits reports demand that the nodes could never meet: all pods at their most, and one more, without which a new version
+// could not be rolled out then. It is generous: of a node's CPU and memory some belongs to the node itself, and other stacks
+// may run on it.
 func (c Capacity) Fits(d Demand) field.ErrorList {
 	var problems field.ErrorList
 	for _, side := range []struct {
 		name, limit string
 		need        resource.Quantity
-	}{{"nodeCpuLimit", c.CPU, d.AtMax.CPU}, {"nodeMemoryLimit", c.Memory, d.AtMax.Memory}} {
+	}{{"nodeCpuLimit", c.CPU, d.atMaxAndOne.CPU}, {"nodeMemoryLimit", c.Memory, d.atMaxAndOne.Memory}} {
 		limit := resource.MustParse(side.limit)
 		if side.need.Cmp(limit) > 0 {
 			problems = append(problems, check.Invalid(side.name, side.limit, fmt.Sprintf(
-				"is less than the %s that all pods of this stack request at maxReplicas, so that some could never start; "+
-					"lower maxReplicas, or raise the limit of the NodePool and then this", side.need.String()))...)
+				"is less than the %s that the pods of this stack request at maxReplicas and one more of a rollout, so that some could "+
+					"never start; lower maxReplicas, or raise the limit of the NodePool and then this", side.need.String()))...)
 		}
 	}
 	return problems

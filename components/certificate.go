@@ -71,10 +71,10 @@ func NewCertificate(
 		ZoneId: args.ZoneID, Name: proof.ResourceRecordName().Elem(),
 		Type: proof.ResourceRecordType().Elem(), Records: pulumi.StringArray{proof.ResourceRecordValue().Elem()},
 		Ttl: pulumi.Int(300),
-		// An `up` that was killed may have left it. It is the same for all certificates of a name in an account, so that what is
-		// overwritten says the same.
+		// The record is the same for all certificates of a name in an account, a wildcard's included. So what is overwritten
+		// says the same, and it stays when this certificate goes: AWS could not renew the others without it.
 		AllowOverwrite: pulumi.Bool(true),
-	}, pulumi.Parent(c))
+	}, pulumi.Parent(c), pulumi.RetainOnDelete(true))
 	if err != nil {
 		return nil, creating("DNS record", name+"-validation", err)
 	}

@@ -97,7 +97,7 @@ func NewECRRepository(
 const ECRUser = "AWS"
 
 // ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state, as
-// a secret, and as each is another one, each update has a change. A credential helper of Docker's needs neither.
+// a secret; that each is another one is no change to the Docker provider. With a credential helper of Docker's there is none.
 func ECRToken(ctx *pulumi.Context) pulumi.StringOutput {
 	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{})
 	return pulumi.ToSecret(login.Password()).(pulumi.StringOutput)

@@ -183,11 +183,7 @@ func NewElastiCache(
 	if err != nil {
 		return nil, err
 	}
-	ports := portRange{redisPort, redisPort}
-	if args.Serverless != nil {
-		ports.to = redisPort + 1 // for reads, and a client that looks for both: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/wwe-troubleshooting.html
-	}
-	group, err := newSecurityGroup(ctx, name, "Redis of "+args.Name+": from the nodes of the cluster", args.VPC, args.Clients, ports,
+	group, err := newSecurityGroup(ctx, name, "Redis of "+args.Name+": from the nodes of the cluster", args.VPC, args.Clients, redisPort,
 		pulumi.Parent(e))
 	if err != nil {
 		return nil, err

@@ -13,12 +13,9 @@ type securityGroup struct {
 	pulumi.CustomResourceState
 }
 
-// portRange is from one port to another, both included.
-type portRange struct{ from, to int }
-
-// newSecurityGroup lets clients, by the IDs of their own groups, reach some ports; what has the group can reach nobody.
+// newSecurityGroup lets clients, by the IDs of their own groups, reach a port; what has the group can reach nobody.
 func newSecurityGroup(
-	ctx *pulumi.Context, name, description string, vpc pulumi.StringInput, clients pulumi.StringArrayInput, ports portRange,
+	ctx *pulumi.Context, name, description string, vpc pulumi.StringInput, clients pulumi.StringArrayInput, port int,
 	opts ...pulumi.ResourceOption,
 ) (*securityGroup, error) {
 	g := &securityGroup{}
@@ -27,7 +24,7 @@ func newSecurityGroup(
 		"vpcId":       vpc,
 		"tags":        pulumi.StringMap{"Name": pulumi.String(name)},
 		"ingress": pulumi.Array{pulumi.Map{
-			"protocol": pulumi.String("tcp"), "fromPort": pulumi.Int(ports.from), "toPort": pulumi.Int(ports.to),
+			"protocol": pulumi.String("tcp"), "fromPort": pulumi.Int(port), "toPort": pulumi.Int(port),
 			"securityGroups": clients,
 		}},
 	}, g, append(opts, pulumi.Version(awsVersion))...)
