@@ -24,6 +24,12 @@ func (d *decoder) alb() *components.ALB {
 	if certificate != pulumi.String("") {
 		a.CertificateARN = certificate
 	}
+	for _, key := range []string{"certificateArn", "hostedZoneId"} {
+		if d.cluster == nil && d.Optional(key) == fromCluster {
+			d.Problem(key, "got %s, which is that of clusterStack; set that too", d.Shown(key))
+			d.Malformed(key)
+		}
+	}
 	if (a.Controller == "") != (a.Scheme == "") {
 		d.Problem("albController", "got %s, must be set together with albScheme, or neither: "+
 			"eksAutoMode or awsLoadBalancerController", d.Shown("albController"))
@@ -66,6 +72,10 @@ func (d *decoder) albClass(alb *components.ALB) *components.ALBClassArgs {
 	}
 	if !install {
 		return nil
+	}
+	if d.cluster != nil && d.cluster.known[outputClass] == d.Text("ingressClass") {
+		d.Problem("ingressClass", "got %s, which stack %s has created; with installAlbClass give a name that is free",
+			d.Shown("ingressClass"), d.cluster.name)
 	}
 	class := &components.ALBClassArgs{Name: d.Text("ingressClass"), Controller: alb.Controller, LoadBalancers: alb}
 	d.Check(class.Validate(), albKeys)

@@ -40,7 +40,7 @@ func TestAWSRefuses(t *testing.T) {
 		"zone by its name":                {https, map[string]string{"hostedZoneId": "example.com"}, []string{"scaleout:hostedZoneId", "example.com", "ID"}},
 		"zone without a name":             {eks, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:host", "hostedZoneId"}},
 		"zone without an ALB":             {base, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:hostedZoneId", "albScheme"}},
-		"certificate of no cluster stack": {eks, map[string]string{"host": "a.example.com", "certificateArn": "cluster"}, []string{"scaleout:certificateArn", "cluster", "arn:aws:acm"}},
+		"certificate of no cluster stack": {eks, map[string]string{"host": "a.example.com", "certificateArn": "cluster"}, []string{"scaleout:certificateArn", "cluster", "clusterStack"}},
 		"ElastiCache on kind":             {base, map[string]string{"elasticacheName": "cache"}, []string{"scaleout:elasticacheName", "eks"}},
 		"two Redis":                       {managed, map[string]string{"redisHost": "redis.example.com"}, []string{"scaleout:elasticacheName", "redisHost"}},
 		"name of a cache":                 {managed, map[string]string{"elasticacheName": "Cache"}, []string{"scaleout:elasticacheName", "Cache", "lower case"}},
@@ -56,8 +56,8 @@ func TestAWSRefuses(t *testing.T) {
 		"password longer than AWS takes":  {managed, map[string]string{"redisPassword": strings.Repeat("x", 129)}, []string{"scaleout:redisPassword", "128"}},
 		"password that AWS refuses":       {managed, map[string]string{"redisPassword": "hunter2/hunter2/hunter2"}, []string{"scaleout:redisPassword", "or @"}},
 		"user of ElastiCache":             {managed, map[string]string{"redisUsername": "me"}, []string{"scaleout:redisUsername", "redisHost"}},
-		"CPU that cannot fit":             {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"}, []string{"scaleout:nodeCpuLimit", "2100m", "maxReplicas"}},
-		"memory that cannot fit":          {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "256Mi"}, []string{"scaleout:nodeMemoryLimit", "768Mi"}},
+		"CPU that cannot fit":             {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"}, []string{"scaleout:nodeCpuLimit", "2200m", "maxReplicas"}},
+		"memory that cannot fit":          {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "256Mi"}, []string{"scaleout:nodeMemoryLimit", "832Mi"}},
 		"half a capacity":                 {eks, map[string]string{"nodeCpuLimit": "20"}, []string{"scaleout:nodeCpuLimit", "nodeMemoryLimit"}},
 		"capacity without a unit":         {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "lots"}, []string{"scaleout:nodeMemoryLimit", "lots", "128Gi"}},
 		"cluster stack without a project": {eks, map[string]string{"clusterStack": "prod"}, []string{"scaleout:clusterStack", "prod", "organization/scaleout-cluster/prod"}},
@@ -70,7 +70,8 @@ func TestAWSRefuses(t *testing.T) {
 // up is the cluster's stack after its `pulumi up`.
 func up() *clusterStack {
 	return &clusterStack{name: "organization/scaleout-cluster/prod", known: map[string]any{
-		outputName: "production", outputRegion: "eu-central-1",
+		outputName: "production", outputRegion: "eu-central-1", outputPlatform: "linux/amd64", outputClass: "alb", outputDomain: "example.com",
+		outputARN:           "arn:aws:eks:eu-central-1:111122223333:cluster/production",
 		outputPublicSubnets: []any{"10.0.0.0/20"}, outputPrivateSubnets: []any{"10.0.64.0/18"},
 		outputNodeCPULimit: "32", outputNodeMemoryLimit: "128Gi", outputCertificate: certificate, outputZone: "Z0123456789",
 	}}
@@ -80,7 +81,7 @@ func up() *clusterStack {
 func fromStack(t testing.TB, set map[string]string) map[string]string {
 	values := with(eks(t), map[string]string{
 		"clusterStack": "organization/scaleout-cluster/prod", "eksCluster": "", "clientCidrs": "[]",
-		"host": "a.example.com", "certificateArn": "cluster", "hostedZoneId": "cluster",
+		"host": "a.example.com", "certificateArn": "cluster", "hostedZoneId": "cluster", "aws:allowedAccountIds": `["111122223333"]`,
 	})
 	return with(values, set)
 }
@@ -103,16 +104,16 @@ func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
 
 // What the stack file says counts more.
 func TestConfigurationBeatsTheClusterStack(t *testing.T) {
-	own := map[string]string{"eksCluster": "other", "clientCidrs": `["10.1.0.0/16"]`, "certificateArn": "", "nodeCpuLimit": "9", "nodeMemoryLimit": "9Gi"}
+	own := map[string]string{"clientCidrs": `["10.1.0.0/16"]`, "certificateArn": "", "nodeCpuLimit": "9", "nodeMemoryLimit": "9Gi"}
 	c, err := parse("scaleout", "prod", fromStack(t, own), secrets, up())
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := c.Kubernetes
 	cidrs, _ := k.Web.Callers.CIDRs.(pulumi.StringArray)
-	if k.Cluster.EKS.Name != pulumi.String("other") || len(cidrs) != 1 || cidrs[0] != pulumi.String("10.1.0.0/16") ||
+	if len(cidrs) != 1 || cidrs[0] != pulumi.String("10.1.0.0/16") ||
 		k.Certificate == nil || k.Capacity.CPULimit != pulumi.String("9") {
-		t.Errorf("got %+v, %v, certificate %v, capacity %v", k.Cluster.EKS, cidrs, k.Certificate, k.Capacity)
+		t.Errorf("got %v, certificate %v, capacity %v", cidrs, k.Certificate, k.Capacity)
 	}
 }
 
@@ -122,11 +123,16 @@ func TestClusterStackRefuses(t *testing.T) {
 		want   []string
 	}{
 		"other region":     {func(o map[string]any) { o[outputRegion] = "us-east-1" }, []string{"aws:region", "eu-central-1", "us-east-1"}},
-		"not up yet":       {func(o map[string]any) { clear(o) }, []string{"scaleout:eksCluster", "clusterName", "pulumi up"}},
-		"no certificate":   {func(o map[string]any) { delete(o, outputCertificate) }, []string{"scaleout:certificateArn", "certificateArn", "none"}},
+		"other nodes":      {func(o map[string]any) { o[outputPlatform] = "linux/arm64" }, []string{"scaleout:imagePlatform", "linux/amd64", "linux/arm64"}},
+		"other account":    {func(o map[string]any) { o[outputARN] = "arn:aws:eks:eu-central-1:999999999999:cluster/x" }, []string{"aws:allowedAccountIds", "111122223333", "999999999999"}},
+		"other domain":     {func(o map[string]any) { o[outputDomain] = "b.example.com" }, []string{"scaleout:host", "a.example.com", "directly below b.example.com"}},
+		"deeper name":      {func(o map[string]any) { o[outputDomain] = "com" }, []string{"scaleout:host", "directly below com"}},
+		"other project":    {func(o map[string]any) { delete(o, outputName) }, []string{"scaleout:eksCluster", "clusterName", "project in cluster/"}},
+		"not up yet":       {func(o map[string]any) { clear(o) }, []string{"scaleout:clusterStack", "no outputs", "pulumi up"}},
+		"no certificate":   {func(o map[string]any) { delete(o, outputCertificate) }, []string{"scaleout:certificateArn", "certificateArn", "set domain and hostedZoneId there"}},
 		"no text":          {func(o map[string]any) { o[outputName] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
 		"no list":          {func(o map[string]any) { o[outputPublicSubnets] = []any{1.0} }, []string{"scaleout:clientCidrs", outputPublicSubnets}},
-		"cannot fit":       {func(o map[string]any) { o[outputNodeCPULimit] = "1" }, []string{"scaleout:nodeCpuLimit", "1100m"}},
+		"cannot fit":       {func(o map[string]any) { o[outputNodeCPULimit] = "1" }, []string{"scaleout:nodeCpuLimit", "1200m"}},
 		"malformed subnet": {func(o map[string]any) { o[outputPublicSubnets] = []any{"10.0.0.1/8"} }, []string{"scaleout:clientCidrs", "10.0.0.1/8"}},
 	} {
 		cluster := up()
@@ -143,6 +149,39 @@ func TestClusterStackRefuses(t *testing.T) {
 				t.Errorf("%s: got %v, want a line for %s with %q", name, err, test.want[0], part)
 			}
 		}
+	}
+}
+
+// What contradicts the cluster, or takes what it has, is refused; one cause has one line.
+func TestStackFileAgainstTheCluster(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  map[string]string
+		want []string
+	}{
+		"another cluster": {map[string]string{"eksCluster": "other"}, []string{"scaleout:eksCluster", "other", "production"}},
+		"its class":       {map[string]string{"installAlbClass": "true"}, []string{"scaleout:ingressClass", "alb", "a name that is free"}},
+	} {
+		_, err := parse("scaleout", "prod", fromStack(t, test.set), secrets, up())
+		if err == nil {
+			t.Errorf("%s: got no error", name)
+			continue
+		}
+		if line := lineOf(err, test.want[0]); !strings.Contains(line, test.want[1]) || !strings.Contains(line, test.want[len(test.want)-1]) {
+			t.Errorf("%s: got %v, want a line for %s with %v", name, err, test.want[0], test.want[1:])
+		}
+	}
+	empty := &clusterStack{name: "organization/scaleout-cluster/prod", known: map[string]any{}}
+	_, err := parse("scaleout", "prod", fromStack(t, nil), secrets, empty)
+	if err == nil || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("a stack without outputs: got %v, want one line", err)
+	}
+}
+
+// What is wrong with the rest is told before the backend is asked for the stack.
+func TestUnreadClusterHidesNothing(t *testing.T) {
+	_, err := parse("scaleout", "prod", fromStack(t, map[string]string{"maxReplicas": "0"}), secrets, unread("organization/scaleout-cluster/prod"))
+	if err == nil || lineOf(err, "scaleout:maxReplicas") == "" || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("got %v, want only maxReplicas", err)
 	}
 }
 

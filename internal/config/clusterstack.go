@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -21,6 +22,10 @@ type clusterStack struct {
 
 // Outputs of the cluster's program: cluster/main.go.
 const (
+	outputARN             = "clusterArn"
+	outputPlatform        = "imagePlatform"
+	outputClass           = "ingressClass"
+	outputDomain          = "domain"
 	outputName            = "clusterName"
 	outputRegion          = "region"
 	outputPublicSubnets   = "publicSubnetCidrs"
@@ -39,7 +44,7 @@ var clusterStackForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Z
 
 // readClusterStack asks the backend for the outputs of the stack that the configuration names; nil if it names none.
 func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
-	if !clusterStackForm.MatchString(name) { // Parse says what is wrong
+	if name == "" {
 		return nil, nil
 	}
 	reference, err := pulumi.NewStackReference(ctx, name, nil)
@@ -51,8 +56,8 @@ func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
 		unknown: func(output string) pulumi.AnyOutput { return reference.GetOutput(pulumi.String(output)) },
 	}
 	for _, output := range []string{
-		outputName, outputRegion, outputPublicSubnets, outputPrivateSubnets, outputNodeCPULimit, outputNodeMemoryLimit,
-		outputCertificate, outputZone,
+		outputName, outputARN, outputRegion, outputPublicSubnets, outputPrivateSubnets, outputNodeCPULimit, outputNodeMemoryLimit,
+		outputPlatform, outputClass, outputDomain, outputCertificate, outputZone,
 	} {
 		details, err := reference.GetOutputDetails(output)
 		if err != nil {
@@ -63,6 +68,14 @@ func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
 		}
 	}
 	return c, nil
+}
+
+// unread stands for a stack that nobody has asked yet: what is wrong with the rest of the configuration is told first.
+func unread(name string) *clusterStack {
+	if name == "" {
+		return nil
+	}
+	return &clusterStack{name: name, preview: true, unknown: func(string) pulumi.AnyOutput { return pulumi.Any("") }}
 }
 
 // later tells whether the outputs are not there yet, which a preview puts up with.
@@ -95,11 +108,11 @@ func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 	if d.cluster.later() {
 		return d.cluster.unknown(output).ApplyT(toStrings).(pulumi.StringArrayOutput)
 	}
-	strings, err := toStrings(value)
-	if err != nil || len(strings) == 0 {
+	texts, err := toStrings(value)
+	if err != nil || len(texts) == 0 {
 		d.missingOutput(key, output)
 	}
-	return pulumi.ToStringArray(strings)
+	return pulumi.ToStringArray(texts)
 }
 
 func toStrings(value any) ([]string, error) {
@@ -115,9 +128,19 @@ func toStrings(value any) ([]string, error) {
 	return list, nil
 }
 
+// missingOutput is the only problem of a key: what else could be said is about the empty value in its place.
 func (d *decoder) missingOutput(key, output string) {
-	d.Problem(key, "is to come from output %s of stack %s, which has none; run pulumi up there first, or set %s",
-		output, d.cluster.name, d.Key(key))
+	switch {
+	case len(d.cluster.known) == 0:
+		d.Problem("clusterStack", "got %s, which has no outputs yet; run pulumi up there first", d.Shown("clusterStack"))
+	case output == outputCertificate || output == outputZone:
+		d.Problem(key, "is to come from stack %s, which has no output %s: set domain and hostedZoneId there and run pulumi up, "+
+			"or set %s here", d.cluster.name, output, d.Key(key))
+	default:
+		d.Problem(key, "is to come from stack %s, which has no output %s; is it a stack of the project in cluster/?",
+			d.cluster.name, output)
+	}
+	d.Malformed(key)
 }
 
 // checkClusterStack finds what does not fit together, before a value is taken from another stack.
@@ -132,9 +155,39 @@ func (d *decoder) checkClusterStack(target string) {
 	case target != "eks":
 		d.Problem("clusterStack", "got %s, which is for target eks; leave it empty", d.Shown("clusterStack"))
 	case d.cluster != nil:
-		if region, known := d.cluster.known[outputRegion]; known && region != d.Optional("aws:region") {
-			d.Problem("aws:region", "got %s, but the cluster of stack %s is in %v", d.Shown("aws:region"), name, region)
+		d.compare("aws:region", d.Optional("aws:region"), outputRegion)
+		d.compare("imagePlatform", d.Text("imagePlatform"), outputPlatform)
+		if cluster := d.Text("eksCluster"); cluster != "" {
+			d.compare("eksCluster", cluster, outputName)
 		}
+		d.compareAccount()
+	}
+}
+
+// compare wants the value of a key to be that of an output.
+func (d *decoder) compare(key, value, output string) {
+	if of, known := d.cluster.known[output]; known && of != value {
+		d.Problem(key, "got %s, but output %s of stack %s is %v", d.Shown(key), output, d.cluster.name, of)
+	}
+}
+
+// compareAccount wants the cluster to be in an account that the AWS provider may touch, if there are such.
+func (d *decoder) compareAccount() {
+	arn, _ := d.cluster.known[outputARN].(string)
+	const account = 4 // arn:aws:eks:<region>:<account>:cluster/<name>
+	parts := strings.Split(arn, ":")
+	if allowed := d.Optional("aws:allowedAccountIds"); allowed != "" && len(parts) > account && !strings.Contains(allowed, `"`+parts[account]+`"`) {
+		d.Problem("aws:allowedAccountIds", "got %s, but the cluster of stack %s is in account %s",
+			d.Shown("aws:allowedAccountIds"), d.cluster.name, parts[account])
+	}
+}
+
+// checkClusterCertificate wants a host that the cluster's certificate, which is for one label below its domain, is for.
+func (d *decoder) checkClusterCertificate(host string) {
+	domain, known := d.cluster.known[outputDomain].(string)
+	if label, below, _ := strings.Cut(host, "."); known && (below != domain || label == "") {
+		d.Problem("host", "got %s, but the certificate of stack %s is for names directly below %s",
+			d.Shown("host"), d.cluster.name, domain)
 	}
 }
 

@@ -60,7 +60,11 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := readClusterStack(ctx, values[ctx.Project()+":clusterStack"])
+	name := values[ctx.Project()+":clusterStack"]
+	if c, err := parse(ctx.Project(), ctx.Stack(), values, secrets, unread(name)); err != nil || name == "" {
+		return c, err
+	}
+	cluster, err := readClusterStack(ctx, name)
 	if err != nil {
 		return nil, err
 	}

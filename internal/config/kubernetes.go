@@ -57,6 +57,9 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	if _, architecture, ok := strings.Cut(c.Image.Platform, "/"); ok && target == "eks" {
 		t.Web.Architecture, _, _ = strings.Cut(architecture, "/") // a variant (arm64/v8) is no label of a node
 	}
+	if d.cluster != nil && d.Text("certificateArn") == fromCluster {
+		d.checkClusterCertificate(t.Web.Route.Host)
+	}
 	t.ALBClass = d.albClass(t.Web.Route.ALB)
 	d.dns(t)
 	d.redis(t, target)

@@ -92,8 +92,11 @@ func (d *Decoder) Shown(name string) string {
 	}
 }
 
-// mistyped notes a value that is not what its key wants. One that is missing is noted already.
-func (d *Decoder) mistyped(name, want string) {
+// Malformed marks a key about whose value nothing more is to be said: it took the place of another.
+func (d *Decoder) Malformed(name string) { d.malformed[d.Key(name)] = true }
+
+// Mistyped notes a value that is not what its key wants. One that is missing is noted already.
+func (d *Decoder) Mistyped(name, want string) {
 	if d.malformed[d.Key(name)] = true; d.has(name) {
 		d.Problem(name, "got %s, want %s", d.Shown(name), want)
 	}
@@ -117,9 +120,9 @@ func (d *Decoder) Optional(name string) string { return d.values[d.Key(name)] }
 func (d *Decoder) Integer(name string) int {
 	n, err := strconv.Atoi(d.Text(name))
 	if errors.Is(err, strconv.ErrRange) {
-		d.mistyped(name, "a whole number of fewer digits")
+		d.Mistyped(name, "a whole number of fewer digits")
 	} else if err != nil {
-		d.mistyped(name, "a whole number")
+		d.Mistyped(name, "a whole number")
 	}
 	return n
 }
@@ -131,7 +134,7 @@ var decimalForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 func (d *Decoder) Decimal(name string) float64 {
 	text := d.Text(name)
 	if !decimalForm.MatchString(text) {
-		d.mistyped(name, "a number such as 99.9")
+		d.Mistyped(name, "a number such as 99.9")
 		return 0
 	}
 	n, _ := strconv.ParseFloat(text, 64) // takes all of that form
@@ -142,7 +145,7 @@ func (d *Decoder) Decimal(name string) float64 {
 func (d *Decoder) Boolean(name string) bool {
 	text := d.Text(name)
 	if text != "true" && text != "false" {
-		d.mistyped(name, "true or false")
+		d.Mistyped(name, "true or false")
 	}
 	return text == "true"
 }
@@ -152,7 +155,7 @@ func (d *Decoder) List(name string) []string {
 	var given []*string // null would pass for an empty string
 	err := json.Unmarshal([]byte(d.Text(name)), &given)
 	if err != nil || given == nil || slices.Contains(given, nil) {
-		d.mistyped(name, "a list of strings")
+		d.Mistyped(name, "a list of strings")
 		return nil
 	}
 	list := make([]string, len(given))
@@ -167,7 +170,7 @@ func (d *Decoder) StringMap(name string) map[string]string {
 	var given map[string]*string
 	err := json.Unmarshal([]byte(d.Text(name)), &given)
 	if err != nil || given == nil || slices.Contains(slices.Collect(maps.Values(given)), nil) {
-		d.mistyped(name, "a map of strings to strings")
+		d.Mistyped(name, "a map of strings to strings")
 		return nil
 	}
 	m := make(map[string]string, len(given))
