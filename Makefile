@@ -40,8 +40,10 @@ preview-cluster: $(CLUSTER) ## show what the cluster of STACK=prod would be, and
 render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for kubectl to OUT (rendered/STACK)
 	@$(PROGRAM) render -stack $(STACK) -out $(OUT) $(SETTINGS)
 
-diff: $(PROGRAM) ## what this working tree changes against BASE (origin/main), as FORMAT (text or markdown)
+diff: $(PROGRAM) $(CLUSTER) ## what this working tree changes against BASE (origin/main) in both projects, as FORMAT (text or markdown)
 	@$(PROGRAM) diff -base $(BASE) -format $(FORMAT)
+	@echo
+	@$(CLUSTER) diff -C cluster -base $(BASE) -format $(FORMAT)
 
 # --- for real ---------------------------------------------------------------------------------------------------------
 

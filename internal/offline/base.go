@@ -59,7 +59,7 @@ func checkOut(ctx context.Context, dir, ref string) (b *base, remove func(), err
 // which program is made of: linking takes 15 s of CPU time.
 func (b *base) prepare(ctx context.Context, dir string, program pulumi.RunFunc) error {
 	if _, err := os.Stat(filepath.Join(b.dir, projectFile)); err != nil {
-		return fmt.Errorf("there is no program at %s: it has no %s", b.ref, projectFile)
+		return nil // the project is new, and so is each of its stacks
 	}
 	same, err := b.hasCodeOf(ctx, dir)
 	if err != nil {

@@ -24,6 +24,8 @@ type settings struct {
 	values         config.Map
 	// missing are the keys of secrets that have neither a value nor a default; optional of those whose default is empty.
 	missing, optional []config.Key
+	// assigned are the keys whose values are not from the stack file.
+	assigned []config.Key
 }
 
 // load reads Pulumi.yaml and Pulumi.<stack>.yaml in dir, adds the defaults and checks the types.
@@ -40,35 +42,45 @@ func load(dir, stack string, set []string) (*settings, error) {
 	}
 	s := &settings{project: project.Name.String(), stack: stack, values: values}
 	for _, assignment := range set {
-		if err := s.set(assignment); err != nil {
+		if err := s.set(project, assignment); err != nil {
 			return nil, err
 		}
 	}
 	return s, s.complete(project)
 }
 
-// set takes key=value in place of what the stack file has. The value is YAML: a text, a number, a list.
-func (s *settings) set(assignment string) error {
+// set takes key=value in place of what the stack file has. Only lists and maps are YAML; anything else is meant as it is
+// written, since YAML would make a number of 1.36 and 24 of 030.
+func (s *settings) set(project *workspace.Project, assignment string) error {
 	name, text, ok := strings.Cut(assignment, "=")
 	key, err := s.key(name)
 	if !ok || err != nil {
 		return fmt.Errorf("cannot set %q: want key=value, such as maxReplicas=30", assignment)
 	}
-	var value any
-	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-		return fmt.Errorf("setting %s: %w", name, oneLine(err))
-	}
-	if value == nil {
-		value = ""
-	}
-	converted, err := configValue(value)
-	if err != nil {
-		return fmt.Errorf("setting %s: %w", name, err)
+	converted := config.NewValue(text)
+	kind := project.Config[strings.TrimPrefix(name, s.project+":")].Type
+	if isList := strings.HasPrefix(text, "["); isList || kind != nil && (*kind == "array" || *kind == "object") {
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil || value == nil {
+			return fmt.Errorf("cannot set %s to %q: want a list such as [a,b], or a map such as {a: b}", name, text)
+		}
+		if converted, err = configValue(value); err != nil {
+			return fmt.Errorf("setting %s: %w", name, err)
+		}
 	}
 	if s.values == nil {
 		s.values = config.Map{}
 	}
+	s.assigned = append(s.assigned, key)
 	return s.values.Set(key, converted, false)
+}
+
+// origin is where the value of a key is from, for messages.
+func (s *settings) origin(key config.Key) string {
+	if slices.Contains(s.assigned, key) {
+		return "-set"
+	}
+	return stackFile(s.stack)
 }
 
 // loadStack reads a stack file more strictly than the CLI, which ignores keys that it does not know.

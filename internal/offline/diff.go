@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -26,6 +27,9 @@ func diffAgainst(ctx context.Context, program pulumi.RunFunc, dir, ref string, s
 	}
 	const shortHash = 10
 	r := &report{base: ref, commit: b.commit[:shortHash]}
+	if project, err := workspace.LoadProject(filepath.Join(dir, projectFile)); err == nil { // if not, running it says why
+		r.project = project.Name.String()
+	}
 	for _, stack := range stacks {
 		before, err := b.result(ctx, stack)
 		if err != nil {

@@ -104,7 +104,7 @@ func TestDiffShowsUncommittedChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.text(); r.changes() != 0 || !strings.HasPrefix(got, "No changes in the working tree against main (") {
+	if got := r.text(); r.changes() != 0 || !strings.HasPrefix(got, "No changes of demo in the working tree against main (") {
 		t.Errorf("an unchanged tree: got %s", got)
 	}
 
@@ -117,7 +117,7 @@ func TestDiffShowsUncommittedChanges(t *testing.T) {
 	}
 	got := r.text()
 	for _, want := range []string{
-		"Changes in the working tree against main (",
+		"Changes of demo in the working tree against main (",
 		"  dev    0      1        0        9\n",
 		"  new    10     0        0        0          new stack\n",
 		"~ dev: Stack outputs\n@@ ",
@@ -203,7 +203,6 @@ func TestDiffErrors(t *testing.T) {
 		{"a bad ref", dumper, "no-such-branch", "dev", `there is no commit "no-such-branch"`},
 		{"a ref like a flag", dumper, "--all", "dev", `there is no commit "--all"`},
 		{"a stack on neither side", dumper, "main", "test", `there is no stack "test"`},
-		{"no program", "", "main", "dev", "there is no program at main: it has no Pulumi.yaml"},
 		{"a program that does not compile", "package main\n", "main", "dev", "building the program at main: exit status 1"},
 		{"a program without dump", "package main\n\nfunc main() {}\n", "main", "dev", "its program knows no `dump`"},
 		{"a program that fails", "package main\n\nfunc main() { panic(1) }\n", "main", "dev",
@@ -235,5 +234,18 @@ func TestDiffCleansUpWhenInterrupted(t *testing.T) {
 	_, err := diffAgainst(ctx, demo, dir, "main", []string{"dev"})
 	if err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("got %v, want that it was interrupted", err)
+	}
+}
+
+// A project that the base does not have is new with all its stacks.
+func TestNewProject(t *testing.T) {
+	dir := repository(t, "")
+	writeFiles(t, dir, map[string]string{"Pulumi.yaml": projectYAML, "Pulumi.dev.yaml": stackYAML})
+	r, err := diffAgainst(context.Background(), demo, dir, "main", []string{"dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := r.comparisons[0]; c.note != "new stack" || c.added == 0 || c.removed+c.changed+c.unchanged > 0 {
+		t.Errorf("got %+v, want all of it new", c)
 	}
 }

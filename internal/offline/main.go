@@ -25,12 +25,12 @@ const (
 
 const usage = `Shows offline what the program would deploy: no cluster, no cloud account, no Docker, no Pulumi CLI.
 
-  scaleout preview -stack STACK             print the resources and a summary
-  scaleout render  -stack STACK -out DIR    write one YAML file per Kubernetes object
-  scaleout diff    -base REF                print what the working tree changes against a Git ref
-  scaleout dump    -stack STACK             print the resources as JSON, as diff reads them of the base
+  preview -stack STACK             print the resources and a summary
+  render  -stack STACK -out DIR    write one YAML file per Kubernetes object
+  diff    -base REF                print what the working tree changes against a Git ref
+  dump    -stack STACK             print the resources as JSON, as diff reads them of the base
 
-"scaleout COMMAND -h" lists the flags. Without arguments the program waits for the Pulumi engine: use "pulumi up".
+"COMMAND -h" lists the flags. Without arguments the program waits for the Pulumi engine: use "pulumi up".
 `
 
 // call is one call of a subcommand: its flags, those that it does not have left empty.
@@ -59,7 +59,7 @@ func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		fmt.Fprintf(stderr, "scaleout: there is no command %q\n\n%s", args[0], usage)
+		fmt.Fprintf(stderr, "there is no command %q\n\n%s", args[0], usage)
 		return exitUsage
 	}
 	c := &call{program: program, stdout: stdout}
@@ -77,7 +77,7 @@ func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return code
 	}
-	fmt.Fprintf(stderr, "scaleout %s: %v\n", args[0], err)
+	fmt.Fprintf(stderr, "%s: %v\n", args[0], err)
 	if !errors.As(err, new(usageError)) {
 		return exitError
 	}
@@ -89,7 +89,7 @@ func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 
 // parse reads the flags of a subcommand, or prints them for -h, and changes to the folder given by -C.
 func (c *call) parse(name string, args []string, stdout io.Writer) error {
-	flags := flag.NewFlagSet("scaleout "+name, flag.ContinueOnError)
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.dir, "C", "", "change to this `folder` first; default the working directory")
 	if name == "diff" {
@@ -113,7 +113,7 @@ func (c *call) parse(name string, args []string, stdout io.Writer) error {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "Usage: scaleout %s [flags]\n\n", name)
+		fmt.Fprintf(stdout, "Flags of %s:\n\n", name)
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return err

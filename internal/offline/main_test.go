@@ -18,7 +18,7 @@ func TestCommands(t *testing.T) {
 		want                   int
 		wantStdout, wantStderr string
 	}{
-		{"nothing", "", 0, "scaleout preview -stack STACK", ""},
+		{"nothing", "", 0, "preview -stack STACK", ""},
 		{"help", "-h", 0, "Without arguments the program waits for the Pulumi engine", ""},
 		{"help of a command", "render -h", 0, "-show-secrets", ""},
 		{"help of diff", "diff -h", 0, "exit with 0 if there are no changes, 2 if there are, 1 on an error", ""},
@@ -61,7 +61,7 @@ func TestDiffExitCodes(t *testing.T) {
 		want              int
 		wantStdout        string
 	}{
-		{"no changes", "Hello", "diff -base main -exit-code", 0, "No changes in the working tree"},
+		{"no changes", "Hello", "diff -base main -exit-code", 0, "No changes of demo in the working tree"},
 		{"changes", "Bye", "diff -base main -exit-code", 2, "+title: Bye"},
 		{"changes without the flag, as markdown", "Bye", "diff -base main -stacks dev -format markdown", 0, "```diff"},
 		{"an error", "Bye", "diff -base nowhere -exit-code", 1, ""},

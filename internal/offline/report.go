@@ -6,12 +6,14 @@ import (
 	"strings"
 )
 
-// commentLimit is how many characters GitHub takes as one comment (pulumi/actions#1387). Here it is a number of bytes,
-// of which there are never fewer.
-const commentLimit = 65536
+// commentLimit is half of the characters that GitHub takes as one comment (pulumi/actions#1387), since two projects share
+// it. Here it is a number of bytes, of which there are never fewer.
+const commentLimit = 65536 / 2
 
 // report is what `diff` prints.
 type report struct {
+	// project whose stacks these are.
+	project string
 	// base is how the user named what is compared with, and commit what that is.
 	base, commit string
 	comparisons  []*comparison
@@ -30,6 +32,9 @@ func (r *report) title() string {
 	verb := "Changes"
 	if r.changes() == 0 {
 		verb = "No changes"
+	}
+	if r.project != "" {
+		verb += " of " + r.project
 	}
 	return fmt.Sprintf("%s in the working tree against %s (%s)", verb, r.base, r.commit)
 }

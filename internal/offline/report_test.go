@@ -56,7 +56,7 @@ func TestMarkdownIsCutBetweenObjects(t *testing.T) {
 			t.Errorf("limit %d: got no %q", limit, want)
 		}
 	}
-	if shown := strings.Count(r.markdown(commentLimit), "<details>"); shown < 20 {
+	if shown := strings.Count(r.markdown(commentLimit), "<details>"); shown < 10 {
 		t.Errorf("got only %d objects in %d characters", shown, commentLimit)
 	}
 }

@@ -98,7 +98,7 @@ func (s *settings) check(key config.Key, name string, declared workspace.Project
 		}
 	}
 	if !workspace.ValidateConfigValue(*declared.Type, declared.Items, content) {
-		return fmt.Errorf("%s: %s must be of type %s", stackFile(s.stack), key,
+		return fmt.Errorf("%s: %s must be of type %s", s.origin(key), key,
 			workspace.InferFullTypeName(*declared.Type, declared.Items))
 	}
 	return nil
