@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -68,5 +69,23 @@ func TestEnvIsShell(t *testing.T) {
 	}
 	if want := "file://" + d.local("state"); !bytes.Equal(got, []byte(want)) {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// elsewhere is the environment of someone who keeps the state in a bucket.
+func elsewhere(name string) string {
+	return map[string]string{"PULUMI_BACKEND_URL": "s3://state", "PULUMI_CONFIG_PASSPHRASE": "x"}[name]
+}
+
+// A second, empty state of production in a folder of this machine would say that nothing is there.
+func TestStateOfAStackElsewhereIsNotHere(t *testing.T) {
+	d, _, _ := newTestDriver(t)
+	d.Stack = "prod"
+	write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n")
+	_, err := d.openStack()
+	wantError(t, err, "export PULUMI_BACKEND_URL")
+	d.getenv = elsewhere
+	if _, err := d.openStack(); err != nil {
+		t.Error(err)
 	}
 }

@@ -136,6 +136,7 @@ func TestDownBesideANeighbourNeedsTheDestroy(t *testing.T) {
 
 func TestDownElsewhereNeedsConfirmation(t *testing.T) {
 	d, host := newDownDriver(t, nil)
+	d.getenv = elsewhere
 	d.Stack = "prod"
 	write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n")
 	err := d.down(context.Background())

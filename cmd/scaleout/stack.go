@@ -46,7 +46,12 @@ func (d *driver) openStack() (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stack{file: file, project: project, backend: b}, nil
+	s := &stack{file: file, project: project, backend: b}
+	if !s.onKind() && !s.onDocker() && b.local {
+		return nil, fmt.Errorf("stack %s is not on this machine, so its state should not be either: export PULUMI_BACKEND_URL, as "+
+			"`pulumi whoami --verbose` shows it, or PULUMI_ACCESS_TOKEN", d.Stack)
+	}
+	return s, nil
 }
 
 // setting returns a config value: the stack's own, or the default in Pulumi.yaml.

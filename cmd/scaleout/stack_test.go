@@ -135,6 +135,7 @@ func TestPasswordElsewhere(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d, _, _ := newTestDriver(t)
+			d.getenv = elsewhere
 			d.Stack = "prod"
 			write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n"+tt.extra)
 			err := d.requirePassword(openTestStack(t, d))
