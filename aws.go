@@ -20,6 +20,14 @@ func requestCertificate(ctx *pulumi.Context, target *config.Kubernetes) error {
 	return nil
 }
 
+// warnOfPlainHTTP tells who may have lost a certificate while changing where it is from. It may be wanted, for a trial.
+func warnOfPlainHTTP(ctx *pulumi.Context, alb *components.ALB) error {
+	if alb == nil || alb.CertificateARN != nil || alb.Scheme != "internet-facing" {
+		return nil
+	}
+	return ctx.Log.Warn("the load balancer is on the internet and serves plain HTTP: neither certificateArn nor hostedZoneId is set", nil)
+}
+
 // nameLoadBalancer leads the host to the load balancer that the Ingress has become.
 func nameLoadBalancer(ctx *pulumi.Context, target *config.Kubernetes, web *components.WebApp) error {
 	if target.Alias == nil {

@@ -31,7 +31,7 @@ func byName(t *testing.T, variant string) (result *offline.Result, urn func(name
 // orders are what has to exist before what, and so goes after it: a load balancer is taken down by its controller while its
 // class, its permission to enter the cluster and its certificate are there, and nobody is led to it any more.
 var orders = map[string]map[string][]string{
-	"prod": {
+	"example": {
 		"Ingress web":                 {"Service web", "Namespace namespace", "kubernetes cluster"},
 		"Deployment web":              {"Ingress web", "StatefulSet redis"},
 		"HorizontalPodAutoscaler web": {"Deployment web"},
@@ -108,7 +108,7 @@ func TestRequestsAreThoseOfThePods(t *testing.T) {
 
 // The security policy of a TLS listener, its certificate and the redirect come together.
 func TestHTTPSIsComplete(t *testing.T) {
-	for _, variant := range []string{"prod", "prod-controller", "prod-names", "prod-cluster-stack", "prod-elasticache"} {
+	for _, variant := range []string{"example", "prod-controller", "prod-names", "prod-cluster-stack", "prod-elasticache"} {
 		result, _ := byName(t, variant)
 		for _, r := range result.Resources {
 			if !strings.HasSuffix(r.Type, ":Ingress") || !r.Custom {
@@ -130,7 +130,7 @@ func TestHTTPSIsComplete(t *testing.T) {
 
 // A pod of another architecture than its image ends in "exec format error".
 func TestPodsGoWhereTheirImageRuns(t *testing.T) {
-	for variant, want := range map[string]any{"prod": "amd64", "prod-controller": "arm64", "dev": nil} {
+	for variant, want := range map[string]any{"example": "amd64", "prod-controller": "arm64", "dev": nil} {
 		result, urn := byName(t, variant)
 		for _, r := range result.Resources {
 			switch r.URN {

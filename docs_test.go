@@ -53,12 +53,15 @@ func configurationDoc(path string) (string, error) {
 
 <!-- Generated from %[2]s by make docs. Do not edit. -->
 
-Set a key with `+"`pulumi config set --stack <stack> <key> <value>`"+` (secrets with `+"`--secret`"+`), or edit
+Set a key with `+"`pulumi config set --stack <stack> <key> <value>`"+` (secrets with `+"`--secret`"+`, an element of a list with
+`+"`--path '<key>[0]'`"+`), or edit
 `+"`Pulumi.<stack>.yaml` beside `%[2]s`"+`, where each key is prefixed by `+"`%[3]s:`"+`. Unknown keys and malformed values are
 refused before anything is touched, all in one message; what Pulumi itself checks (types, required keys) comes first.
 Keys that only another target uses are not looked at.
 A key without a default is required.
-`, titles[file.Name], path, file.Name)
+
+%[4]s
+`, titles[file.Name], path, file.Name, providerKeys[file.Name])
 	for i := 0; i < len(file.Config.Content); i += 2 {
 		key, node := file.Config.Content[i], file.Config.Content[i+1]
 		if _, title, found := strings.Cut(key.HeadComment, "# --- "); found {
@@ -68,6 +71,14 @@ A key without a default is required.
 		fmt.Fprintln(&doc, configurationRow(key.Value, node))
 	}
 	return doc.String(), nil
+}
+
+// providerKeys are those of the AWS provider that the programs read too.
+var providerKeys = map[string]string{
+	"scaleout": "With target eks, two keys of the AWS provider belong to it: `aws:region`, and `aws:allowedAccountIds`, a list of the\n" +
+		"accounts that may be touched, e.g. `[\"111122223333\"]`.",
+	"scaleout-cluster": "Two keys of the AWS provider are required too: `aws:region`, and `aws:allowedAccountIds`, a list with the one\n" +
+		"account that the cluster is in, e.g. `[\"111122223333\"]`.",
 }
 
 func configurationRow(key string, node *yaml.Node) string {

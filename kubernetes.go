@@ -23,6 +23,9 @@ func deployToKubernetes(
 	if err := requestCertificate(ctx, target); err != nil {
 		return err
 	}
+	if err := warnOfPlainHTTP(ctx, target.Web.Route.ALB); err != nil {
+		return err
+	}
 	addons, err := installAddons(ctx, target, cluster)
 	if err != nil {
 		return err

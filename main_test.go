@@ -43,35 +43,56 @@ func TestMain(m *testing.M) {
 
 // variant is a stack with other settings than its file has.
 type variant struct {
-	stack    string
+	stack string
+	// base has what the variant's golden files leave out.
+	base     string
 	settings []string
+}
+
+// awsExample is what the tests know of a stack on AWS, whatever stack prod of a team is.
+var awsExample = []string{
+	"aws:region=eu-central-1", "clusterStack=", "eksCluster=production", "nodeCpuLimit=32", "nodeMemoryLimit=128Gi",
+	"imageRepository=", "ecrRepository=scaleout", "ecrLogin=dockerConfig", "imagePlatform=linux/amd64",
+	"minReplicas=3", "maxReplicas=20", "ingressClass=alb", "installAlbClass=false", "host=app.example.com",
+	"albScheme=internet-facing", "albController=eksAutoMode", "albGroup=", "hostedZoneId=",
+	"albTlsPolicy=ELBSecurityPolicy-TLS13-1-2-2021-06",
+	"certificateArn=arn:aws:acm:eu-central-1:111122223333:certificate/00000000-0000-0000-0000-000000000000",
+	"clientCidrs=[10.0.0.0/20,10.0.16.0/20,10.0.32.0/20]", "elasticacheName=", "redisHost=", "prometheusOperator=false",
+}
+
+// onAWS is a variant of that example.
+func onAWS(settings ...string) variant {
+	return variant{"prod", "example", slices.Concat(awsExample, settings)}
 }
 
 // variants are what users switch on.
 var variants = map[string]variant{
-	"dev-prometheus": {"dev", []string{"installPrometheus=true", "installGrafana=true"}},
-	"prod-operator": {"prod", []string{
+	"dev-prometheus": {"dev", "dev", []string{"installPrometheus=true", "installGrafana=true"}},
+	"example":        onAWS(),
+	"prod-operator": onAWS(
 		"prometheusOperator=true", "prometheusNamespace=monitoring", "prometheusLabels={release: kube-prometheus-stack}",
 		"runbookUrl=https://example.com/runbook",
-	}},
+	),
 	// A cluster with the AWS Load Balancer Controller, whose nodes are Graviton; the ALB is shared, filtered and logged.
-	"prod-controller": {"prod", []string{
+	"prod-controller": onAWS(
 		"albController=awsLoadBalancerController", "albGroup=public", "imagePlatform=linux/arm64",
 		"albAccessLogsBucket=example-logs", "albAccessLogsPrefix=scaleout",
 		"albWebAclArn=arn:aws:wafv2:eu-central-1:111122223333:regional/webacl/public/00000000-0000-0000-0000-000000000000",
-	}},
+	),
 	// The same on Auto Mode, which wants it in an IngressClass of its own; with a certificate and a name that it makes itself.
-	"prod-names": {"prod", []string{
+	"prod-names": onAWS(
 		"installAlbClass=true", "ingressClass=scaleout", "albGroup=public", "albAccessLogsBucket=example-logs",
 		"certificateArn=", "hostedZoneId=Z0123456789ABCDEFGHIJ", "ecrLogin=token",
-	}},
+	),
 	// All that the cluster's stack knows comes from there.
-	"prod-cluster-stack": {"prod", []string{
+	"prod-cluster-stack": onAWS(
 		"clusterStack=organization/scaleout-cluster/prod", "eksCluster=", "clientCidrs=[]", "nodeCpuLimit=", "nodeMemoryLimit=",
 		"certificateArn=cluster", "hostedZoneId=cluster",
-	}},
-	"prod-elasticache":            {"prod", []string{"elasticacheName=scaleout"}},
-	"prod-elasticache-serverless": {"prod", []string{"elasticacheName=scaleout", "elasticacheKind=serverless", "elasticacheEngine=redis", "elasticacheEngineVersion='7.1'"}},
+	),
+	"prod-elasticache": onAWS("elasticacheName=scaleout"),
+	"prod-elasticache-serverless": onAWS(
+		"elasticacheName=scaleout", "elasticacheKind=serverless", "elasticacheEngine=redis", "elasticacheEngineVersion=7.1",
+	),
 }
 
 func TestStacks(t *testing.T) {
@@ -88,6 +109,9 @@ func TestStacks(t *testing.T) {
 // The golden files are what a reviewer reads: every object of every stack, as it would be created.
 func TestGolden(t *testing.T) {
 	for stack, result := range results {
+		if stack == "example" { // what the others are compared with
+			continue
+		}
 		t.Run(stack, func(t *testing.T) {
 			files := goldenFiles(t, result)
 			if v, ok := variants[stack]; ok {
@@ -124,11 +148,11 @@ func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
 	return files
 }
 
-// keepWhatDiffers drops what is the same in the stack itself, and the dashboards, which are in components/dashboards as
+// keepWhatDiffers drops what is the same in the variant's base, and the dashboards, which are in components/dashboards as
 // they are.
 func (v variant) keepWhatDiffers(t *testing.T, files map[string]string) {
 	t.Helper()
-	for name, content := range goldenFiles(t, results[v.stack]) {
+	for name, content := range goldenFiles(t, results[v.base]) {
 		if files[name] == content {
 			delete(files, name)
 		}
