@@ -21,7 +21,7 @@ export STACK
 .PHONY: help preview preview-cluster render diff up down status logs env load dashboards e2e e2e-prod bench-request bench fuzz test golden docs lint clean $(PROGRAM) $(CLUSTER)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- without cluster, cloud account, Docker or Pulumi -----------------------------------------------------------------
 

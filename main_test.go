@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"scaleout/internal/offline"
+	"scaleout/internal/offline/goldentest"
 )
 
 var update = flag.Bool("update", false, "write the golden files and generated documents instead of comparing them")
@@ -115,26 +116,10 @@ func TestGolden(t *testing.T) {
 		t.Run(stack, func(t *testing.T) {
 			files := goldenFiles(t, result)
 			if v, ok := variants[stack]; ok {
-				v.keepWhatDiffers(t, files)
+				files = v.differing(t, files)
 				addFiles(t, result, files)
 			}
-			dir := filepath.Join("testdata", "golden", stack)
-			if *update {
-				if err := offline.WriteGolden(dir, files); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			findings, err := offline.CompareGolden(dir, files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, finding := range findings {
-				t.Errorf("%s: %s", dir, finding)
-			}
-			if len(findings) > 0 {
-				t.Error("if this is what you want: make golden")
-			}
+			goldentest.Check(t, filepath.Join("testdata", "golden", stack), files, *update)
 		})
 	}
 }
@@ -148,20 +133,17 @@ func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
 	return files
 }
 
-// keepWhatDiffers drops what is the same in the variant's base, and the dashboards, which are in components/dashboards as
+// differing leaves out what is the same in the variant's base, and the dashboards, which are in components/dashboards as
 // they are.
-func (v variant) keepWhatDiffers(t *testing.T, files map[string]string) {
+func (v variant) differing(t *testing.T, files map[string]string) map[string]string {
 	t.Helper()
-	for name, content := range goldenFiles(t, results[v.base]) {
-		if files[name] == content {
-			delete(files, name)
-		}
-	}
+	files = goldentest.Differing(files, goldenFiles(t, results[v.base]))
 	for name := range files {
 		if strings.HasSuffix(name, "-dashboards.yaml") {
 			delete(files, name)
 		}
 	}
+	return files
 }
 
 // addFiles adds the files in a ConfigMap of Prometheus as they are, for the tests in monitoring/ to read.

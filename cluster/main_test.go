@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"scaleout/internal/offline"
+	"scaleout/internal/offline/goldentest"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing them")
@@ -64,29 +65,9 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := golden(t, result)
 			if name != "prod" {
-				for file, content := range golden(t, results["example"]) {
-					if files[file] == content {
-						delete(files, file)
-					}
-				}
+				files = goldentest.Differing(files, golden(t, results["example"]))
 			}
-			dir := filepath.Join("testdata", "golden", name)
-			if *update {
-				if err := offline.WriteGolden(dir, files); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			findings, err := offline.CompareGolden(dir, files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, finding := range findings {
-				t.Errorf("%s: %s", dir, finding)
-			}
-			if len(findings) > 0 {
-				t.Error("if this is what you want: make golden")
-			}
+			goldentest.Check(t, filepath.Join("testdata", "golden", name), files, *update)
 		})
 	}
 }

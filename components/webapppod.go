@@ -10,7 +10,7 @@ import (
 
 // What the image in app/ promises: its ports, its user and its health endpoints.
 const (
-	// AppRedisAccess is all that the app does to a Redis, as an access control list: docs/reliability.md#security.
+	// AppRedisAccess is all that the app does to a Redis, as an access control list. A test of the app runs it with just that.
 	AppRedisAccess = "on ~hits -@all +incr +incrby +ping"
 
 	container       = "web"

@@ -1,14 +1,14 @@
 package config
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+
+	"scaleout/internal/decode/decodetest"
 )
 
 func project(t *testing.T) *workspace.Project {
@@ -23,20 +23,7 @@ func project(t *testing.T) *workspace.Project {
 // base is a configuration that is accepted: the defaults of Pulumi.yaml and what has none.
 func base(t *testing.T, set map[string]string) map[string]string {
 	t.Helper()
-	values := map[string]string{}
-	for name, declared := range project(t).Config {
-		switch value := declared.Default.(type) {
-		case nil:
-		case string, bool, int:
-			values["scaleout-cluster:"+name] = fmt.Sprint(value)
-		default:
-			text, err := json.Marshal(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			values["scaleout-cluster:"+name] = string(text)
-		}
-	}
+	values := decodetest.Defaults(t, project(t))
 	maps.Copy(values, map[string]string{
 		"aws:region": "eu-central-1", "aws:allowedAccountIds": `["111122223333"]`, "scaleout-cluster:name": "production",
 		"scaleout-cluster:apiCidrs":  `["203.0.113.7/32"]`,

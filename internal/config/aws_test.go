@@ -41,6 +41,8 @@ func TestAWSRefuses(t *testing.T) {
 		"zone without a name":             {eks, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:host", "hostedZoneId"}},
 		"zone without an ALB":             {base, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:hostedZoneId", "albScheme"}},
 		"certificate of no cluster stack": {eks, map[string]string{"host": "a.example.com", "certificateArn": "cluster"}, []string{"scaleout:certificateArn", "cluster", "clusterStack"}},
+		"ElastiCache on Docker":           {onDocker, map[string]string{"elasticacheName": "cache"}, []string{"scaleout:elasticacheName", "cache", "docker"}},
+		"name on Docker":                  {onDocker, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:hostedZoneId", "docker"}},
 		"ElastiCache on kind":             {base, map[string]string{"elasticacheName": "cache"}, []string{"scaleout:elasticacheName", "eks"}},
 		"two Redis":                       {managed, map[string]string{"redisHost": "redis.example.com"}, []string{"scaleout:elasticacheName", "redisHost"}},
 		"name of a cache":                 {managed, map[string]string{"elasticacheName": "Cache"}, []string{"scaleout:elasticacheName", "Cache", "lower case"}},

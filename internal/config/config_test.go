@@ -1,8 +1,6 @@
 package config
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"scaleout/components"
 	"scaleout/internal/decode"
+	"scaleout/internal/decode/decodetest"
 )
 
 const password = "correct-horse-battery-staple"
@@ -77,24 +76,7 @@ func project(t testing.TB) *workspace.Project {
 }
 
 // defaults are those of Pulumi.yaml, as the engine hands them over.
-func defaults(t testing.TB) map[string]string {
-	t.Helper()
-	values := map[string]string{}
-	for name, declared := range project(t).Config {
-		switch value := declared.Default.(type) {
-		case nil:
-		case string, bool, int:
-			values["scaleout:"+name] = fmt.Sprint(value)
-		default:
-			text, err := json.Marshal(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			values["scaleout:"+name] = string(text)
-		}
-	}
-	return values
-}
+func defaults(t testing.TB) map[string]string { return decodetest.Defaults(t, project(t)) }
 
 var secrets = []string{"scaleout:redisPassword", "scaleout:registryPassword"}
 

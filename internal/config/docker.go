@@ -70,7 +70,7 @@ func (d *decoder) docker(c *Config) *Docker {
 	if c.Repository == "" {
 		d.Problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
 	}
-	for _, key := range []string{"redisHost", "host", "tlsSecret", "certificateArn", "albScheme"} {
+	for _, key := range []string{"redisHost", "elasticacheName", "host", "hostedZoneId", "tlsSecret", "certificateArn", "albScheme"} {
 		if d.Text(key) != "" { // who sets one of these counts on it
 			d.Problem(key, "got %s, which target docker does not offer; leave it empty", d.Shown(key))
 		}

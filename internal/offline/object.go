@@ -135,8 +135,9 @@ func spoken(typ string) string {
 }
 
 // kindOrder is the order in which objects can be created one after the other; what is not listed comes before the
-// autoscalers. It is Helm's (InstallOrder in its pkg/release/util) with two changes: Ingresses come before workloads,
-// so that a load balancer can inject readiness gates into the first pods, and autoscalers come last.
+// autoscalers. It is Helm's (InstallOrder in its pkg/release/util) with these changes: Ingresses come before workloads,
+// so that a load balancer can inject readiness gates into the first pods, and autoscalers come last; and the resources of EKS
+// that it does not know have their places.
 var kindOrder = []string{
 	"PriorityClass", "Namespace",
 	"NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget",
@@ -144,7 +145,8 @@ var kindOrder = []string{
 	"StorageClass", "PersistentVolume", "PersistentVolumeClaim",
 	"CustomResourceDefinition",
 	"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
-	"Service", "APIService", "IngressClass", "Ingress",
+	"NodeClass", "NodePool",
+	"Service", "APIService", "IngressClassParams", "IngressClass", "Ingress",
 	"DaemonSet", "Pod", "ReplicaSet", "StatefulSet", "Deployment", "Job", "CronJob",
 	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
 	"", "HorizontalPodAutoscaler",

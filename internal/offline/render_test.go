@@ -38,13 +38,13 @@ func TestRender(t *testing.T) {
 	files := rendered(t, runDemo(t), dir, false)
 	wantNames := []string{
 		"02-namespace-demo.yaml", "08-secret-demo.web.yaml", "09-configmap-demo.careless.yaml",
-		"25-statefulset-demo.redis.yaml", "26-deployment-demo.web.yaml", "32-horizontalpodautoscaler-demo.web.yaml",
+		"28-statefulset-demo.redis.yaml", "29-deployment-demo.web.yaml", "35-horizontalpodautoscaler-demo.web.yaml",
 	}
 	if got := sortedKeys(files); !reflect.DeepEqual(got, wantNames) {
 		t.Errorf("files: got %v, want %v", got, wantNames)
 	}
 	for name, want := range map[string]string{
-		"26-deployment-demo.web.yaml": marker +
+		"29-deployment-demo.web.yaml": marker +
 			"# Known only after `pulumi up`: spec.template.spec.containers[0].image [unknown: docker image app]\n" +
 			`apiVersion: apps/v1
 kind: Deployment
@@ -187,8 +187,8 @@ func TestRenderOrderAndNames(t *testing.T) {
 	)
 	want := []string{
 		"02-namespace-a.yaml", "03-networkpolicy-a.web.yaml", "07-serviceaccount-a.web.yaml",
-		"14-clusterrole-system_reader.yaml", "18-service-a-b.c.yaml", "18-service-a.b-c.yaml", "21-ingress-a.web.yaml",
-		"26-deployment-a.web.yaml", "31-widget-a.web.yaml", "32-horizontalpodautoscaler-a.web.yaml",
+		"14-clusterrole-system_reader.yaml", "20-service-a-b.c.yaml", "20-service-a.b-c.yaml", "24-ingress-a.web.yaml",
+		"29-deployment-a.web.yaml", "34-widget-a.web.yaml", "35-horizontalpodautoscaler-a.web.yaml",
 	}
 	if got := sortedKeys(rendered(t, r, t.TempDir(), false)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
@@ -199,7 +199,7 @@ func TestRenderRefusesTwoObjectsInOneFile(t *testing.T) {
 	r := manifests([3]string{"Service", "a", "web"}, [3]string{"Service", "a", "web"})
 	r.Resources[1].Inputs["apiVersion"] = "serving.knative.dev/v1"
 	dir := filepath.Join(t.TempDir(), "out")
-	if _, err := r.Render(dir, false); err == nil || !strings.Contains(err.Error(), "18-service-a.web.yaml") {
+	if _, err := r.Render(dir, false); err == nil || !strings.Contains(err.Error(), "20-service-a.web.yaml") {
 		t.Errorf("got %v, want an error that names the file", err)
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
