@@ -186,7 +186,7 @@ func (p *projects) upApp() {
 	if outputs["url"] != "https://app.example.com/" || requests["nodeLimits"] != "32 CPU, 128Gi" {
 		p.t.Errorf("got outputs %v", outputs)
 	}
-	p.secretStaysSecret()
+	p.staysSecret(password)
 	// One key, one change.
 	p.substitute.forget()
 	p.must(".", "config", "set", "maxReplicas", "30")
@@ -196,8 +196,9 @@ func (p *projects) upApp() {
 	}
 }
 
-// secretStaysSecret looks for the password in all that Pulumi keeps.
-func (p *projects) secretStaysSecret() {
+// staysSecret looks for a secret in all that Pulumi keeps.
+func (p *projects) staysSecret(secret string) {
+	p.t.Helper()
 	files := 0
 	err := filepath.WalkDir(filepath.Join(p.root, "state"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -205,16 +206,16 @@ func (p *projects) secretStaysSecret() {
 		}
 		files++
 		content, err := os.ReadFile(path)
-		if bytes.Contains(content, []byte(password)) {
-			p.t.Errorf("the password is in %s", filepath.Base(path))
+		if bytes.Contains(content, []byte(secret)) {
+			p.t.Errorf("%s is in %s", secret, filepath.Base(path))
 		}
 		return err
 	})
 	if err != nil || files < 2 {
 		p.t.Errorf("looked into %d files: %v", files, err)
 	}
-	if !strings.Contains(p.must(".", "stack", "export", "--show-secrets"), password) {
-		p.t.Error("the password is not in the state at all, so the search above proves nothing")
+	if !strings.Contains(p.must(".", "stack", "export", "--show-secrets"), secret) {
+		p.t.Errorf("%s is not in the state at all, so the search proves nothing", secret)
 	}
 }
 
@@ -265,6 +266,32 @@ func (p *projects) before(calls map[string]span, pairs ...string) {
 		if first.to.IsZero() || second.from.IsZero() || !first.to.Before(second.from) {
 			p.t.Errorf("%s did not end before %s began", pair[0], pair[1])
 		}
+	}
+}
+
+// A team that has a cluster uses only the app's project: here with the AWS Load Balancer Controller, a certificate that there
+// is, a serverless ElastiCache, and a token for the push.
+func TestClusterThatIsThere(t *testing.T) {
+	p := prepare(t)
+	for key, value := range map[string]string{
+		"eksCluster": "production", "albController": "awsLoadBalancerController", "ingressClass": "alb",
+		"certificateArn":  "arn:aws:acm:eu-central-1:111122223333:certificate/1",
+		"elasticacheName": "scaleout", "elasticacheKind": "serverless", "elasticacheProtect": "false", "ecrLogin": "token",
+	} {
+		p.must(".", "config", "set", key, value)
+	}
+	p.must(".", "config", "set", "--path", "clientCidrs[0]", "10.0.0.0/20")
+	p.must(".", "config", "set", "redisPassword", "--secret")
+	p.must(".", "up", "--yes", "--skip-preview")
+	p.must(".", "preview", "--expect-no-changes")
+	p.before(p.substitute.created, "Ingress web", "Deployment web", "ServerlessCache redis", "Deployment web")
+	p.staysSecret(password)
+	p.staysSecret(token)
+	p.substitute.forget()
+	p.must(".", "destroy", "--yes", "--skip-preview")
+	p.before(p.substitute.deleted, "Deployment web", "Ingress web", "ServerlessCache redis", "SecurityGroup redis")
+	if left := p.substitute.left(); len(left) > 0 {
+		t.Errorf("left are %v", left)
 	}
 }
 

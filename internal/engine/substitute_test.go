@@ -167,8 +167,9 @@ func (s *substitute) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.
 
 func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	answers := map[string]map[string]any{
-		"aws:index/getCallerIdentity:getCallerIdentity": {"arn": caller, "accountId": account},
-		"aws:lb/getHostedZoneId:getHostedZoneId":        {"id": "Z215JYRZR1TBD5"},
+		"aws:index/getCallerIdentity:getCallerIdentity":       {"arn": caller, "accountId": account},
+		"aws:lb/getHostedZoneId:getHostedZoneId":              {"id": "Z215JYRZR1TBD5"},
+		"aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": token},
 		"aws:eks/getCluster:getCluster": {
 			"name": "production", "arn": clusterARN, "endpoint": "https://eks.example.com",
 			"certificateAuthorities": []any{map[string]any{"data": "Y2E="}},
@@ -188,6 +189,7 @@ func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pul
 
 const (
 	account    = "111122223333"
+	token      = "token-for-twelve-hours"
 	caller     = "arn:aws:sts::111122223333:assumed-role/platform/me"
 	clusterARN = "arn:aws:eks:eu-central-1:111122223333:cluster/production"
 	balancer   = "k8s-scaleout-web-0.eu-central-1.elb.amazonaws.com"
