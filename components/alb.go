@@ -90,6 +90,13 @@ func (a *ALB) inputs() pulumi.Map {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
 const albIdleTimeout = 60
 
+const (
+	// albAnnotation begins the annotations that both controllers read.
+	albAnnotation = "alb.ingress.kubernetes.io/"
+	// groupAnnotation is read by nobody. It shows a change of the group at the Ingress, where the group is in the class.
+	groupAnnotation = "alb-group"
+)
+
 // attribute is one of the load balancer as a whole:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
 type attribute struct{ key, value string }
@@ -138,15 +145,19 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 		values["ssl-redirect"] = pulumi.String("443")
 		values["ssl-policy"] = pulumi.String(a.TLSPolicy)
 	}
-	if a.Group != "" && !a.Controller.GroupInClass() {
+	annotations := pulumi.StringMap{}
+	switch {
+	case a.Group == "":
+	case a.Controller.GroupInClass():
+		annotations[groupAnnotation] = pulumi.String(a.Group)
+	default:
 		values["group.name"] = pulumi.String(a.Group)
 	}
 	if a.WebACLARN != "" {
 		values["wafv2-acl-arn"] = pulumi.String(a.WebACLARN)
 	}
-	annotations := pulumi.StringMap{}
 	for key, value := range values {
-		annotations["alb.ingress.kubernetes.io/"+key] = value
+		annotations[albAnnotation+key] = value
 	}
 	return annotations
 }

@@ -132,7 +132,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 	ingress, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{
 		Metadata: args.App.annotated(cmp.Or(args.Name, name), args.Namespace, args.annotations()),
 		Spec:     spec,
-	}, pulumi.Parent(i))
+	}, append(args.replacement(), pulumi.Parent(i))...)
 	if err != nil {
 		return nil, creating("ingress", name, err)
 	}
@@ -157,6 +157,23 @@ func (a *IngressArgs) rule() networkingv1.IngressRuleArgs {
 	}
 	return rule
 }
+
+// replacement is what gives an ALB its identity. With another one the controller makes a new load balancer and deletes the old
+// one, but the Ingress keeps the old address until then, and Pulumi would go on with that. A new Ingress has none at first.
+func (a *IngressArgs) replacement() []pulumi.ResourceOption {
+	if a.Route.ALB == nil {
+		return nil
+	}
+	return []pulumi.ResourceOption{
+		pulumi.ReplaceOnChanges([]string{
+			"spec.ingressClassName", annotationPath(albAnnotation + "scheme"), annotationPath(albAnnotation + "group.name"),
+			annotationPath(groupAnnotation),
+		}),
+		pulumi.DeleteBeforeReplace(true), // there cannot be two of one name
+	}
+}
+
+func annotationPath(name string) string { return fmt.Sprintf("metadata.annotations[%q]", name) }
 
 // annotations configure an ALB; no other controller needs any.
 func (a *IngressArgs) annotations() pulumi.StringMap {

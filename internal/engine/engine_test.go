@@ -187,12 +187,32 @@ func (p *projects) upApp() {
 		p.t.Errorf("got outputs %v", outputs)
 	}
 	p.staysSecret(password)
+	p.anotherLoadBalancer("albScheme", "internal")
+	p.anotherLoadBalancer("albGroup", "private")
 	// One key, one change.
 	p.substitute.forget()
 	p.must(".", "config", "set", "maxReplicas", "30")
 	p.must(".", "up", "--yes", "--skip-preview")
 	if got := fmt.Sprint(p.substitute.updated); got != "map[HorizontalPodAutoscaler web:true]" {
 		p.t.Errorf("another maxReplicas updated %s", got)
+	}
+}
+
+// anotherLoadBalancer changes what makes a controller build a new one: the Ingress is a new one too, so that its address is, and
+// the name is led there in the same run. The pods stay.
+func (p *projects) anotherLoadBalancer(key, value string) {
+	p.t.Helper()
+	p.substitute.forget()
+	p.must(".", "config", "set", key, value)
+	p.must(".", "up", "--yes", "--skip-preview")
+	if gone, came := p.substitute.deleted["Ingress web"], p.substitute.created["Ingress web"]; gone.to.IsZero() || !gone.to.Before(came.from) {
+		p.t.Errorf("%s: the Ingress was not replaced: %v, %v", key, p.substitute.deleted, p.substitute.created)
+	}
+	if len(p.substitute.deleted) != 1 || len(p.substitute.created) != 1 {
+		p.t.Errorf("%s: it also deleted %v or created %v", key, p.substitute.deleted, p.substitute.created)
+	}
+	if !p.substitute.updated["Record web"] {
+		p.t.Errorf("%s: the name was not led to the new load balancer", key)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
@@ -126,11 +128,28 @@ func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: state}, nil
 }
 
+// Diff compares the inputs. It replaces nothing by itself: what is replaced follows from the options of the programs.
 func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
-	if proto.Equal(r.GetOldInputs(), r.GetNews()) {
+	keep := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true}
+	before, err := plugin.UnmarshalProperties(r.GetOldInputs(), keep)
+	if err != nil {
+		return nil, err
+	}
+	after, err := plugin.UnmarshalProperties(r.GetNews(), keep)
+	if err != nil {
+		return nil, err
+	}
+	diff := before.Diff(after)
+	if diff == nil {
 		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
 	}
-	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_SOME}, nil
+	detailed := map[string]*pulumirpc.PropertyDiff{}
+	for path, property := range plugin.NewDetailedDiffFromObjectDiff(diff, true) {
+		detailed[path] = &pulumirpc.PropertyDiff{Kind: pulumirpc.PropertyDiff_Kind(property.Kind), InputDiff: true}
+	}
+	return &pulumirpc.DiffResponse{
+		Changes: pulumirpc.DiffResponse_DIFF_SOME, DetailedDiff: detailed, HasDetailedDiff: true,
+	}, nil
 }
 
 func (s *substitute) Read(_ context.Context, r *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
@@ -192,9 +211,12 @@ const (
 	token      = "token-for-twelve-hours"
 	caller     = "arn:aws:sts::111122223333:assumed-role/platform/me"
 	clusterARN = "arn:aws:eks:eu-central-1:111122223333:cluster/production"
-	balancer   = "k8s-scaleout-web-0.eu-central-1.elb.amazonaws.com"
+	balancer   = "k8s-scaleout-web-%d.eu-central-1.elb.amazonaws.com"
 	redisHost  = "master.scaleout.abc.euc1.cache.amazonaws.com"
 )
+
+// balancers counts the load balancers that there were: each has another name.
+var balancers atomic.Int64
 
 // known is what only the provider adds to the state of a resource, as far as the programs use it.
 func known(typ string, inputs *structpb.Struct) map[string]any {
@@ -237,7 +259,7 @@ func known(typ string, inputs *structpb.Struct) map[string]any {
 		return map[string]any{"repoDigest": name + "@sha256:" + strings.Repeat("0", 64)}
 	case "kubernetes:networking.k8s.io/v1:Ingress":
 		return map[string]any{"status": map[string]any{
-			"loadBalancer": map[string]any{"ingress": []any{map[string]any{"hostname": balancer}}},
+			"loadBalancer": map[string]any{"ingress": []any{map[string]any{"hostname": fmt.Sprintf(balancer, balancers.Add(1))}}},
 		}}
 	}
 	return nil
