@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		results[stack] = result
 	}
 	for name, v := range variants {
-		result, err := offline.Run(program, ".", v.stack, v.settings...)
+		result, err := v.run()
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "running %s: %v\n", name, err)
 			os.Exit(1)
@@ -50,20 +50,14 @@ type variant struct {
 	settings []string
 }
 
-// awsExample is what the tests know of a stack on AWS, whatever stack prod of a team is.
-var awsExample = []string{
-	"aws:region=eu-central-1", "clusterStack=", "eksCluster=production", "nodeCpuLimit=32", "nodeMemoryLimit=128Gi",
-	"imageRepository=", "ecrRepository=scaleout", "ecrLogin=dockerConfig", "imagePlatform=linux/amd64",
-	"minReplicas=3", "maxReplicas=20", "ingressClass=alb", "installAlbClass=false", "host=app.example.com",
-	"albScheme=internet-facing", "albController=eksAutoMode", "albGroup=", "hostedZoneId=",
-	"albTlsPolicy=ELBSecurityPolicy-TLS13-1-2-2021-06",
-	"certificateArn=arn:aws:acm:eu-central-1:111122223333:certificate/00000000-0000-0000-0000-000000000000",
-	"clientCidrs=[10.0.0.0/20,10.0.16.0/20,10.0.32.0/20]", "elasticacheName=", "redisHost=", "prometheusOperator=false",
-}
+// onAWS is a variant of testdata/Pulumi.example.yaml.
+func onAWS(settings ...string) variant { return variant{"example", "example", settings} }
 
-// onAWS is a variant of that example.
-func onAWS(settings ...string) variant {
-	return variant{"prod", "example", slices.Concat(awsExample, settings)}
+func (v variant) run() (*offline.Result, error) {
+	if v.stack == "example" {
+		return goldentest.Example(program, v.settings...)
+	}
+	return offline.Run(program, ".", v.stack, v.settings...)
 }
 
 // variants are what users switch on.
@@ -352,6 +346,9 @@ func hasSecret(t *testing.T, stack string) bool {
 	t.Helper()
 	if v, ok := variants[stack]; ok {
 		stack = v.stack
+	}
+	if stack == "example" {
+		return false
 	}
 	content, err := os.ReadFile("Pulumi." + stack + ".yaml")
 	if err != nil {

@@ -20,14 +20,7 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 // results are those of the variants and of stack prod. Each is run once: nothing differs between runs.
 var results = map[string]*offline.Result{}
 
-// example is what the tests know of a cluster, whatever stack prod of a team is.
-var example = []string{
-	"aws:region=eu-central-1", `aws:allowedAccountIds=["111122223333"]`, "name=production", "vpcCidr=10.0.0.0/16",
-	"zones=[eu-central-1a,eu-central-1b,eu-central-1c]", "apiCidrs=[203.0.113.0/24]",
-	"adminArns=['arn:aws:iam::111122223333:role/platform','arn:aws:iam::111122223333:role/ci']",
-}
-
-// variants are the example, and the same with everything that costs more, and everything that costs less.
+// variants are testdata/Pulumi.example.yaml, and the same with everything that costs more, and everything that costs less.
 var variants = map[string][]string{
 	"example": nil,
 	"more": {
@@ -41,17 +34,18 @@ var variants = map[string][]string{
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	all := map[string][]string{"prod": nil} // as it is
-	for name, settings := range variants {
-		all[name] = slices.Concat(example, settings)
-	}
-	for name, settings := range all {
-		result, err := offline.Run(program, ".", "prod", settings...)
+	keep := func(name string, result *offline.Result, err error) {
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "running %s: %v\n", name, err)
 			os.Exit(1)
 		}
 		results[name] = result
+	}
+	result, err := offline.Run(program, ".", "prod")
+	keep("prod", result, err)
+	for name, settings := range variants {
+		result, err := goldentest.Example(program, settings...)
+		keep(name, result, err)
 	}
 	os.Exit(m.Run())
 }

@@ -68,7 +68,7 @@ type Needs struct{ CPU, Memory resource.Quantity }
 func (n Needs) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
 
 // Demand is what workloads ask for when all of them have their fewest pods, their most, and their most while a new version
-// is rolled out: with all the pods that the rollout would like to have on top, and with the one that it needs.
+// is rolled out: with all the pods that the rollout would like to have on top, and with the one of each workload that it needs.
 type Demand struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Needs }
 
 // DemandOf adds up workloads.
@@ -91,8 +91,8 @@ func (n *Needs) add(r Resources, pods int) {
 	n.Memory.Add(memory)
 }
 
-// Fits reports demand that the nodes could never meet: all pods at their most, and one more, without which a new version
-// could not be rolled out then. It is generous: of a node's CPU and memory some belongs to the node itself, and other stacks
+// Fits reports demand that the nodes could never meet: all pods at their most, and the one more without which a new version
+// cannot be rolled out then. It is generous: of a node's CPU and memory some belongs to the node itself, and other stacks
 // may run on it.
 func (c Capacity) Fits(d Demand) field.ErrorList {
 	var problems field.ErrorList
@@ -103,8 +103,8 @@ func (c Capacity) Fits(d Demand) field.ErrorList {
 		limit := resource.MustParse(side.limit)
 		if side.need.Cmp(limit) > 0 {
 			problems = append(problems, check.Invalid(side.name, side.limit, fmt.Sprintf(
-				"is less than the %s that the pods of this stack request at maxReplicas and one more of a rollout, so that some could "+
-					"never start; lower maxReplicas, or raise the limit of the NodePool and then this", side.need.String()))...)
+				"is less than the %s that all pods of this stack request at maxReplicas with the one more that a rollout needs; "+
+					"lower maxReplicas, or raise the limit of the NodePool and then this", side.need.String()))...)
 		}
 	}
 	return problems

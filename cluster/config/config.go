@@ -102,7 +102,7 @@ func accountID(d *decode.Decoder) string {
 	var ids []string
 	if d.Optional(key) == "" {
 		d.Problem(key, "is required: %s", want)
-		d.Mistyped(key, want)
+		d.Malformed(key)
 		return ""
 	}
 	if err := json.Unmarshal([]byte(d.Optional(key)), &ids); err != nil || len(ids) != 1 {

@@ -73,11 +73,11 @@ func ensurePassphrase(file string) error {
 
 // env prints the variables that `up` gives to Pulumi, as shell commands: eval "$(make -s env)".
 func (d *driver) env(context.Context) error {
-	b, err := d.chooseBackend()
+	s, err := d.openStack()
 	if err != nil {
 		return err
 	}
-	for _, v := range b.env {
+	for _, v := range s.backend.env {
 		key, value, _ := strings.Cut(v, "=")
 		d.steps.printf("export %s=%s\n", key, shellQuote(value))
 	}

@@ -60,6 +60,8 @@ func TestPassphraseFile(t *testing.T) {
 func TestEnvIsShell(t *testing.T) {
 	d, _, out := newTestDriver(t)
 	d.root += "/it's here"
+	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
+	write(t, filepath.Join(d.root, "Pulumi.dev.yaml"), devYAML)
 	if err := d.env(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +86,7 @@ func TestStateOfAStackElsewhereIsNotHere(t *testing.T) {
 	write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n")
 	_, err := d.openStack()
 	wantError(t, err, "export PULUMI_BACKEND_URL")
+	wantError(t, d.env(context.Background()), "export PULUMI_BACKEND_URL")
 	d.getenv = elsewhere
 	if _, err := d.openStack(); err != nil {
 		t.Error(err)

@@ -48,8 +48,8 @@ func (d *driver) openStack() (*stack, error) {
 	}
 	s := &stack{file: file, project: project, backend: b}
 	if !s.onKind() && !s.onDocker() && b.local {
-		return nil, fmt.Errorf("stack %s is not on this machine, so its state should not be either: export PULUMI_BACKEND_URL, as "+
-			"`pulumi whoami --verbose` shows it, or PULUMI_ACCESS_TOKEN", d.Stack)
+		return nil, fmt.Errorf("stack %s is not on this machine, so its state should not be either: export PULUMI_BACKEND_URL, e.g. "+
+			"s3://<bucket>, or PULUMI_ACCESS_TOKEN for Pulumi Cloud (docs/production.md)", d.Stack)
 	}
 	return s, nil
 }

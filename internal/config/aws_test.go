@@ -160,8 +160,9 @@ func TestStackFileAgainstTheCluster(t *testing.T) {
 		set  map[string]string
 		want []string
 	}{
-		"another cluster": {map[string]string{"eksCluster": "other"}, []string{"scaleout:eksCluster", "other", "production"}},
-		"its class":       {map[string]string{"installAlbClass": "true"}, []string{"scaleout:ingressClass", "alb", "a name that is free"}},
+		"another cluster":  {map[string]string{"eksCluster": "other"}, []string{"scaleout:eksCluster", "other", "production"}},
+		"its class":        {map[string]string{"installAlbClass": "true"}, []string{"scaleout:ingressClass", "alb", "a name that is free"}},
+		"account unquoted": {map[string]string{"aws:allowedAccountIds": "[111122223333]"}, []string{"aws:allowedAccountIds", "111122223333", "quoted texts"}},
 	} {
 		_, err := parse("scaleout", "prod", fromStack(t, test.set), secrets, up())
 		if err == nil {
@@ -176,6 +177,14 @@ func TestStackFileAgainstTheCluster(t *testing.T) {
 	_, err := parse("scaleout", "prod", fromStack(t, nil), secrets, empty)
 	if err == nil || strings.Count(err.Error(), "\n") != 1 {
 		t.Errorf("a stack without outputs: got %v, want one line", err)
+	}
+}
+
+func TestClusterTakesAVariantOfItsArchitecture(t *testing.T) {
+	cluster := up()
+	cluster.known[outputPlatform] = "linux/arm64"
+	if _, err := parse("scaleout", "prod", fromStack(t, map[string]string{"imagePlatform": "linux/arm64/v8"}), secrets, cluster); err != nil {
+		t.Error(err)
 	}
 }
 

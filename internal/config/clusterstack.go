@@ -1,8 +1,10 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -156,7 +158,8 @@ func (d *decoder) checkClusterStack(target string) {
 		d.Problem("clusterStack", "got %s, which is for target eks; leave it empty", d.Shown("clusterStack"))
 	case d.cluster != nil:
 		d.compare("aws:region", d.Optional("aws:region"), outputRegion)
-		d.compare("imagePlatform", d.Text("imagePlatform"), outputPlatform)
+		platform := strings.Split(d.Text("imagePlatform"), "/") // a variant, as in linux/arm64/v8, is no matter of the nodes
+		d.compare("imagePlatform", strings.Join(platform[:min(2, len(platform))], "/"), outputPlatform)
 		if cluster := d.Text("eksCluster"); cluster != "" {
 			d.compare("eksCluster", cluster, outputName)
 		}
@@ -173,12 +176,17 @@ func (d *decoder) compare(key, value, output string) {
 
 // compareAccount wants the cluster to be in an account that the AWS provider may touch, if there are such.
 func (d *decoder) compareAccount() {
+	const key, account = "aws:allowedAccountIds", 4 // arn:aws:eks:<region>:<account>:cluster/<name>
 	arn, _ := d.cluster.known[outputARN].(string)
-	const account = 4 // arn:aws:eks:<region>:<account>:cluster/<name>
-	parts := strings.Split(arn, ":")
-	if allowed := d.Optional("aws:allowedAccountIds"); allowed != "" && len(parts) > account && !strings.Contains(allowed, `"`+parts[account]+`"`) {
-		d.Problem("aws:allowedAccountIds", "got %s, but the cluster of stack %s is in account %s",
-			d.Shown("aws:allowedAccountIds"), d.cluster.name, parts[account])
+	parts, allowed := strings.Split(arn, ":"), d.Optional(key)
+	if allowed == "" || len(parts) <= account {
+		return
+	}
+	var ids []string
+	if err := json.Unmarshal([]byte(allowed), &ids); err != nil {
+		d.Mistyped(key, `a list of quoted texts, such as ["111122223333"]`)
+	} else if !slices.Contains(ids, parts[account]) {
+		d.Problem(key, "got %s, but the cluster of stack %s is in account %s", d.Shown(key), d.cluster.name, parts[account])
 	}
 }
 

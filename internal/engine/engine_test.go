@@ -295,14 +295,19 @@ func TestClusterThatIsThere(t *testing.T) {
 	p := prepare(t)
 	for key, value := range map[string]string{
 		"eksCluster": "production", "albController": "awsLoadBalancerController", "ingressClass": "alb",
-		"certificateArn":  "arn:aws:acm:eu-central-1:111122223333:certificate/1",
 		"elasticacheName": "scaleout", "elasticacheKind": "serverless", "elasticacheProtect": "false", "ecrLogin": "token",
 	} {
 		p.must(".", "config", "set", key, value)
 	}
 	p.must(".", "config", "set", "--path", "clientCidrs[0]", "10.0.0.0/20")
 	p.must(".", "config", "set", "redisPassword", "--secret")
-	p.must(".", "up", "--yes", "--skip-preview")
+	if out := p.must(".", "preview"); !strings.Contains(out, "serves plain HTTP") {
+		t.Errorf("nothing warns of plain HTTP:\n%s", out)
+	}
+	p.must(".", "config", "set", "certificateArn", "arn:aws:acm:eu-central-1:111122223333:certificate/1")
+	if out := p.must(".", "up", "--yes", "--skip-preview"); strings.Contains(out, "plain HTTP") {
+		t.Errorf("it warns of plain HTTP where there is a certificate:\n%s", out)
+	}
 	p.must(".", "preview", "--expect-no-changes")
 	p.before(p.substitute.created, "Ingress web", "Deployment web", "ServerlessCache redis", "Deployment web")
 	p.staysSecret(password)

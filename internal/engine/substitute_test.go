@@ -139,6 +139,9 @@ func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumir
 	if err != nil {
 		return nil, err
 	}
+	if _, login := before["registry"]; login && resource.URN(r.GetUrn()).Type() == "docker:index/image:Image" {
+		after["registry"] = before["registry"] // the real provider too ignores another login
+	}
 	diff := before.Diff(after)
 	if diff == nil {
 		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
@@ -188,7 +191,7 @@ func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pul
 	answers := map[string]map[string]any{
 		"aws:index/getCallerIdentity:getCallerIdentity":       {"arn": caller, "accountId": account},
 		"aws:lb/getHostedZoneId:getHostedZoneId":              {"id": "Z215JYRZR1TBD5"},
-		"aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": token},
+		"aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": fmt.Sprint(token, tokens.Add(1))},
 		"aws:eks/getCluster:getCluster": {
 			"name": "production", "arn": clusterARN, "endpoint": "https://eks.example.com",
 			"certificateAuthorities": []any{map[string]any{"data": "Y2E="}},
@@ -214,6 +217,9 @@ const (
 	balancer   = "k8s-scaleout-web-%d.eu-central-1.elb.amazonaws.com"
 	redisHost  = "master.scaleout.abc.euc1.cache.amazonaws.com"
 )
+
+// tokens counts those of ECR: each is another one.
+var tokens atomic.Int64
 
 // balancers counts the load balancers that there were: each has another name.
 var balancers atomic.Int64

@@ -58,8 +58,15 @@ func (s *settings) set(project *workspace.Project, assignment string) error {
 		return fmt.Errorf("cannot set %q: want key=value, such as maxReplicas=30", assignment)
 	}
 	converted := config.NewValue(text)
-	kind := project.Config[strings.TrimPrefix(name, s.project+":")].Type
-	if isList := strings.HasPrefix(text, "["); isList || kind != nil && (*kind == "array" || *kind == "object") {
+	declared, known := project.Config[strings.TrimPrefix(name, s.project+":")]
+	if declared.Secret {
+		return fmt.Errorf("cannot set %s: it is a secret, and what is typed here is not", name)
+	}
+	structured := !known && strings.IndexAny(text, "[{") == 0 // of a provider, whose types nobody declares
+	if declared.Type != nil {
+		structured = *declared.Type == "array" || *declared.Type == "object"
+	}
+	if structured {
 		var value any
 		if err := yaml.Unmarshal([]byte(text), &value); err != nil || value == nil {
 			return fmt.Errorf("cannot set %s to %q: want a list such as [a,b], or a map such as {a: b}", name, text)

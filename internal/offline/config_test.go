@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 )
 
 func TestLoadPassesWhatTheCLIPasses(t *testing.T) {
@@ -143,22 +141,27 @@ func TestProjectFileErrors(t *testing.T) {
 func TestSettingsInPlaceOfTheFile(t *testing.T) {
 	dir := project(t, map[string]string{"dev": "config: {demo:title: x, demo:replicas: 3}\n"})
 	for assignment, want := range map[string]string{
-		"title=1.36": "1.36", "title=030": "030", "title=a=b, c": "a=b, c", "title=": "", "replicas=7": "7", "demo:title=y": "y",
+		"title=[a": "[a", "aws:tags={a: b}": `{"a":"b"}`, "title=1.36": "1.36", "title=030": "030", "title=a=b, c": "a=b, c", "title=": "", "replicas=7": "7", "demo:title=y": "y",
 	} {
 		s, err := load(dir, "dev", []string{assignment})
 		if err != nil {
 			t.Errorf("%s: %v", assignment, err)
 			continue
 		}
-		name, _, _ := strings.Cut(strings.TrimPrefix(assignment, "demo:"), "=")
-		value, _, err := s.values.Get(config.MustMakeKey("demo", name), true)
+		name, _, _ := strings.Cut(assignment, "=")
+		key, keyErr := s.key(name)
+		if keyErr != nil {
+			t.Fatal(keyErr)
+		}
+		value, _, err := s.values.Get(key, true)
 		text, textErr := value.Value(firstPlaceholder)
 		if err != nil || textErr != nil || text != want {
 			t.Errorf("%s: got %q, want %q", assignment, text, want)
 		}
 	}
 	for assignment, want := range map[string]string{
-		"title": "key=value", "replicas=many": "-set: demo:replicas must be of type integer", "title=[": "a list such as [a,b]",
+		"title": "key=value", "replicas=many": "-set: demo:replicas must be of type integer", "hosts=[": "a list such as [a,b]",
+		"token=x": "it is a secret",
 	} {
 		if _, err := load(dir, "dev", []string{assignment}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", assignment, err, want)

@@ -2,7 +2,11 @@
 package goldentest
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"scaleout/internal/offline"
 )
@@ -37,4 +41,24 @@ func Differing(files, base map[string]string) map[string]string {
 		}
 	}
 	return differing
+}
+
+// Example runs a program for the stack of testdata/Pulumi.example.yaml, with other settings. No team edits that file, so that
+// what tests say of it holds.
+func Example(program pulumi.RunFunc, settings ...string) (*offline.Result, error) {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for from, to := range map[string]string{"Pulumi.yaml": "Pulumi.yaml", "testdata/Pulumi.example.yaml": "Pulumi.example.yaml"} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return offline.Run(program, dir, "example", settings...)
 }
