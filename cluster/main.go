@@ -52,7 +52,8 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	return export(ctx, cfg, network, cluster, certificate)
+	export(ctx, cfg, network, cluster, certificate)
+	return nil
 }
 
 func createNetwork(ctx *pulumi.Context, cfg *config.Config) (*platform.Network, error) {
@@ -123,11 +124,7 @@ func issueCertificate(ctx *pulumi.Context, cfg *config.Config) (*components.Cert
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
 	certificate *components.Certificate,
-) error {
-	addresses, err := platform.PlanAddresses(cfg.Network.CIDR)
-	if err != nil {
-		return err
-	}
+) {
 	ctx.Export("clusterName", cluster.Name)
 	ctx.Export("clusterArn", cluster.ARN)
 	ctx.Export("region", pulumi.String(cfg.Account.Region))
@@ -135,8 +132,8 @@ func export(
 	ctx.Export("vpcId", network.VPC)
 	ctx.Export("publicSubnetIds", network.PublicSubnets)
 	ctx.Export("privateSubnetIds", network.PrivateSubnets)
-	ctx.Export("publicSubnetCidrs", pulumi.ToStringArray(addresses.Public[:]))
-	ctx.Export("privateSubnetCidrs", pulumi.ToStringArray(addresses.Private[:]))
+	ctx.Export("publicSubnetCidrs", pulumi.ToStringArray(network.Addresses.Public[:]))
+	ctx.Export("privateSubnetCidrs", pulumi.ToStringArray(network.Addresses.Private[:]))
 	ctx.Export("nodeCpuLimit", pulumi.String(cfg.Nodes.CPULimit))
 	ctx.Export("nodeMemoryLimit", pulumi.String(cfg.Nodes.MemoryLimit))
 	ctx.Export("imagePlatform", pulumi.String("linux/"+cfg.Nodes.Architecture))
@@ -151,5 +148,4 @@ func export(
 		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Account.Region, cluster.Name),
 		pulumi.Sprintf("aws eks update-cluster-config --region %s --name %s --deletion-protection", cfg.Account.Region, cluster.Name),
 	})
-	return nil
 }

@@ -48,7 +48,7 @@ var (
 // Validate reports everything wrong with the settings.
 func (a *ALB) Validate() field.ErrorList {
 	problems := a.Controller.Validate()
-	problems = append(problems, checkScheme(a.Scheme)...)
+	problems = append(problems, check.OneOf("albScheme", a.Scheme, "internet-facing", "internal")...)
 	if arn, known := a.CertificateARN.(pulumi.String); known && !certificateForm.MatchString(string(arn)) {
 		problems = append(problems, check.Invalid("certificateArn", string(arn),
 			"must be arn:aws:acm:<region>:<account>:certificate/<id>, or empty")...)
@@ -57,7 +57,9 @@ func (a *ALB) Validate() field.ErrorList {
 		problems = append(problems, check.Invalid("tlsPolicy", a.TLSPolicy,
 			"must be a security policy of Elastic Load Balancing, such as ELBSecurityPolicy-TLS13-1-2-2021-06")...)
 	}
-	problems = append(problems, checkGroup(a.Group)...)
+	if a.Group != "" { // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.name
+		problems = append(problems, check.Label("albGroup", a.Group)...)
+	}
 	if a.AccessLogsBucket != "" && !bucketForm.MatchString(a.AccessLogsBucket) {
 		problems = append(problems, check.Invalid("accessLogsBucket", a.AccessLogsBucket,
 			"must be the name of an S3 bucket, without s3://, or empty")...)

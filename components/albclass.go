@@ -11,8 +11,8 @@ import (
 	"scaleout/internal/check"
 )
 
-// ALBController is who makes Application Load Balancers of Ingresses. The two have the same ancestor and take the same
-// annotations but one, by other names: each of the methods says one of those.
+// ALBController is who makes Application Load Balancers of Ingresses. The two have the same ancestor and read the same
+// annotations, but for what the methods say: a wrong combination of those fails without a word.
 type ALBController string
 
 const (
@@ -73,19 +73,6 @@ func (a *ALBClassArgs) Validate() field.ErrorList {
 		problems = append(problems, a.LoadBalancers.Validate()...)
 	}
 	return problems
-}
-
-func checkScheme(scheme string) field.ErrorList {
-	return check.OneOf("albScheme", scheme, "internet-facing", "internal")
-}
-
-// checkGroup wants the name of a group, or none:
-// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.name
-func checkGroup(group string) field.ErrorList {
-	if group == "" {
-		return nil
-	}
-	return check.Label("albGroup", group)
 }
 
 // ALBClass is what an Ingress names to become an Application Load Balancer. EKS Auto Mode comes without any.

@@ -32,10 +32,15 @@ func (a *ECRRepositoryArgs) Validate() field.ErrorList {
 		problems = append(problems, check.Invalid("name", a.Name,
 			"must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")...)
 	}
-	if a.KMSKeyARN != "" && !keyForm.MatchString(a.KMSKeyARN) {
-		problems = append(problems, check.Invalid("kmsKeyArn", a.KMSKeyARN, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")...)
+	return append(problems, checkKey(a.KMSKeyARN)...)
+}
+
+// checkKey wants the ARN of a KMS key, or none.
+func checkKey(arn string) field.ErrorList {
+	if arn != "" && !keyForm.MatchString(arn) {
+		return check.Invalid("kmsKeyArn", arn, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
 	}
-	return problems
+	return nil
 }
 
 var (

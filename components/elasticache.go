@@ -125,9 +125,7 @@ func (s *ElastiCacheSettings) Validate() field.ErrorList {
 			"must be a version of "+s.Engine+" with users and TLS: 7.2 or later of valkey, such as 8.0; 7.0 or 7.1 of redis")...)
 	}
 	problems = append(problems, check.Range("backupDays", s.BackupDays, 0, 35)...)
-	if s.KMSKeyARN != "" && !keyForm.MatchString(s.KMSKeyARN) {
-		problems = append(problems, check.Invalid("kmsKeyArn", s.KMSKeyARN, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")...)
-	}
+	problems = append(problems, checkKey(s.KMSKeyARN)...)
 	if (s.Replicas == nil) == (s.Serverless == nil) {
 		problems = append(problems, check.Invalid("kind", "", "must be one of replicas and serverless")...)
 	}

@@ -49,12 +49,13 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 // those of them that are encrypted in the stack file.
 func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
 	d := decode.New(project, reference, values, secrets)
-	name, account := d.Text("name"), platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
+	name, protect := d.Text("name"), d.Boolean("deletionProtection")
+	account := platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
 	c := &Config{
 		Account: account,
 		Network: platform.NetworkArgs{
 			Cluster: name, Region: account.Region, CIDR: d.Text("vpcCidr"), Zones: d.List("zones"),
-			SingleNAT: d.Boolean("singleNat"), InterfaceEndpoints: d.List("interfaceEndpoints"), Protect: d.Boolean("deletionProtection"),
+			SingleNAT: d.Boolean("singleNat"), InterfaceEndpoints: d.List("interfaceEndpoints"), Protect: protect,
 		},
 		FlowLogDays: d.Integer("flowLogDays"),
 		Roles:       platform.RolesArgs{Cluster: name, Account: account},
@@ -62,7 +63,7 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 			Name: name, Account: account, Version: d.Text("kubernetesVersion"),
 			PublicCIDRs: d.List("apiCidrs"), Admins: d.List("adminArns"), Viewers: d.List("viewerArns"),
 			LogTypes: d.List("logTypes"), LogRetentionDays: d.Integer("logDays"),
-			SupportType: d.Text("supportType"), Protect: d.Boolean("deletionProtection"),
+			SupportType: d.Text("supportType"), Protect: protect,
 		},
 		Nodes: platform.NodePoolSettings{
 			CPULimit: d.Text("nodeCpuLimit"), MemoryLimit: d.Text("nodeMemoryLimit"),

@@ -35,8 +35,8 @@ func tags(name string, others map[string]string) pulumi.StringMap {
 type statement struct {
 	Sid       string
 	Effect    string
-	Principal map[string]string            `json:",omitempty"`
-	Action    []string                     //nolint:tagliatelle // IAM's own names
+	Principal map[string]string `json:",omitempty"`
+	Action    []string
 	Resource  []string                     `json:",omitempty"`
 	Condition map[string]map[string]string `json:",omitempty"`
 }

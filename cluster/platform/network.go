@@ -78,6 +78,8 @@ type Network struct {
 	VPC pulumi.IDOutput
 	// PublicSubnets and PrivateSubnets are IDs, in the order of the zones.
 	PublicSubnets, PrivateSubnets pulumi.StringArray
+	// Addresses of the subnets.
+	Addresses Addresses
 	// Ready is what nodes need to reach the internet: depend on it, so that it outlives them.
 	Ready []pulumi.Resource
 }
@@ -150,6 +152,7 @@ func (b *networkBuilder) subnets() error {
 	if err != nil {
 		return err
 	}
+	b.network.Addresses = addresses
 	for i, zone := range b.args.Zones {
 		public, err := b.subnet("public", zone, addresses.Public[i], "kubernetes.io/role/elb")
 		if err != nil {

@@ -239,12 +239,18 @@ func (p *projects) staysSecret(secret string) {
 	}
 }
 
-func (p *projects) downApp() {
-	p.refused("protect", ".", "destroy", "--yes", "--skip-preview", "--color", "never")
-	p.must(".", "config", "set", "elasticacheProtect", "false")
-	p.must(".", "up", "--yes", "--skip-preview")
+// destroy removes a project that refuses until the protection is lifted.
+func (p *projects) destroy(dir, protection string) {
+	p.t.Helper()
+	p.refused("protect", dir, "destroy", "--yes", "--skip-preview", "--color", "never")
+	p.must(dir, "config", "set", protection, "false")
+	p.must(dir, "up", "--yes", "--skip-preview")
 	p.substitute.forget()
-	p.must(".", "destroy", "--yes", "--skip-preview")
+	p.must(dir, "destroy", "--yes", "--skip-preview")
+}
+
+func (p *projects) downApp() {
+	p.destroy(".", "elasticacheProtect")
 	p.before(p.substitute.deleted,
 		"Record web", "Ingress web", "HorizontalPodAutoscaler web", "Deployment web", "Deployment web", "Ingress web",
 		"Ingress web", "IngressClass alb", "IngressClass alb", "IngressClassParams alb-params",
@@ -259,11 +265,7 @@ func (p *projects) downApp() {
 }
 
 func (p *projects) downCluster() {
-	p.refused("protect", "cluster", "destroy", "--yes", "--skip-preview", "--color", "never")
-	p.must("cluster", "config", "set", "deletionProtection", "false")
-	p.must("cluster", "up", "--yes", "--skip-preview")
-	p.substitute.forget()
-	p.must("cluster", "destroy", "--yes", "--skip-preview")
+	p.destroy("cluster", "deletionProtection")
 	p.before(p.substitute.deleted,
 		"Addon metrics-server", "NodePool apps", "NodePool apps", "NodeClass apps-class", "NodePool apps", "Cluster cluster",
 		"IngressClass alb", "IngressClassParams alb-params", "IngressClassParams alb-params", "AccessPolicyAssociation cluster-role/ci",
