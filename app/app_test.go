@@ -102,6 +102,12 @@ func (a *testApp) wait(t *testing.T) error {
 	}
 }
 
+// eventuallyLogs waits until the log holds text.
+func (a *testApp) eventuallyLogs(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the log to say "+text, func() bool { return strings.Contains(a.logs.String(), text) })
+}
+
 // eventuallyAnswers waits until path is answered with code, and returns the body.
 func (a *testApp) eventuallyAnswers(t *testing.T, path string, code int) (body string) {
 	t.Helper()

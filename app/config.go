@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"regexp"
@@ -26,13 +27,50 @@ type Config struct {
 
 // RedisConfig says which Redis holds the counter and how to reach it.
 type RedisConfig struct {
-	Host     string
-	Port     int
-	Username string // empty means Redis' user "default"
-	Password string // empty means no authentication
-	TLS      bool
-	RootCAs  *x509.CertPool // nil means the system's
-	Timeout  time.Duration  // the longest that a request waits for Redis
+	Host         string
+	Port         int
+	Username     string // empty means Redis' user "default"
+	Password     string // empty means that of PasswordFile, or no authentication
+	PasswordFile string // read for each connection, so that a new password needs no restart
+	TLS          bool
+	CAFile       string        // certificate authorities, read for each connection; empty means the system's
+	Timeout      time.Duration // the longest that a request waits for Redis
+}
+
+// address returns what to connect to.
+func (c RedisConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// password returns the password as it is now. An error names the file.
+func (c RedisConfig) password() (string, error) {
+	if c.PasswordFile == "" {
+		return c.Password, nil
+	}
+	content, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", err
+	}
+	// Editors and `kubectl create secret --from-file` leave a line end that is not part of the password.
+	password := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	if password == "" {
+		return "", fmt.Errorf("%s: the file is empty", c.PasswordFile)
+	}
+	return password, nil
+}
+
+// rootCAs returns the certificate authorities to trust as they are now, nil for the system's. An error names the file.
+func (c RedisConfig) rootCAs() (*x509.CertPool, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("%s: the file holds no certificate in PEM form", c.CAFile)
+	}
+	return pool, nil
 }
 
 // configError lists every problem found, so that one failed start is enough to fix them all.
@@ -161,26 +199,13 @@ func setTLS(c *Config, value string) error {
 }
 
 func setPasswordFile(c *Config, path string) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	// Editors and `kubectl create secret --from-file` leave a line end that is not part of the password.
-	c.Redis.Password = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
-	if c.Redis.Password == "" {
-		return errors.New("the file is empty")
-	}
-	return nil
+	c.Redis.PasswordFile = path
+	_, err := c.Redis.password()
+	return err
 }
 
 func setCAFile(c *Config, path string) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	c.Redis.RootCAs = x509.NewCertPool()
-	if !c.Redis.RootCAs.AppendCertsFromPEM(content) {
-		return errors.New("the file holds no certificate in PEM form")
-	}
-	return nil
+	c.Redis.CAFile = path
+	_, err := c.Redis.rootCAs()
+	return err
 }

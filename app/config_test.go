@@ -24,6 +24,14 @@ func writeFile(t *testing.T, content string) string {
 	return path
 }
 
+func passwordOf(c Config) string {
+	password, err := c.Redis.password()
+	if err != nil {
+		return err.Error()
+	}
+	return password
+}
+
 func TestLoadConfigDefaults(t *testing.T) {
 	got, err := loadConfig(withRedis())
 	if err != nil {
@@ -81,15 +89,15 @@ func TestLoadConfigAccepts(t *testing.T) {
 		},
 		"password file without its line end": {
 			withRedis("REDIS_PASSWORD_FILE=" + writeFile(t, " secret \r\n")),
-			func(c Config) bool { return c.Redis.Password == " secret " },
+			func(c Config) bool { return passwordOf(c) == " secret " },
 		},
 		"password file with one of two line ends": {
 			withRedis("REDIS_PASSWORD_FILE=" + writeFile(t, "secret\n\n")),
-			func(c Config) bool { return c.Redis.Password == "secret\n" },
+			func(c Config) bool { return passwordOf(c) == "secret\n" },
 		},
 		"an empty password beside a file": {
 			withRedis("REDIS_PASSWORD=", "REDIS_PASSWORD_FILE="+writeFile(t, "secret")),
-			func(c Config) bool { return c.Redis.Password == "secret" },
+			func(c Config) bool { return passwordOf(c) == "secret" },
 		},
 		"service links that do no harm": {
 			withRedis("REDIS_SERVICE_HOST=10.0.0.1", "REDIS_SERVICE_PORT_REDIS=6379", "REDIS_PORT_6379_TCP=tcp://10.0.0.1:6379",

@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,9 @@ func TestHitsAreCountedOnceEach(t *testing.T) {
 	cfg.Redis.Timeout = maxRedisTimeout // a busy machine is no outage
 	// Two copies of the program on one Redis, as two pods.
 	apps := []*testApp{startApp(t, cfg), startApp(t, cfg)}
+	for _, a := range apps {
+		a.eventuallyAnswers(t, "/readyz", http.StatusOK)
+	}
 	const visitors, visits = 20, 50
 
 	var mu sync.Mutex
@@ -53,7 +58,7 @@ func TestHitsAreCountedOnceEach(t *testing.T) {
 		}
 	}
 	stats := redis.do("INFO", "commandstats")
-	if want := fmt.Sprintf("cmdstat_incr:calls=%d,", visitors*visits); !strings.Contains(stats, want) {
+	if want := fmt.Sprintf("cmdstat_incrby:calls=%d,", len(apps)+visitors*visits); !strings.Contains(stats, want) {
 		t.Errorf("got %s\nwant %s", stats, want)
 	}
 	if strings.Contains(stats, "cmdstat_get:") {
@@ -77,7 +82,7 @@ func TestRequestsAreLoggedAtDebug(t *testing.T) {
 
 func TestLogin(t *testing.T) {
 	redis := startRedis(t, "--requirepass", "pass word",
-		"--user", "app", "on", ">app-secret", "~hits", "+incr", "+incrby",
+		"--user", "app", "on", ">app-secret", "~hits", "+incrby",
 		"--user", "reader", "on", ">reader-secret", "~hits", "+get")
 	tests := map[string]struct {
 		username, password string
@@ -99,9 +104,7 @@ func TestLogin(t *testing.T) {
 				a.eventuallyAnswers(t, "/readyz", http.StatusOK)
 				a.eventuallyAnswers(t, "/", http.StatusOK)
 			} else {
-				eventually(t, "the outage to be logged", func() bool {
-					return strings.Contains(a.logs.String(), "redis is not available")
-				})
+				a.eventuallyLogs(t, "redis is not available")
 				a.eventuallyAnswers(t, "/", http.StatusServiceUnavailable)
 				if code, body := a.get(t, a.url+"/readyz"); code != http.StatusServiceUnavailable {
 					t.Errorf("/readyz: got %d %q, want 503", code, body)
@@ -114,23 +117,136 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// What a managed Redis demands at once: TLS, and a user who may do nothing else. The rights are those that the program gives.
+// TestReadyMeansThatVisitsCount: a rollout replaces pods that work by pods that are ready.
+func TestReadyMeansThatVisitsCount(t *testing.T) {
+	tests := map[string]struct {
+		redis  []string // arguments
+		before []string // a command
+		want   string   // in the log; empty if the program gets ready
+	}{
+		"no INCR":           {[]string{"--rename-command", "INCR", ""}, nil, ""},
+		"no INCRBY":         {[]string{"--rename-command", "INCRBY", ""}, nil, "unknown command"},
+		"last number but 1": {nil, []string{"SET", hitsKey, "9223372036854775806"}, ""},
+		"last number":       {nil, []string{"SET", hitsKey, "9223372036854775807"}, "highest possible number"},
+		"no number":         {nil, []string{"SET", hitsKey, "many"}, "not an integer"},
+		"no text":           {nil, []string{"LPUSH", hitsKey, "1"}, "WRONGTYPE"},
+		"no memory":         {[]string{"--maxmemory", "1"}, nil, "OOM"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			redis := startRedis(t, test.redis...)
+			if test.before != nil {
+				redis.do(test.before...)
+			}
+			a := startApp(t, redis.config())
+			if test.want == "" {
+				a.eventuallyAnswers(t, "/readyz", http.StatusOK)
+				a.eventuallyAnswers(t, "/", http.StatusOK)
+				return
+			}
+			a.eventuallyLogs(t, test.want)
+			for _, path := range []string{"/readyz", "/"} {
+				if code, body := a.get(t, a.url+path); code != http.StatusServiceUnavailable {
+					t.Errorf("%s: got %d %q, want 503", path, code, body)
+				}
+			}
+			_, metrics := a.get(t, a.metricsURL+"/metrics")
+			if strings.Contains(metrics, `redis_call_errors_total{reason="reply"} 0`) {
+				t.Errorf("got %s\nwant replies counted", metrics)
+			}
+		})
+	}
+}
+
+// TestRenewedFiles: an administrator changes the password or the certificate authority of Redis, and then the file that
+// the program has it from.
+func TestRenewedFiles(t *testing.T) {
+	oldCert, oldKey := writeCertificate(t, "127.0.0.1")
+	newCert, newKey := writeCertificate(t, "127.0.0.1")
+	secured := func(cert, key string) func(port string) []string {
+		return func(port string) []string {
+			return []string{"--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+				"--tls-ca-cert-file", cert, "--tls-auth-clients", "no"}
+		}
+	}
+	login := func(password string) func(string) []string {
+		return func(string) []string { return []string{"--requirepass", password} }
+	}
+	tests := map[string]struct {
+		old, renewed func(port string) []string // arguments of Redis
+		variable     string
+		before       string // in the file
+		after        string
+		want         string // in the log
+		env          []string
+	}{
+		"password": {login("before"), login("after"), "REDIS_PASSWORD_FILE", "before\n", "after\n", "WRONGPASS", nil},
+		"certificate authority": {secured(oldCert, oldKey), secured(newCert, newKey), "REDIS_TLS_CA_FILE",
+			readFile(t, oldCert), readFile(t, newCert), "TLS handshake: tls: failed to verify certificate",
+			[]string{"REDIS_TLS=true"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			redis := startRedis(t)
+			restart := func(args func(string) []string) {
+				redis.kill()
+				redis.args = append(slices.Clone(redis.args), args(strconv.Itoa(redis.port))...)
+				redis.start()
+			}
+			restart(test.old)
+			file := writeFile(t, test.before)
+			cfg, err := loadConfig(append(test.env, "REDIS_HOST=127.0.0.1", fmt.Sprintf("REDIS_PORT=%d", redis.port),
+				test.variable+"="+file, "REDIS_TIMEOUT=900ms", "LISTEN_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := startApp(t, cfg)
+			a.eventuallyAnswers(t, "/", http.StatusOK)
+
+			restart(test.renewed)
+			eventually(t, "the log to say "+test.want, func() bool {
+				a.get(t, a.url+"/")
+				return strings.Contains(a.logs.String(), test.want)
+			})
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the log to name the file that is gone", func() bool {
+				a.get(t, a.url+"/")
+				return strings.Contains(a.logs.String(), test.variable+": open "+file)
+			})
+			if err := os.WriteFile(file, []byte(test.after), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a.eventuallyAnswers(t, "/", http.StatusOK)
+			if strings.Contains(a.logs.String(), "before") {
+				t.Errorf("got %s, which shows the password", a.logs)
+			}
+		})
+	}
+}
+
+// What a managed Redis demands at once: TLS, and a user who may do nothing else. The rights are those that the program
+// gives.
 func TestManagedRedis(t *testing.T) {
-	source, err := os.ReadFile("../components/webapppod.go")
+	source, err := os.ReadFile("../Pulumi.yaml")
 	if err != nil {
 		t.Skip("the program is not beside the app: ", err)
 	}
-	_, access, _ := strings.Cut(string(source), `AppRedisAccess = "`)
-	access, _, found := strings.Cut(access, `"`)
+	_, access, _ := strings.Cut(string(source), "  elasticacheAccess:\n    type: string\n    default: ")
+	access, _, found := strings.Cut(access, "\n")
 	if !found {
 		t.Fatal("the program gives the app no rights")
 	}
 	certFile, keyFile := writeCertificate(t, "127.0.0.1")
 	port := freePort(t)
-	redis := startRedis(t, append([]string{"--tls-port", fmt.Sprint(port), "--tls-cert-file", certFile, "--tls-key-file", keyFile,
-		"--tls-ca-cert-file", certFile, "--tls-auth-clients", "no", "--user", "scaleout", ">app-secret"}, strings.Fields(access)...)...)
-	cfg, err := loadConfig([]string{"REDIS_HOST=127.0.0.1", fmt.Sprintf("REDIS_PORT=%d", port), "REDIS_TLS=true", "REDIS_TLS_CA_FILE=" + certFile,
-		"REDIS_USERNAME=scaleout", "REDIS_TIMEOUT=900ms", "LISTEN_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0"})
+	redis := startRedis(t, append([]string{
+		"--tls-port", fmt.Sprint(port), "--tls-cert-file", certFile, "--tls-key-file", keyFile,
+		"--tls-ca-cert-file", certFile, "--tls-auth-clients", "no", "--user", "scaleout", ">app-secret",
+	}, strings.Fields(access)...)...)
+	cfg, err := loadConfig([]string{"REDIS_HOST=127.0.0.1", fmt.Sprintf("REDIS_PORT=%d", port),
+		"REDIS_TLS=true", "REDIS_TLS_CA_FILE=" + certFile, "REDIS_USERNAME=scaleout", "REDIS_TIMEOUT=900ms",
+		"LISTEN_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +294,15 @@ func TestTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 // writeCertificate makes a self-signed certificate for an IP address.

@@ -1,4 +1,4 @@
-module scaleout/app
+module example.com/scaleout/app
 
 go 1.26.0
 

@@ -8,7 +8,7 @@ import (
 
 // health answers the probes of Kubernetes and load balancers.
 type health struct {
-	reached  atomic.Bool // Redis was reached at least once
+	reached  atomic.Bool // Redis would have counted, or has, at least once
 	stopping atomic.Bool // shutdown has begun
 }
 
@@ -17,9 +17,10 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// ready says whether to send visitors here. Before Redis was reached once the answer is no, so that a rollout with a
-// wrong address or password never replaces pods that work. After that it stays yes while Redis is away: every pod
-// would say no at once, and the load balancer would have nowhere to send the visitors that now get a plain 503.
+// ready says whether to send visitors here. Before Redis would have counted once the answer is no, so that a rollout
+// with a wrong address, password or permission never replaces pods that work. After that it stays yes while Redis is
+// away: every pod would say no at once, and the load balancer would have nowhere to send the visitors that now get a
+// plain 503.
 func (h *health) ready(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case h.stopping.Load():

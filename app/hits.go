@@ -8,9 +8,9 @@ import (
 
 // Counter counts hits.
 type Counter interface {
-	// Increment adds one hit and returns the total, which no other call returns. After an error the hit may or may
-	// not have been counted.
-	Increment(ctx context.Context) (int64, error)
+	// Add adds hits and returns the total. With 1 that is a total that no other such call returns; with 0 it tells
+	// whether a hit could be added now. After an error the hits may or may not have been counted.
+	Add(ctx context.Context, hits int64) (total int64, err error)
 }
 
 // retryAfterSeconds is the advice to visitors while Redis is away. A restarted Redis is back within seconds, and
@@ -42,7 +42,7 @@ func (h *hitHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	// A visitor who leaves early stays counted: Redis may have the command already. What bounds the wait is the
 	// counter itself, see openRedis.
-	n, err := h.counter.Increment(context.WithoutCancel(r.Context()))
+	n, err := h.counter.Add(context.WithoutCancel(r.Context()), 1)
 	if err != nil {
 		header["Retry-After"] = []string{retryAfterSeconds}
 		http.Error(w, "The counter is not available right now. Please try again.", http.StatusServiceUnavailable)

@@ -57,7 +57,7 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 		private: newHTTPServer(metrics.handler(), log),
 	}
 	log.Info("serving", "version", version, "address", public.Addr().String(), "metrics", private.Addr().String(),
-		"redis", net.JoinHostPort(cfg.Redis.Host, fmt.Sprint(cfg.Redis.Port)), "tls", cfg.Redis.TLS)
+		"redis", cfg.Redis.address(), "tls", cfg.Redis.TLS)
 	if err := s.run(public, private, signals); err != nil {
 		return err // and leave at once; a Redis that does not answer would hold up Close
 	}

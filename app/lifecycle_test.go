@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -117,6 +118,72 @@ func TestStopGivesUp(t *testing.T) {
 			}
 			close(s.counter.release)
 		})
+	}
+}
+
+// TestBodyThatNeverComes: the answer and the stop do not wait for it. readTimeout is when net/http would give up.
+func TestBodyThatNeverComes(t *testing.T) {
+	for name, test := range map[string]struct {
+		request  string
+		wantCode int
+	}{
+		"GET":        {"GET / HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\nabc", http.StatusOK},
+		"no bytes":   {"GET / HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\n", http.StatusOK},
+		"chunked":    {"GET / HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", http.StatusOK},
+		"large":      {"GET / HTTP/1.1\r\nHost: app\r\nContent-Length: 1000000\r\n\r\nabc", http.StatusOK},
+		"continue":   {"GET / HTTP/1.1\r\nHost: app\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", http.StatusOK},
+		"HTTP/1.0":   {"GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 100\r\n\r\nabc", http.StatusOK},
+		"probe":      {"GET /readyz HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\nabc", http.StatusOK},
+		"POST":       {"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\nabc", http.StatusMethodNotAllowed},
+		"other path": {"PUT /x HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\nabc", http.StatusNotFound},
+		"OPTIONS *":  {"OPTIONS * HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\nabc", http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startService(t, Config{ShutdownTimeout: readTimeout / 2})
+			close(s.counter.release)
+			close(s.drained)
+			conn := dialKeepAlive(t, s.address)
+			if err := conn.SetDeadline(time.Now().Add(readTimeout / 2)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, test.request); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.ReadResponse(conn.reader, nil)
+			if err != nil {
+				t.Fatalf("got no answer: %v", err)
+			}
+			if answer.StatusCode != test.wantCode || !answer.Close {
+				t.Errorf("got %d, close %t, want %d and a close", answer.StatusCode, answer.Close, test.wantCode)
+			}
+			s.signals <- syscall.SIGTERM
+			if err := s.wait(t); err != nil {
+				t.Errorf("stop: got %v, want none", err)
+			}
+		})
+	}
+}
+
+// TestBodyUnderWay: a client that sends its whole body before it looks at the answer gets the answer.
+func TestBodyUnderWay(t *testing.T) {
+	s := startService(t, Config{ShutdownTimeout: patience})
+	close(s.counter.release)
+	close(s.drained)
+	const size = 200 << 10 // less than what net/http reads anyway
+	for range 20 {
+		conn := dialKeepAlive(t, s.address)
+		header := fmt.Sprintf("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n", size)
+		if _, err := io.WriteString(conn, header+strings.Repeat("x", size)); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn.reader)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 405") {
+			t.Errorf("got %q and %v, want 405 and then the end", answer, err)
+		}
+	}
+	s.signals <- syscall.SIGTERM
+	if err := s.wait(t); err != nil {
+		t.Errorf("stop: got %v, want none", err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// durationBuckets are in seconds. An INCR in the same zone takes about half a millisecond, and maxRedisTimeout
+// durationBuckets are in seconds. An INCRBY in the same zone takes about half a millisecond, and maxRedisTimeout
 // keeps every answer under a second; two to three steps per decade between the two.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -86,6 +87,118 @@ func TestRedisOutage(t *testing.T) {
 	}
 }
 
+// TestOutageThatChangesItsReason: who starts Redis again with another password learns of that, too.
+func TestOutageThatChangesItsReason(t *testing.T) {
+	redis := startRedis(t)
+	a := startApp(t, redis.config())
+	a.eventuallyAnswers(t, "/", http.StatusOK)
+	redis.kill()
+	a.eventuallyAnswers(t, "/", http.StatusServiceUnavailable)
+	redis.args = append(redis.args, "--requirepass", "new")
+	redis.start()
+	eventually(t, "the log to name the new reason", func() bool {
+		a.get(t, a.url+"/")
+		return containsAll(a.logs.String(), []string{"redis is still not available", "NOAUTH"})
+	})
+}
+
+// TestLogSaysWhatIsWrong: with the phase, the address, what Redis said before it hung up, and what may be wrong.
+func TestLogSaysWhatIsWrong(t *testing.T) {
+	cert, key := writeCertificate(t, "127.0.0.1")
+	tlsPort := strconv.Itoa(freePort(t))
+	secure := []string{"--tls-port", tlsPort, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert}
+	tests := map[string]struct {
+		redis      []string
+		tls, toTLS bool     // whether the program speaks TLS, and whether that port does
+		hangs      bool     // whether Redis hangs from the start
+		want       []string // in one line of the log; ADDR stands for the address
+		metric     string
+	}{
+		"too many clients": {
+			[]string{"--maxclients", "1"}, false, false, false,
+			[]string{"ADDR: max number of clients reached"}, reasonReply,
+		},
+		"too many clients, TLS": {
+			append([]string{"--maxclients", "1", "--tls-auth-clients", "no"}, secure...), true, true, false,
+			[]string{"ADDR: TLS handshake: ", "maxclients"}, reasonConnection,
+		},
+		"TLS to a plain port": {
+			nil, true, false, false,
+			[]string{"ADDR: TLS handshake: ", "no answer within 100ms", "does that port speak TLS?"}, reasonTimeout,
+		},
+		"plain text to a TLS port": {
+			secure, false, true, false,
+			[]string{"ADDR: greeting: ", "does that port want TLS (REDIS_TLS=true)?"}, reasonConnection,
+		},
+		"client certificate": {
+			secure, true, true, false,
+			[]string{"ADDR: greeting: ", "it asks for a client certificate"}, reasonConnection,
+		},
+		"hangs": {
+			nil, false, false, true,
+			[]string{"ADDR: greeting: ", "i/o timeout\""}, reasonTimeout,
+		},
+		"hangs, TLS": {
+			append([]string{"--tls-auth-clients", "no"}, secure...), true, true, true,
+			[]string{"ADDR: TLS handshake: no answer within 100ms"}, reasonTimeout,
+		},
+		"nobody may do anything without a login": {
+			[]string{"--user", "default", "off"}, false, false, false,
+			[]string{"ADDR: NOAUTH"}, reasonReply,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			redis := startRedis(t, test.redis...)
+			occupy(t, redis)
+			if test.hangs {
+				redis.pause()
+			}
+			cfg := redis.config()
+			cfg.Redis.TLS, cfg.Redis.CAFile = test.tls, cert
+			if test.toTLS {
+				cfg.Redis.Port, _ = strconv.Atoi(tlsPort)
+			}
+			a := startApp(t, cfg)
+			eventually(t, fmt.Sprintf("the log to say %q", test.want), func() bool {
+				a.get(t, a.url+"/")
+				for line := range strings.Lines(a.logs.String()) {
+					if containsAll(strings.ReplaceAll(line, cfg.Redis.address(), "ADDR"), test.want) {
+						return true
+					}
+				}
+				return false
+			})
+			_, metrics := a.get(t, a.metricsURL+"/metrics")
+			if strings.Contains(metrics, `redis_call_errors_total{reason="`+test.metric+`"} 0`) {
+				t.Errorf("got %s\nwant reason %s counted", metrics, test.metric)
+			}
+		})
+	}
+}
+
+func containsAll(text string, parts []string) bool {
+	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
+}
+
+// occupy makes a connection that Redis counts as a client.
+func occupy(t *testing.T, redis *redisServer) {
+	t.Helper()
+	eventually(t, "a place among the clients", func() bool {
+		conn, err := net.Dial("tcp", redis.address())
+		if err != nil {
+			return false
+		}
+		t.Cleanup(func() { conn.Close() })
+		answer := make([]byte, 5)
+		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+			return false
+		}
+		_, err = io.ReadFull(conn, answer)
+		return err == nil && !strings.HasPrefix(string(answer), "-ERR")
+	})
+}
+
 // TestHangUnderLoad stops Redis while hundreds of calls are under way. All must be answered, and none may be sent
 // again: the total is never more than the number of requests.
 func TestHangUnderLoad(t *testing.T) {
@@ -138,6 +251,10 @@ func TestAddressOfAnotherProgram(t *testing.T) {
 	a := startApp(t, configFor(l.Addr().(*net.TCPAddr).Port))
 	if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {
 		t.Errorf("/: got %d %q, want 503", code, body)
+	}
+	want := fmt.Sprintf(`%s: greeting: \"HTTP/1.1 400 Bad Request`, l.Addr())
+	if !strings.Contains(a.logs.String(), want) {
+		t.Errorf("got %s\nwant %q", a.logs, want)
 	}
 }
 
@@ -224,7 +341,7 @@ func TestOneDialStandsForManyCalls(t *testing.T) {
 			dials++
 			return errors.New("unreachable")
 		}}
-		c := &redisCounter{}
+		c := &redisCounter{cfg: RedisConfig{Timeout: time.Second}}
 		dial := func(ctx context.Context) {
 			t.Helper()
 			if _, err := c.dial(ctx, "127.0.0.1:6379", dialer, nil); err == nil {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,10 +30,12 @@ const hitsKey = "hits"
 //	go-redis             534 ms                  1.0 s                 50 MB
 //	go-redis, pipelines  2.7 s                   1.0 s                 152 MB
 type redisCounter struct {
-	client  rueidis.Client
-	conn    atomic.Pointer[redisConn]  // the newest connection
-	failed  atomic.Pointer[failedDial] // the newest dial, if it failed
-	silence silence
+	cfg      RedisConfig
+	client   rueidis.Client
+	conn     atomic.Pointer[redisConn]  // the newest connection
+	failed   atomic.Pointer[failedDial] // the newest dial, if it failed
+	password string                     // for the greeting after the newest dial; one goroutine at a time does both
+	silence  silence
 }
 
 // failedDial is the answer for all who would dial before it is over.
@@ -44,9 +44,9 @@ type failedDial struct {
 	over time.Time
 }
 
-// redialPause is the time between a failed dial and the next. A dial looks up the name, and a name in a cluster is looked
-// up in each of the pod's search domains, for IPv4 and IPv6. Without a pause every visit of an outage does that: with
-// Redis gone and 160 visits/s, one of a hundred waited 2.2 s for its 503, longer than with a Redis that hangs.
+// redialPause is the time between a failed dial and the next. A dial looks up the name, and a name in a cluster is
+// looked up in each of the pod's search domains, for IPv4 and IPv6. Without a pause every visit of an outage does that:
+// with Redis gone and 160 visits/s, one of a hundred waited 2.2 s for its 503, longer than with a Redis that hangs.
 const redialPause = 100 * time.Millisecond
 
 // restPing is the interval of pings on a connection without calls. They find one that broke unnoticed before a visitor
@@ -66,18 +66,25 @@ const restPing = 10 * time.Second
 // among those under way does not look at its deadline. The client's own pings would do, but at an interval that finds
 // a silent connection in time they cost a program at rest 5m of CPU, without one visit.
 func openRedis(cfg RedisConfig) (*redisCounter, error) {
-	c := &redisCounter{}
+	c := &redisCounter{cfg: cfg}
 	c.silence.interval, c.silence.found = cfg.Timeout/4, c.dropSilent
 	options := rueidis.ClientOption{
-		InitAddress:      []string{net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))},
-		Username:         cfg.Username,
-		Password:         cfg.Password,
-		DialCtxFn:        c.dial,
-		Dialer:           net.Dialer{Timeout: cfg.Timeout / 2, KeepAlive: restPing},
+		InitAddress: []string{cfg.address()},
+		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+			return rueidis.AuthCredentials{Username: cfg.Username, Password: c.password}, nil
+		},
+		// The greeting is one command. With more, the client would lose what Redis says before it hangs up, such as
+		// that it has too many clients.
+		ClientSetInfo: rueidis.DisableClientSetInfo,
+
+		DialCtxFn: c.dial,
+		// The limit of a greeting is ConnWriteTimeout. The dialer's would be another one, and if it came first, the client
+		// would put a bare "context deadline exceeded" in place of the connection's error.
+		Dialer:           net.Dialer{Timeout: cfg.Timeout, KeepAlive: restPing},
 		ConnWriteTimeout: cfg.Timeout / 2,
 
 		ForceSingleClient: true, // start without Redis; and a lone counter needs no cluster
-		DisableRetry:      true, // an INCR whose answer was lost may have been counted: never send it again
+		DisableRetry:      true, // an INCRBY whose answer was lost may have been counted: never send it again
 		DisableCache:      true,
 
 		// One connection: the more calls share one, the more of them travel in one packet.
@@ -88,9 +95,6 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 		WriteBufferEachConn: 4 << 10,
 		RingScaleEachConn:   8,
 	}
-	if cfg.TLS {
-		options.TLSConfig = &tls.Config{ServerName: cfg.Host, RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12}
-	}
 	// With ForceSingleClient there is a client also when the first dial failed. The first call reports that.
 	client, err := rueidis.NewClient(options)
 	if client == nil {
@@ -100,27 +104,24 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 	return c, nil
 }
 
-// Increment implements Counter with one atomic INCR.
-func (c *redisCounter) Increment(ctx context.Context) (int64, error) {
-	return c.do(ctx, c.client.B().Incr().Key(hitsKey).Build())
-}
-
-// Check tells whether Increment would work, without counting: adding zero needs the same connection, login,
-// permission and kind of value, and fails on a read-only replica.
-func (c *redisCounter) Check(ctx context.Context) error {
-	_, err := c.do(ctx, c.client.B().Incrby().Key(hitsKey).Increment(0).Build())
-	return err
-}
-
-func (c *redisCounter) do(ctx context.Context, command rueidis.Completed) (int64, error) {
+// Add implements Counter with one atomic INCRBY. One command for hits and for the try before them (hits = 0) makes the
+// try prove what a hit needs: connection, login, permission, a primary that takes writes, and a number as the value.
+func (c *redisCounter) Add(ctx context.Context, hits int64) (int64, error) {
 	c.silence.begin()
 	defer c.silence.end()
-	n, err := c.client.Do(ctx, command).AsInt64()
+	total, err := c.client.Do(ctx, c.client.B().Incrby().Key(hitsKey).Increment(hits).Build()).AsInt64()
+	if err == nil && hits == 0 && total == math.MaxInt64 {
+		err = errFull
+	}
 	if err != nil {
 		c.dropReadOnly(err)
+		err = fmt.Errorf("%s: %w", c.cfg.address(), err)
 	}
-	return n, err
+	return total, err
 }
+
+// errFull means that Redis would refuse a hit, but not the try before it.
+var errFull = errors.New("the key " + hitsKey + " holds the highest possible number, so that no hit can be added")
 
 // Close ends the connection. Calls after it fail.
 func (c *redisCounter) Close() { c.client.Close() }
@@ -144,55 +145,6 @@ func (c *redisCounter) dropSilent() {
 	}
 }
 
-// dial connects to Redis, but fails at once if a dial failed just before. The client passes its own dialer and TLS
-// settings, and dials once at a time.
-func (c *redisCounter) dial(ctx context.Context, addr string, d *net.Dialer, t *tls.Config) (net.Conn, error) {
-	if last := c.failed.Load(); last != nil && time.Now().Before(last.over) {
-		return nil, last.err
-	}
-	var conn net.Conn
-	var err error
-	if t != nil {
-		conn, err = (&tls.Dialer{NetDialer: d, Config: t}).DialContext(ctx, "tcp", addr)
-	} else {
-		conn, err = d.DialContext(ctx, "tcp", addr)
-	}
-	if err != nil {
-		if ctx.Err() == nil { // else it says nothing about Redis, but that the visitor left
-			c.failed.Store(&failedDial{err, time.Now().Add(redialPause)})
-		}
-		return nil, err
-	}
-	c.silence.sign() // a greeting has its own limit, from here on
-	watched := &redisConn{conn, &c.silence}
-	c.conn.Store(watched)
-	return watched, nil
-}
-
-// redisConn is a connection to Redis that tells when something came, and sends more at a time.
-type redisConn struct {
-	net.Conn
-	silence *silence
-}
-
-// Read implements net.Conn.
-func (c *redisConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.silence.sign()
-	}
-	return n, err
-}
-
-// Write implements net.Conn. It lets other goroutines run before: the client writes as soon as it has one command,
-// while the handlers that are about to issue the next ones wait for the processor; after they ran, their commands
-// travel together. With 50 visitors that is 14 commands per write instead of 2. When nothing else wants to run it returns
-// at once.
-func (c *redisConn) Write(p []byte) (int, error) {
-	runtime.Gosched()
-	return c.Conn.Write(p)
-}
-
 // Reasons why a call of Redis failed.
 const (
 	reasonTimeout    = "timeout"
@@ -202,7 +154,7 @@ const (
 
 func failureReason(err error) string {
 	var timeout interface{ Timeout() bool }
-	if _, ok := rueidis.IsRedisErr(err); ok {
+	if _, ok := errors.AsType[*rueidis.RedisError](err); ok || errors.Is(err, errFull) {
 		return reasonReply
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||

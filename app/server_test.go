@@ -19,14 +19,12 @@ type fakeCounter struct {
 	err error
 }
 
-func (c *fakeCounter) Increment(context.Context) (int64, error) {
+func (c *fakeCounter) Add(_ context.Context, hits int64) (int64, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	return c.n.Add(1), nil
+	return c.n.Add(hits), nil
 }
-
-func (c *fakeCounter) Check(context.Context) error { return c.err }
 
 // newTestHandler returns the public handler over counter, ready for visitors.
 func newTestHandler(counter Counter) (http.Handler, *health, *metrics) {

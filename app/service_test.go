@@ -20,7 +20,7 @@ type stuckCounter struct {
 	release chan struct{} // to be closed by the test
 }
 
-func (c *stuckCounter) Increment(context.Context) (int64, error) {
+func (c *stuckCounter) Add(context.Context, int64) (int64, error) {
 	n := c.calls.Add(1)
 	if n == 1 {
 		close(c.entered)

@@ -39,7 +39,7 @@ var logLevels = map[string]slog.Level{
 
 var settings = []setting{
 	{
-		name: "REDIS_HOST", meaning: "Redis to count in. Its user needs the commands INCR and INCRBY on the key hits.",
+		name: "REDIS_HOST", meaning: "Redis to count in. Its user needs the command INCRBY on the key hits.",
 		form: "a host name or IP address, without scheme or port", required: true, set: setHost,
 	}, {
 		name: "REDIS_PORT", meaning: "Port of Redis.",
@@ -51,14 +51,16 @@ var settings = []setting{
 		name: "REDIS_PASSWORD", meaning: "Password of that user. Without one there is no login.",
 		form: "any text", secret: true, set: func(c *Config, v string) error { c.Redis.Password = v; return nil },
 	}, {
-		name: "REDIS_PASSWORD_FILE", meaning: "File that holds the password, instead of REDIS_PASSWORD.",
-		form: "a readable file; a line end after the password is ignored", set: setPasswordFile,
+		name:    "REDIS_PASSWORD_FILE",
+		meaning: "File that holds the password, instead of REDIS_PASSWORD. It is read for each connection.",
+		form:    "a readable file; a line end after the password is ignored", set: setPasswordFile,
 	}, {
 		name: "REDIS_TLS", meaning: "Whether to connect with TLS (1.2 or newer, certificate checked for REDIS_HOST).",
 		form: "true or false", fallback: "false", set: setTLS,
 	}, {
-		name: "REDIS_TLS_CA_FILE", meaning: "Certificate authorities to trust instead of the system's.",
-		form: "a readable file of PEM certificates", set: setCAFile,
+		name:    "REDIS_TLS_CA_FILE",
+		meaning: "Certificate authorities to trust instead of the system's. It is read for each connection.",
+		form:    "a readable file of PEM certificates", set: setCAFile,
 	}, {
 		name: "REDIS_TIMEOUT", meaning: "The longest that a request waits for Redis before it is answered with 503.",
 		form: durationForm(minRedisTimeout, maxRedisTimeout), fallback: "500ms",

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -10,61 +11,80 @@ import (
 // probeInterval is how often a Redis that was never reached is tried.
 const probeInterval = 500 * time.Millisecond
 
-// checkedCounter is a Counter that can also be tried without counting.
-type checkedCounter interface {
-	Counter
-	Check(ctx context.Context) error
-}
+// reasonPause is the least time between two lines about another reason of the same outage. Without it two reasons that
+// take turns would be a line for each visit.
+const reasonPause = time.Second
 
-// watchedCounter tells operators how its counter fares: in metrics per call, in the log once when it fails and once
-// when it works again, and to health when it worked for the first time.
+// watchedCounter tells operators how its counter fares: in metrics per call, in the log when it fails, when it fails
+// for another reason and when it works again, and to health when it worked for the first time.
 type watchedCounter struct {
-	counter checkedCounter
+	counter Counter
 	metrics *metrics
 	health  *health
 	log     *slog.Logger
 
-	failedAt atomic.Pointer[time.Time] // when the present outage was noticed; nil if there is none
+	outage atomic.Pointer[outage] // the present one; nil if there is none
 }
 
-// Increment implements Counter.
-func (w *watchedCounter) Increment(ctx context.Context) (int64, error) {
+// outage is a time in which calls fail, as far as it was logged.
+type outage struct {
+	began   time.Time
+	reason  string    // of the newest line
+	changed time.Time // when that line told of another reason; zero if it is the first one
+}
+
+// Add implements Counter.
+func (w *watchedCounter) Add(ctx context.Context, hits int64) (int64, error) {
 	start := time.Now()
-	n, err := w.counter.Increment(ctx)
-	w.note(start, err)
-	return n, err
-}
-
-// Check tells whether Increment would work.
-func (w *watchedCounter) Check(ctx context.Context) error {
-	start := time.Now()
-	err := w.counter.Check(ctx)
-	w.note(start, err)
-	return err
-}
-
-func (w *watchedCounter) note(start time.Time, err error) {
+	total, err := w.counter.Add(ctx, hits)
 	w.metrics.redisCalls.Observe(time.Since(start).Seconds())
 	if err != nil {
 		w.metrics.redisErrors.WithLabelValues(failureReason(err)).Inc()
-		now := time.Now()
-		if w.failedAt.CompareAndSwap(nil, &now) {
+		w.failed(err)
+	} else {
+		w.worked()
+	}
+	return total, err
+}
+
+// failed logs err if it begins an outage or is another reason of it. A reason is compared without its digits: ports and
+// times differ with each failure.
+func (w *watchedCounter) failed(err error) {
+	now, last := time.Now(), w.outage.Load()
+	reason := strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
+	switch {
+	case last == nil:
+		if w.outage.CompareAndSwap(nil, &outage{began: now, reason: reason}) {
 			w.log.Error("redis is not available", "error", err)
 		}
-		return
+	case reason != last.reason && now.Sub(last.changed) >= reasonPause:
+		if w.outage.CompareAndSwap(last, &outage{began: last.began, reason: reason, changed: now}) {
+			w.log.Error("redis is still not available", "error", err)
+		}
 	}
+}
+
+func (w *watchedCounter) worked() {
 	if !w.health.reached.Load() && w.health.reached.CompareAndSwap(false, true) {
 		w.log.Info("redis was reached for the first time")
 	}
-	if failedAt := w.failedAt.Load(); failedAt != nil && w.failedAt.CompareAndSwap(failedAt, nil) {
-		w.log.Info("redis is available again", "after", time.Since(*failedAt).Round(time.Millisecond).String())
+	if last := w.outage.Load(); last != nil && w.outage.CompareAndSwap(last, nil) {
+		w.log.Info("redis is available again", "after", time.Since(last.began).Round(time.Millisecond).String())
 	}
 }
 
 // probe tries the counter until it worked once, or until ctx ends. Without it a program that is not ready, and so
 // gets no visitors, would never find out.
 func (w *watchedCounter) probe(ctx context.Context) {
-	for w.Check(ctx) != nil {
+	for {
+		if _, err := w.Add(ctx, 0); err == nil {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return

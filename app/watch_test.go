@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -34,7 +35,7 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-func newWatched(counter checkedCounter) (*watchedCounter, *logBuffer) {
+func newWatched(counter Counter) (*watchedCounter, *logBuffer) {
 	logs := &logBuffer{}
 	return &watchedCounter{
 		counter: counter, metrics: newMetrics(), health: &health{}, log: slog.New(slog.NewJSONHandler(logs, nil)),
@@ -47,7 +48,7 @@ func TestOutageIsLoggedOnceAtEachEnd(t *testing.T) {
 	increment := func() {
 		var group sync.WaitGroup
 		for range 100 {
-			group.Go(func() { _, _ = watched.Increment(t.Context()) })
+			group.Go(func() { _, _ = watched.Add(t.Context(), 1) })
 		}
 		group.Wait()
 	}
@@ -72,6 +73,45 @@ func TestOutageIsLoggedOnceAtEachEnd(t *testing.T) {
 	}
 }
 
+// TestEachReasonOfAnOutageIsLogged: whoever mends the first reason has to learn of the next. One that comes again at
+// once, or that differs in a port or a time only, is no news.
+func TestEachReasonOfAnOutageIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // time is simulated
+		fake := &fakeCounter{}
+		watched, logs := newWatched(fake)
+		fail := func(after time.Duration, reason string) {
+			time.Sleep(after)
+			fake.err = errors.New(reason)
+			_, _ = watched.Add(t.Context(), 1)
+		}
+		fail(0, "dial: refused")
+		fail(time.Millisecond, "NOAUTH")
+		for range 1500 { // two reasons take turns
+			fail(time.Millisecond, "read 127.0.0.1:1234: reset")
+			fail(time.Millisecond, "NOAUTH")
+		}
+		fail(reasonPause, "read 127.0.0.1:1235: reset")
+		fail(reasonPause, "read 127.0.0.1:1236: reset")
+		fake.err = nil
+		_, _ = watched.Add(t.Context(), 1)
+
+		if got := strings.Count(logs.String(), "redis is not available"); got != 1 {
+			t.Errorf("got %d outages, want 1: %s", got, logs)
+		}
+		if got := strings.Count(logs.String(), "redis is still not available"); got != 4 {
+			t.Errorf("got %d further reasons, want 4, as one a second: %s", got, logs)
+		}
+		for _, reason := range []string{"refused", "NOAUTH", "reset"} {
+			if !strings.Contains(logs.String(), reason) {
+				t.Errorf("got no %q: %s", reason, logs)
+			}
+		}
+		if !strings.Contains(logs.String(), `"after":"5.0`) {
+			t.Errorf("got another length of the outage, want 5 s: %s", logs)
+		}
+	})
+}
+
 func TestFailureReason(t *testing.T) {
 	tests := map[string]struct {
 		err  error
@@ -80,6 +120,7 @@ func TestFailureReason(t *testing.T) {
 		"deadline of a connection": {os.ErrDeadlineExceeded, reasonTimeout},
 		"deadline of a context":    {context.DeadlineExceeded, reasonTimeout},
 		"anything else":            {errors.New("refused"), reasonConnection},
+		"highest number":           {fmt.Errorf("redis:6379: %w", errFull), reasonReply},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -110,14 +151,11 @@ func TestProbeStops(t *testing.T) {
 }
 
 // failingCounter counts how often it is tried in vain.
-type failingCounter struct {
-	fakeCounter
-	checks atomic.Int64
-}
+type failingCounter struct{ checks atomic.Int64 }
 
-func (c *failingCounter) Check(context.Context) error {
+func (c *failingCounter) Add(context.Context, int64) (int64, error) {
 	c.checks.Add(1)
-	return errors.New("refused")
+	return 0, errors.New("refused")
 }
 
 func TestProbeDoesNotSpin(t *testing.T) {
