@@ -21,7 +21,7 @@ const (
 	probeTimeout = 500 * time.Millisecond
 	// maxSilent is at which unanswered question in a row a server that was ready is given up: on a busy machine one
 	// answer comes late now and then. So a server that leaves is noticed within two intervals and two sets of questions,
-	// 3.6 seconds at the most and 1.1 as a rule, which is what minDockerDelay in components allows for.
+	// 3.6 seconds at the most and 1.1 as a rule, which is what minServe in components/docker allows for.
 	maxSilent = 2
 )
 
@@ -39,8 +39,8 @@ type finder struct {
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	ask    func(ctx context.Context, server netip.AddrPort) verdict
 
-	addresses map[endpoint][]netip.Addr // the last that DNS gave
-	silences  map[netip.AddrPort]int    // servers in use, and how many answers each owes
+	answers  map[endpoint][2][]netip.AddrPort // the last two of DNS, the newest first
+	silences map[netip.AddrPort]int           // servers in use, and how many answers each owes
 }
 
 func newFinder(readyPath string) *finder {
@@ -53,8 +53,8 @@ func newFinder(readyPath string) *finder {
 		ask: func(ctx context.Context, server netip.AddrPort) verdict {
 			return ask(ctx, client, "http://"+server.String()+readyPath)
 		},
-		addresses: map[endpoint][]netip.Addr{},
-		silences:  map[netip.AddrPort]int{},
+		answers:  map[endpoint][2][]netip.AddrPort{},
+		silences: map[netip.AddrPort]int{},
 	}
 }
 
@@ -81,11 +81,16 @@ func ask(ctx context.Context, client *http.Client, url string) verdict {
 func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]netip.AddrPort {
 	found := map[endpoint][]netip.AddrPort{}
 	verdicts := map[netip.AddrPort]verdict{}
+	listed := map[netip.AddrPort]bool{}
 	var mutex sync.Mutex
 	var group sync.WaitGroup
 	for _, name := range names {
-		for _, server := range f.resolve(ctx, name) {
-			found[name] = append(found[name], server)
+		newest, before := f.resolve(ctx, name)
+		for _, server := range newest {
+			listed[server] = true
+		}
+		found[name] = distinct(append(slices.Clone(newest), before...))
+		for _, server := range found[name] {
 			group.Go(func() {
 				v := f.ask(ctx, server)
 				mutex.Lock()
@@ -95,7 +100,7 @@ func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]neti
 		}
 	}
 	group.Wait()
-	f.judge(verdicts)
+	f.judge(verdicts, listed)
 	for name, servers := range found {
 		found[name] = slices.DeleteFunc(servers, func(s netip.AddrPort) bool {
 			_, used := f.silences[s]
@@ -105,19 +110,21 @@ func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]neti
 	return found
 }
 
-// judge decides which servers are in use. A new one has to say that it is ready; one in use may be silent for a while.
-func (f *finder) judge(verdicts map[netip.AddrPort]verdict) {
+// judge decides which servers are in use. A new one has to be listed by DNS and say that it is ready. One in use may be
+// silent for a while, or missing in one answer of DNS as long as it says that it is ready; one that is both is gone, as
+// a container that was killed is.
+func (f *finder) judge(verdicts map[netip.AddrPort]verdict, listed map[netip.AddrPort]bool) {
 	for server := range f.silences {
-		if _, known := verdicts[server]; !known {
-			delete(f.silences, server) // gone from DNS
+		if _, asked := verdicts[server]; !asked {
+			delete(f.silences, server) // DNS has denied it twice
 		}
 	}
 	for server, v := range verdicts {
 		count, used := f.silences[server]
 		switch {
-		case v == ready:
+		case v == ready && (listed[server] || used):
 			f.silences[server] = 0
-		case v == silent && used && count+1 < maxSilent:
+		case v == silent && listed[server] && used && count+1 < maxSilent:
 			f.silences[server] = count + 1
 		default:
 			delete(f.silences, server)
@@ -125,24 +132,27 @@ func (f *finder) judge(verdicts map[netip.AddrPort]verdict) {
 	}
 }
 
-// resolve asks DNS. A name without addresses has none; if DNS itself fails, the last answer counts, since a resolver
-// that stumbles says nothing about the servers.
-func (f *finder) resolve(ctx context.Context, name endpoint) []netip.AddrPort {
+// resolve asks DNS and returns its last two answers. One alone proves nothing: Docker's DNS now and then denies a name
+// that exists (https://github.com/moby/moby/issues/31244), which must not take every server out of use. A failure of
+// DNS itself (a timeout, SERVFAIL) is no answer, since a resolver that stumbles says nothing about the servers.
+func (f *finder) resolve(ctx context.Context, name endpoint) (newest, before []netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addresses, err := f.lookup(ctx, name.host)
 	var dns *net.DNSError
-	switch {
-	case err == nil:
-		f.addresses[name] = addresses
-	case errors.As(err, &dns) && dns.IsNotFound:
-		f.addresses[name] = nil
+	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
+		port, _ := strconv.ParseUint(name.port, 10, 16) // `nginx -t` refuses one that is too large
+		var servers []netip.AddrPort
+		for _, a := range addresses {
+			servers = append(servers, netip.AddrPortFrom(a.Unmap(), uint16(port)))
+		}
+		f.answers[name] = [2][]netip.AddrPort{servers, f.answers[name][0]}
 	}
-	port, _ := strconv.ParseUint(name.port, 10, 16) // `nginx -t` refuses one that is too large
-	var servers []netip.AddrPort
-	for _, a := range f.addresses[name] {
-		servers = append(servers, netip.AddrPortFrom(a.Unmap(), uint16(port)))
-	}
+	return f.answers[name][0], f.answers[name][1]
+}
+
+// distinct sorts servers in place and returns each once: another order would be another configuration.
+func distinct(servers []netip.AddrPort) []netip.AddrPort {
 	slices.SortFunc(servers, netip.AddrPort.Compare)
 	return slices.Compact(servers)
 }

@@ -20,21 +20,29 @@ var (
 	two = netip.MustParseAddrPort("10.0.0.2:5000")
 )
 
+var errNXDOMAIN = &net.DNSError{Err: "no such host", IsNotFound: true}
+
 // fakeFinder finds the addresses and gets the verdicts that a test sets.
 type fakeFinder struct {
 	*finder
 	verdicts  map[netip.AddrPort]verdict
+	unlisted  []netip.AddrPort // servers that DNS leaves out
 	lookupErr error
 }
 
 func newFakeFinder(verdicts map[netip.AddrPort]verdict) *fakeFinder {
 	f := &fakeFinder{finder: newFinder("/readyz"), verdicts: verdicts}
 	f.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		if f.lookupErr != nil {
+			return nil, f.lookupErr
+		}
 		var found []netip.Addr
 		for server := range f.verdicts { // in any order, as from DNS
-			found = append(found, server.Addr())
+			if !slices.Contains(f.unlisted, server) {
+				found = append(found, server.Addr())
+			}
 		}
-		return found, f.lookupErr
+		return found, nil
 	}
 	f.ask = func(_ context.Context, server netip.AddrPort) verdict { return f.verdicts[server] }
 	return f
@@ -74,15 +82,59 @@ func TestSilentServerIsUsedForAWhile(t *testing.T) {
 	f.expect(t, "silent for too long")
 }
 
+// A container that ends has gone from DNS and answers no more: nothing is waited for.
 func TestGoneFromDNS(t *testing.T) {
-	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: ready})
-	f.expect(t, "at first", one, two)
-	delete(f.verdicts, two)
-	f.expect(t, "one has gone", one)
-	f.lookupErr = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
-	f.expect(t, "DNS stumbles, which says nothing about the servers", one)
-	f.lookupErr = &net.DNSError{Err: "no such host", IsNotFound: true}
-	f.expect(t, "all have gone")
+	for name, after := range map[string]verdict{"refuses": notReady, "answers nothing": silent} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: ready})
+			f.expect(t, "at first", one, two)
+			f.verdicts[two], f.unlisted = after, []netip.AddrPort{two}
+			f.expect(t, "one has gone", one)
+			f.lookupErr = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+			f.expect(t, "DNS stumbles, which says nothing about the servers", one)
+			f.lookupErr, f.verdicts[one] = errNXDOMAIN, after
+			f.expect(t, "all have gone")
+		})
+	}
+}
+
+// Docker's DNS denies names that exist now and then: https://github.com/moby/moby/issues/31244
+func TestOneDenialIsNotBelieved(t *testing.T) {
+	for name, test := range map[string]struct {
+		unlisted  []netip.AddrPort
+		lookupErr error
+		listed    []netip.AddrPort // what is left when it is believed
+	}{
+		"NXDOMAIN":         {[]netip.AddrPort{one, two}, errNXDOMAIN, nil},
+		"no address":       {[]netip.AddrPort{one, two}, nil, nil},
+		"a shorter list":   {[]netip.AddrPort{one}, nil, []netip.AddrPort{two}},
+		"the other is cut": {[]netip.AddrPort{two}, nil, []netip.AddrPort{one}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: ready})
+			f.expect(t, "at first", one, two)
+			for range 2 {
+				f.unlisted, f.lookupErr = test.unlisted, test.lookupErr
+				f.expect(t, "one denial", one, two)
+				f.unlisted, f.lookupErr = nil, nil
+				f.expect(t, "listed again, so that the next denial is a first one", one, two)
+			}
+			f.unlisted, f.lookupErr = test.unlisted, test.lookupErr
+			f.expect(t, "one denial", one, two)
+			f.lookupErr = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+			f.expect(t, "DNS stumbles, which is no second denial", one, two)
+			f.lookupErr = test.lookupErr
+			f.expect(t, "a second denial", test.listed...)
+		})
+	}
+}
+
+// Only a server in use is kept against DNS: a reload for one that the next answer takes away again would be in vain.
+func TestDeniedServerIsNotTakenIntoUse(t *testing.T) {
+	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: notReady})
+	f.expect(t, "while one starts", one)
+	f.verdicts[two], f.unlisted = ready, []netip.AddrPort{two}
+	f.expect(t, "ready, but denied", one)
 }
 
 func TestAsk(t *testing.T) {
@@ -124,11 +176,12 @@ func TestSlowDNSIsNotWaitedFor(t *testing.T) {
 
 func TestResolveOfARealName(t *testing.T) {
 	f := newFinder("/readyz")
-	if got := f.resolve(t.Context(), endpoint{"localhost", "80"}); !slices.Contains(got, netip.MustParseAddrPort("127.0.0.1:80")) {
+	got, _ := f.resolve(t.Context(), endpoint{"localhost", "80"})
+	if !slices.Contains(got, netip.MustParseAddrPort("127.0.0.1:80")) {
 		t.Errorf("localhost has the addresses %v", got)
 	}
 	f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
-	if got := f.resolve(t.Context(), endpoint{"localhost", "80"}); len(got) == 0 {
+	if got, _ := f.resolve(t.Context(), endpoint{"localhost", "80"}); len(got) == 0 {
 		t.Error("the last answer is forgotten when DNS fails")
 	}
 }

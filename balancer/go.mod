@@ -1,3 +1,3 @@
-module scaleout/balancer
+module example.com/scaleout/balancer
 
 go 1.26
