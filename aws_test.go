@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"scaleout/internal/offline"
+	"example.com/scaleout/offline"
 )
 
 // byName are the resources of a variant by type and name, e.g. "Ingress web".

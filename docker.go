@@ -3,50 +3,61 @@ package main
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
-	"scaleout/internal/config"
+	"example.com/scaleout/components/docker"
+	"example.com/scaleout/components/image"
+	"example.com/scaleout/internal/config"
 )
 
 // deployToDocker runs the app in containers behind nginx, without Kubernetes.
-func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker, image *components.Image) error {
-	network, err := components.NewDockerNetwork(ctx, "network", &target.Network)
+func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker, app pulumi.StringOutput) error {
+	network, err := docker.NewNetwork(ctx, "network", &target.Network)
 	if err != nil {
 		return err
 	}
-	balancer, err := components.NewImage(ctx, "balancer", &components.ImageArgs{
-		Repository: pulumi.String(target.BalancerRepository), Password: cfg.RegistryPassword,
-		ImageSettings: target.Balancer,
+	build := *target.Balancer
+	build.Repository, build.Password = pulumi.String(target.BalancerRepository), cfg.RegistryPassword
+	balancer, err := image.New(ctx, "balancer", &build)
+	if err != nil {
+		return err
+	}
+	args := target.Web
+	args.Network, args.Image = network, app
+	if target.Redis != nil {
+		args.Redis, err = runRedis(ctx, cfg, *target.Redis, network)
+		if err != nil {
+			return err
+		}
+	}
+	web, err := docker.NewWebApp(ctx, webName, &args)
+	if err != nil {
+		return err
+	}
+	nginx, err := docker.NewNginx(ctx, "nginx", &docker.NginxArgs{
+		Network: network, Image: balancer.Ref, After: web.Ready, ReadyPath: cfg.App.ReadyPath, NginxSettings: target.Nginx,
+		Upstreams: []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
 	})
 	if err != nil {
 		return err
 	}
-	redis, err := components.NewDockerRedis(ctx, "redis", &components.DockerRedisArgs{
-		Network: network, Password: cfg.RedisPassword, DockerRedisSettings: target.Redis,
-	})
-	if err != nil {
-		return err
-	}
-	web, err := components.NewDockerWebApp(ctx, webName, &components.DockerWebAppArgs{
-		Network: network, Image: image.Ref, Redis: redis.Connection, DockerWebAppSettings: target.Web,
-	})
-	if err != nil {
-		return err
-	}
-	nginx, err := components.NewNginx(ctx, "nginx", &components.NginxArgs{
-		Network: network, Image: balancer.Ref, After: web.Ready, NginxSettings: target.Nginx,
-		Upstreams: []components.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
-	})
-	if err != nil {
-		return err
-	}
-
 	ctx.Export("url", nginx.URL)
-	ctx.Export("image", image.Ref)
 	ctx.Export("network", network.Name)
-	ctx.Export("replicas", pulumi.Int(target.Web.Replicas))
+	ctx.Export("replicas", pulumi.Int(args.Replicas))
 	ctx.Export("nextCommands", pulumi.StringArray{
 		pulumi.Sprintf("curl -i %s", nginx.URL),
 		pulumi.Sprintf("docker ps --filter label=scaleout.network=%s", network.Name),
 	})
-	return nil
+	return exportImage(ctx, app)
+}
+
+func runRedis(
+	ctx *pulumi.Context, cfg *config.Config, args docker.RedisArgs, network *docker.Network,
+) (*docker.RedisBinding, error) {
+	args.Network, args.Password = network, cfg.RedisPassword
+	server, err := docker.NewRedis(ctx, "redis", &args)
+	if err != nil {
+		return nil, err
+	}
+	return &docker.RedisBinding{
+		Connection: server.Connection, Environment: cfg.RedisEnvironment, Password: cfg.RedisPassword,
+	}, nil
 }

@@ -85,12 +85,7 @@ func configurationRow(key string, node *yaml.Node) string {
 	fields := map[string]string{}
 	for i := 0; i < len(node.Content); i += 2 {
 		name, value := node.Content[i].Value, node.Content[i+1]
-		switch fields[name] = value.Value; value.Kind {
-		case yaml.SequenceNode:
-			fields[name] = "[]"
-		case yaml.MappingNode:
-			fields[name] = "{}"
-		}
+		fields[name] = inline(value)
 	}
 	kind, fallback := fields["type"], "`"+fields["default"]+"`"
 	if fields["secret"] == "true" {
@@ -102,4 +97,22 @@ func configurationRow(key string, node *yaml.Node) string {
 		fallback = "empty"
 	}
 	return fmt.Sprintf("| `%s` | %s | %s | %s |", key, kind, fallback, fields["description"])
+}
+
+// inline is a value of YAML on one line.
+func inline(node *yaml.Node) string {
+	var parts []string
+	switch node.Kind {
+	case yaml.SequenceNode:
+		for _, element := range node.Content {
+			parts = append(parts, inline(element))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case yaml.MappingNode:
+		for i := 0; i < len(node.Content); i += 2 {
+			parts = append(parts, node.Content[i].Value+": "+inline(node.Content[i+1]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return node.Value
 }

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
-	"scaleout/internal/config"
+	"example.com/scaleout/components/addons"
+	"example.com/scaleout/components/aws"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/config"
 )
 
 // webName is the name of the web app, which Redis has to know before the app exists.
@@ -12,71 +20,79 @@ const webName = "web"
 
 // deployToKubernetes runs the app in a cluster, where it scales itself.
 func deployToKubernetes(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, image *components.Image,
+	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
 ) error {
-	provider, err := components.NewProvider(ctx, "cluster", target.Cluster)
+	provider, eks, err := connect(ctx, target)
 	if err != nil {
 		return err
 	}
 	cluster := pulumi.Providers(provider)
-
-	if err := requestCertificate(ctx, target); err != nil {
-		return err
-	}
-	if err := warnOfPlainHTTP(ctx, target.Web.Route.ALB); err != nil {
-		return err
-	}
 	addons, err := installAddons(ctx, target, cluster)
 	if err != nil {
 		return err
 	}
-	namespace, err := components.NewNamespace(ctx, "namespace", &target.Namespace, cluster)
+	namespace, err := kube.NewNamespace(ctx, "namespace", &target.Namespace, cluster)
 	if err != nil {
 		return err
 	}
-	redis, err := connectRedis(ctx, cfg, target, namespace, cluster)
+	web := target.Web
+	web.Namespace, web.Container.Image = namespace.Name, image
+	web.IngressController, web.MetricsServer = addons.ingress, addons.metrics
+	web.AllowFrom = slices.Concat(web.AllowFrom, scrapers(cfg, target))
+	if web.Route, err = routeWithCertificate(ctx, target); err != nil {
+		return err
+	}
+	if web.Bindings, err = bind(ctx, cfg, target, eks, namespace, cluster); err != nil {
+		return err
+	}
+	app, err := kube.NewWebApp(ctx, webName, &web, cluster)
 	if err != nil {
 		return err
 	}
-	web, err := components.NewWebApp(ctx, webName, &components.WebAppArgs{
-		Namespace: namespace.Name, Image: image.Ref, Redis: redis, Scrapers: scrapers(target),
-		IngressController: addons.ingress, MetricsServer: addons.metrics, WebAppSettings: target.Web,
-	}, cluster)
-	if err != nil {
+	if err := nameLoadBalancer(ctx, target, app); err != nil {
 		return err
 	}
-	if err := nameLoadBalancer(ctx, target, web); err != nil {
+	if err := monitor(ctx, cfg, target, namespace, cluster); err != nil {
 		return err
 	}
-	if err := monitor(ctx, &target.Monitoring, namespace, cluster); err != nil {
-		return err
-	}
-	export(ctx, image, namespace, web)
 	exportCapacity(ctx, target.Capacity)
-	return nil
+	export(ctx, namespace, app)
+	return exportImage(ctx, image)
 }
 
-// addons are what a bare cluster lacks; nil where it has its own.
-type addons struct{ ingress, metrics pulumi.Resource }
+// connect is the provider for the cluster and, on EKS, what AWS reports of it.
+func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster, error) {
+	if target.EKS == nil {
+		provider, err := kube.NewKindProvider(ctx, "cluster", target.KindContext)
+		return provider, nil, err
+	}
+	found, eks := aws.LookupCluster(ctx, target.EKS.Name), *target.EKS
+	eks.Endpoint, eks.CertificateAuthority, eks.ARN = found.Endpoint, found.CertificateAuthority, found.ARN
+	provider, err := kube.NewEKSProvider(ctx, "cluster", eks)
+	return provider, &found, err
+}
 
-func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulumi.ResourceOption) (addons, error) {
-	var a addons
+// installed are the add-ons that a bare cluster lacks; nil where it has its own.
+type installed struct{ ingress, metrics pulumi.Resource }
+
+func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulumi.ResourceOption) (installed, error) {
+	var a installed
 	if target.Traefik != nil {
-		traefik, err := components.NewTraefik(ctx, config.TraefikName, target.Traefik, cluster)
+		traefik, err := addons.NewTraefik(ctx, config.TraefikName, target.Traefik, cluster)
 		if err != nil {
 			return a, err
 		}
 		a.ingress = traefik.Ready
 	}
 	if target.ALBClass != nil {
-		class, err := components.NewALBClass(ctx, "alb", target.ALBClass, cluster)
+		class, err := kube.NewALBClass(ctx, "alb", target.ALBClass, cluster)
 		if err != nil {
 			return a, err
 		}
 		a.ingress = class.Ready
 	}
 	if target.MetricsServer != nil {
-		metrics, err := components.NewMetricsServer(ctx, "metrics-server", target.MetricsServer, cluster)
+		metrics, err := addons.NewMetricsServer(ctx, "metrics-server", target.MetricsServer, cluster)
 		if err != nil {
 			return a, err
 		}
@@ -85,42 +101,106 @@ func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulum
 	return a, nil
 }
 
+// bind connects the app to its Redis and hands it the secrets of the configuration.
+func bind(
+	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
+	cluster pulumi.ResourceOption,
+) ([]kube.Binding, error) {
+	bindings, err := bindSecrets(ctx, cfg, namespace, cluster)
+	if err != nil || !cfg.UsesRedis {
+		return bindings, err
+	}
+	secretArgs := &kube.RedisSecretArgs{Namespace: namespace.Name, Password: cfg.RedisPassword}
+	if target.RedisCA != "" {
+		secretArgs.CA = pulumi.String(target.RedisCA)
+	}
+	secret, err := kube.NewRedisSecret(ctx, "redis", secretArgs, cluster)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := connectRedis(ctx, cfg, target, eks, namespace, secret, cluster)
+	if err != nil {
+		return nil, err
+	}
+	return append(bindings, secret.Bind(connection, cfg.RedisEnvironment)), nil
+}
+
 // connectRedis runs a Redis in the namespace, has AWS run one, or points to one elsewhere. The app cannot tell which.
 func connectRedis(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, namespace *components.Namespace, cluster pulumi.ResourceOption,
-) (components.RedisConnection, error) {
-	if target.ElastiCache != nil {
-		return createElastiCache(ctx, cfg, target, namespace, cluster)
+	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
+	secret *kube.RedisSecret, cluster pulumi.ResourceOption,
+) (redis.Connection, error) {
+	switch {
+	case target.ElastiCache != nil:
+		return createElastiCache(ctx, cfg, target.ElastiCache, eks)
+	case target.External != nil:
+		return *target.External, nil
 	}
-	if target.ExternalRedis != nil {
-		redis, err := components.NewExternalRedis(ctx, "redis", &components.ExternalRedisArgs{
-			Namespace: namespace.Name, Password: cfg.RedisPassword, ExternalRedisSettings: *target.ExternalRedis,
-		}, cluster)
-		if err != nil {
-			return components.RedisConnection{}, err
-		}
-		return redis.Connection, nil
-	}
-	redis, err := components.NewRedis(ctx, "redis", &components.RedisArgs{
-		Namespace: namespace.Name, Password: cfg.RedisPassword, RedisSettings: target.Redis,
-		Clients: []components.App{components.WebAppPods(webName)},
-	}, cluster)
+	args := *target.Redis
+	args.Namespace, args.Secret = namespace.Name, secret
+	args.Clients = []map[string]string{kube.WebAppPods(webName)}
+	server, err := kube.NewRedis(ctx, "redis", &args, cluster)
 	if err != nil {
-		return components.RedisConnection{}, err
+		return redis.Connection{}, err
 	}
-	return redis.Connection, nil
+	return server.Connection, nil
+}
+
+// bindSecrets stores the secret variables and files of the configuration, if there are any.
+func bindSecrets(
+	ctx *pulumi.Context, cfg *config.Config, namespace *kube.Namespace, cluster pulumi.ResourceOption,
+) ([]kube.Binding, error) {
+	variables, files := cfg.App.SecretEnvironment, cfg.App.SecretFiles
+	if len(variables)+len(files) == 0 {
+		return nil, nil
+	}
+	data := map[string]pulumi.StringInput{}
+	for name, value := range variables {
+		data[name] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
+	}
+	for name, value := range files {
+		data[path.Base(name)] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
+	}
+	secret, err := kube.NewSecret(ctx, webName+"-secrets", &kube.SecretArgs{Namespace: namespace.Name, Data: data}, cluster)
+	if err != nil {
+		return nil, err
+	}
+	b := kube.Binding{SecretEnv: map[string]kube.SecretKey{}}
+	for name := range variables {
+		b.SecretEnv[name] = kube.SecretKey{Secret: secret.Ref, Key: name}
+	}
+	byDir := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		byDir[path.Dir(name)] = append(byDir[path.Dir(name)], path.Base(name))
+	}
+	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
+		b.Files = append(b.Files, kube.SecretFiles{Dir: dir, Secret: secret.Ref, Keys: byDir[dir]})
+	}
+	return []kube.Binding{b}, nil
 }
 
 // export shows where the app is and what to type next.
-func export(ctx *pulumi.Context, image *components.Image, namespace *components.Namespace, web *components.WebApp) {
+func export(ctx *pulumi.Context, namespace *kube.Namespace, web *kube.WebApp) {
 	ctx.Export("url", web.URL)
-	ctx.Export("image", image.Ref)
 	ctx.Export("namespace", namespace.Name)
 	ctx.Export("deployment", web.Deployment)
 	ctx.Export("hpa", web.Autoscaler)
 	ctx.Export("nextCommands", pulumi.StringArray{
 		pulumi.Sprintf("curl %s", web.URL),
-		pulumi.Sprintf("kubectl -n %s get hpa %s --watch", namespace.Name, web.Autoscaler),
+		pulumi.Sprintf("kubectl -n %s get hpa --watch", namespace.Name),
 		pulumi.Sprintf("kubectl -n %s get pods --watch", namespace.Name),
 	})
+}
+
+// exportCapacity shows what the pods ask for, beside what the nodes may have.
+func exportCapacity(ctx *pulumi.Context, c config.Capacity) {
+	requests := pulumi.StringMap{
+		"atMin":          pulumi.String(c.Demand.AtMin.String()),
+		"atMax":          pulumi.String(c.Demand.AtMax.String()),
+		"atMaxInRollout": pulumi.String(c.Demand.AtMaxInRollout.String()),
+	}
+	if c.CPULimit != pulumi.String("") {
+		requests["nodeLimits"] = pulumi.Sprintf("%s CPU, %s", c.CPULimit, c.MemoryLimit)
+	}
+	ctx.Export("requests", requests)
 }

@@ -9,9 +9,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
-	"scaleout/internal/config"
-	"scaleout/internal/offline"
+	"example.com/scaleout/internal/config"
+	"example.com/scaleout/offline"
 )
 
 func main() {
@@ -26,7 +25,7 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := buildImage(ctx, cfg)
+	image, err := provideImage(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -34,22 +33,4 @@ func program(ctx *pulumi.Context) error {
 		return deployToDocker(ctx, cfg, cfg.Docker, image)
 	}
 	return deployToKubernetes(ctx, cfg, cfg.Kubernetes, image)
-}
-
-// buildImage pushes the app's image to the repository of the configuration, creating an ECR repository if asked to.
-func buildImage(ctx *pulumi.Context, cfg *config.Config) (*components.Image, error) {
-	args := &components.ImageArgs{
-		Repository: pulumi.String(cfg.Repository), Password: cfg.RegistryPassword, ImageSettings: cfg.Image,
-	}
-	if cfg.ECR != nil {
-		repository, err := components.NewECRRepository(ctx, "repository", cfg.ECR)
-		if err != nil {
-			return nil, err
-		}
-		args.Repository = repository.URL
-	}
-	if cfg.ECRToken {
-		args.Username, args.Password = components.ECRUser, components.ECRToken(ctx)
-	}
-	return components.NewImage(ctx, "app", args)
 }

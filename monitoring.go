@@ -3,48 +3,65 @@ package main
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
-	"scaleout/internal/config"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/monitoring"
+	"example.com/scaleout/internal/config"
+	"example.com/scaleout/internal/counter"
 )
 
-// prometheusName is the name of the Prometheus, which the app has to admit before it exists.
-const prometheusName = "prometheus"
+// Names of what measures, which others have to admit before it exists.
+const (
+	prometheusName = "prometheus"
+	stateName      = "kube-state-metrics"
+	grafanaName    = "grafana"
+)
 
-func scrapers(target *config.Kubernetes) []components.App {
-	if target.Monitoring.Prometheus == nil {
+// scrapers may read the app's metrics.
+func scrapers(cfg *config.Config, target *config.Kubernetes) []kube.Peer {
+	if target.Monitoring.Prometheus == nil || cfg.App.Metrics == nil {
 		return nil
 	}
-	return []components.App{components.PrometheusPods(prometheusName)}
+	return []kube.Peer{{Pods: monitoring.PrometheusPods(prometheusName), Ports: []int{cfg.App.Metrics.Port}}}
 }
 
 // monitor has the app measured: by a Prometheus of its own, or by one that an operator runs.
 func monitor(
-	ctx *pulumi.Context, m *config.Monitoring, namespace *components.Namespace, cluster pulumi.ResourceOption,
+	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, namespace *kube.Namespace,
+	cluster pulumi.ResourceOption,
 ) error {
+	m := &target.Monitoring
+	dashboards, err := counter.Dashboards()
+	if err != nil {
+		return err
+	}
+	app := monitoring.Target{Pods: kube.WebAppPods(webName)}
+	if metrics := cfg.App.Metrics; metrics != nil {
+		app.Port, app.PortName, app.Path = metrics.Port, target.Web.Container.MetricsPortName(), metrics.Path
+	}
+	alerts := m.Alerts
+	alerts.Rules = counter.Alerts
 	if m.Operator != nil {
-		_, err := components.NewOperatorMonitoring(ctx, "monitoring", &components.OperatorMonitoringArgs{
-			Namespace: namespace.Name, App: components.WebAppPods(webName), Alerts: m.Alerts, Labels: m.Operator.Labels,
+		_, err := monitoring.NewOperatorMonitoring(ctx, "monitoring", &monitoring.OperatorMonitoringArgs{
+			Namespace: namespace.Name, Name: webName, App: app, Alerts: alerts, Labels: m.Operator.Labels, Dashboards: dashboards,
 		}, cluster)
 		return err
 	}
 	if m.Prometheus == nil {
 		return nil
 	}
-	const stateName = "kube-state-metrics"
-	state, err := components.NewKubeStateMetrics(ctx, stateName, &components.KubeStateMetricsArgs{
+	state, err := monitoring.NewKubeStateMetrics(ctx, stateName, &monitoring.KubeStateMetricsArgs{
 		Namespace: namespace.Name, Image: m.KubeStateMetricsImage,
-		Readers: []components.App{components.PrometheusPods(prometheusName)},
+		Readers: []map[string]string{monitoring.PrometheusPods(prometheusName)},
 	}, cluster)
 	if err != nil {
 		return err
 	}
-	const grafanaName = "grafana"
-	prometheus, err := components.NewPrometheus(ctx, prometheusName, &components.PrometheusArgs{
-		Namespace: namespace.Name, App: components.WebAppPods(webName), Alerts: m.Alerts,
-		KubeStateMetrics: state.Address, KubeStateMetricsPods: components.KubeStateMetricsPods(stateName),
-		KubeletInsecureTLS: m.KubeletInsecureTLS, Readers: []components.App{components.GrafanaPods(grafanaName)},
-		PrometheusSettings: *m.Prometheus,
-	}, cluster)
+	args := *m.Prometheus
+	args.Namespace, args.App, args.Alerts = namespace.Name, app, alerts
+	args.KubeStateMetrics, args.KubeStateMetricsPods = state.Address, monitoring.KubeStateMetricsPods(stateName)
+	args.KubeletInsecureTLS = m.KubeletInsecureTLS
+	args.Readers = []map[string]string{monitoring.GrafanaPods(grafanaName)}
+	prometheus, err := monitoring.NewPrometheus(ctx, prometheusName, &args, cluster)
 	if err != nil {
 		return err
 	}
@@ -52,9 +69,9 @@ func monitor(
 	if m.GrafanaImage == "" {
 		return nil
 	}
-	grafana, err := components.NewGrafana(ctx, grafanaName, &components.GrafanaArgs{
-		Namespace: namespace.Name, Image: m.GrafanaImage,
-		Prometheus: prometheus.URL, PrometheusPods: components.PrometheusPods(prometheusName),
+	grafana, err := monitoring.NewGrafana(ctx, grafanaName, &monitoring.GrafanaArgs{
+		Namespace: namespace.Name, Image: m.GrafanaImage, Prometheus: prometheus.URL,
+		PrometheusPods: monitoring.PrometheusPods(prometheusName), Dashboards: dashboards, Home: counter.HomeDashboard,
 	}, cluster)
 	if err != nil {
 		return err

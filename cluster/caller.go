@@ -8,7 +8,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/cluster/config"
+	"example.com/scaleout/cluster/config"
 )
 
 // requireAdmin refuses an `up` by someone who could not create anything in the cluster, before a quarter of an hour has
@@ -22,16 +22,16 @@ func requireAdmin(ctx *pulumi.Context, cfg *config.Config) error {
 	if caller.Arn == "" || slices.ContainsFunc(admins, func(admin string) bool { return actsAs(caller.Arn, admin) }) {
 		return nil // offline nobody runs it
 	}
-	problem := fmt.Sprintf("%s is none of scaleout-cluster:adminArns (%s), so it could not create anything in the cluster; "+
-		"add its role or user, or run this as one of them", caller.Arn, strings.Join(admins, ", "))
+	problem := fmt.Sprintf("%s is none of scaleout-cluster:adminArns (%s), so it could not create anything in the "+
+		"cluster; add its role or user, or run this as one of them", caller.Arn, strings.Join(admins, ", "))
 	if ctx.DryRun() {
 		return ctx.Log.Warn(problem, nil)
 	}
 	return fmt.Errorf("%s; nothing was touched", problem)
 }
 
-// actsAs tells whether the identity of a caller is that of a user or a session of a role. A session shows the role's name
-// without its path: arn:aws:sts::111122223333:assumed-role/ci/session of arn:aws:iam::111122223333:role/teams/ci.
+// actsAs tells whether the identity of a caller is that of a user or a session of a role. A session shows the role's
+// name without its path: arn:aws:sts::111122223333:assumed-role/ci/session of arn:aws:iam::111122223333:role/teams/ci.
 func actsAs(caller, principal string) bool {
 	session := strings.Split(caller, ":")
 	owner := strings.Split(principal, ":")

@@ -1,6 +1,6 @@
 // Command cluster is a Pulumi program: an EKS cluster in Auto Mode, the network that it is in, and what the stacks of
-// scaleout find there. It is apart from the app's program because it changes rarely, by other people, and because its AWS
-// packages would slow down each build of the app's.
+// scaleout find there. It is apart from the app's program because it changes rarely, by other people, and because its
+// AWS packages would slow down each build of the app's.
 //
 // `pulumi up` runs it without arguments. With arguments it shows offline what it would deploy: `bin/cluster -h`.
 package main
@@ -10,10 +10,11 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/cluster/config"
-	"scaleout/cluster/platform"
-	"scaleout/components"
-	"scaleout/internal/offline"
+	"example.com/scaleout/cluster/config"
+	"example.com/scaleout/cluster/platform"
+	"example.com/scaleout/components/aws"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/offline"
 )
 
 func main() {
@@ -73,15 +74,16 @@ const (
 	storageClass = "gp3"
 )
 
-// furnish puts into the cluster what an app expects there. All of it depends on the cluster and on the permission to enter
-// it, and goes before either; the nodes go before what lets them work.
+// furnish puts into the cluster what an app expects there. All of it depends on the cluster and on the permission to
+// enter it, and goes before either; the nodes go before what lets them work.
 func furnish(
-	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, roles *platform.Roles, cluster *platform.ControlPlane,
+	ctx *pulumi.Context, cfg *config.Config,
+	network *platform.Network, roles *platform.Roles, cluster *platform.ControlPlane,
 ) error {
-	provider, err := components.NewEKSProvider(ctx, "cluster",
-		components.EKSCluster{Name: cluster.Name, Region: cfg.Account.Region},
-		components.EKSEndpoint{URL: cluster.Endpoint, CertificateAuthority: cluster.CertificateAuthority, ARN: cluster.ARN},
-		pulumi.DependsOn(cluster.Ready))
+	provider, err := kube.NewEKSProvider(ctx, "cluster", kube.EKSCluster{
+		Name: cluster.Name, Region: cfg.Account.Region,
+		Endpoint: cluster.Endpoint, CertificateAuthority: cluster.CertificateAuthority, ARN: cluster.ARN,
+	}, pulumi.DependsOn(cluster.Ready))
 	if err != nil {
 		return err
 	}
@@ -106,24 +108,24 @@ func furnish(
 	if _, err := platform.NewStorageClass(ctx, storageClass, inCluster); err != nil {
 		return err
 	}
-	_, err = components.NewALBClass(ctx, ingressClass, &components.ALBClassArgs{
-		Name: ingressClass, Controller: components.EKSAutoMode,
+	_, err = kube.NewALBClass(ctx, ingressClass, &kube.ALBClassArgs{
+		Name: ingressClass, Controller: kube.EKSAutoMode,
 	}, inCluster)
 	return err
 }
 
-func issueCertificate(ctx *pulumi.Context, cfg *config.Config) (*components.Certificate, error) {
+func issueCertificate(ctx *pulumi.Context, cfg *config.Config) (*aws.Certificate, error) {
 	if cfg.Certificate == nil {
 		return nil, nil
 	}
-	return components.NewCertificate(ctx, "apps", cfg.Certificate)
+	return aws.NewCertificate(ctx, "apps", cfg.Certificate)
 }
 
 // export is what the stacks of the app need or compare with (internal/config/clusterstack.go has the names), what other
 // programs would, and what people do next.
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
-	certificate *components.Certificate,
+	certificate *aws.Certificate,
 ) {
 	ctx.Export("clusterName", cluster.Name)
 	ctx.Export("clusterArn", cluster.ARN)
@@ -146,6 +148,7 @@ func export(
 	}
 	ctx.Export("nextCommands", pulumi.StringArray{
 		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Account.Region, cluster.Name),
-		pulumi.Sprintf("aws eks update-cluster-config --region %s --name %s --deletion-protection", cfg.Account.Region, cluster.Name),
+		pulumi.Sprintf("aws eks update-cluster-config --region %s --name %s --deletion-protection",
+			cfg.Account.Region, cluster.Name),
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"scaleout/internal/offline"
-	"scaleout/internal/offline/goldentest"
+	"example.com/scaleout/offline"
+	"example.com/scaleout/offline/goldentest"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing them")
@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 // results are those of the variants and of stack prod. Each is run once: nothing differs between runs.
 var results = map[string]*offline.Result{}
 
-// variants are testdata/Pulumi.example.yaml, and the same with everything that costs more, and everything that costs less.
+// variants are testdata/Pulumi.example.yaml, and the same with everything that costs more, and everything that costs
+// less.
 var variants = map[string][]string{
 	"example": nil,
 	"more": {
@@ -128,10 +129,12 @@ func TestTheInternetReachesTheAPIOnlyAsFarAsToldSo(t *testing.T) {
 	vpc := func(stack string) any {
 		return offline.Lookup(only(t, results[stack], "aws:eks/cluster:Cluster").Inputs, "vpcConfig")
 	}
-	if got := vpc("example"); offline.Lookup(got, "endpointPublicAccess") != true || fmt.Sprint(offline.Lookup(got, "publicAccessCidrs")) != "[203.0.113.0/24]" {
+	if got := vpc("example"); offline.Lookup(got, "endpointPublicAccess") != true ||
+		fmt.Sprint(offline.Lookup(got, "publicAccessCidrs")) != "[203.0.113.0/24]" {
 		t.Errorf("got %v, want the office alone", got)
 	}
-	if got := vpc("less"); offline.Lookup(got, "endpointPublicAccess") != false || offline.Lookup(got, "publicAccessCidrs") != nil {
+	if got := vpc("less"); offline.Lookup(got, "endpointPublicAccess") != false ||
+		offline.Lookup(got, "publicAccessCidrs") != nil {
 		t.Errorf("got %v, want no public endpoint", got)
 	}
 }
@@ -240,7 +243,8 @@ func problemsOf(name string, d document) []string {
 			}
 			// EKS and EC2 get their roles by iam:PassRole, which stays within an account.
 			passed := principal == "ec2.amazonaws.com" || principal == "eks.amazonaws.com"
-			if strings.HasSuffix(principal, ".amazonaws.com") && !passed && s.Condition["StringEquals"]["aws:SourceAccount"] != "111122223333" {
+			if strings.HasSuffix(principal, ".amazonaws.com") && !passed &&
+				s.Condition["StringEquals"]["aws:SourceAccount"] != "111122223333" {
 				report("%s may be used by other accounts", principal)
 			}
 		}
@@ -282,7 +286,8 @@ func TestPolicyTestFindsWhatIsTooMuch(t *testing.T) {
 		if err := json.Unmarshal([]byte(policy), &d); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(problemsOf("aws:kms/key:Key x policy", d), "\n") + strings.Join(problemsOf("x", d), "\n"); !strings.Contains(got, want) {
+		problems := append(problemsOf("aws:kms/key:Key x policy", d), problemsOf("x", d)...)
+		if got := strings.Join(problems, "\n"); !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want it to find %q", policy, got, want)
 		}
 	}
@@ -341,7 +346,8 @@ func TestNodePool(t *testing.T) {
 		t.Errorf("got limits %v", offline.Lookup(pool, "limits"))
 	}
 	for stack, want := range map[string][2]string{"example": {"amd64", "on-demand"}, "less": {"arm64", "spot"}} {
-		list, _ := offline.Lookup(only(t, results[stack], "kubernetes:karpenter.sh/v1:NodePool").Inputs, "spec", "template", "spec", "requirements").([]any)
+		inputs := only(t, results[stack], "kubernetes:karpenter.sh/v1:NodePool").Inputs
+		list, _ := offline.Lookup(inputs, "spec", "template", "spec", "requirements").([]any)
 		got := map[any]any{}
 		for _, requirement := range list {
 			got[offline.Lookup(requirement, "key")] = offline.Lookup(requirement, "values", 0)
@@ -351,14 +357,16 @@ func TestNodePool(t *testing.T) {
 		}
 	}
 	class := only(t, results["example"], "kubernetes:eks.amazonaws.com/v1:NodeClass")
-	if reference := offline.Lookup(pool, "template", "spec", "nodeClassRef", "name"); reference != offline.Lookup(class.Inputs, "metadata", "name") {
+	reference := offline.Lookup(pool, "template", "spec", "nodeClassRef", "name")
+	if reference != offline.Lookup(class.Inputs, "metadata", "name") {
 		t.Errorf("the pool is of class %v, which there is not", reference)
 	}
 	if got := offline.Lookup(class.Inputs, "spec", "networkPolicy"); got != "DefaultAllow" {
 		t.Errorf("networkPolicy is %v", got)
 	}
 	switched := only(t, results["example"], "kubernetes:core/v1:ConfigMap").Inputs
-	if offline.Lookup(switched, "metadata", "name") != "amazon-vpc-cni" || offline.Lookup(switched, "data", "enable-network-policy-controller") != "true" {
+	if offline.Lookup(switched, "metadata", "name") != "amazon-vpc-cni" ||
+		offline.Lookup(switched, "data", "enable-network-policy-controller") != "true" {
 		t.Errorf("network policies are not switched on: %v", switched)
 	}
 }
@@ -462,7 +470,8 @@ func TestOutputsAreWhatTheAppReads(t *testing.T) {
 func TestNothingUsesTheDefaultKubernetesProvider(t *testing.T) {
 	for name, result := range results {
 		for _, r := range result.Resources {
-			if strings.HasPrefix(r.Type, "kubernetes:") && !strings.HasSuffix(r.Provider, "pulumi:providers:kubernetes::cluster") {
+			if strings.HasPrefix(r.Type, "kubernetes:") &&
+				!strings.HasSuffix(r.Provider, "pulumi:providers:kubernetes::cluster") {
 				t.Errorf("%s: %s %s uses provider %q, want the explicit one", name, r.Type, r.Name, r.Provider)
 			}
 		}

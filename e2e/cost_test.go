@@ -26,21 +26,22 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
+	"example.com/scaleout/components/kube"
 )
 
 func manyWebApps(
-	ctx *pulumi.Context, name string, args *components.WebAppArgs, opts ...pulumi.ResourceOption,
-) (*components.WebApp, error) {
+	ctx *pulumi.Context, name string, args *kube.WebAppArgs, opts ...pulumi.ResourceOption,
+) (*kube.WebApp, error) {
 	apps, err := strconv.Atoi(os.Getenv("APPS"))
 	if err != nil {
 		return nil, err
 	}
-	var web *components.WebApp
+	var web *kube.WebApp
 	for i := range apps {
-		one := *args
-		one.Route.Host = fmt.Sprintf("%s-%d.localhost", name, i)
-		if web, err = components.NewWebApp(ctx, fmt.Sprintf("%s-%d", name, i), &one, opts...); err != nil {
+		one, route := *args, *args.Route
+		route.Hosts = []string{fmt.Sprintf("%s-%d.localhost", name, i)}
+		one.Route = &route
+		if web, err = kube.NewWebApp(ctx, fmt.Sprintf("%s-%d", name, i), &one, opts...); err != nil {
 			return nil, err
 		}
 	}
@@ -57,14 +58,14 @@ import (
 	"os"
 	"time"
 
-	"scaleout/components"
+	"example.com/scaleout/components/image"
 )
 
 func main() {
 	best, hash := time.Hour, ""
 	for range 3 {
 		start := time.Now()
-		sum, err := components.ContentHash(os.Args[1])
+		sum, err := image.ContentHash(os.Args[1], "Dockerfile")
 		if err != nil {
 			panic(err)
 		}
@@ -148,7 +149,7 @@ func ownBackend(t *testing.T) []string {
 func TestCostOfScale(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
-	dir := variant(t, map[string][]string{"kubernetes.go": {"components.NewWebApp(ctx, webName, ", "manyWebApps(ctx, webName, "}})
+	dir := variant(t, map[string][]string{"kubernetes.go": {"kube.NewWebApp(ctx, webName, ", "manyWebApps(ctx, webName, "}})
 	addFile(t, dir, "many.go", manyWebApps)
 	addFile(t, dir, "timehash/main.go", timeContentHash)
 	addFile(t, dir, "Pulumi."+costStack+".yaml", costStackFile(t))

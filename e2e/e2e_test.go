@@ -125,13 +125,12 @@ func TestChangeOfOneSetting(t *testing.T) {
 		want       []string
 	}{
 		{"scaleout:maxReplicas", "11", []string{
-			"kubernetes:autoscaling/v2:HorizontalPodAutoscaler web", "scaleout:index:Autoscaler web",
-			"scaleout:index:WebApp web",
+			"kubernetes:autoscaling/v2:HorizontalPodAutoscaler web",
 		}},
-		{"scaleout:logLevel", "warn", []string{"kubernetes:apps/v1:Deployment web", "scaleout:index:WebApp web"}},
-		{"scaleout:cpuLimit", "600m", []string{"kubernetes:apps/v1:Deployment web", "scaleout:index:WebApp web"}},
+		{"scaleout:environment", "{LOG_LEVEL: warn}", []string{"kubernetes:apps/v1:Deployment web"}},
+		{"scaleout:cpuLimit", "600m", []string{"kubernetes:apps/v1:Deployment web"}},
 		{"scaleout:loadBalancerDelaySeconds", "6", []string{
-			"kubernetes:apps/v1:Deployment web", "scaleout:index:Ingress web", "scaleout:index:WebApp web",
+			"kubernetes:apps/v1:Deployment web",
 		}},
 	} {
 		changed := changes(t, "--config-file", stackFileWith(t, test.key, test.value))

@@ -145,7 +145,7 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 		"this image is broken",
 	}, {
 		"rolling update to a wrong Redis address",
-		map[string][]string{"components/webapppod.go": {`env("REDIS_HOST", a.Redis.Host)`, `env("REDIS_HOST", pulumi.String("elsewhere.scaleout.svc"))`}},
+		map[string][]string{"components/redis/connection.go": {`set(e.Host, c.Host)`, `set(e.Host, pulumi.String("elsewhere.scaleout.svc"))`}},
 		"redis is not available",
 	}} {
 		waitReady(t, client, o)

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"scaleout/e2e/report"
+	"example.com/scaleout/e2e/report"
 )
 
 // book is where the tests write down what they measure. It is saved after each test, so that an interrupted run keeps

@@ -145,7 +145,7 @@ func (p prometheus) expectHealthyRules(t *testing.T) {
 // panelQueries are the queries of the dashboard by panel.
 func panelQueries(t *testing.T) map[string][]string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "components", "dashboards", "scaleout.json"))
+	content, err := os.ReadFile(filepath.Join(root, "internal", "counter", "dashboards", "scaleout.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,7 +203,7 @@ func increments(t *testing.T, namespace string, clients int) string {
 }
 
 // oneIncrement is what the append-only file holds for a count.
-const oneIncrement = "*2\r\n$4\r\nINCR\r\n$4\r\nhits\r\n"
+const oneIncrement = "*3\r\n$6\r\nINCRBY\r\n$4\r\nhits\r\n$1\r\n1\r\n"
 
 // traceUnforced watches the system calls of Redis for a while and tells the longest time that a write to the append-only
 // file, which is made before the visitor gets an answer, waited until it was forced to disk. That needs Linux, strace

@@ -47,11 +47,11 @@ var refusals = []refusal{
 	{what: "a context that is no kind cluster's", settings: []string{"scaleout:kubeContext", "prod"}, byUp: true,
 		want: [][]string{{"scaleout:kubeContext", `"prod"`, "kind-<name>"}}},
 	{what: "five mistakes at once", settings: []string{
-		"scaleout:cpuRequest", `"100 m"`, "scaleout:logLevel", "verbose", "scaleout:host", "https://x",
+		"scaleout:cpuRequest", `"100 m"`, "scaleout:port", "70000", "scaleout:host", "https://x",
 		"scaleout:redisImage", "redis:latest", "scalout:maxReplicas", "3"},
 		want: [][]string{
 			{"scaleout:cpuRequest", `"100 m"`, "such as 250m"},
-			{"scaleout:logLevel", `"verbose"`, "debug, info, warn, error"},
+			{"scaleout:port", "70000", "from 1 to 65535"},
 			{"scaleout:host", `"https://x"`, "app.example.com"},
 			{"scaleout:redisImage", `"redis:latest"`, "tag other than latest"},
 			{"scalout:maxReplicas", "no such namespace", "scaleout:"},

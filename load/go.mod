@@ -1,4 +1,4 @@
-module scaleout/load
+module example.com/scaleout/load
 
 go 1.26
 

@@ -19,10 +19,10 @@ import (
 	"golang.org/x/term"
 	"k8s.io/client-go/kubernetes"
 
-	"scaleout/load/record"
-	"scaleout/load/stack"
-	"scaleout/load/traffic"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/record"
+	"example.com/scaleout/load/stack"
+	"example.com/scaleout/load/traffic"
+	"example.com/scaleout/load/watch"
 )
 
 func main() {

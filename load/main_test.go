@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"scaleout/load/record"
-	"scaleout/load/stack"
-	"scaleout/load/traffic"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/record"
+	"example.com/scaleout/load/stack"
+	"example.com/scaleout/load/traffic"
+	"example.com/scaleout/load/watch"
 )
 
 func parse(args ...string) (*options, error) {

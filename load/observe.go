@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"scaleout/load/record"
-	"scaleout/load/traffic"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/record"
+	"example.com/scaleout/load/traffic"
+	"example.com/scaleout/load/watch"
 )
 
 // workers is how many requests may wait at once. At the default -max-rate that is half a second's.

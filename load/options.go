@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"scaleout/load/profile"
-	"scaleout/load/stack"
+	"example.com/scaleout/load/profile"
+	"example.com/scaleout/load/stack"
 )
 
 // options is the command line.

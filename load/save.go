@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"scaleout/load/record"
-	"scaleout/load/report"
+	"example.com/scaleout/load/record"
+	"example.com/scaleout/load/report"
 )
 
 // save writes the report to a folder.

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"scaleout/load/traffic"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/traffic"
+	"example.com/scaleout/load/watch"
 )
 
 // Every how many seconds a line stays, and how many of them pass until the heading comes again.

@@ -1,4 +1,4 @@
-module scaleout/monitoring
+module example.com/scaleout/monitoring
 
 go 1.26.7
 

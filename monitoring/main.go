@@ -1,4 +1,4 @@
-// Command monitoring writes the dashboards that the components embed; `make golden` runs it. Its tests prove, with
+// Command monitoring writes the dashboards that the program embeds; `make golden` runs it. Its tests prove, with
 // Prometheus' own packages, that all queries and rules are what Prometheus takes, and that the alerts fire when they are to.
 package main
 
@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"scaleout/monitoring/dashboard"
+	"example.com/scaleout/monitoring/dashboard"
 )
 
 func main() {

@@ -1,5 +1,5 @@
-// Package config turns the configuration of a stack of the cluster into the arguments of its components. Like that of the
-// app it is the only place that knows the keys; the defaults are in cluster/Pulumi.yaml and nowhere else.
+// Package config turns the configuration of a stack of the cluster into the arguments of its components. Like that of
+// the app it is the only place that knows the keys; the defaults are in cluster/Pulumi.yaml and nowhere else.
 package config
 
 import (
@@ -7,9 +7,9 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/cluster/platform"
-	"scaleout/components"
-	"scaleout/internal/decode"
+	"example.com/scaleout/cluster/platform"
+	"example.com/scaleout/components/aws"
+	"example.com/scaleout/internal/decode"
 )
 
 // Config is everything that may differ between two clusters.
@@ -30,7 +30,7 @@ type Config struct {
 	MetricsServerVersion string
 	// Domain below which the apps are, and the hosted zone it is in. Certificate is nil without.
 	Domain, HostedZoneID string
-	Certificate          *components.CertificateArgs
+	Certificate          *aws.CertificateArgs
 }
 
 // reference is the document that lists the keys.
@@ -45,10 +45,25 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	return Parse(ctx.Project(), ctx.Stack(), values, secrets)
 }
 
+// keys are those of the fields of the arguments that the checks below name.
+var keys = map[string]string{
+	"network.cluster": "name", "network.region": "aws:region", "network.cidr": "vpcCidr", "network.zones": "zones",
+	"network.interfaceEndpoints": "interfaceEndpoints",
+	"roles.cluster":              "name", "roles.account": "aws:allowedAccountIds", "roles.region": "aws:region",
+	"controlPlane.name": "name", "controlPlane.region": "aws:region",
+	"controlPlane.account": "aws:allowedAccountIds", "controlPlane.version": "kubernetesVersion",
+	"controlPlane.publicCidrs": "apiCidrs", "controlPlane.admins": "adminArns", "controlPlane.viewers": "viewerArns",
+	"controlPlane.logTypes": "logTypes", "controlPlane.logRetentionDays": "logDays",
+	"controlPlane.supportType": "supportType",
+	"nodes.cpuLimit":           "nodeCpuLimit", "nodes.memoryLimit": "nodeMemoryLimit", "nodes.architecture": "nodeArchitecture",
+	"nodes.capacity": "nodeCapacity", "nodes.maxAgeHours": "nodeMaxAgeHours",
+	"certificate.domain": "domain", "certificate.zoneId": "hostedZoneId",
+}
+
 // Parse decodes and checks the configuration of a stack. The keys of values have their namespace in front; secrets are
 // those of them that are encrypted in the stack file.
 func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
-	d := decode.New(project, reference, values, secrets)
+	d := decode.New(project, reference, values, secrets, keys)
 	name, protect := d.Text("name"), d.Boolean("deletionProtection")
 	account := platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
 	c := &Config{
@@ -73,25 +88,19 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 		MetricsServerVersion: d.Text("metricsServerVersion"),
 		Domain:               d.Text("domain"), HostedZoneID: d.Text("hostedZoneId"),
 	}
-	rename := map[string]string{
-		"cluster": "name", "region": "aws:region", "account": "aws:allowedAccountIds", "cidr": "vpcCidr",
-		"version": "kubernetesVersion", "publicCidrs": "apiCidrs", "admins": "adminArns", "viewers": "viewerArns",
-		"logRetentionDays": "logDays", "cpuLimit": "nodeCpuLimit", "memoryLimit": "nodeMemoryLimit",
-		"architecture": "nodeArchitecture", "capacity": "nodeCapacity", "maxAgeHours": "nodeMaxAgeHours",
-	}
-	d.Check(c.Network.Validate(), rename)
-	d.Check(c.Roles.Validate(), rename)
-	d.Check(c.ControlPlane.Validate(), rename)
-	d.Check(c.Nodes.Validate(), rename)
-	d.Check(platform.CheckAddonVersion("metricsServerVersion", c.MetricsServerVersion), nil)
+	d.Check("network", c.Network.Validate())
+	d.Check("roles", c.Roles.Validate())
+	d.Check("controlPlane", c.ControlPlane.Validate())
+	d.Check("nodes", c.Nodes.Validate())
+	d.CheckKey("metricsServerVersion", platform.CheckAddonVersion("metricsServerVersion", c.MetricsServerVersion))
 	if c.FlowLogDays != 0 {
-		d.Check(platform.CheckRetention("flowLogDays", c.FlowLogDays), nil)
+		d.CheckKey("flowLogDays", platform.CheckRetention("flowLogDays", c.FlowLogDays))
 	}
 	if (c.Domain == "") != (c.HostedZoneID == "") {
 		d.Problem("domain", "got %s, must be set together with hostedZoneId, or neither", d.Shown("domain"))
 	} else if c.Domain != "" {
-		c.Certificate = &components.CertificateArgs{Domain: "*." + c.Domain, ZoneID: pulumi.String(c.HostedZoneID)}
-		d.Check(c.Certificate.Validate(), map[string]string{"zoneId": "hostedZoneId"})
+		c.Certificate = &aws.CertificateArgs{Domain: "*." + c.Domain, ZoneID: pulumi.String(c.HostedZoneID)}
+		d.Check("certificate", c.Certificate.Validate())
 	}
 	return c, d.Finish(stack)
 }
@@ -99,7 +108,8 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 // accountID is that of the one account that the AWS provider may touch. The provider's own setting says it, so that a
 // wrong profile in the shell cannot put a cluster into another account.
 func accountID(d *decode.Decoder) string {
-	const key, want = "aws:allowedAccountIds", `the one account that the cluster is in, as a list of a quoted text: ["111122223333"]`
+	const key = "aws:allowedAccountIds"
+	const want = `the one account that the cluster is in, as a list of a quoted text: ["111122223333"]`
 	var ids []string
 	if d.Optional(key) == "" {
 		d.Problem(key, "is required: %s", want)

@@ -7,8 +7,11 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/decode/decodetest"
+	"example.com/scaleout/cluster/platform"
+	"example.com/scaleout/components/aws"
+	"example.com/scaleout/internal/decode/decodetest"
 )
 
 func project(t *testing.T) *workspace.Project {
@@ -71,7 +74,7 @@ func TestParseRefuses(t *testing.T) {
 		"interfaceEndpoints":    {`["com.amazonaws.eu-central-1.ecr.api/"]`, "ecr.api"},
 		"metricsServerVersion":  {"latest", "v0.8.0-eksbuild.1"},
 		"flowLogDays":           {"31", "CloudWatch"},
-		"kubernetesVersion":     {"1.28", "1.29"},
+		"kubernetesVersion":     {"1.29", "1.30"},
 		"apiCidrs":              {`["0.0.0.0/0"]`, "no more than a /8"},
 		"adminArns":             {`["arn:aws:sts::111122223333:assumed-role/ci/me"]`, "of a session (assumed-role) its role"},
 		"viewerArns":            {`["arn:aws:iam::111122223333:role/teams/platform"]`, "once"},
@@ -126,6 +129,37 @@ func TestNobodyIsNoAdmin(t *testing.T) {
 	_, err := parse(base(t, map[string]string{"adminArns": "[]"}))
 	if err == nil || !strings.Contains(err.Error(), "scaleout-cluster:adminArns: ") || !strings.Contains(err.Error(), "your own role") {
 		t.Errorf("got %v, want a refusal that says whom to name", err)
+	}
+}
+
+// What is wrong with a field is told under the key that it is set by; no key is for a field that no check names.
+func TestEveryFieldHasAKey(t *testing.T) {
+	account := platform.Account{Region: "cn-x"}
+	named := map[string]bool{}
+	for of, problems := range map[string]field.ErrorList{
+		"network":     (&platform.NetworkArgs{InterfaceEndpoints: []string{"s3"}}).Validate(),
+		"roles":       (&platform.RolesArgs{Account: account}).Validate(),
+		"nodes":       (&platform.NodePoolSettings{}).Validate(),
+		"certificate": (&aws.CertificateArgs{}).Validate(),
+		"controlPlane": (&platform.ControlPlaneSettings{
+			Account: account, PublicCIDRs: []string{"x"}, LogTypes: []string{"x"}, Viewers: []string{"x"},
+		}).Validate(),
+	} {
+		for _, problem := range problems {
+			path := of + "." + problem.Field
+			key, known := keys[path]
+			if named[path] = true; !known {
+				t.Errorf("%s has no key: %v", path, problem)
+			}
+			if _, declared := project(t).Config[key]; !declared && !strings.HasPrefix(key, "aws:") {
+				t.Errorf("%s has the key %s, which Pulumi.yaml does not declare", path, key)
+			}
+		}
+	}
+	for path := range keys {
+		if !named[path] {
+			t.Errorf("nothing was wrong with %s, so that its key is not proven", path)
+		}
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
-// Account says where in AWS something is. It is known before anything exists, so that policies can name what they allow.
+// Account says where in AWS something is. It is known before anything exists, so that policies can name what they
+// allow.
 type Account struct {
 	// ID has twelve digits. Required.
 	ID string
@@ -24,7 +25,8 @@ func (a Account) Validate() field.ErrorList {
 	problems := check.Region("region", a.Region)
 	for _, prefix := range otherPartitions {
 		if strings.HasPrefix(a.Region, prefix) {
-			problems = append(problems, check.Invalid("region", a.Region, "must be a region of the partition aws or aws-us-gov")...)
+			problems = append(problems, check.Invalid("region", a.Region,
+				"must be a region of the partition aws or aws-us-gov")...)
 		}
 	}
 	if !accountForm.MatchString(a.ID) {
@@ -41,8 +43,8 @@ func (a Account) partition() string {
 	return "aws"
 }
 
-// otherPartitions are the beginnings of the regions of parts of AWS that have other ARNs, other names for services, or no
-// EKS Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+// otherPartitions are the beginnings of the regions of parts of AWS that have other ARNs, other names for services, or
+// no EKS Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 var otherPartitions = []string{"cn-", "eusc-", "us-iso", "eu-iso"}
 
 // arn names a resource of a service in the account and region.

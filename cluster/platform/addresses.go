@@ -11,11 +11,11 @@ const zoneCount = 3
 
 const (
 	// publicBits and privateBits are what a subnet's mask has more than the network's. A sixteenth of the network for each
-	// public subnet, in which only load balancers and NAT gateways are, and a quarter for each private one: each pod has an
-	// address of its own. The first quarter holds the public ones.
+	// public subnet, in which only load balancers and NAT gateways are, and a quarter for each private one: each pod has
+	// an address of its own. The first quarter holds the public ones.
 	publicBits, privateBits = 4, 2
-	// minBits to maxBits is what AWS allows for a VPC (/16 to /28), less what makes a public subnet too small: an Application
-	// Load Balancer wants a /27 or larger with eight free addresses.
+	// minBits to maxBits is what AWS allows for a VPC (/16 to /28), less what makes a public subnet too small: an
+	// Application Load Balancer wants a /27 or larger with eight free addresses.
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer
 	minBits, maxBits = 16, 23
 )

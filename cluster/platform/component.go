@@ -8,15 +8,15 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/component"
+	"example.com/scaleout/internal/component"
 )
 
 // register registers a component of this package.
 func register(
 	ctx *pulumi.Context, kind, name string, problems field.ErrorList,
-	inputs pulumi.Map, resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
+	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
 ) error {
-	return component.Register(ctx, "scaleout:cluster", kind, name, problems, inputs, resource, opts)
+	return component.Register(ctx, "scaleout:cluster", kind, name, problems, resource, opts)
 }
 
 // creating names the child whose registration failed.

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
 // ControlPlaneArgs describe an EKS cluster in Auto Mode.
@@ -38,8 +37,9 @@ type ControlPlaneSettings struct {
 	LogTypes []string
 	// LogRetentionDays is how long that is kept, one of CloudWatch's numbers. Required.
 	LogRetentionDays int
-	// Admins are roles and users that may do everything in the cluster, Viewers those that may read everything but Secrets.
-	// Whoever runs this program is among the Admins: it creates objects in the cluster. ARNs; Admins are required.
+	// Admins are roles and users that may do everything in the cluster, Viewers those that may read everything but
+	// Secrets. Whoever runs this program is among the Admins: it creates objects in the cluster. ARNs; Admins are
+	// required.
 	Admins, Viewers []string
 	// SupportType is what happens at the end of a version's standard support: STANDARD upgrades the cluster by itself,
 	// EXTENDED keeps the version, at six times the price. Required.
@@ -60,7 +60,7 @@ func (a *ControlPlaneArgs) Validate() field.ErrorList {
 var logTypes = []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
 
 var (
-	versionForm   = regexp.MustCompile(`^1\.(29|[3-9][0-9])$`) // Auto Mode begins with 1.29
+	versionForm   = regexp.MustCompile(`^1\.[3-9][0-9]$`) // before 1.30 a pod cannot sleep before it stops
 	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
@@ -69,7 +69,8 @@ func (s *ControlPlaneSettings) Validate() field.ErrorList {
 	problems := checkCluster("name", s.Name)
 	problems = append(problems, s.Account.Validate()...)
 	if !versionForm.MatchString(s.Version) {
-		problems = append(problems, check.Invalid("version", s.Version, "must be a version of Kubernetes from 1.29, such as 1.35")...)
+		problems = append(problems, check.Invalid("version", s.Version,
+			"must be a version of Kubernetes from 1.30, such as 1.35, in quotation marks")...)
 	}
 	for _, cidr := range s.PublicCIDRs {
 		if wrong := check.CIDR("publicCidrs", cidr); len(wrong) > 0 {
@@ -82,7 +83,7 @@ func (s *ControlPlaneSettings) Validate() field.ErrorList {
 	for i, log := range s.LogTypes {
 		problems = append(problems, check.OneOf("logTypes", log, logTypes...)...)
 		if slices.Contains(s.LogTypes[:i], log) {
-			problems = append(problems, check.Invalid("logTypes", log, "must be there once")...)
+			problems = append(problems, check.Invalid("logTypes", log, "must not be repeated")...)
 		}
 	}
 	problems = append(problems, CheckRetention("logRetentionDays", s.LogRetentionDays)...)
@@ -95,8 +96,8 @@ func (s *ControlPlaneSettings) Validate() field.ErrorList {
 	return append(problems, check.OneOf("supportType", s.SupportType, "STANDARD", "EXTENDED")...)
 }
 
-// isPublic tells whether a block can be a part of the internet, and not most of it. EKS refuses the others after a quarter of
-// an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
+// isPublic tells whether a block can be a part of the internet, and not most of it. EKS refuses the others after a
+// quarter of an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
 func isPublic(block netip.Prefix) bool {
 	address := block.Addr()
 	return address.Is4() && address.IsGlobalUnicast() && !address.IsPrivate() && block.Bits() >= 8
@@ -107,8 +108,8 @@ func (s *ControlPlaneSettings) checkPrincipals(name string, arns, others []strin
 	partition := "arn:" + s.Account.partition() + ":"
 	for i, arn := range arns {
 		if !principalForm.MatchString(arn) || !strings.HasPrefix(arn, partition) {
-			problems = append(problems, check.Invalid(name, arn, "must be "+partition+"iam::<account>:role/<name>, or user/<name>; "+
-				"of a session (assumed-role) its role")...)
+			problems = append(problems, check.Invalid(name, arn, "must be "+partition+
+				"iam::<account>:role/<name>, or user/<name>; of a session (assumed-role) its role")...)
 		}
 		if slices.Contains(arns[:i], arn) || slices.Contains(others, arn) {
 			problems = append(problems, check.Invalid(name, arn, "must be there once, among the admins or the viewers")...)
@@ -137,7 +138,7 @@ func NewControlPlane(
 	ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption,
 ) (*ControlPlane, error) {
 	c := &ControlPlane{}
-	if err := register(ctx, "ControlPlane", name, args.Validate(), args.inputs(), c, opts); err != nil {
+	if err := register(ctx, "ControlPlane", name, args.Validate(), c, opts); err != nil {
 		return nil, err
 	}
 	key, err := args.key(ctx, name, c)
@@ -162,7 +163,9 @@ func NewControlPlane(
 		policy     string
 	}{{args.Admins, "AmazonEKSClusterAdminPolicy"}, {args.Viewers, "AmazonEKSViewPolicy"}} {
 		for _, principal := range access.principals {
-			if err := c.admit(ctx, name, cluster, principal, args.Account.accessPolicy(access.policy)); err != nil {
+			entry := entryName(name, principal, args.Account.ID)
+			err := c.admit(ctx, entry, cluster, principal, args.Account.accessPolicy(access.policy))
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -174,21 +177,12 @@ func NewControlPlane(
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
 }
 
-func (s *ControlPlaneSettings) inputs() pulumi.Map {
-	return pulumi.Map{
-		"name": pulumi.String(s.Name), "version": pulumi.String(s.Version),
-		"publicCidrs": pulumi.ToStringArray(s.PublicCIDRs), "logTypes": pulumi.ToStringArray(s.LogTypes),
-		"admins": pulumi.ToStringArray(s.Admins), "viewers": pulumi.ToStringArray(s.Viewers),
-		"supportType": pulumi.String(s.SupportType), "protect": pulumi.Bool(s.Protect),
-	}
-}
-
 // keyDeletionDays is the longest that AWS offers: with the key gone, no Secret of a restored cluster can be read.
 const keyDeletionDays = 30
 
-// key encrypts what the cluster stores of Secrets. Its policy leaves it to IAM who may use it, as a key without a policy does;
-// EKS asks for a grant with the rights of whoever creates the cluster, which are kms:DescribeKey and kms:CreateGrant.
-// https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
+// key encrypts what the cluster stores of Secrets. Its policy leaves it to IAM who may use it, as a key without a
+// policy does; EKS asks for a grant with the rights of whoever creates the cluster, which are kms:DescribeKey and
+// kms:CreateGrant. https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
 func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *ControlPlane) (*kms.Key, error) {
 	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
 		Description:          pulumi.String("Secrets of EKS cluster " + a.Name),
@@ -272,9 +266,18 @@ func (s *ControlPlaneSettings) publicCIDRs() pulumi.StringArrayInput {
 	return pulumi.ToStringArray(s.PublicCIDRs)
 }
 
+// entryName is unique among the entries. It has the account of a principal only where that is not the cluster's own:
+// two accounts may have roles of one name.
+func entryName(name, principal, account string) string {
+	parts := strings.SplitN(principal, ":", 6) // arn:aws:iam::<account>:<role or user>/<name>
+	if parts[4] == account {
+		return name + "-" + parts[5]
+	}
+	return name + "-" + parts[4] + "-" + parts[5]
+}
+
 // admit lets a role or user into the cluster.
 func (c *ControlPlane) admit(ctx *pulumi.Context, name string, cluster *eks.Cluster, principal, policy string) error {
-	name = fmt.Sprintf("%s-%s", name, principal[strings.LastIndexByte(principal, ':')+1:])
 	entry, err := eks.NewAccessEntry(ctx, name, &eks.AccessEntryArgs{
 		ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
 	}, pulumi.Parent(c))

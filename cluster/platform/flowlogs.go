@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
 // FlowLogsArgs say what is recorded of a network, and where.
@@ -34,12 +34,15 @@ func (a *FlowLogsArgs) Validate() field.ErrorList {
 
 // retentions are what CloudWatch takes:
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+var retentions = []int{
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+}
 
 // CheckRetention reports a number of days that CloudWatch does not offer.
 func CheckRetention(name string, days int) field.ErrorList {
 	if !slices.Contains(retentions, days) {
-		return check.Invalid(name, days, "must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
+		return check.Invalid(name, days,
+			"must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
 	}
 	return nil
 }
@@ -51,10 +54,11 @@ type FlowLogs struct {
 }
 
 // NewFlowLogs creates the log group, the role that writes to it, and the flow log.
-func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption) (*FlowLogs, error) {
+func NewFlowLogs(
+	ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption,
+) (*FlowLogs, error) {
 	f := &FlowLogs{}
-	inputs := pulumi.Map{"vpc": args.VPC, "retentionDays": pulumi.Int(args.RetentionDays)}
-	if err := register(ctx, "FlowLogs", name, args.Validate(), inputs, f, opts); err != nil {
+	if err := register(ctx, "FlowLogs", name, args.Validate(), f, opts); err != nil {
 		return nil, err
 	}
 	groupName := "/aws/vpc/" + args.Cluster
@@ -83,7 +87,8 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 				Resource: []string{args.Account.arn("logs", "log-group:"+groupName+":*")},
 			},
 			statement{ // which lists the groups of the account, by their names
-				Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: []string{args.Account.arn("logs", "log-group:*")},
+				Sid: "Find", Action: []string{"logs:DescribeLogGroups"},
+				Resource: []string{args.Account.arn("logs", "log-group:*")},
 			},
 		),
 	}, pulumi.Parent(f))

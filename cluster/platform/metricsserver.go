@@ -7,7 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
 // MetricsServerArgs describe the add-on without which nothing scales.
@@ -34,8 +34,8 @@ func CheckAddonVersion(name, version string) field.ErrorList {
 	return nil
 }
 
-// MetricsServer is EKS' add-on of that name: AWS builds and scans it. It stays at its version until another is given here.
-// https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
+// MetricsServer is EKS' add-on of that name: AWS builds and scans it. It stays at its version until another is given
+// here. https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
 type MetricsServer struct {
 	pulumi.ResourceState
 }
@@ -45,8 +45,7 @@ func NewMetricsServer(
 	ctx *pulumi.Context, name string, args *MetricsServerArgs, opts ...pulumi.ResourceOption,
 ) (*MetricsServer, error) {
 	m := &MetricsServer{}
-	inputs := pulumi.Map{"cluster": args.Cluster, "version": pulumi.String(args.Version)}
-	if err := register(ctx, "MetricsServer", name, args.Validate(), inputs, m, opts); err != nil {
+	if err := register(ctx, "MetricsServer", name, args.Validate(), m, opts); err != nil {
 		return nil, err
 	}
 	addon := &eks.AddonArgs{

@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
 // NetworkArgs describe the network of one cluster.
@@ -41,7 +41,8 @@ func (a *NetworkArgs) Validate() field.ErrorList {
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(a.Zones)))
 	wrong := func(zone string) bool { return !zoneForm.MatchString(zone) || zone[:len(zone)-1] != a.Region }
-	if len(a.Zones) != zoneCount || len(distinct) != zoneCount || !slices.IsSorted(a.Zones) || slices.ContainsFunc(a.Zones, wrong) {
+	if len(a.Zones) != zoneCount || len(distinct) != zoneCount || !slices.IsSorted(a.Zones) ||
+		slices.ContainsFunc(a.Zones, wrong) {
 		problems = append(problems, check.Invalid("zones", a.Zones, // in another order each would get another's addresses
 			fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", a.Region, a.Region))...)
 	}
@@ -69,8 +70,8 @@ func checkCluster(name, value string) field.ErrorList {
 	return nil
 }
 
-// Network is a VPC over three zones: public subnets for load balancers, private ones for nodes and pods, which reach the
-// internet by NAT and are not reached from it.
+// Network is a VPC over three zones: public subnets for load balancers, private ones for nodes and pods, which reach
+// the internet by NAT and are not reached from it.
 type Network struct {
 	pulumi.ResourceState
 
@@ -87,12 +88,7 @@ type Network struct {
 // NewNetwork creates the network.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	n := &Network{}
-	inputs := pulumi.Map{
-		"cluster": pulumi.String(args.Cluster), "region": pulumi.String(args.Region), "cidr": pulumi.String(args.CIDR),
-		"zones": pulumi.ToStringArray(args.Zones), "singleNat": pulumi.Bool(args.SingleNAT),
-		"interfaceEndpoints": pulumi.ToStringArray(args.InterfaceEndpoints), "protect": pulumi.Bool(args.Protect),
-	}
-	if err := register(ctx, "Network", name, args.Validate(), inputs, n, opts); err != nil {
+	if err := register(ctx, "Network", name, args.Validate(), n, opts); err != nil {
 		return nil, err
 	}
 	b := &networkBuilder{
@@ -236,7 +232,8 @@ func (b *networkBuilder) routes() error {
 	return nil
 }
 
-// table is a route table with a default route, for some subnets. Its parts are what the nodes need as long as they live.
+// table is a route table with a default route, for some subnets. Its parts are what the nodes need as long as they
+// live.
 func (b *networkBuilder) table(name string, route ec2.RouteArgs, subnets ...*ec2.Subnet) (*ec2.RouteTable, error) {
 	table, err := ec2.NewRouteTable(b.ctx, name, &ec2.RouteTableArgs{
 		VpcId: b.network.VPC, Tags: tags(b.args.Cluster+name[len(b.name):], nil),

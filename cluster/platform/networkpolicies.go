@@ -6,8 +6,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// NetworkPolicies has the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise takes without any effect.
-// https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
+// NetworkPolicies has the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise takes without any
+// effect. https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 type NetworkPolicies struct {
 	pulumi.ResourceState
 
@@ -19,7 +19,7 @@ type NetworkPolicies struct {
 // NodeClass.
 func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*NetworkPolicies, error) {
 	n := &NetworkPolicies{}
-	if err := register(ctx, "NetworkPolicies", name, nil, pulumi.Map{}, n, opts); err != nil {
+	if err := register(ctx, "NetworkPolicies", name, nil, n, opts); err != nil {
 		return nil, err
 	}
 	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{

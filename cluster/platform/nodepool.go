@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
 // NodePoolArgs describe the nodes that EKS Auto Mode makes for pods.
@@ -35,8 +35,8 @@ type NodePoolSettings struct {
 	Architecture string
 	// Capacity is on-demand or spot. Spot costs a third or so, and a node may go within two minutes. Required.
 	Capacity string
-	// MaxAgeHours is how long a node lives before a fresh one replaces it, which is how security updates arrive. 24 to 480;
-	// with the day for its end that stays below the 21 days that Auto Mode allows. Required.
+	// MaxAgeHours is how long a node lives before a fresh one replaces it, which is how security updates arrive. 24 to
+	// 480; with the day for its end that stays below the 21 days that Auto Mode allows. Required.
 	// https://docs.aws.amazon.com/eks/latest/userguide/automode.html
 	MaxAgeHours int
 }
@@ -58,7 +58,8 @@ func (s *NodePoolSettings) Validate() field.ErrorList {
 	return append(problems, check.Range("maxAgeHours", s.MaxAgeHours, 24, 480)...)
 }
 
-// drainHours is how long a node's pods may take to leave before they are made to. PodDisruptionBudgets are kept until then.
+// drainHours is how long a node's pods may take to leave before they are made to. PodDisruptionBudgets are kept until
+// then.
 const drainHours = 24
 
 // NodePool is a class of nodes that come and go with the pods that need them.
@@ -70,14 +71,11 @@ type NodePool struct {
 }
 
 // NewNodePool creates the NodeClass and the NodePool.
-func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) (*NodePool, error) {
+func NewNodePool(
+	ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption,
+) (*NodePool, error) {
 	n := &NodePool{}
-	inputs := pulumi.Map{
-		"cpuLimit": pulumi.String(args.CPULimit), "memoryLimit": pulumi.String(args.MemoryLimit),
-		"architecture": pulumi.String(args.Architecture), "capacity": pulumi.String(args.Capacity),
-		"maxAgeHours": pulumi.Int(args.MaxAgeHours),
-	}
-	if err := register(ctx, "NodePool", name, args.Validate(), inputs, n, opts); err != nil {
+	if err := register(ctx, "NodePool", name, args.Validate(), n, opts); err != nil {
 		return nil, err
 	}
 	class, err := apiextensions.NewCustomResource(ctx, name+"-class", &apiextensions.CustomResourceArgs{
@@ -115,7 +113,8 @@ func (a *NodePoolArgs) class() pulumi.Map {
 		}),
 		"securityGroupSelectorTerms": pulumi.Array{pulumi.Map{"id": a.SecurityGroup}},
 		// Pods without a policy may do what they want, those with one only what it says. The default, written down because
-		// earlier versions of Auto Mode enforced nothing without it: https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
+		// earlier versions of Auto Mode enforced nothing without it:
+		// https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 		"networkPolicy": pulumi.String("DefaultAllow"),
 	}
 }

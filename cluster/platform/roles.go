@@ -46,8 +46,7 @@ type Roles struct {
 // NewRoles creates the roles.
 func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.ResourceOption) (*Roles, error) {
 	r := &Roles{}
-	inputs := pulumi.Map{"cluster": pulumi.String(args.Cluster)}
-	if err := register(ctx, "Roles", name, args.Validate(), inputs, r, opts); err != nil {
+	if err := register(ctx, "Roles", name, args.Validate(), r, opts); err != nil {
 		return nil, err
 	}
 	cluster, err := r.role(ctx, name+"-cluster", args.Cluster+"-cluster", args.Account,

@@ -19,7 +19,7 @@ type StorageClass struct {
 // https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
 func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*StorageClass, error) {
 	s := &StorageClass{}
-	if err := register(ctx, "StorageClass", name, nil, pulumi.Map{}, s, opts); err != nil {
+	if err := register(ctx, "StorageClass", name, nil, s, opts); err != nil {
 		return nil, err
 	}
 	class, err := storagev1.NewStorageClass(ctx, name, &storagev1.StorageClassArgs{

@@ -131,7 +131,7 @@ func TestDownOnDocker(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.destroys.command = "/usr/bin/pulumi destroy"
 			d, host, _ := newDockerDriver(t, 8090,
-				reply{command: "docker version", out: "28.0.0"}, reply{command: "/usr/bin/pulumi version", out: "v3.259.0"},
+				reply{command: "docker version", out: "28.0.0"}, reply{command: "/usr/bin/pulumi version", out: "v3.276.0"},
 				reply{command: "/usr/bin/pulumi stack ls", out: `[{"name":"docker"}]`}, tt.destroys,
 				reply{command: "/usr/bin/pulumi stack export", out: `{"deployment": {}}`},
 				reply{command: "/usr/bin/pulumi stack rm docker --yes --force --preserve-config"},

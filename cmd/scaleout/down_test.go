@@ -12,7 +12,7 @@ import (
 func downReplies() []reply {
 	return []reply{
 		{command: "docker version", out: "28.0.0"},
-		{command: "/usr/bin/pulumi version", out: "v3.259.0"},
+		{command: "/usr/bin/pulumi version", out: "v3.276.0"},
 		{command: "/usr/bin/pulumi stack ls", out: `[{"name":"dev"}]`},
 		{command: "/usr/bin/pulumi destroy"},
 		{command: "/usr/bin/pulumi stack export", out: `{"deployment": {}}`},

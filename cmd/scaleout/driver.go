@@ -21,6 +21,9 @@ type driver struct {
 	pulumi string // path of the Pulumi CLI, once it is known
 	// download saves the file at a URL.
 	download func(ctx context.Context, url, file string) error
+	// stdin is where a person answers, if it is a terminal.
+	stdin    io.Reader
+	terminal bool
 }
 
 // local returns a path below localDir.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"text/template"
 
-	"scaleout/internal/nodeport"
+	"example.com/scaleout/internal/nodeport"
 )
 
 //go:embed kind.yaml

@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // Exit codes. 2 for usage and 128+SIGINT are what shells and Go's flag package use; `go run` turns all of them into 1.
@@ -30,15 +33,18 @@ type subcommand struct {
 	name, summary string
 	run           func(*driver, context.Context) error
 	alone         bool // not beside another that changes something
+	release       bool // changes which image a stack runs; takes a name such as organization/project/stack too
 }
 
 func subcommands() []subcommand {
 	return []subcommand{
-		{"up", "make what the stack runs on, and the stack; finish what an interrupted run began", (*driver).up, true},
-		{"down", "destroy the stack, then remove what up made for it to run on", (*driver).down, true},
-		{"status", "show what runs, the URL and the last update", (*driver).status, false},
-		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false},
-		{"env", "print the shell variables with which plain pulumi commands see this stack", (*driver).env, false},
+		{"up", "make what the stack runs on, and the stack; finish what an interrupted run began", (*driver).up, true, false},
+		{"down", "destroy the stack, then remove what up made for it to run on", (*driver).down, true, false},
+		{"promote", "deploy in STACK the image that runs in FROM, without a build", (*driver).promote, true, true},
+		{"rollback", "deploy in STACK an image that ran there: the previous one, or TO", (*driver).rollback, true, true},
+		{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
+		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},
+		{"env", "print the shell variables with which plain pulumi commands see this stack", (*driver).env, false, false},
 	}
 }
 
@@ -95,12 +101,16 @@ func dispatch(ctx context.Context, args []string, getenv func(string) string, ho
 		if err != nil {
 			return usageError{err}
 		}
+		if strings.Contains(s.Stack, "/") && !c.release {
+			return usageError{fmt.Errorf("STACK=%q: %s takes the plain name of a stack of this project", s.Stack, c.name)}
+		}
 		root, err := findRoot()
 		if err != nil {
 			return err
 		}
 		d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv,
-			steps: newSteps(out, time.Now), download: download}
+			steps: newSteps(out, time.Now), download: download,
+			stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
 		if c.alone {
 			release, err := d.lock(c.name)
 			if err != nil {
@@ -113,13 +123,17 @@ func dispatch(ctx context.Context, args []string, getenv func(string) string, ho
 	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		return flag.ErrHelp
 	}
-	return usageError{fmt.Errorf("unknown command %q; there are up, down, status, logs and env", args[0])}
+	var names []string
+	for _, c := range subcommands() {
+		names = append(names, c.name)
+	}
+	return usageError{fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(names, ", "))}
 }
 
 func printUsage(w io.Writer) {
 	_, _ = fmt.Fprint(w, "usage: scaleout COMMAND [flags]\n\ncommands:\n")
 	for _, c := range subcommands() {
-		_, _ = fmt.Fprintf(w, "  %-7s %s\n", c.name, c.summary)
+		_, _ = fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 	}
 	_, _ = fmt.Fprint(w, "\nflags, each also an environment variable:\n")
 	for _, o := range new(settings).options() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 )
 
 // Marks are files in localDir that say what is unfinished, or what is where, and so outlive an interruption.
@@ -19,6 +20,8 @@ const (
 	markDeployed = "deployed-"
 	// markPushed holds the ID of the registry's container that has a stack's images, in the same way.
 	markPushed = "pushed-"
+	// markRollback holds the image that a rollback goes to, until it is there.
+	markRollback = "rolling-back-"
 )
 
 // creating tells whether the creation of a cluster was begun and not seen to end.
@@ -27,18 +30,21 @@ func (d *driver) creating(cluster string) bool {
 	return err == nil
 }
 
+// markFile is the file of a mark; a stack's name may have organization and project before it.
+func (d *driver) markFile(mark, name string) string { return d.local(mark + path.Base(name)) }
+
 func (d *driver) setMark(mark, name, content string) error {
 	if err := os.MkdirAll(d.local(), 0o700); err != nil {
 		return fmt.Errorf("creating %s: %w", localDir, err)
 	}
-	if err := os.WriteFile(d.local(mark+name), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(d.markFile(mark, name), []byte(content), 0o600); err != nil {
 		return fmt.Errorf("noting what is unfinished: %w", err)
 	}
 	return nil
 }
 
 func (d *driver) clearMark(mark, name string) error {
-	if err := os.Remove(d.local(mark + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(d.markFile(mark, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("noting what is finished: %w", err)
 	}
 	return nil
@@ -46,7 +52,7 @@ func (d *driver) clearMark(mark, name string) error {
 
 // mark returns what a mark holds, or nothing.
 func (d *driver) mark(mark, name string) string {
-	content, err := os.ReadFile(d.local(mark + name))
+	content, err := os.ReadFile(d.markFile(mark, name))
 	if err != nil {
 		return "" // as good as a mark that says so: what depends on it is done once too often
 	}

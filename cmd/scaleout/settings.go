@@ -45,6 +45,14 @@ type settings struct {
 	Follow bool
 	// Confirm has to be the stack's name before `down` destroys a stack that is not on this machine.
 	Confirm string
+	// From is the stack whose image `promote` deploys.
+	From string
+	// To says which image `rollback` deploys; empty is the one before.
+	To string
+	// Yes has `promote` and `rollback` ask nothing.
+	Yes bool
+	// NoCheck has them ask no registry whether an image is there.
+	NoCheck bool
 }
 
 // option is one setting's place on the command line and in the environment.
@@ -55,7 +63,7 @@ type option struct {
 
 func (s *settings) options() []option {
 	return []option{
-		{"stack", "STACK", "the Pulumi stack (dev)", asName(&s.Stack)},
+		{"stack", "STACK", "the Pulumi stack (dev)", asStack(&s.Stack)},
 		{"cluster", "CLUSTER", "the Kind cluster (scaleout)", asName(&s.Cluster)},
 		{"http-port", "HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", asPort(&s.HTTPPort)},
 		{"https-port", "HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", asPort(&s.HTTPSPort)},
@@ -67,6 +75,11 @@ func (s *settings) options() []option {
 		{"component", "COMPONENT", "logs of web, redis, traefik or nginx (web)", asOneOf(&s.Component, "web", "redis", "traefik", "nginx")},
 		{"follow", "FOLLOW", "keep printing logs: 1 or 0 (0)", asBool(&s.Follow)},
 		{"confirm", "CONFIRM", "name of the stack, to destroy one that is not on this machine", asText(&s.Confirm)},
+		// FROM and TO are checked where they are used: other programs have variables of these names too.
+		{"from", "FROM", "promote: the stack whose image is deployed", asText(&s.From)},
+		{"to", "TO", "rollback: number, digest or its beginning, or reference (the previous image)", asText(&s.To)},
+		{"yes", "YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", asBool(&s.Yes)},
+		{"no-check", "NO_CHECK", "promote, rollback: do not ask whether the image is there: 1 or 0 (0)", asBool(&s.NoCheck)},
 	}
 }
 
@@ -106,6 +119,20 @@ func asName(p *string) func(string) error {
 	return func(v string) error {
 		if !validName.MatchString(v) {
 			return errors.New("want lower-case letters, digits and hyphens")
+		}
+		*p = v
+		return nil
+	}
+}
+
+// qualifiedStack is a stack's name, with or without the organization and the project before it.
+var qualifiedStack = regexp.MustCompile(
+	`^([A-Za-z0-9][A-Za-z0-9_-]*/([A-Za-z0-9][A-Za-z0-9._-]*/)?)?[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+func asStack(p *string) func(string) error {
+	return func(v string) error {
+		if !qualifiedStack.MatchString(v) {
+			return errors.New("want lower-case letters, digits and hyphens, such as prod, or organization/project/stack")
 		}
 		*p = v
 		return nil

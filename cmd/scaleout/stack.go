@@ -20,6 +20,8 @@ const (
 	keyPublicPort      = "scaleout:publicPort"
 	keyImageRepository = "scaleout:imageRepository"
 	keyImagePlatform   = "scaleout:imagePlatform"
+	keyImage           = "scaleout:image"
+	keyECRRepository   = "scaleout:ecrRepository"
 	keyRedisHost       = "scaleout:redisHost"
 	keyRedisPassword   = "scaleout:redisPassword"
 )
@@ -34,25 +36,34 @@ type stack struct {
 
 // openStack reads the stack's files and chooses the backend.
 func (d *driver) openStack() (*stack, error) {
-	file, err := readStackFile(filepath.Join(d.root, "Pulumi."+d.Stack+".yaml"))
-	if err != nil {
-		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml`, or from Pulumi.docker.yaml, would start one", d.Stack, err)
-	}
-	project, err := readStackFile(filepath.Join(d.root, "Pulumi.yaml"))
+	s, err := d.readStack(d.Stack)
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.chooseBackend()
-	if err != nil {
+	if s.backend, err = d.chooseBackend(); err != nil {
 		return nil, err
 	}
-	s := &stack{file: file, project: project, backend: b}
-	if !s.onKind() && !s.onDocker() && b.local {
+	if !s.local() && s.backend.local {
 		return nil, fmt.Errorf("stack %s is not on this machine, so its state should not be either: export PULUMI_BACKEND_URL, e.g. "+
 			"s3://<bucket>, or PULUMI_ACCESS_TOKEN for Pulumi Cloud (docs/production.md)", d.Stack)
 	}
 	return s, nil
 }
+
+// readStack reads the files of a stack, whose name may have organization and project before it.
+func (d *driver) readStack(name string) (*stack, error) {
+	name = path.Base(name)
+	file, err := readStackFile(filepath.Join(d.root, stackFileName(name)))
+	if err != nil {
+		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml`, or from Pulumi.docker.yaml, "+
+			"would start one", name, err)
+	}
+	project, err := readStackFile(filepath.Join(d.root, "Pulumi.yaml"))
+	return &stack{file: file, project: project}, err
+}
+
+// stackFileName is the file with a stack's settings, in the project's folder.
+func stackFileName(name string) string { return "Pulumi." + path.Base(name) + ".yaml" }
 
 // setting returns a config value: the stack's own, or the default in Pulumi.yaml.
 func (s *stack) setting(key string) string {

@@ -30,7 +30,7 @@ func (d *driver) status(ctx context.Context) error {
 	}
 	update, err := d.lastUpdate(ctx, s)
 	d.section("stack "+d.Stack, update, err)
-	o, err := d.outputs(ctx, s)
+	o, err := d.outputs(ctx, s, d.Stack)
 	if err != nil || o.URL == "" {
 		d.section("URL", "none yet", err)
 		return nil
@@ -82,24 +82,33 @@ func (d *driver) section(title, text string, err error) {
 
 // lastUpdate tells what Pulumi did last and how it ended.
 func (d *driver) lastUpdate(ctx context.Context, s *stack) (string, error) {
-	out, err := d.runPulumi(ctx, s, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
-	if err != nil {
-		return "", fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
+	u, err := d.history(ctx, s)
+	if err != nil || u.Kind == "" {
+		return "never updated", err
 	}
-	var updates []struct {
-		Kind, Result, StartTime, EndTime string
-		ResourceChanges                  map[string]int
-	}
-	if err := json.Unmarshal([]byte(out), &updates); err != nil {
-		return "", fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
-	}
-	if len(updates) == 0 {
-		return "never updated", nil
-	}
-	u := updates[0]
 	changes, err := json.Marshal(u.ResourceChanges) // map keys come sorted
 	if err != nil {
 		return "", fmt.Errorf("printing the changes: %w", err)
 	}
 	return fmt.Sprintf("last %s: %s at %s, changes %s", u.Kind, u.Result, u.EndTime, changes), nil
+}
+
+// pulumiUpdate is an entry of a stack's history. Kind is update, destroy or another; Result succeeded, failed or
+// in-progress.
+type pulumiUpdate struct {
+	Kind, Result, EndTime string
+	ResourceChanges       map[string]int
+}
+
+// history returns the last entry of the stack's history; without Kind if there is none.
+func (d *driver) history(ctx context.Context, s *stack) (pulumiUpdate, error) {
+	out, err := d.runPulumi(ctx, s, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
+	var updates []pulumiUpdate
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &updates)
+	}
+	if err != nil {
+		return pulumiUpdate{}, fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
+	}
+	return append(updates, pulumiUpdate{})[0], nil
 }

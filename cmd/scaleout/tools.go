@@ -11,7 +11,7 @@ import (
 
 // pulumiVersion is the version of the SDK in go.mod. Older CLIs may lack what that SDK asks of the engine; newer ones
 // of the same major version are compatible.
-const pulumiVersion = "3.259.0"
+const pulumiVersion = "3.276.0"
 
 // findPulumi looks for a Pulumi CLI that is new enough: on PATH, then among the project's own tools. It returns what
 // it found in words, or false.

@@ -11,11 +11,11 @@ func TestNewEnough(t *testing.T) {
 		got  string
 		want bool
 	}{
-		{"v3.259.0", true}, {"3.259.1", true}, {"v3.300.0", true}, {"v3.260.0-alpha.1787", true},
-		{"v3.258.9", false}, {"v3.99.0", false}, {"v4.0.0", false}, {"v2.900.0", false}, {"dev", false}, {"", false},
+		{"v3.276.0", true}, {"3.276.1", true}, {"v3.300.0", true}, {"v3.277.0-alpha.1787", true},
+		{"v3.275.9", false}, {"v3.99.0", false}, {"v4.0.0", false}, {"v2.900.0", false}, {"dev", false}, {"", false},
 	}
 	for _, tt := range tests {
-		if got := newEnough(tt.got, "3.259.0"); got != tt.want {
+		if got := newEnough(tt.got, "3.276.0"); got != tt.want {
 			t.Errorf("newEnough(%q): got %t, want %t", tt.got, got, tt.want)
 		}
 	}
@@ -27,9 +27,9 @@ func TestFindPulumi(t *testing.T) {
 		onPath, own    string // versions, empty for none
 		want, wantNote string
 	}{
-		{"on PATH", "v3.260.0", "v3.259.0", "v3.260.0 on PATH", ""},
-		{"too old on PATH", "v3.100.0", "v3.259.0", "v3.259.0 in .local/bin", "v3.100.0 on PATH is not used"},
-		{"only ours", "", "v3.259.0", "v3.259.0 in .local/bin", ""},
+		{"on PATH", "v3.277.0", "v3.276.0", "v3.277.0 on PATH", ""},
+		{"too old on PATH", "v3.100.0", "v3.276.0", "v3.276.0 in .local/bin", "v3.100.0 on PATH is not used"},
+		{"only ours", "", "v3.276.0", "v3.276.0 in .local/bin", ""},
 		{"none", "", "", "", ""},
 		{"both too old", "v3.1.0", "v2.0.0", "", "v2.0.0 in .local/bin is not used"},
 	}
@@ -62,7 +62,7 @@ func TestNoPulumi(t *testing.T) {
 	d, host, _ := newTestDriver(t, reply{command: "go -C", fails: "module lookup disabled by GOPROXY=off"})
 	d.download = func(context.Context, string, string) error { return errNoWayOut }
 	_, err := d.ensurePulumi(ctx)
-	wantError(t, err, "needs the Pulumi CLI", "3.259.0", "none on PATH", errNoWayOut.Error(), "GOPROXY=off", "HTTPS_PROXY")
+	wantError(t, err, "needs the Pulumi CLI", "3.276.0", "none on PATH", errNoWayOut.Error(), "GOPROXY=off", "HTTPS_PROXY")
 	if got := host.asked("go -C"); len(got) != 1 || !strings.Contains(got[0], "pulumi/pkg/v3/cmd/pulumi") {
 		t.Errorf("got %q, want one attempt to compile", got)
 	}
@@ -73,13 +73,13 @@ func TestInstalledPulumi(t *testing.T) {
 	d.download = func(_ context.Context, _, file string) error { write(t, file, "true\n"); return nil }
 	host.replies = []reply{
 		{command: "sh ", does: func(command) { write(t, d.local("bin", "pulumi"), "") }},
-		{command: d.local("bin", "pulumi") + " version", out: "v3.259.0\n"},
+		{command: d.local("bin", "pulumi") + " version", out: "v3.276.0\n"},
 	}
 	got, err := d.ensurePulumi(context.Background())
-	if err != nil || got != "installed v3.259.0 in .local/bin" {
+	if err != nil || got != "installed v3.276.0 in .local/bin" {
 		t.Fatalf("got %q and %v, want it installed", got, err)
 	}
-	want := "--version 3.259.0 --install-root " + d.local() + " --no-edit-path"
+	want := "--version 3.276.0 --install-root " + d.local() + " --no-edit-path"
 	if ran := host.asked("sh "); len(ran) != 1 || !strings.HasSuffix(ran[0], want) {
 		t.Errorf("got %q, want %q", ran, want)
 	}
@@ -90,7 +90,7 @@ func TestCompiledPulumiNeedsItsLanguageHost(t *testing.T) {
 	d.download = func(context.Context, string, string) error { return errNoWayOut }
 	host.replies = []reply{
 		{command: "go -C", does: func(command) { write(t, d.local("bin", "pulumi"), "") }},
-		{command: d.local("bin", "pulumi") + " version", out: "v3.259.0\n"},
+		{command: d.local("bin", "pulumi") + " version", out: "v3.276.0\n"},
 	}
 	_, err := d.ensurePulumi(context.Background())
 	wantError(t, err, "needs pulumi-language-go", ".local/bin")

@@ -48,7 +48,13 @@ func (d *driver) up(ctx context.Context) error {
 			step{"containers", func() (string, error) { return d.startContainers(ctx, s) }},
 		)
 	}
-	deploy = append(deploy, step{"pulumi up", func() (string, error) { return d.update(ctx, s) }})
+	deploy = append(deploy, step{"pulumi up", func() (string, error) {
+		result, err := d.update(ctx, s)
+		if err != nil && s.existed {
+			err = fmt.Errorf("%w\nto return to the image that ran before: make rollback%s", err, stackArgument(d.Stack))
+		}
+		return result, err
+	}})
 	for _, st := range append(prepare, deploy...) {
 		if err := d.steps.do(st.title, st.run); err != nil {
 			return err
@@ -59,7 +65,7 @@ func (d *driver) up(ctx context.Context) error {
 
 // finish shows the app's answer and what to type next.
 func (d *driver) finish(ctx context.Context, s *stack) error {
-	o, err := d.outputs(ctx, s)
+	o, err := d.outputs(ctx, s, d.Stack)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -160,6 +161,7 @@ func explainPulumi(stack string, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
+	stack = path.Base(stack)
 	for _, known := range []struct{ sign, advice string }{
 		{"incorrect passphrase", "Pulumi." + stack + ".yaml (or the state) was encrypted with another passphrase: put that " +
 			"one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete the lines " +
@@ -188,18 +190,21 @@ func explainPulumi(stack string, err error) error {
 
 // outputs are the stack's outputs that the driver uses.
 type outputs struct {
-	URL          string   `json:"url"`
-	NextCommands []string `json:"nextCommands"`
+	// Image is the reference, by digest, of the image that runs; Images are those that ran, the newest first.
+	Image        string     `json:"image"`
+	Images       []deployed `json:"images"`
+	URL          string     `json:"url"`
+	NextCommands []string   `json:"nextCommands"`
 }
 
-func (d *driver) outputs(ctx context.Context, s *stack) (outputs, error) {
+func (d *driver) outputs(ctx context.Context, s *stack, name string) (outputs, error) {
 	var o outputs
-	out, err := d.runPulumi(ctx, s, "stack", "output", "--json", "--stack", d.Stack)
+	out, err := d.runPulumi(ctx, s, "stack", "output", "--json", "--stack", name)
 	if err != nil {
-		return o, fmt.Errorf("reading the outputs of stack %s: %w", d.Stack, err)
+		return o, fmt.Errorf("reading the outputs of stack %s: %w", name, err)
 	}
 	if err := json.Unmarshal([]byte(out), &o); err != nil {
-		return o, fmt.Errorf("reading the outputs of stack %s: %w", d.Stack, err)
+		return o, fmt.Errorf("reading the outputs of stack %s: %w", name, err)
 	}
 	return o, nil
 }

@@ -12,13 +12,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Join makes one error of all that is wrong with subject, or nil. The Kubernetes field errors name the field,
-// the value and the accepted form.
+// the value and the accepted form. They are sorted, since some come from maps, which have no order.
 func Join(subject string, problems field.ErrorList) error {
 	if len(problems) == 0 {
 		return nil
@@ -27,7 +29,16 @@ func Join(subject string, problems field.ErrorList) error {
 	for i, p := range problems {
 		lines[i] = "  " + p.Error()
 	}
+	slices.Sort(lines)
 	return errors.New("invalid arguments of " + subject + ":\n" + strings.Join(lines, "\n"))
+}
+
+// In puts the problems of a part under the field that holds the part: the problem of max becomes that of scaling.max.
+func In(parent string, problems field.ErrorList) field.ErrorList {
+	for _, p := range problems {
+		p.Field = parent + "." + p.Field
+	}
+	return problems
 }
 
 // Range wants min <= value <= max; max is math.MaxInt where only the lower end matters.
@@ -83,12 +94,27 @@ func Label(name, value string) field.ErrorList {
 	return nil
 }
 
-// ObjectName wants the name of a component's objects, or none: it is then the component's.
+// maxObjectName leaves room for what is appended: -config and the like in the names of this library, and in labels of
+// Kubernetes, which have 63 characters, the eleven of a StatefulSet's revision.
+const maxObjectName = 52
+
+// ObjectName wants the name of a component's main object, from which others are derived.
 func ObjectName(value string) field.ErrorList {
-	if value == "" {
-		return nil
+	if len(value) > maxObjectName || len(Label("name", value)) > 0 {
+		return Invalid("name", value, fmt.Sprintf(
+			"must be up to %d lower case letters, digits and -, with a letter or digit at both ends", maxObjectName))
 	}
-	return Label("name", value)
+	return nil
+}
+
+var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// Variable wants the name of an environment variable that every shell and language can read.
+func Variable(name, value string) field.ErrorList {
+	if !variableForm.MatchString(value) {
+		return Invalid(name, value, "must be the name of a variable: letters, digits and _, beginning with no digit, such as LOG_LEVEL")
+	}
+	return nil
 }
 
 // Name wants a name that Kubernetes takes for classes, which may have dots.
@@ -119,8 +145,8 @@ func CIDR(name, value string) field.ErrorList {
 	return nil
 }
 
-// IsDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of any
-// length and all-numeric ones at the end, which are addresses.
+// IsDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of
+// any length and all-numeric ones at the end, which are addresses.
 func IsDNSName(value string) bool {
 	if len(validation.IsDNS1123Subdomain(value)) > 0 {
 		return false
@@ -150,43 +176,71 @@ func Set(name string, set bool) field.ErrorList {
 	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
 }
 
-// Parts of an image reference: https://pkg.go.dev/github.com/distribution/reference. The first part of a name is a
-// registry only if it could be no part of a path; otherwise Docker takes it for an organization on Docker Hub.
-const (
-	registryPart = `(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+)/`
-	segmentPart  = `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`
-	pathPart     = segmentPart + `(?:/` + segmentPart + `)*`
-)
-
-var (
-	repositoryForm = regexp.MustCompile(`^` + registryPart + pathPart + `$`)
-	imageForm      = regexp.MustCompile(
-		`^(?:` + registryPart + `)?` + pathPart + `(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
-)
-
-// Image wants an image reference whose version is pinned: `latest`, said or implied, would let two nodes run
-// different programs under one name.
+// Image wants an image reference with a version: `latest`, said or implied, would let two nodes run different programs
+// under one name. Only a digest is immutable. Any other tag can be moved too, and is for fixes (8.2 is the newest
+// 8.2.x): what is pulled later may be newer.
 func Image(name, value string) field.ErrorList {
-	parts := imageForm.FindStringSubmatch(value)
-	if parts == nil || parts[2] == "" && (parts[1] == "" || parts[1] == "latest") {
-		return Invalid(name, value,
-			"must be an image in lower case that ends in a tag other than latest, or in a digest (@sha256:<64 digits>)")
+	named, err := reference.ParseNormalizedNamed(value)
+	if err == nil && isRegistry(reference.Domain(named)) && hasVersion(named) {
+		return nil
 	}
-	return nil
+	return Invalid(name, value,
+		"must be an image in lower case that ends in a tag other than latest, or in a digest (@sha256:<64 digits>)")
+}
+
+func hasVersion(named reference.Named) bool {
+	if digested, ok := named.(reference.Digested); ok {
+		return digested.Digest().Algorithm() == digest.SHA256
+	}
+	tagged, ok := named.(reference.Tagged)
+	return ok && tagged.Tag() != "latest"
 }
 
 // Repository reports what no image can be pushed to. The registry is never left out: it decides the login.
 func Repository(name, value string) field.ErrorList {
-	if !repositoryForm.MatchString(value) {
+	if strings.HasPrefix(value, "[") {
+		return Invalid(name, value, "must not be at an IPv6 address, which not all tools for images take: "+
+			"give the registry a DNS name, such as registry.example.com:5000/scaleout")
+	}
+	named, err := reference.ParseNormalizedNamed(value)
+	registry, _, hasPath := strings.Cut(value, "/")
+	if err != nil || !reference.IsNameOnly(named) || !hasPath || !isRegistry(registry) {
 		return Invalid(name, value, "must be <registry>/<name> in lower case, with no scheme, no tag and no digest, "+
 			"such as localhost:5001/scaleout")
 	}
 	return nil
 }
 
+// isRegistry tells whether the first part of a name could be no part of a path: otherwise it is an organization on
+// Docker Hub. The parser takes one in capitals for a registry.
+func isRegistry(part string) bool {
+	return part == "localhost" || strings.ContainsAny(part, ".:")
+}
+
 // Invalid is one value that cannot be used, and what is wanted in its place.
 func Invalid(name string, value any, want string) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
+}
+
+// Selectors wants each element of a list to be labels of pods. One without labels would be anyone in a network policy.
+func Selectors(name string, list []map[string]string) (problems field.ErrorList) {
+	for i, labels := range list {
+		path := field.NewPath(name).Index(i).String()
+		problems = append(problems, Set(path, len(labels) > 0)...)
+		problems = append(problems, Labels(path, labels)...)
+	}
+	return problems
+}
+
+// Annotations reports keys that Kubernetes does not take for annotations. Their values are free.
+func Annotations(name string, annotations map[string]string) (problems field.ErrorList) {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
+			problems = append(problems, Invalid(name, key,
+				"must be the key of an annotation, such as example.com/role: up to 63 letters, digits, -, _ and . after the /")...)
+		}
+	}
+	return problems
 }
 
 // Labels reports what Kubernetes does not take as labels.

@@ -7,20 +7,21 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/internal/check"
 )
 
 // Register checks a component's arguments and registers it, so that nothing exists if anything is wrong with them. Its
 // token is <module>:<kind>. It is part of every URN below it: changing one without an alias replaces all that the
-// component owns.
+// component owns. The component has no inputs of its own in the state: those of its children say all that it decides, and
+// a second, hand-written list of them drifts from the arguments.
 func Register(
 	ctx *pulumi.Context, module, kind, name string, problems field.ErrorList,
-	inputs pulumi.Map, resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
+	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
 ) error {
 	if err := check.Join(fmt.Sprintf("%s %q", kind, name), problems); err != nil {
 		return err
 	}
-	if err := ctx.RegisterComponentResourceV2(module+":"+kind, name, inputs, resource, opts...); err != nil {
+	if err := ctx.RegisterComponentResource(module+":"+kind, name, resource, opts...); err != nil {
 		return fmt.Errorf("registering %s %q: %w", kind, name, err)
 	}
 	return nil

@@ -58,7 +58,7 @@ func TestAWSRefuses(t *testing.T) {
 		"password longer than AWS takes":  {managed, map[string]string{"redisPassword": strings.Repeat("x", 129)}, []string{"scaleout:redisPassword", "128"}},
 		"password that AWS refuses":       {managed, map[string]string{"redisPassword": "hunter2/hunter2/hunter2"}, []string{"scaleout:redisPassword", "or @"}},
 		"user of ElastiCache":             {managed, map[string]string{"redisUsername": "me"}, []string{"scaleout:redisUsername", "redisHost"}},
-		"CPU that cannot fit":             {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"}, []string{"scaleout:nodeCpuLimit", "2200m", "maxReplicas"}},
+		"CPU that cannot fit":             {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"}, []string{"scaleout:nodeCpuLimit", "2200m", "lower that maximum"}},
 		"memory that cannot fit":          {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "256Mi"}, []string{"scaleout:nodeMemoryLimit", "832Mi"}},
 		"half a capacity":                 {eks, map[string]string{"nodeCpuLimit": "20"}, []string{"scaleout:nodeCpuLimit", "nodeMemoryLimit"}},
 		"capacity without a unit":         {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "lots"}, []string{"scaleout:nodeMemoryLimit", "lots", "128Gi"}},
@@ -95,11 +95,11 @@ func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := c.Kubernetes
-		cidrs, _ := k.Web.Callers.CIDRs.(pulumi.StringArray)
-		if k.Cluster.EKS.Name != pulumi.String("production") || len(cidrs) != 1 || cidrs[0] != pulumi.String(subnets) ||
-			k.Web.Route.ALB.CertificateARN != pulumi.String(certificate) || k.Alias.Zone != pulumi.String("Z0123456789") ||
+		cidrs, _ := k.Web.AllowFrom[0].CIDRs.(pulumi.StringArray)
+		if k.EKS.Name != pulumi.String("production") || len(cidrs) != 1 || cidrs[0] != pulumi.String(subnets) ||
+			k.Web.Route.ALB.CertificateARN != pulumi.String(certificate) || k.Record.Zone != pulumi.String("Z0123456789") ||
 			k.Certificate != nil || k.Capacity.CPULimit != pulumi.String("32") {
-			t.Errorf("%s: got %+v, %v, %+v", scheme, k.Cluster.EKS, cidrs, k.Web.Route.ALB)
+			t.Errorf("%s: got %+v, %v, %+v", scheme, k.EKS, cidrs, k.Web.Route.ALB)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func TestConfigurationBeatsTheClusterStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := c.Kubernetes
-	cidrs, _ := k.Web.Callers.CIDRs.(pulumi.StringArray)
+	cidrs, _ := k.Web.AllowFrom[0].CIDRs.(pulumi.StringArray)
 	if len(cidrs) != 1 || cidrs[0] != pulumi.String("10.1.0.0/16") ||
 		k.Certificate == nil || k.Capacity.CPULimit != pulumi.String("9") {
 		t.Errorf("got %v, certificate %v, capacity %v", cidrs, k.Certificate, k.Capacity)
@@ -204,20 +204,20 @@ func TestPreviewBeforeTheClusterIsUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, plain := c.Kubernetes.Cluster.EKS.Name.(pulumi.String); plain {
-		t.Errorf("got the name %v, want one that is not known yet", c.Kubernetes.Cluster.EKS.Name)
+	if _, plain := c.Kubernetes.EKS.Name.(pulumi.String); plain {
+		t.Errorf("got the name %v, want one that is not known yet", c.Kubernetes.EKS.Name)
 	}
 }
 
 func TestArchitectureFollowsFromThePlatform(t *testing.T) {
 	for platform, want := range map[string]string{"linux/amd64": "amd64", "linux/arm64/v8": "arm64"} {
 		c, err := parsed(with(eks(t), map[string]string{"imagePlatform": platform}))
-		if err != nil || c.Kubernetes.Web.Architecture != want {
-			t.Errorf("%s: got %v, %v, want %s", platform, c.Kubernetes.Web.Architecture, err, want)
+		if err != nil || c.Kubernetes.Web.Placement.Architecture != want {
+			t.Errorf("%s: got %v, %v, want %s", platform, c.Kubernetes.Web.Placement.Architecture, err, want)
 		}
 		// Docker on a laptop runs other architectures too, slowly, and its only node has its own.
-		if c, err := parsed(with(base(t), map[string]string{"imagePlatform": platform})); err != nil || c.Kubernetes.Web.Architecture != "" {
-			t.Errorf("kind, %s: got %v, %v, want any node", platform, c.Kubernetes.Web.Architecture, err)
+		if c, err := parsed(with(base(t), map[string]string{"imagePlatform": platform})); err != nil || c.Kubernetes.Web.Placement.Architecture != "" {
+			t.Errorf("kind, %s: got %v, %v, want any node", platform, c.Kubernetes.Web.Placement.Architecture, err)
 		}
 	}
 }

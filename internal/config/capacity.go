@@ -3,12 +3,14 @@ package config
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
+	"example.com/scaleout/components/addons"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/monitoring"
 )
 
 // Capacity compares what the pods of a stack ask for with what the nodes may have.
 type Capacity struct {
-	Demand components.Demand
+	Demand kube.Demand
 	// CPULimit and MemoryLimit of the nodes. Empty, or unknown before the cluster exists, for nothing to compare with.
 	CPULimit, MemoryLimit pulumi.StringInput
 }
@@ -24,17 +26,17 @@ func (d *decoder) capacity(t *Kubernetes) Capacity {
 		d.Problem("nodeCpuLimit", "got %s, must be set together with nodeMemoryLimit, or neither", d.Shown("nodeCpuLimit"))
 		return c
 	}
-	nodes := components.Capacity{CPU: string(cpu), Memory: string(memory)}
+	nodes := kube.Capacity{CPU: string(cpu), Memory: string(memory)}
 	compare := cpuKnown && memoryKnown && cpu != "" && memory != ""
 	if compare {
 		problems := nodes.Validate()
-		d.Check(problems, nil)
+		d.Check("nodes", problems)
 		compare = len(problems) == 0
 	}
 	if t.sized() {
-		c.Demand = components.DemandOf(t.pods())
+		c.Demand = kube.DemandOf(t.pods())
 		if compare {
-			d.Check(nodes.Fits(c.Demand), nil)
+			d.Check("nodes", nodes.Fits(c.Demand))
 		}
 	}
 	return c
@@ -51,22 +53,22 @@ func (t *Kubernetes) sized() bool {
 }
 
 // pods are all that the stack runs.
-func (t *Kubernetes) pods() []components.Pods {
-	all := []components.Pods{t.Web.Pods()}
-	if t.ExternalRedis == nil && t.ElastiCache == nil {
-		all = append(all, t.Redis.Pods())
+func (t *Kubernetes) pods() []kube.Workload {
+	all := []kube.Workload{t.Web.Workload()}
+	if t.Redis != nil {
+		all = append(all, t.Redis.Workload())
 	}
 	if t.Traefik != nil {
-		all = append(all, t.Traefik.Pods())
+		all = append(all, t.Traefik.Workload())
 	}
 	if t.MetricsServer != nil {
-		all = append(all, components.MetricsServerSize)
+		all = append(all, addons.MetricsServerSize)
 	}
 	if t.Monitoring.Prometheus != nil {
-		all = append(all, t.Monitoring.Prometheus.Pods(), components.KubeStateMetricsSize)
+		all = append(all, t.Monitoring.Prometheus.Workload(), monitoring.KubeStateMetricsSize)
 	}
 	if t.Monitoring.GrafanaImage != "" {
-		all = append(all, components.GrafanaSize)
+		all = append(all, monitoring.GrafanaSize)
 	}
 	return all
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/internal/decode"
+	"example.com/scaleout/internal/decode"
 )
 
 // clusterStack is a stack of the project in cluster/, whose outputs take the place of configuration.

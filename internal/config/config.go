@@ -3,28 +3,40 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/components"
-	"scaleout/internal/check"
-	"scaleout/internal/decode"
+	"example.com/scaleout/components/aws"
+	"example.com/scaleout/components/image"
+	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/decode"
 )
 
 // Config is everything that may differ between two stacks.
 type Config struct {
-	// Image of the app, pushed to Repository, or to a new ECR repository if ECR is set.
-	Image            components.ImageSettings
+	// Image is a finished image by its digest. Empty if one is built.
+	Image string
+	// Build of the app's image, pushed to Repository, or to a new ECR repository if ECR is set. Nil for a finished image.
+	Build            *image.Args
 	Repository       string
-	ECR              *components.ECRRepositoryArgs
+	ECR              *aws.ECRRepositoryArgs
 	RegistryPassword pulumi.StringInput
 	// ECRToken has the program log in to ECR itself.
 	ECRToken bool
 
-	// RedisPassword is what every client of Redis must give.
+	// App is what runs.
+	App App
+	// UsesRedis tells whether the app gets a Redis, and RedisPassword is what every client of it must give.
+	UsesRedis     bool
 	RedisPassword pulumi.StringInput
+	// RedisEnvironment are the variables by which the app is told about it.
+	RedisEnvironment redis.Environment
 
 	// Kubernetes or Docker: exactly one of them is set.
 	Kubernetes *Kubernetes
@@ -34,15 +46,12 @@ type Config struct {
 const (
 	// ecrLoginToken is the value of ecrLogin that puts a token into the program.
 	ecrLoginToken = "token"
-	// appContext is the build context of the app's image.
-	appContext = "./app"
+	// defaultContext is the build context of the hit counter's image.
+	defaultContext = "./app"
 	// minPasswordLength keeps a Redis password out of reach of guessing: a Redis answers about 100,000 guesses a
 	// second, and 16 letters and digits make 10^28.
 	minPasswordLength = 16
 )
-
-// redisResources fit a counter: a few hundred bytes of data, 60,000 increments a second and more from a full core.
-var redisResources = components.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
 
 // decoder gives the keys their meaning.
 type decoder struct {
@@ -51,7 +60,7 @@ type decoder struct {
 }
 
 func newDecoder(project string, values map[string]string, secrets []string, cluster *clusterStack) *decoder {
-	return &decoder{decode.New(project, "docs/configuration.md", values, secrets), cluster}
+	return &decoder{decode.New(project, "docs/configuration.md", values, secrets, keys), cluster}
 }
 
 // Load reads the configuration of the stack that the program runs for. One error lists everything wrong with it.
@@ -78,7 +87,10 @@ func parse(project, stack string, values map[string]string, secrets []string, cl
 	c := &Config{}
 	target := d.Text("target")
 	d.image(c)
-	d.password(c, stack)
+	c.App = d.app()
+	d.redisSettings(c, stack)
+	d.checkVariables(c)
+	d.checkFolders(c)
 	d.checkClusterStack(target)
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
 	if !onDocker && !onKubernetes { // what else is wrong depends on it
@@ -89,51 +101,72 @@ func parse(project, stack string, values map[string]string, secrets []string, cl
 	return c, d.Finish(stack)
 }
 
+// image is a finished one, or what to build one of.
 func (d *decoder) image(c *Config) {
-	c.Image = components.ImageSettings{
-		Context:   appContext,
-		Platform:  d.Text("imagePlatform"),
-		BuildArgs: d.StringMap("imageBuildArgs"),
-		Username:  d.Text("registryUsername"),
+	c.Image = d.Text("image")
+	context := d.Text("buildContext")
+	build := &image.Args{
+		Context: context, Dockerfile: d.Text("buildDockerfile"), Platform: d.Text("imagePlatform"),
+		BuildArgs: d.StringMap("imageBuildArgs"), Username: d.Text("registryUsername"), Revision: d.Text("imageRevision"),
 	}
-	d.Check(c.Image.Validate(), map[string]string{"platform": "imagePlatform", "buildArgs": "imageBuildArgs"})
+	if context == "" {
+		build.Context = defaultContext
+	}
+	d.registry(c, build)
+	d.Check("build", build.ValidateSettings()) // of a finished image too: the platform says which nodes can run it
+	if c.Image == "" {
+		c.Build = build
+		return
+	}
+	d.Check("image", image.CheckReference("", c.Image))
+	if context != "" {
+		d.Problem("image", "got %s, and buildContext %s: a finished image is not built; remove one of them",
+			d.Shown("image"), d.Shown("buildContext"))
+	}
+}
+
+// registry is where a built image goes, and how the push logs in.
+func (d *decoder) registry(c *Config, build *image.Args) {
 	password := d.Secret("registryPassword")
-	if (password == "") != (c.Image.Username == "") {
+	if (password == "") != (build.Username == "") {
 		d.Problem("registryUsername", "got %s, must be set together with registryPassword, or neither",
 			d.Shown("registryUsername"))
 	} else if password != "" {
 		c.RegistryPassword = secretInput(password)
 	}
-
 	name, login := d.Text("ecrRepository"), d.Text("ecrLogin")
-	ecr := &components.ECRRepositoryArgs{
+	ecr := &aws.ECRRepositoryArgs{
 		Name: name, ForceDelete: d.Boolean("ecrForceDelete"), KeepImages: d.Integer("ecrKeepImages"),
 		KMSKeyARN: d.Text("ecrKmsKeyArn"),
 	}
 	c.Repository = d.Text("imageRepository")
-	if (name == "") == (c.Repository == "") {
+	if name != "" && c.Repository != "" || name == "" && c.Repository == "" && c.Image == "" {
 		d.Problem("imageRepository", "got %s, and ecrRepository %s: exactly one of them must be set",
 			d.Shown("imageRepository"), d.Shown("ecrRepository"))
 	}
 	if c.Repository != "" {
-		d.Check(check.Repository("imageRepository", c.Repository), nil)
+		d.CheckKey("imageRepository", check.Repository("imageRepository", c.Repository))
 	}
 	if name == "" {
 		return
 	}
 	c.ECR, c.ECRToken = ecr, login == ecrLoginToken
-	d.Check(ecr.Validate(), map[string]string{
-		"name": "ecrRepository", "keepImages": "ecrKeepImages", "kmsKeyArn": "ecrKmsKeyArn",
-	})
-	d.Check(check.Region("aws:region", d.Optional("aws:region")), nil)
-	d.Check(check.OneOf("ecrLogin", login, "dockerConfig", ecrLoginToken), nil)
-	if c.ECRToken && c.Image.Username != "" {
+	d.Check("ecr", ecr.Validate())
+	d.CheckKey("aws:region", check.Region("aws:region", d.Optional("aws:region")))
+	d.CheckKey("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", ecrLoginToken))
+	if c.ECRToken && build.Username != "" {
 		d.Problem("ecrLogin", "got %s, must be dockerConfig with registryUsername, which is a login too", d.Shown("ecrLogin"))
 	}
 }
 
-func (d *decoder) password(c *Config, stack string) {
+// redisSettings are what the app is told of its Redis, wherever that is.
+func (d *decoder) redisSettings(c *Config, stack string) {
+	c.UsesRedis = d.on("redis")
+	c.RedisEnvironment = d.redisEnvironment()
 	password := d.Secret("redisPassword")
+	if !c.UsesRedis {
+		return
+	}
 	switch {
 	case password == "":
 		d.Problem("redisPassword", "is required; run: openssl rand -hex 32 | "+
@@ -144,6 +177,38 @@ func (d *decoder) password(c *Config, stack string) {
 		d.Problem("redisPassword", "must have no line ends and no other control characters")
 	}
 	c.RedisPassword = secretInput(password)
+}
+
+// redisEnvironment are the names of variables, by what they hold.
+func (d *decoder) redisEnvironment() (e redis.Environment) {
+	const key = "redisEnvironment"
+	names := d.StringMap(key)
+	fields := map[string]*string{
+		"host": &e.Host, "port": &e.Port, "tls": &e.TLS, "username": &e.Username, "password": &e.Password,
+		"passwordFile": &e.PasswordFile, "caFile": &e.CAFile,
+	}
+	var problems field.ErrorList
+	for _, what := range slices.Sorted(maps.Keys(names)) {
+		if name, known := fields[what]; known {
+			*name = names[what]
+		} else {
+			problems = append(problems, check.OneOf(key, what, slices.Sorted(maps.Keys(fields))...)...)
+		}
+	}
+	d.CheckKey(key, append(problems, e.Validate()...))
+	return e
+}
+
+// on is the value of a switch. A malformed one counts as on: what it switches is not refused for it as well.
+func (d *decoder) on(name string) bool { return d.Boolean(name) || d.Text(name) != "false" }
+
+// without refuses settings that nothing would use: who makes them counts on them.
+func (d *decoder) without(reason string, names ...string) {
+	for _, name := range names {
+		if value := d.Text(name); !slices.Contains([]string{"", "false", "[]", "{}"}, value) {
+			d.Problem(name, "got %s, but %s", d.Shown(name), reason)
+		}
+	}
 }
 
 func secretInput(value string) pulumi.StringInput {

@@ -2,17 +2,25 @@ package config
 
 import (
 	"maps"
+	"os"
+	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/components"
-	"scaleout/internal/decode"
-	"scaleout/internal/decode/decodetest"
+	"example.com/scaleout/components/image"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/decode"
+	"example.com/scaleout/internal/decode/decodetest"
 )
 
 const password = "correct-horse-battery-staple"
@@ -78,7 +86,9 @@ func project(t testing.TB) *workspace.Project {
 // defaults are those of Pulumi.yaml, as the engine hands them over.
 func defaults(t testing.TB) map[string]string { return decodetest.Defaults(t, project(t)) }
 
-var secrets = []string{"scaleout:redisPassword", "scaleout:registryPassword"}
+var secrets = []string{
+	"scaleout:redisPassword", "scaleout:registryPassword", "scaleout:secretEnvironment", "scaleout:secretFiles",
+}
 
 func parsed(values map[string]string) (*Config, error) {
 	return parse("scaleout", "dev", values, secrets, nil)
@@ -100,7 +110,8 @@ func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	c := &Config{}
 	d.Text("target")
 	d.image(c)
-	d.password(c, "dev")
+	c.App = d.app()
+	d.redisSettings(c, "dev")
 	d.checkClusterStack("eks")
 	d.kubernetes(c, "eks")
 	d.docker(c)
@@ -170,8 +181,8 @@ func refusals() map[string]refusal {
 		"more pods than a cluster takes": {base, map[string]string{"minReplicas": "150001", "maxReplicas": "150000"}, []string{"scaleout:minReplicas", "150001", "1 to 150000"}},
 		"at most no pods":                {base, map[string]string{"maxReplicas": "0"}, []string{"scaleout:maxReplicas", "0", "1 to 150000"}},
 		"at most too many pods":          {base, map[string]string{"maxReplicas": "150001"}, []string{"scaleout:maxReplicas", "150001", "1 to 150000"}},
-		"min over max":                   {base, map[string]string{"minReplicas": "11"}, []string{"scaleout:maxReplicas", "10", "at least minReplicas, which is 11"}},
-		"max under min":                  {eks, map[string]string{"maxReplicas": "1"}, []string{"scaleout:maxReplicas", "1", "at least minReplicas, which is 2"}},
+		"min over max":                   {base, map[string]string{"minReplicas": "11"}, []string{"scaleout:maxReplicas", "10", "at least min, which is 11"}},
+		"max under min":                  {eks, map[string]string{"maxReplicas": "1"}, []string{"scaleout:maxReplicas", "1", "at least min, which is 2"}},
 
 		// --- scaling
 		"targetCpuUtilization too low":    {base, map[string]string{"targetCpuUtilization": "0"}, []string{"scaleout:targetCpuUtilization", "0", "1 to 100"}},
@@ -249,9 +260,7 @@ func refusals() map[string]refusal {
 		"port too low":                {base, map[string]string{"publicPort": "-1"}, []string{"scaleout:publicPort", "-1", "0 to 65535"}},
 
 		// --- words
-		"log level":             {base, map[string]string{"logLevel": "verbose"}, []string{"scaleout:logLevel", "verbose", "debug, info, warn, error"}},
-		"log level in capitals": {base, map[string]string{"logLevel": "INFO"}, []string{"scaleout:logLevel", "INFO", "debug, info, warn, error"}},
-		"no log level":          {onDocker, map[string]string{"logLevel": ""}, []string{"scaleout:logLevel", `""`, "debug, info, warn, error"}},
+		"log level as a key":    {base, map[string]string{"logLevel": "debug"}, []string{"scaleout:logLevel", "no such key", "docs/configuration.md"}},
 		"fsync that loses more": {base, map[string]string{"redisFsync": "no"}, []string{"scaleout:redisFsync", "no", "everysec, always"}},
 		"fsync in another case": {onDocker, map[string]string{"redisFsync": "Always"}, []string{"scaleout:redisFsync", "Always", "everysec, always"}},
 		"no fsync":              {base, map[string]string{"redisFsync": ""}, []string{"scaleout:redisFsync", `""`, "everysec, always"}},
@@ -403,7 +412,7 @@ func refusals() map[string]refusal {
 		"certificate of another region":  {eks, map[string]string{"certificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/0-0", "host": "a.example.com"}, []string{"scaleout:certificateArn", "arn:aws:acm:us-east-1:111122223333:certificate/0-0", "its own region", "eu-central-1"}},
 		"certificate without a host":     {eks, map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"}, []string{"scaleout:host", `""`, "must be set: a certificate is for a name"}},
 		"certificate without an ALB":     {base, map[string]string{"certificateArn": "x"}, []string{"scaleout:certificateArn", "x", "albScheme"}},
-		"secret on an ALB":               {eks, map[string]string{"tlsSecret": "tls", "host": "a.example.com"}, []string{"scaleout:tlsSecret", "tls", "must be empty: an ALB takes certificateArn"}},
+		"secret on an ALB":               {eks, map[string]string{"tlsSecret": "tls", "host": "a.example.com"}, []string{"scaleout:tlsSecret", "tls", "must be empty: an ALB takes a certificate of ACM"}},
 
 		// --- addresses
 		"no mask":                   {eks, map[string]string{"clientCidrs": `["10.0.0.0"]`}, []string{"scaleout:clientCidrs", "10.0.0.0", "such as 10.0.0.0/16"}},
@@ -528,27 +537,47 @@ func TestParseListsAllProblemsAtOnce(t *testing.T) {
 
 // Any key may be encrypted, and its value may be wrong in any way.
 func TestNoMessageShowsASecret(t *testing.T) {
-	const canary = `Canary "of" a secret`
-	for _, values := range []func(testing.TB) map[string]string{base, eks, onDocker} {
-		for key := range values(t) {
-			_, err := parse("scaleout", "dev", with(values(t), map[string]string{key: canary}), append(secrets, key), nil)
-			if err != nil && strings.Contains(err.Error(), "Canary") {
-				t.Errorf("%s: the message shows what is encrypted: %v", key, err)
+	for _, canary := range []string{
+		`Canary "of" a secret`, `["Canary of a secret"]`, `{"a key":"Canary of a secret"}`, `{"Canary of a secret":"x"}`,
+		`{"/Canary of a secret":"x"}`, `{"/a/../Canary":"x"}`, `{"host":"Canary of a secret"}`, "/Canary of a secret",
+	} {
+		all := everything(t)
+		for _, name := range []string{"kind", "eks", "docker", "Redis elsewhere"} {
+			values := all[name]
+			for key, good := range values {
+				values[key] = canary
+				_, err := parse("scaleout", "dev", values, append(slices.Clip(secrets), key), nil)
+				if err != nil && strings.Contains(err.Error(), "Canary") {
+					t.Errorf("%s: the message shows what is encrypted: %v", key, err)
+				}
+				values[key] = good
 			}
 		}
 	}
 }
 
 func TestSecretsMustBeEncrypted(t *testing.T) {
-	_, err := parse("scaleout", "dev", base(t), nil, nil)
-	if err == nil || !strings.Contains(err.Error(), "scaleout:redisPassword: is in plain text") {
-		t.Errorf("got %v, want a refusal of the plain password", err)
+	values := with(base(t), map[string]string{
+		"secretEnvironment": `{"API_KEY":"hunter2"}`, "secretFiles": `{"/etc/app/key":"hunter2"}`, "registryPassword": "hunter2",
+		"registryUsername": "me",
+	})
+	_, err := parse("scaleout", "dev", values, nil, nil)
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, key := range secrets {
+		if line := lineOf(err, key); !strings.Contains(line, "is in plain text; encrypt it: pulumi config set --secret") {
+			t.Errorf("%s: got %v, want a refusal of plain text", key, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), password) {
+		t.Errorf("the message shows a secret: %v", err)
 	}
 }
 
 func TestReadinessGateFollowsTheController(t *testing.T) {
-	for controller, want := range map[string]components.ReadinessGate{
-		"eksAutoMode": components.AutoModeGate, "awsLoadBalancerController": components.LoadBalancerControllerGate,
+	for controller, want := range map[string]kube.ReadinessGate{
+		"eksAutoMode": kube.AutoModeGate, "awsLoadBalancerController": kube.LoadBalancerControllerGate,
 	} {
 		values := eks(t)
 		values["scaleout:albController"] = controller
@@ -577,6 +606,25 @@ func TestOnlyTheTargetCounts(t *testing.T) {
 	}
 }
 
+// What nginx refuses the app never sees. Its limit is read from its source.
+func TestNginxTakesTheHeadsThatTheAppTakes(t *testing.T) {
+	source, err := os.ReadFile("../../app/server.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`maxHeaderBytes += (\d+) << 10`).FindSubmatch(source)
+	if m == nil {
+		t.Fatal("the app has no maxHeaderBytes")
+	}
+	ofApp, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := nginxDefaults.MaxHeaderKilobytes; got < ofApp {
+		t.Errorf("nginx takes lines of %d KB, the app heads of %d KB", got, ofApp)
+	}
+}
+
 // Another app image must not mean another nginx, whose port is closed while it is replaced.
 func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
 	values := onDocker(t)
@@ -586,8 +634,8 @@ func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"GO_IMAGE": "mirror/golang:1.26", "NGINX_IMAGE": values["scaleout:nginxImage"]}
-	if !maps.Equal(c.Docker.Balancer.BuildArgs, want) || len(c.Image.BuildArgs) != 2 {
-		t.Errorf("got %v for the balancer and %v for the app", c.Docker.Balancer.BuildArgs, c.Image.BuildArgs)
+	if !maps.Equal(c.Docker.Balancer.BuildArgs, want) || len(c.Build.BuildArgs) != 2 {
+		t.Errorf("got %v for the balancer and %v for the app", c.Docker.Balancer.BuildArgs, c.Build.BuildArgs)
 	}
 }
 
@@ -597,6 +645,7 @@ func FuzzParse(f *testing.F) {
 	targets := []func(testing.TB) map[string]string{base, eks, onDocker}
 	keys := slices.Sorted(maps.Keys(eks(f))) // the defaults and aws:region
 	for i, value := range []string{
+		`{"A":"b"}`, `{"/etc/app/key":"b"}`, `{"host":"A"}`, `["/tmp"]`, "a.example.com", "false",
 		"", "0", "-1", "true", "[]", `["10.0.0.0/8"]`, "{}", `[null]`, "100m", "1e9", "1e999999999", "99999999999999999999", "\x00", "a\nb",
 		"redis@sha256:0",
 	} {
@@ -634,33 +683,86 @@ func namesAKey(t *testing.T, err error, values map[string]string) {
 	}
 }
 
-// accepted are the problems that the components find in a configuration that was accepted, by part.
+// accepted are the problems that the components find in a configuration that was accepted, by part, with stand-ins for what
+// other resources produce.
 func accepted(c *Config) map[string]field.ErrorList {
-	problems := map[string]field.ErrorList{"image": c.Image.Validate()}
-	if k := c.Kubernetes; k != nil {
-		problems["cluster"], problems["namespace"] = k.Cluster.Validate(), k.Namespace.Validate()
-		problems["web"] = k.Web.Validate()
-		switch {
-		case k.ExternalRedis != nil:
-			problems["external Redis"] = k.ExternalRedis.Validate()
-		case k.ElastiCache != nil:
-			problems["ElastiCache"] = k.ElastiCache.Validate()
-		default:
-			problems["Redis"] = k.Redis.Validate()
-		}
-		if k.ALBClass != nil {
-			problems["ALB class"] = k.ALBClass.Validate()
-		}
-		if k.Certificate != nil {
-			problems["certificate"] = k.Certificate.Validate()
-		}
+	later := pulumi.String("later").ToStringOutput()
+	problems := map[string]field.ErrorList{}
+	if c.Build != nil {
+		build := *c.Build
+		build.Repository, build.Password = later, c.RegistryPassword
+		problems["build"] = build.Validate()
+	} else {
+		problems["image"] = image.CheckReference("image", c.Image)
 	}
 	if c.ECR != nil {
 		problems["ECR"] = c.ECR.Validate()
 	}
+	if c.Kubernetes != nil {
+		maps.Copy(problems, acceptedInCluster(c, c.Kubernetes, later))
+	}
 	if d := c.Docker; d != nil {
-		problems["network"], problems["balancer"] = d.Network.Validate(), d.Balancer.Validate()
-		problems["Redis"], problems["containers"], problems["nginx"] = d.Redis.Validate(), d.Web.Validate(), d.Nginx.Validate()
+		problems["network"], problems["balancer"] = d.Network.Validate(), d.Balancer.ValidateSettings()
+		problems["containers"], problems["nginx"] = d.Web.ValidateSettings(), d.Nginx.Validate()
+		problems["repository"] = check.Repository("repository", d.BalancerRepository)
+		if d.Redis != nil {
+			problems["Redis"] = d.Redis.ValidateSettings()
+		}
 	}
 	return problems
+}
+
+func acceptedInCluster(c *Config, k *Kubernetes, later pulumi.StringOutput) map[string]field.ErrorList {
+	web := k.Web
+	web.Namespace, web.Container.Image = later, later
+	web.Bindings = bindings(c, later)
+	problems := map[string]field.ErrorList{"namespace": k.Namespace.Validate(), "web": web.Validate()}
+	if k.EKS != nil {
+		problems["cluster"] = k.EKS.Validate()
+	} else {
+		problems["cluster"] = kube.CheckKindContext(k.KindContext)
+	}
+	switch {
+	case k.External != nil:
+		problems["external Redis"] = k.External.Validate()
+	case k.ElastiCache != nil:
+		problems["ElastiCache"] = k.ElastiCache.ValidateSettings()
+	case k.Redis != nil:
+		problems["Redis"] = k.Redis.ValidateSettings()
+	}
+	if k.ALBClass != nil {
+		problems["ALB class"] = k.ALBClass.Validate()
+	}
+	if k.Certificate != nil {
+		problems["certificate"] = k.Certificate.Validate()
+	}
+	if k.Monitoring.Prometheus != nil {
+		problems["Prometheus"] = k.Monitoring.Prometheus.ValidateSettings()
+	}
+	return problems
+}
+
+// bindings are what the program makes of the secrets and of the connection to Redis.
+func bindings(c *Config, later pulumi.StringOutput) []kube.Binding {
+	b := kube.Binding{SecretEnv: map[string]kube.SecretKey{}}
+	secret := kube.SecretRef{Name: later}
+	for name := range c.App.SecretEnvironment {
+		b.SecretEnv[name] = kube.SecretKey{Secret: secret, Key: name}
+	}
+	dirs := map[string][]string{}
+	for file := range c.App.SecretFiles {
+		dirs[path.Dir(file)] = append(dirs[path.Dir(file)], path.Base(file))
+	}
+	for dir, keys := range dirs {
+		b.Files = append(b.Files, kube.SecretFiles{Dir: dir, Secret: secret, Keys: keys})
+	}
+	if !c.UsesRedis {
+		return []kube.Binding{b}
+	}
+	connection := redis.Connection{Host: later, Port: redis.Port}
+	ofRedis := kube.Binding{Env: c.RedisEnvironment.Variables(connection)}
+	if c.RedisEnvironment.PasswordFile != "" {
+		ofRedis.Files = []kube.SecretFiles{{Dir: redis.ClientDir, Secret: secret}}
+	}
+	return []kube.Binding{b, ofRedis}
 }

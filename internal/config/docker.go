@@ -1,79 +1,121 @@
 package config
 
 import (
-	"scaleout/components"
+	"maps"
 
-	"scaleout/internal/check"
+	"example.com/scaleout/components/docker"
+	"example.com/scaleout/components/image"
+	"example.com/scaleout/internal/check"
 )
 
 // Docker is everything that may differ between two stacks on Docker hosts.
 type Docker struct {
 	// Network of the containers.
-	Network components.DockerNetworkArgs
-	// Balancer is the image of nginx, pushed to BalancerRepository.
-	Balancer           components.ImageSettings
+	Network docker.NetworkArgs
+	// Balancer is the image of nginx, built and pushed to BalancerRepository.
+	Balancer           *image.Args
 	BalancerRepository string
-	// Redis holds the count.
-	Redis components.DockerRedisSettings
+	// Redis is nil for an app without one.
+	Redis *docker.RedisArgs
 	// Web is the app itself.
-	Web components.DockerWebAppSettings
+	Web docker.WebAppArgs
 	// Nginx shares the requests out.
-	Nginx components.NginxSettings
+	Nginx docker.NginxSettings
 }
 
 // balancerContext is the build context of the image of nginx.
 const balancerContext = "./balancer"
 
 // nginxDefaults are what nobody has to decide per stack.
-var nginxDefaults = components.NginxSettings{
+var nginxDefaults = docker.NginxSettings{
 	// Workers and the program that looks for servers use 13 MB together.
-	Limits: components.DockerLimits{Memory: "64Mi"},
+	Limits: docker.Limits{Memory: "64Mi"},
 	// A worker keeps one core busy, and that forwards some 8,000 requests a second: docs/comparison.md.
 	Workers: 2,
 	// What is wrong for longer shows in the readiness of a server, which is looked at each second.
 	MaxFails: 1, FailTimeoutSeconds: 1,
 	IdleConnections: 32,
-	// The app takes no body, and a head of 16 KB.
-	MaxBodyKilobytes: 16, MaxHeaderKilobytes: 4,
+	// The app takes no body, and a head of 16 KB (maxHeaderBytes in app/server.go). nginx has to take lines as long as
+	// that, or it answers 400 where the app would not: browsers send the cookies of localhost to each of its ports, so
+	// those of every other program on the machine come along (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
+	MaxBodyKilobytes: 16, MaxHeaderKilobytes: 16,
 }
 
 func (d *decoder) docker(c *Config) *Docker {
-	drain := components.Drain{LoadBalancerDelay: d.Integer("loadBalancerDelaySeconds")}
-	limits := components.DockerLimits{CPU: d.Text("cpuLimit"), Memory: d.Text("memoryLimit")}
+	app := &c.App
 	t := &Docker{
-		Network: components.DockerNetworkArgs{Name: d.Text("namespace")},
-		Redis: components.DockerRedisSettings{
-			Image: d.Text("redisImage"), Volume: d.Text("redisVolume"),
-			Limits: components.DockerLimits{Memory: redisResources.MemoryLimit}, Fsync: d.Text("redisFsync"),
-		},
-		Web: components.DockerWebAppSettings{
-			Replicas: d.Integer("replicas"), Limits: limits, Drain: drain, LogLevel: d.Text("logLevel"),
-		},
+		Network:            docker.NetworkArgs{Name: d.Text("namespace")},
+		Web:                d.dockerApp(app),
 		Nginx:              nginxDefaults,
-		Balancer:           c.Image,
+		Balancer:           d.balancer(),
 		BalancerRepository: c.Repository + "-nginx",
 	}
-	t.Nginx.PublicPort, t.Nginx.Balancing, t.Nginx.Drain = d.Integer("publicPort"), d.Text("nginxBalancing"), drain
-	t.Balancer.Context = balancerContext
-	// Only what its Dockerfile takes: another image means another nginx, whose port is closed while it is replaced.
-	base := d.Text("nginxImage")
-	t.Balancer.BuildArgs = map[string]string{"NGINX_IMAGE": base}
-	if compiler, set := c.Image.BuildArgs["GO_IMAGE"]; set {
-		t.Balancer.BuildArgs["GO_IMAGE"] = compiler
+	redis := &docker.RedisArgs{
+		Image: d.Text("redisImage"), Volume: d.Text("redisVolume"),
+		Limits: docker.Limits{Memory: redisResources.MemoryLimit}, Fsync: d.Text("redisFsync"),
 	}
-
-	d.Check(t.Network.Validate(), map[string]string{"name": "namespace"})
-	d.Check(t.Redis.Validate(), map[string]string{"image": "redisImage", "volume": "redisVolume", "fsync": "redisFsync"})
-	d.Check(t.Web.Validate(), nil)
-	d.Check(t.Nginx.Validate(), map[string]string{"balancing": "nginxBalancing"})
-	d.Check(check.Image("nginxImage", base), nil)
+	t.Nginx.PublicPort, t.Nginx.Balancing = d.Integer("publicPort"), d.Text("nginxBalancing")
+	t.Nginx.LongestRequestSeconds = app.Drain.Shutdown()
+	if c.UsesRedis {
+		t.Redis = redis
+		d.Check("redis", redis.ValidateSettings())
+	} else {
+		d.without(noRedis, "redisVolume")
+	}
+	d.checkDockerApp(app)
+	d.Check("build", t.Balancer.ValidateSettings())
+	d.Check("docker.network", t.Network.Validate())
+	d.Check("docker.web", t.Web.ValidateSettings())
+	// Only now, so that what is wrong with the secrets is not told as if it were in environment.
+	maps.Copy(t.Web.Env, secretInputs(app.SecretEnvironment))
+	t.Web.Files = secretInputs(app.SecretFiles)
+	d.Check("docker.nginx", t.Nginx.Validate())
 	if c.Repository == "" {
-		d.Problem("imageRepository", "is required with target docker: ECR repositories are for EKS")
+		d.Problem("imageRepository",
+			"is required with target docker, for the image of nginx too: ECR repositories are for EKS")
 	}
-	for _, key := range []string{"redisHost", "elasticacheName", "host", "hostedZoneId", "tlsSecret", "certificateArn", "albScheme"} {
-		if d.Text(key) != "" { // who sets one of these counts on it
-			d.Problem(key, "got %s, which target docker does not offer; leave it empty", d.Shown(key))
-		}
-	}
+	d.without("target docker does not offer it; leave it empty", "redisHost", "redisTls", "redisUsername", "redisCa",
+		"elasticacheName", "host", "extraHosts", "paths", "hostedZoneId", "tlsSecret", "certificateArn", "albScheme")
 	return t
+}
+
+// checkDockerApp has what clusters check of an app and the components for Docker do not.
+func (d *decoder) checkDockerApp(app *App) {
+	const minDelay, maxDelay = 3, 300 // the balancer takes a fifth more: docker.Drain
+	d.CheckKey("loadBalancerDelaySeconds",
+		check.Range("loadBalancerDelaySeconds", app.Drain.LoadBalancerDelay, minDelay, maxDelay))
+	if ready := app.container().Probes.Readiness; ready != nil {
+		d.Check("web.container.probes.readiness", ready.Validate())
+	} else {
+		d.Problem("readyPath", "is required with target docker: nginx shares requests out to what answers it by 200")
+	}
+}
+
+// dockerApp is the app as Docker runs it. There is no preStop hook, so the app itself serves for the whole delay.
+func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
+	return docker.WebAppArgs{
+		Command: app.Command, Args: app.Args, Port: app.Port, User: app.User,
+		Env: inputs(app.Environment), WritablePaths: app.WritablePaths,
+		HealthCommand: d.List("healthCommand"), Replicas: d.Integer("replicas"),
+		Limits: docker.Limits{CPU: d.Text("cpuLimit"), Memory: d.Text("memoryLimit")},
+		Drain: docker.Drain{
+			Serve: app.Drain.PreStop() + app.Drain.AppDrain(), LongestRequest: app.Drain.Shutdown(),
+			ServeVariable: app.DrainEnv.Delay, TimeoutVariable: app.DrainEnv.Timeout,
+		},
+	}
+}
+
+// balancer is the image of nginx. Its build gets only what its Dockerfile takes: another image means another nginx, whose
+// port is closed while it is replaced.
+func (d *decoder) balancer() *image.Args {
+	base, args := d.Text("nginxImage"), d.StringMap("imageBuildArgs")
+	d.CheckKey("nginxImage", check.Image("nginxImage", base))
+	b := &image.Args{
+		Context: balancerContext, Platform: d.Text("imagePlatform"), Username: d.Text("registryUsername"),
+		Revision: d.Text("imageRevision"), BuildArgs: map[string]string{"NGINX_IMAGE": base},
+	}
+	if compiler, set := args["GO_IMAGE"]; set {
+		b.BuildArgs["GO_IMAGE"] = compiler
+	}
+	return b
 }

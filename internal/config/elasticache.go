@@ -5,16 +5,14 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"scaleout/components"
+	"example.com/scaleout/components/aws"
 )
 
-// ElastiCache is a Redis that AWS runs for this stack.
+// ElastiCache is a Redis that AWS runs for this stack. Its Subnets are nil for those of the cluster.
 type ElastiCache struct {
-	components.ElastiCacheSettings
-	// Subnets it is in; nil for those of the cluster.
-	Subnets pulumi.StringArrayInput
-	// Clients are security groups that may connect besides the cluster's own.
-	Clients []string
+	aws.ElastiCacheArgs
+	// Others are security groups that may connect besides the cluster's own.
+	Others []string
 }
 
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
@@ -23,18 +21,18 @@ const maxElastiCachePassword = 128
 // elastiCache is nil if the Redis is another one.
 func (d *decoder) elastiCache(target string) *ElastiCache {
 	e := &ElastiCache{
-		ElastiCacheSettings: components.ElastiCacheSettings{
+		ElastiCacheArgs: aws.ElastiCacheArgs{
 			Name: d.Text("elasticacheName"), Engine: d.Text("elasticacheEngine"),
 			EngineVersion: d.Text("elasticacheEngineVersion"), BackupDays: d.Integer("elasticacheBackupDays"),
-			KMSKeyARN: d.Text("elasticacheKmsKeyArn"), Protect: d.Boolean("elasticacheProtect"),
+			KMSKeyARN: d.Text("elasticacheKmsKeyArn"), Access: d.Text("elasticacheAccess"), Protect: d.Boolean("elasticacheProtect"),
 		},
-		Clients: d.List("elasticacheClients"),
+		Others: d.List("elasticacheClients"),
 	}
-	replicas := &components.ElastiCacheReplicas{
+	replicas := &aws.ElastiCacheReplicas{
 		NodeType: d.Text("elasticacheNodeType"), Count: d.Integer("elasticacheReplicas"),
 		MaintenanceWindow: d.Text("elasticacheMaintenanceWindow"), FinalSnapshot: d.Text("elasticacheFinalSnapshot"),
 	}
-	serverless := &components.ElastiCacheServerless{
+	serverless := &aws.ElastiCacheServerless{
 		MaxGigabytes: d.Integer("elasticacheMaxGigabytes"), MaxECPUs: d.Integer("elasticacheMaxEcpus"),
 	}
 	kind, subnets := d.Text("elasticacheKind"), d.List("elasticacheSubnets")
@@ -56,16 +54,14 @@ func (d *decoder) elastiCache(target string) *ElastiCache {
 	if target != "eks" {
 		d.Problem("elasticacheName", "got %s, but only target eks has ElastiCache; leave it empty", d.Shown("elasticacheName"))
 	}
-	d.Check(e.Validate(), map[string]string{
-		"name": "elasticacheName", "engine": "elasticacheEngine", "engineVersion": "elasticacheEngineVersion",
-		"backupDays": "elasticacheBackupDays", "kmsKeyArn": "elasticacheKmsKeyArn", "nodeType": "elasticacheNodeType",
-		"replicas": "elasticacheReplicas", "maintenanceWindow": "elasticacheMaintenanceWindow",
-		"finalSnapshot": "elasticacheFinalSnapshot", "maxGigabytes": "elasticacheMaxGigabytes", "maxEcpus": "elasticacheMaxEcpus",
-	})
+	d.Check("elasticache", e.ValidateSettings())
+	if e.Access == "" {
+		d.Problem("elasticacheAccess", `got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
+	}
 	if password := d.Optional("redisPassword"); len(password) > maxElastiCachePassword || strings.ContainsAny(password, `,"/@`) {
 		d.Problem("redisPassword", `must have at most %d characters with elasticacheName, none of them , " / or @`, maxElastiCachePassword)
 	}
 	d.checkIDs("elasticacheSubnets", "subnet", subnets)
-	d.checkIDs("elasticacheClients", "sg", e.Clients)
+	d.checkIDs("elasticacheClients", "sg", e.Others)
 	return e
 }

@@ -1,36 +1,45 @@
 package config
 
 import (
+	"cmp"
+	"crypto/x509"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"scaleout/components"
-	"scaleout/internal/nodeport"
+	"example.com/scaleout/components/addons"
+	"example.com/scaleout/components/aws"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/nodeport"
 )
 
 // Kubernetes is everything that may differ between two stacks in clusters.
 type Kubernetes struct {
-	// Cluster to deploy to.
-	Cluster components.Cluster
+	// KindContext or EKS is the cluster to deploy to: exactly one of them is set.
+	KindContext string
+	EKS         *kube.EKSCluster
 	// Namespace of the app.
-	Namespace components.NamespaceArgs
+	Namespace kube.NamespaceArgs
 	// Traefik and MetricsServer are nil where the cluster has its own.
-	Traefik       *components.TraefikArgs
-	MetricsServer *components.MetricsServerArgs
+	Traefik       *addons.TraefikArgs
+	MetricsServer *addons.MetricsServerArgs
 	// ALBClass is nil where the cluster has the IngressClass, or needs none.
-	ALBClass *components.ALBClassArgs
+	ALBClass *kube.ALBClassArgs
 	// Certificate is to be requested; nil if there is one, or none.
-	Certificate *components.CertificateArgs
-	// Alias leads the host to the load balancer; nil for none.
-	Alias *DNS
-	// Redis runs in the cluster unless one of the others is set.
-	Redis         components.RedisSettings
-	ExternalRedis *components.ExternalRedisSettings
-	ElastiCache   *ElastiCache
+	Certificate *aws.CertificateArgs
+	// Record leads the host to the load balancer; nil for none.
+	Record *DNS
+	// Redis runs in the cluster, External is one elsewhere, AWS runs ElastiCache: at most one of them is set.
+	Redis       *kube.RedisArgs
+	External    *redis.Connection
+	RedisCA     string
+	ElastiCache *ElastiCache
 	// Web is the app itself.
-	Web components.WebAppSettings
+	Web kube.WebAppArgs
 	// Monitoring is how it is measured.
 	Monitoring Monitoring
 	// Capacity is what all of it needs.
@@ -43,163 +52,286 @@ type DNS struct {
 	Zone pulumi.StringInput
 }
 
+// redisResources fit a counter: a few hundred bytes of data, 60,000 increments a second and more from a full core.
+var redisResources = kube.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
+
 func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	t := &Kubernetes{
-		Cluster:       d.clusterOf(target),
-		Namespace:     components.NamespaceArgs{Name: d.Text("namespace")},
+		Namespace:     kube.NamespaceArgs{Name: d.Text("namespace"), PodSecurityVersion: d.Text("podSecurityVersion")},
 		Traefik:       d.traefik(),
 		MetricsServer: d.metricsServer(),
-		Web:           d.webApp(),
+		Web:           d.webApp(&c.App),
 	}
-	if alb := t.Web.Route.ALB; alb != nil { // with the wrong label no gate is injected, and nothing says so
+	d.clusterOf(t, target)
+	if alb := albOf(t.Web.Route); alb != nil { // with the wrong label no gate is injected, and nothing says so
 		t.Namespace.ReadinessGate = alb.Controller.ReadinessGate()
 	}
-	if _, architecture, ok := strings.Cut(c.Image.Platform, "/"); ok && target == "eks" {
-		t.Web.Architecture, _, _ = strings.Cut(architecture, "/") // a variant (arm64/v8) is no label of a node
+	if _, architecture, ok := strings.Cut(d.Text("imagePlatform"), "/"); ok && target == "eks" {
+		t.Web.Placement.Architecture, _, _ = strings.Cut(architecture, "/") // a variant (arm64/v8) is no label of a node
 	}
 	if d.cluster != nil && d.Text("certificateArn") == fromCluster {
-		d.checkClusterCertificate(t.Web.Route.Host)
+		d.checkClusterCertificate(d.Text("host"))
 	}
-	t.ALBClass = d.albClass(t.Web.Route.ALB)
+	t.ALBClass = d.albClass(albOf(t.Web.Route))
 	d.dns(t)
-	d.redis(t, target)
-	t.Monitoring = d.monitoring(t.Namespace.Name)
+	d.redis(c, t, target)
+	t.Monitoring = d.monitoring(c, t)
 	t.Capacity = d.capacity(t)
-	d.Check(t.Namespace.Validate(), map[string]string{"name": "namespace"})
+	d.Check("namespace", t.Namespace.Validate())
+	if t.Namespace.PodSecurityVersion == "" { // for which the component has a default
+		d.CheckKey("podSecurityVersion", check.Invalid("podSecurityVersion", "",
+			"must be a version of Kubernetes such as v1.34, or latest"))
+	}
 	if t.Traefik != nil && t.Namespace.Name == TraefikName {
 		d.Problem("namespace", "got %s, which installTraefik creates for Traefik; must be another", d.Shown("namespace"))
 	}
-	if target == "kind" && t.Web.Route.ALB != nil {
+	if target == "kind" && albOf(t.Web.Route) != nil {
 		d.Problem("albScheme", "got %s, but kind has no AWS Application Load Balancer; leave it empty", d.Shown("albScheme"))
 	}
 	return t
 }
 
-func (d *decoder) clusterOf(target string) components.Cluster {
-	var c components.Cluster
-	context, name, role := d.Text("kubeContext"), d.clusterText("eksCluster", "", outputName), d.Text("eksRoleArn")
-	switch target {
-	case "kind":
-		c.Kind = &components.KindCluster{Context: context}
-	case "eks":
-		c.EKS = &components.EKSCluster{Name: name, Region: d.Optional("aws:region"), RoleARN: role}
+func albOf(route *kube.Route) *kube.ALB {
+	if route == nil {
+		return nil
 	}
-	d.Check(c.Validate(), map[string]string{"region": "aws:region"})
-	return c
+	return route.ALB
 }
 
-func (d *decoder) traefik() *components.TraefikArgs {
-	t := &components.TraefikArgs{
+func (d *decoder) clusterOf(t *Kubernetes, target string) {
+	context, name, role := d.Text("kubeContext"), d.clusterText("eksCluster", "", outputName), d.Text("eksRoleArn")
+	if target == "kind" {
+		t.KindContext = context
+		d.Check("kind", kube.CheckKindContext(context))
+		return
+	}
+	t.EKS = &kube.EKSCluster{Name: name, Region: d.Optional("aws:region"), RoleARN: role}
+	d.Check("eks", t.EKS.Validate())
+}
+
+func (d *decoder) traefik() *addons.TraefikArgs {
+	t := &addons.TraefikArgs{
 		Image: d.Text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
 		PublishedHost: "localhost", Replicas: traefikReplicas,
+	}
+	if d.Text("tlsSecret") != "" {
+		t.RedirectPort = cmp.Or(d.Integer("publicPort"), 443)
 	}
 	if !d.Boolean("installTraefik") {
 		return nil
 	}
-	d.Check(t.Validate(), map[string]string{"image": "traefikImage"})
+	d.Check("traefik", t.Validate())
 	return t
 }
 
-func (d *decoder) metricsServer() *components.MetricsServerArgs {
-	m := &components.MetricsServerArgs{
+func (d *decoder) metricsServer() *addons.MetricsServerArgs {
+	m := &addons.MetricsServerArgs{
 		Image: d.Text("metricsServerImage"), KubeletInsecureTLS: d.Boolean("kubeletInsecureTls"),
 	}
 	if !d.Boolean("installMetricsServer") {
 		return nil
 	}
-	d.Check(m.Validate(), map[string]string{"image": "metricsServerImage"})
+	d.Check("metricsServer", m.Validate())
 	return m
 }
 
-func (d *decoder) redis(t *Kubernetes, target string) {
-	host, port, tls, user := d.Text("redisHost"), d.Integer("redisPort"), d.Boolean("redisTls"), d.Text("redisUsername")
-	t.Redis = components.RedisSettings{
+func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
+	external := &redis.Connection{
+		Host: pulumi.String(d.Text("redisHost")), Port: d.Integer("redisPort"), TLS: d.Boolean("redisTls"),
+		Username: d.Text("redisUsername"),
+	}
+	inCluster := &kube.RedisArgs{
 		Image:        d.Text("redisImage"),
 		Resources:    redisResources,
 		Ephemeral:    !d.Boolean("redisPersistent"),
 		StorageSize:  d.Text("redisStorageSize"),
 		StorageClass: d.Text("redisStorageClass"),
+		Protect:      d.Boolean("redisProtect"),
 		Fsync:        d.Text("redisFsync"),
 	}
+	t.RedisCA = d.Text("redisCa")
 	t.ElastiCache = d.elastiCache(target)
-	if host != "" && t.ElastiCache != nil {
-		d.Problem("elasticacheName", "got %s, and redisHost %s: at most one of them is set", d.Shown("elasticacheName"), d.Shown("redisHost"))
+	host := d.Text("redisHost")
+	switch {
+	case !c.UsesRedis:
+		d.without(noRedis, "redisHost", "redisTls", "redisUsername", "redisCa", "elasticacheName")
+		t.ElastiCache = nil
+		return
+	case host == "":
+		d.without("it is for a Redis elsewhere; set redisHost too, or leave this out", "redisTls", "redisUsername", "redisCa")
 	}
-	if host != "" {
-		t.ExternalRedis = &components.ExternalRedisSettings{Host: host, Port: port, TLS: tls, Username: user}
-		d.Check(t.ExternalRedis.Validate(), map[string]string{
-			"host": "redisHost", "port": "redisPort", "username": "redisUsername",
-		})
-	} else {
-		d.onlyWithRedisHost("redisTls", tls)
-		d.onlyWithRedisHost("redisUsername", user != "")
-	}
-	if host == "" && t.ElastiCache == nil {
-		d.Check(t.Redis.Validate(), map[string]string{
-			"image": "redisImage", "storageSize": "redisStorageSize", "storageClass": "redisStorageClass",
-			"fsync": "redisFsync",
-		})
-	}
-}
-
-// onlyWithRedisHost refuses what the Redis that the stack runs does not have: who sets it counts on it.
-func (d *decoder) onlyWithRedisHost(name string, set bool) {
-	if set {
-		d.Problem(name, "got %s, which is for a Redis elsewhere; set redisHost too, or leave this out", d.Shown(name))
+	switch {
+	case host != "" && t.ElastiCache != nil:
+		d.Problem("elasticacheName", "got %s, and redisHost %s: at most one of them is set",
+			d.Shown("elasticacheName"), d.Shown("redisHost"))
+	case host != "":
+		t.External = external
+		d.Check("connection", external.Validate())
+		d.checkExternal(external, t.RedisCA, c.RedisEnvironment)
+	case t.ElastiCache == nil:
+		t.Redis = inCluster
+		d.Check("redis", inCluster.ValidateSettings())
 	}
 }
 
-func (d *decoder) webApp() components.WebAppSettings {
-	s := components.WebAppSettings{
-		Resources: components.Resources{
-			CPURequest: d.Text("cpuRequest"), CPULimit: d.Text("cpuLimit"), MemoryLimit: d.Text("memoryLimit"),
-		},
-		Scaling: components.Scaling{
-			MinReplicas:            d.Integer("minReplicas"),
-			MaxReplicas:            d.Integer("maxReplicas"),
-			TargetCPUUtilization:   d.Integer("targetCpuUtilization"),
-			ScaleUpWindowSeconds:   d.Integer("scaleUpWindowSeconds"),
-			ScaleUpPercent:         d.Integer("scaleUpPercent"),
-			ScaleDownWindowSeconds: d.Integer("scaleDownWindowSeconds"),
-			ScaleDownPercent:       d.Integer("scaleDownPercent"),
-			ScaleDownPeriodSeconds: d.Integer("scaleDownPeriodSeconds"),
-			Tolerance:              d.Text("scaleTolerance"),
-		},
-		Route: components.Route{
-			Class:      d.Text("ingressClass"),
-			Host:       d.Text("host"),
-			PublicPort: d.Integer("publicPort"),
-			TLSSecret:  d.Text("tlsSecret"),
-			ALB:        d.alb(),
-		},
-		Callers:               d.callers(),
-		ScraperNamespace:      d.scraperNamespace(),
-		Drain:                 components.Drain{LoadBalancerDelay: d.Integer("loadBalancerDelaySeconds")},
+// noRedis and noIngress are why a setting is of no use.
+const (
+	noRedis   = "redis is false; leave one of them out"
+	noIngress = "ingress is false; leave one of them out"
+)
+
+// checkExternal wants the app to be told what it needs for the connection.
+func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Environment) {
+	if c.Username != "" && names.Username == "" {
+		d.Problem("redisUsername", "got %s, but redisEnvironment has no username, by which the app would get it",
+			d.Shown("redisUsername"))
+	}
+	switch {
+	case ca == "":
+	case !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)):
+		d.Problem("redisCa", "must be a certificate in PEM: -----BEGIN CERTIFICATE-----...")
+	case !c.TLS:
+		d.Problem("redisCa", "is set, but redisTls is false: it is for encrypted connections")
+	case names.CAFile == "":
+		d.Problem("redisCa", "is set, but redisEnvironment has no caFile, by which the app would get it")
+	}
+}
+
+func (d *decoder) webApp(app *App) kube.WebAppArgs {
+	a := kube.WebAppArgs{
+		Container:             app.container(),
+		Labels:                d.StringMap("labels"),
+		Scaling:               d.scaling(),
+		Route:                 d.route(),
+		Drain:                 app.Drain,
 		RolloutTimeoutSeconds: d.Integer("rolloutTimeoutSeconds"),
-		LogLevel:              d.Text("logLevel"),
+		Placement: kube.Placement{
+			NodeSelector: d.StringMap("nodeSelector"), PriorityClass: d.Text("priorityClass"),
+		},
+		ServiceAccountAnnotations: d.StringMap("serviceAccountAnnotations"),
+		PullSecrets:               d.List("imagePullSecrets"),
 	}
-	d.Check(s.Validate(), albKeys)
-	return s
+	a.Container.Resources = kube.Resources{
+		CPURequest: d.Text("cpuRequest"), CPULimit: d.Text("cpuLimit"), MemoryLimit: d.Text("memoryLimit"),
+		MemoryRequest: d.Text("memoryRequest"), EphemeralStorage: d.Text("ephemeralStorage"),
+	}
+	a.AllowFrom = d.allowFrom(a.Route != nil)
+	scraper, moreHosts := d.scraperNamespace(), d.extraHosts()
+	if cidrs := d.List("egressCidrs"); len(cidrs) > 0 {
+		a.AllowTo = []kube.Peer{{CIDRs: pulumi.ToStringArray(cidrs)}}
+	}
+	d.Check("web", a.ValidateSettings())
+	// What follows has other keys than the rest of its lists, and is checked already.
+	if scraper != "" && app.Metrics != nil {
+		a.AllowFrom = append(a.AllowFrom, kube.Peer{Namespace: scraper, Ports: []int{app.Metrics.Port}})
+	}
+	if a.Route != nil {
+		a.Route.Hosts = append(a.Route.Hosts, moreHosts...)
+	}
+	return a
 }
 
-func (d *decoder) callers() components.Callers {
+func (d *decoder) scaling() kube.Scaling {
+	s := kube.Scaling{
+		Min:                    d.Integer("minReplicas"),
+		Max:                    d.Integer("maxReplicas"),
+		TargetCPUUtilization:   d.Integer("targetCpuUtilization"),
+		ScaleUpWindowSeconds:   d.Integer("scaleUpWindowSeconds"),
+		ScaleUpPercent:         d.Integer("scaleUpPercent"),
+		ScaleDownWindowSeconds: d.Integer("scaleDownWindowSeconds"),
+		ScaleDownPercent:       d.Integer("scaleDownPercent"),
+		ScaleDownPeriodSeconds: d.Integer("scaleDownPeriodSeconds"),
+		Tolerance:              d.Text("scaleTolerance"),
+	}
+	fixed := d.Integer("replicas")
+	if d.on("autoscale") {
+		return s
+	}
+	if fixed == 0 { // which would be an autoscaler
+		d.CheckKey("replicas", check.Invalid("replicas", fixed, "must be at least 1"))
+		fixed = 1
+	}
+	return kube.Scaling{Fixed: fixed}
+}
+
+// route is nil for a Service only. The hosts of extraHosts are added later.
+func (d *decoder) route() *kube.Route {
+	r := &kube.Route{
+		Class:       d.Text("ingressClass"),
+		Paths:       d.List("paths"),
+		PublicPort:  d.Integer("publicPort"),
+		TLSSecret:   d.Text("tlsSecret"),
+		Annotations: d.StringMap("ingressAnnotations"),
+		ALB:         d.alb(),
+	}
+	if host := d.Text("host"); host != "" {
+		r.Hosts = []string{host}
+	}
+	if !d.on("ingress") {
+		d.without(noIngress, "host", "extraHosts", "paths", "tlsSecret", "ingressAnnotations", "albScheme", "albController",
+			"installAlbClass", "certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket", "albAccessLogsPrefix",
+			"albWebAclArn")
+		return nil
+	}
+	return r
+}
+
+// extraHosts are further names of the route.
+func (d *decoder) extraHosts() []string {
+	const key = "extraHosts"
+	host, more := d.Text("host"), d.List(key)
+	names := kube.Route{Class: TraefikName, Hosts: more}
+	problems := names.Validate()
+	for i, name := range more {
+		if name == host || slices.Contains(more[:i], name) {
+			problems = append(problems, check.Invalid(key, name, "must be named once, and not in host too")...)
+		}
+	}
+	d.CheckKey(key, problems)
+	if host == "" && len(more) > 0 {
+		d.Problem(key, "got %s, but host is not set; make the first of them host", d.Shown(key))
+	}
+	return more
+}
+
+// allowFrom are those who forward requests to the pods.
+func (d *decoder) allowFrom(routed bool) []kube.Peer {
 	subnets := outputPublicSubnets
 	if d.Optional("albScheme") == "internal" {
 		subnets = outputPrivateSubnets
 	}
-	c := components.Callers{Namespace: d.Text("ingressNamespace"), CIDRs: d.clusterList("clientCidrs", subnets)}
-	if d.Optional("installTraefik") != "true" {
-		return c
+	namespace, cidrs := d.Text("ingressNamespace"), d.clusterList("clientCidrs", subnets)
+	if d.Boolean("installTraefik") {
+		namespace = d.traefikNamespace()
+	}
+	var peers []kube.Peer
+	if namespace != "" {
+		peers = append(peers, kube.Peer{Namespace: namespace})
+	}
+	if list, plain := cidrs.(pulumi.StringArray); !plain || len(list) > 0 {
+		peers = append(peers, kube.Peer{CIDRs: cidrs})
+	}
+	if routed && len(peers) == 0 {
+		d.CheckKey("clientCidrs", field.ErrorList{field.Required(field.NewPath("clientCidrs"),
+			"nobody may reach the pods: set clientCidrs, or ingressNamespace (installTraefik does), or ingress to false")})
+	}
+	return peers
+}
+
+// traefikNamespace is that of the Traefik which this program installs, and which no other setting may contradict.
+func (d *decoder) traefikNamespace() string {
+	class := []string{TraefikName}
+	if !d.on("ingress") {
+		class = append(class, "") // Traefik is for others then
 	}
 	for name, allowed := range map[string][]string{
-		"ingressClass": {TraefikName}, "ingressNamespace": {TraefikName, ""}, "albScheme": {""},
+		"ingressClass": class, "ingressNamespace": {TraefikName, ""}, "albScheme": {""},
 	} {
 		if !slices.Contains(allowed, d.Optional(name)) {
 			d.Problem(name, "got %s, must be %q with installTraefik", d.Shown(name), allowed[0])
 		}
 	}
-	c.Namespace = TraefikName
-	return c
+	return TraefikName
 }
 
 // traefikReplicas: on a single node the second saves visits when Traefik itself is replaced, on several also when a node

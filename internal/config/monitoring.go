@@ -1,17 +1,21 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
-	"scaleout/components"
-	"scaleout/internal/check"
+	"example.com/scaleout/components/monitoring"
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/counter"
 )
 
 // Monitoring is how the app is measured. At most one of Prometheus and Operator is set; neither measures nothing.
 type Monitoring struct {
-	Alerts components.Alerts
+	Alerts monitoring.Alerts
 	// Prometheus is run in the namespace, together with kube-state-metrics of that image.
-	Prometheus            *components.PrometheusSettings
+	Prometheus            *monitoring.PrometheusArgs
 	KubeStateMetricsImage string
 	KubeletInsecureTLS    bool
 	// GrafanaImage is empty for no Grafana.
@@ -26,21 +30,19 @@ type Operator struct {
 	Labels map[string]string
 }
 
-func (d *decoder) monitoring(namespace string) Monitoring {
+func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
+	namespace := t.Namespace.Name
 	m := Monitoring{
-		Alerts: components.Alerts{
-			Namespace: namespace,
-			Objectives: components.Objectives{
-				AvailabilityPercent: d.Decimal("sloAvailabilityPercent"),
-				FastPercent:         d.Decimal("sloFastPercent"),
-				FastMilliseconds:    d.Integer("sloFastMilliseconds"),
-			},
-			Runbook: d.Text("runbookUrl"),
+		Alerts: monitoring.Alerts{
+			Namespace:  namespace,
+			Objectives: d.objectives(c),
+			Autoscaled: t.Web.Scaling.Fixed == 0,
+			Runbook:    d.Text("runbookUrl"),
 		},
 		KubeStateMetricsImage: d.Text("kubeStateMetricsImage"),
 		KubeletInsecureTLS:    d.Boolean("kubeletInsecureTls"),
 	}
-	prometheus := &components.PrometheusSettings{
+	prometheus := &monitoring.PrometheusArgs{
 		Image:         d.Text("prometheusImage"),
 		RetentionDays: d.Integer("prometheusRetentionDays"),
 		StorageSize:   d.Text("prometheusStorageSize"),
@@ -50,43 +52,65 @@ func (d *decoder) monitoring(namespace string) Monitoring {
 	install, grafana, image := d.Boolean("installPrometheus"), d.Boolean("installGrafana"), d.Text("grafanaImage")
 	useOperator := d.Boolean("prometheusOperator")
 	if install && useOperator {
-		d.Problem("prometheusOperator", "got %s, and installPrometheus %s: the app needs one Prometheus, so at most one of them is true",
+		d.Problem("prometheusOperator",
+			"got %s, and installPrometheus %s: the app needs one Prometheus, so at most one of them is true",
 			d.Shown("prometheusOperator"), d.Shown("installPrometheus"))
 	}
-	if install || useOperator {
-		d.Check(m.Alerts.Validate(), map[string]string{"runbook": "runbookUrl"})
-	}
 	if install {
+		prometheus.Alerts = m.Alerts
 		m.Prometheus = prometheus
-		d.Check(prometheus.Validate(), map[string]string{
-			"image": "prometheusImage", "retentionDays": "prometheusRetentionDays",
-			"storageSize": "prometheusStorageSize", "storageClass": "prometheusStorageClass",
-		})
-		d.Check(check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage), nil)
+		d.Check("prometheus", prometheus.ValidateSettings())
+		d.CheckKey("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
 	}
 	if useOperator {
 		m.Operator = operator
+		d.Check("prometheus", check.In("alerts", m.Alerts.Validate())) // as of a Prometheus of its own
 		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			d.Problem("runbookUrl", "got %s, must be an http or https URL with prometheusOperator, whose messages link to it", d.Shown("runbookUrl"))
+			d.Problem("runbookUrl", "got %s, must be an http or https URL with prometheusOperator, whose messages link to it",
+				d.Shown("runbookUrl"))
 		}
-		d.Check(check.Labels("prometheusLabels", operator.Labels), nil)
+		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", operator.Labels))
 	}
 	if grafana && !install {
 		d.Problem("installGrafana", "got %s, but it shows what the Prometheus of installPrometheus measures; set that too",
 			d.Shown("installGrafana"))
 	} else if grafana {
 		m.GrafanaImage = image
-		d.Check(check.Image("grafanaImage", image), nil)
+		d.CheckKey("grafanaImage", check.Image("grafanaImage", image))
 	}
 	return m
+}
+
+// objectives are nil for an app without measurements of its own.
+func (d *decoder) objectives(c *Config) *monitoring.Objectives {
+	o := &monitoring.Objectives{
+		Histogram: d.Text("sloHistogram"), Selector: d.Text("sloSelector"),
+		AvailabilityPercent: d.Decimal("sloAvailabilityPercent"),
+		FastPercent:         d.Decimal("sloFastPercent"),
+		FastMilliseconds:    d.Integer("sloFastMilliseconds"),
+	}
+	if c.App.Metrics == nil || o.Histogram == "" {
+		return nil
+	}
+	hitCounter := c.Build != nil && c.Build.Context == defaultContext
+	if hitCounter && !slices.Contains(counter.FastMilliseconds, o.FastMilliseconds) {
+		d.CheckKey("sloFastMilliseconds", check.Invalid("sloFastMilliseconds", o.FastMilliseconds,
+			"must be one of "+strings.Trim(strings.ReplaceAll(fmt.Sprint(counter.FastMilliseconds), " ", ", "), "[]")+
+				": the bounds of the hit counter's histogram"))
+	}
+	return o
 }
 
 // scraperNamespace is where the operator's Prometheus is. Without it the network policy would keep that out, silently.
 func (d *decoder) scraperNamespace() string {
 	namespace, operator := d.Text("prometheusNamespace"), d.Optional("prometheusOperator") == "true"
 	if operator != (namespace != "") {
-		d.Problem("prometheusNamespace", "got %s, must be set together with prometheusOperator, or neither: where its Prometheus runs",
+		d.Problem("prometheusNamespace",
+			"got %s, must be set together with prometheusOperator, or neither: where its Prometheus runs",
 			d.Shown("prometheusNamespace"))
+	}
+	if namespace != "" {
+		d.CheckKey("prometheusNamespace", check.Label("prometheusNamespace", namespace))
 	}
 	return namespace
 }

@@ -23,9 +23,11 @@ type Decoder struct {
 	project string
 	// reference is the document that lists the keys.
 	reference string
-	values    map[string]string
-	secrets   []string
-	read      map[string]bool
+	// keys are those of the fields of arguments, by their whole path: see Check.
+	keys    map[string]string
+	values  map[string]string
+	secrets []string
+	read    map[string]bool
 	// malformed are the keys whose values are not even of the right type: whatever else could be said is about the zero
 	// value that took their place.
 	malformed map[string]bool
@@ -33,11 +35,11 @@ type Decoder struct {
 }
 
 // New returns a Decoder for the values of a project's stack, of which secrets are encrypted. reference is the document
-// that lists the keys, for messages.
-func New(project, reference string, values map[string]string, secrets []string) *Decoder {
+// that lists the keys, for messages; keys are those of the fields of the arguments that are made of the values.
+func New(project, reference string, values map[string]string, secrets []string, keys map[string]string) *Decoder {
 	return &Decoder{
 		project: project, reference: reference, values: values, secrets: secrets,
-		read: map[string]bool{}, malformed: map[string]bool{},
+		keys: keys, read: map[string]bool{}, malformed: map[string]bool{},
 	}
 }
 
@@ -170,7 +172,7 @@ func (d *Decoder) StringMap(name string) map[string]string {
 	var given map[string]*string
 	err := json.Unmarshal([]byte(d.Text(name)), &given)
 	if err != nil || given == nil || slices.Contains(slices.Collect(maps.Values(given)), nil) {
-		d.Mistyped(name, "a map of strings to strings")
+		d.Mistyped(name, "a map of strings to strings, with numbers, true and false in quotes")
 		return nil
 	}
 	m := make(map[string]string, len(given))
@@ -194,32 +196,57 @@ func (d *Decoder) has(name string) bool {
 	return set
 }
 
-// Check adds what is wrong with arguments that were made of this configuration. rename gives the key of a field where
-// it is not the field's own name.
-func (d *Decoder) Check(problems field.ErrorList, rename map[string]string) {
+// Check adds what is wrong with arguments that were made of this configuration. of is the name under which the table of
+// keys has their fields: the problem of the field scaling.max of "web" is that of the key of web.scaling.max. Where the
+// table has no such field, it is that of what holds the field.
+func (d *Decoder) Check(of string, problems field.ErrorList) {
 	for _, p := range problems {
-		name := p.Field
-		if key, renamed := rename[name]; renamed {
-			name = key
-		}
-		if d.malformed[d.Key(name)] {
-			continue
-		}
-		if d.Encrypted(name) {
-			p.BadValue = hidden
-		}
-		d.Problem(name, "%s", p.ErrorBody())
+		d.refuse(d.keyOf(of, p.Field), p)
 	}
+}
+
+// CheckKey adds what is wrong with the value of one key, whatever arguments it may become a field of. What those say about
+// it afterwards is left out: they know it less well.
+func (d *Decoder) CheckKey(name string, problems field.ErrorList) {
+	for _, p := range problems {
+		d.refuse(name, p)
+	}
+	if len(problems) > 0 {
+		d.Malformed(name)
+	}
+}
+
+func (d *Decoder) refuse(name string, p *field.Error) {
+	if d.malformed[d.Key(name)] {
+		return
+	}
+	if d.Encrypted(name) {
+		p.BadValue = hidden
+	}
+	d.Problem(name, "%s", p.ErrorBody())
+}
+
+// indexForm is the place of an element in a list or a map.
+var indexForm = regexp.MustCompile(`\[[^]]*\]`)
+
+func (d *Decoder) keyOf(of, path string) string {
+	path = strings.TrimSuffix(of+"."+indexForm.ReplaceAllString(path, ""), ".")
+	for at := path; at != ""; at = at[:max(0, strings.LastIndex(at, "."))] {
+		if key, known := d.keys[at]; known {
+			return key
+		}
+	}
+	return path
 }
 
 // Part decodes what only some targets use. For the others its keys are known, but nothing about them is wrong.
 func Part[T any](d *Decoder, used bool, decode func() *T) *T {
-	before := len(d.problems)
+	problems, malformed := len(d.problems), maps.Clone(d.malformed)
 	decoded := decode()
 	if used {
 		return decoded
 	}
-	d.problems = d.problems[:before]
+	d.problems, d.malformed = d.problems[:problems], malformed
 	return nil
 }
 

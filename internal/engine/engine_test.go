@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/scaleout/offline"
 )
 
 // projects are the two, in a folder of their own with a state of their own.
@@ -54,12 +56,17 @@ var stackFiles = map[string]string{
 // prepare copies what the projects consist of besides their programs, and builds these.
 func prepare(t *testing.T) *projects {
 	t.Helper()
+	return prepareOf(t, "../..")
+}
+
+func prepareOf(t *testing.T, checkout string) *projects {
+	t.Helper()
 	for _, tool := range []string{"pulumi", "pulumi-language-go"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("there is no %s", tool)
 		}
 	}
-	repository, err := filepath.Abs("../..")
+	repository, err := filepath.Abs(checkout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,4 +341,185 @@ func TestStrangersAreRefused(t *testing.T) {
 	if left := p.substitute.left(); len(left) > 0 {
 		t.Errorf("before the refusal it created %v", left)
 	}
+}
+
+// existing uses a cluster that is there, with what settings say besides.
+func existing(t *testing.T, settings ...string) *projects {
+	t.Helper()
+	p := prepare(t)
+	p.configure(settings...)
+	return p
+}
+
+func (p *projects) configure(settings ...string) {
+	p.t.Helper()
+	p.set("eksCluster", "production", "ingressClass", "alb",
+		"certificateArn", "arn:aws:acm:eu-central-1:111122223333:certificate/1")
+	p.set(settings...)
+	p.must(".", "config", "set", "--path", "clientCidrs[0]", "10.0.0.0/20")
+	p.must(".", "config", "set", "redisPassword", "--secret")
+}
+
+func (p *projects) set(settings ...string) {
+	p.t.Helper()
+	for pair := range slices.Chunk(settings, 2) {
+		p.must(".", "config", "set", pair[0], pair[1])
+	}
+}
+
+// Whichever Redis takes the place of another, and whatever the password: the Secret that the pods mount stays. Running pods
+// would not notice if it went, but no new one could start.
+func TestAnotherRedisKeepsTheSecret(t *testing.T) {
+	p := existing(t, "redisProtect", "false")
+	for _, step := range [][]string{
+		{"redisHost", ""}, // in the cluster
+		{"redisHost", "redis.example.com"},
+		{"redisHost", "", "elasticacheName", "scaleout", "elasticacheProtect", "false"},
+		{"redisHost", "", "elasticacheName", ""},
+		{"elasticacheName", "scaleout"},
+		{"redisHost", "redis.example.com", "elasticacheName", ""},
+	} {
+		p.set(step...)
+		p.substitute.forget()
+		p.must(".", "up", "--yes", "--skip-preview")
+		if gone, ok := p.substitute.deleted["Secret redis-auth"]; ok || !slices.Contains(p.substitute.left(), "Secret redis-auth") {
+			t.Errorf("%v deleted the Secret: %v", step, gone)
+		}
+		p.must(".", "preview", "--expect-no-changes")
+	}
+	before := p.annotation()
+	command := exec.Command("pulumi", "config", "set", "redisPassword", "--secret", "--stack", "prod")
+	command.Dir, command.Env, command.Stdin = p.root, p.environment, strings.NewReader("another-horse-battery-staple")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p.substitute.forget()
+	p.must(".", "up", "--yes", "--skip-preview")
+	if !p.substitute.updated["Secret redis-auth"] || !p.substitute.updated["Deployment web"] || len(p.substitute.deleted) > 0 {
+		t.Errorf("another password updated %v and deleted %v", p.substitute.updated, p.substitute.deleted)
+	}
+	if after := p.annotation(); after == before || before == "" {
+		t.Errorf("another password rolls no pods: the annotation was %q and is %q", before, after)
+	}
+	p.staysSecret("another-horse-battery-staple")
+}
+
+// annotation is what rolls the pods of the app.
+func (p *projects) annotation() string {
+	p.t.Helper()
+	var state struct {
+		Deployment struct {
+			Resources []struct {
+				URN    string
+				Inputs map[string]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(p.must(".", "stack", "export", "--show-secrets")), &state); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, r := range state.Deployment.Resources {
+		if strings.HasSuffix(r.URN, "Deployment::web") {
+			value, _ := offline.Lookup(r.Inputs, "spec", "template", "metadata", "annotations", "checksum/config").(string)
+			return value
+		}
+	}
+	return ""
+}
+
+// Another storage class would delete the data with the claim, so it is refused before anything is touched.
+func TestAnotherStorageClassIsRefused(t *testing.T) {
+	p := existing(t, "redisStorageClass", "gp2")
+	p.must(".", "up", "--yes", "--skip-preview")
+	p.set("redisStorageClass", "gp3")
+	p.substitute.forget()
+	p.refused("another-storage-class", ".", "preview", "--color", "never")
+	p.refused("another-storage-class", ".", "up", "--yes", "--color", "never")
+	if len(p.substitute.deleted)+len(p.substitute.created) > 0 {
+		t.Errorf("it created %v and deleted %v", p.substitute.created, p.substitute.deleted)
+	}
+	p.set("redisStorageClass", "gp2")
+	p.must(".", "preview", "--expect-no-changes")
+}
+
+// A finished image is deployed as it is. The stack remembers what ran, so that it can go back.
+func TestPromotedImage(t *testing.T) {
+	p := existing(t)
+	digest := func(digit string) string {
+		return "registry.example.com/shop@sha256:" + strings.Repeat(digit, 64)
+	}
+	for _, image := range []string{digest("1"), digest("2"), digest("2"), digest("1")} {
+		p.set("image", image)
+		p.must(".", "up", "--yes", "--skip-preview")
+	}
+	var images []struct{ Image, Since string }
+	if err := json.Unmarshal([]byte(p.must(".", "stack", "output", "images", "--json")), &images); err != nil {
+		t.Fatal(err)
+	}
+	if len(images) != 3 || images[0].Image != digest("1") || images[1].Image != digest("2") || images[2].Image != digest("1") {
+		t.Errorf("got %v, want the three deployments, newest first", images)
+	}
+	if slices.Contains(p.substitute.left(), "Image app") {
+		t.Error("it built an image")
+	}
+	p.set("buildContext", "./app")
+	p.refused("remove one of them", ".", "preview", "--color", "never")
+	p.set("buildContext", "", "image", "registry.example.com/shop:1.2")
+	p.refused("@sha256:", ".", "preview", "--color", "never")
+}
+
+// upgrades are stacks as earlier versions of the program left them, in testdata/upgrade, and what they were configured with.
+var upgrades = map[string][]string{
+	"redis":       {"hostedZoneId", "Z0123456789ABCDEFGHIJ", "prometheusOperator", "true", "prometheusNamespace", "monitoring"},
+	"elasticache": {"elasticacheName", "scaleout", "elasticacheProtect", "false", "installAlbClass", "true", "ingressClass", "scaleout"},
+	"external":    {"redisHost", "redis.example.com", "redisTls", "true"},
+}
+
+// An update from an earlier version changes things in place: nothing that runs is replaced or deleted.
+//
+// BEFORE=<checkout of the earlier version> writes the states anew, by that version's program.
+func TestUpgrade(t *testing.T) {
+	for name, settings := range upgrades {
+		t.Run(name, func(t *testing.T) {
+			file, err := filepath.Abs(filepath.Join("testdata", "upgrade", name+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			settings := append([]string{"runbookUrl", "https://example.com/runbook"}, settings...)
+			if checkout := os.Getenv("BEFORE"); checkout != "" {
+				saveState(t, checkout, file, settings)
+			}
+			p := existing(t, settings...)
+			p.must(".", "stack", "import", "--file", file)
+			var plan struct{ Steps []struct{ Op, URN string } }
+			if err := json.Unmarshal([]byte(p.must(".", "preview", "--json", "--suppress-progress")), &plan); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range plan.Steps {
+				if !slices.Contains([]string{"same", "update", "create", "read"}, step.Op) {
+					t.Errorf("%s of %s", step.Op, step.URN)
+				}
+			}
+			if len(plan.Steps) < 15 {
+				t.Errorf("the plan has %d steps only", len(plan.Steps))
+			}
+			p.must(".", "up", "--yes", "--skip-preview")
+			if len(p.substitute.deleted) > 0 {
+				t.Errorf("it deleted %v", p.substitute.deleted)
+			}
+			p.must(".", "preview", "--expect-no-changes")
+		})
+	}
+}
+
+// saveState brings a stack up with the program of a checkout and writes its state.
+func saveState(t *testing.T, checkout, file string, settings []string) {
+	t.Helper()
+	p := prepareOf(t, checkout)
+	p.configure(settings...)
+	p.must(".", "up", "--yes", "--skip-preview")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.must(".", "stack", "export", "--file", file)
 }

@@ -193,7 +193,7 @@ func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pul
 		"aws:lb/getHostedZoneId:getHostedZoneId":              {"id": "Z215JYRZR1TBD5"},
 		"aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": fmt.Sprint(token, tokens.Add(1))},
 		"aws:eks/getCluster:getCluster": {
-			"name": "production", "arn": clusterARN, "endpoint": "https://eks.example.com",
+			"name": "production", "arn": clusterARN, "endpoint": "https://eks.example.com", "version": "1.34",
 			"certificateAuthorities": []any{map[string]any{"data": "Y2E="}},
 			"vpcConfig": map[string]any{
 				"vpcId": "id-network", "clusterSecurityGroupId": "sg-0123456789abcdef0",

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"scaleout/load/stack"
+	"example.com/scaleout/load/stack"
 )
 
 func TestTargets(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
-	"scaleout/load/stack"
+	"example.com/scaleout/load/stack"
 )
 
 func main() {

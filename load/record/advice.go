@@ -5,8 +5,8 @@ import (
 	"math"
 	"time"
 
-	"scaleout/load/profile"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/profile"
+	"example.com/scaleout/load/watch"
 )
 
 // metricsDelay is how old a load may be when the autoscaler sees it: metrics-server asks the nodes every 15 s

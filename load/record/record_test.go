@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"scaleout/load/profile"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/profile"
+	"example.com/scaleout/load/watch"
 )
 
 // stepRun is a run of an app whose pods use 1m of CPU at rest and 0.2m for each request a second, up to 300 of them.

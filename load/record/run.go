@@ -12,9 +12,9 @@ import (
 	"strconv"
 	"time"
 
-	"scaleout/load/profile"
-	"scaleout/load/traffic"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/profile"
+	"example.com/scaleout/load/traffic"
+	"example.com/scaleout/load/watch"
 )
 
 // Run is one load from its start to its end. It is what is compared with another, so it holds what both depend on.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"scaleout/load/watch"
+	"example.com/scaleout/load/watch"
 )
 
 // Verdict is what the numbers of a run come to.

@@ -9,7 +9,7 @@ import (
 	"io"
 	"strings"
 
-	"scaleout/load/record"
+	"example.com/scaleout/load/record"
 )
 
 //go:embed page.html.tmpl

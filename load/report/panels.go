@@ -12,8 +12,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"scaleout/load/record"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/record"
+	"example.com/scaleout/load/watch"
 )
 
 var (

@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
-	"scaleout/load/record"
+	"example.com/scaleout/load/record"
 )
 
 // Sizes of the picture. The width is that of a README's column; the legends stand beside the panels, where they hide no

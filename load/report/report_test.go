@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"scaleout/load/profile"
-	"scaleout/load/record"
-	"scaleout/load/watch"
+	"example.com/scaleout/load/profile"
+	"example.com/scaleout/load/record"
+	"example.com/scaleout/load/watch"
 )
 
 // example is a short run with one decision.

@@ -13,7 +13,7 @@ import (
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
-	"scaleout/load/profile"
+	"example.com/scaleout/load/profile"
 )
 
 // Traffic is a load that is under way or has ended.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"scaleout/load/profile"
+	"example.com/scaleout/load/profile"
 )
 
 func start(t *testing.T, points string, handler http.HandlerFunc) *Traffic {

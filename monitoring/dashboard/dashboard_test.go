@@ -16,12 +16,12 @@ func TestCommitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile("../../components/dashboards/scaleout.json")
+	got, err := os.ReadFile("../../internal/counter/dashboards/scaleout.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Error("components/dashboards/scaleout.json is another dashboard; if this one is what you want: make golden")
+		t.Error("internal/counter/dashboards/scaleout.json is another dashboard; if this one is what you want: make golden")
 	}
 	// The SDK takes a panel's error for itself and builds the rest.
 	for _, row := range Rows {

@@ -171,7 +171,7 @@ var Rows = []Row{
 	}},
 }
 
-// objective are the windows of one objective; recording rules compute them (components/alerts.go).
+// objective are the windows of one objective; recording rules compute them (components/monitoring/alerts.go).
 func objective(name string) (queries []Query) {
 	for _, window := range []string{"5m", "1h", "6h"} {
 		queries = append(queries, Query{`scaleout:` + name + `:ratio_rate` + window + `{` + app + `}`, window})

@@ -55,7 +55,9 @@ func visits(perMinute, failed, slow, minutes int) string {
 // present is one series of each source of measurements.
 func present(minutes int) string {
 	return strings.ReplaceAll(`
-  http_requests_in_flight{namespace="scaleout",pod="a"} 0xN
+  up{namespace="scaleout",pod="a"} 1xN
+  http_request_duration_seconds_count{namespace="scaleout",pod="a",route="/healthz"} 0xN
+  kube_pod_container_status_restarts_total{namespace="scaleout",pod="another",container="another"} 0xN
   kube_horizontalpodautoscaler_spec_max_replicas{namespace="scaleout",horizontalpodautoscaler="another"} 10xN
   container_memory_working_set_bytes{namespace="scaleout",pod="a",container="web"} 1xN`, "N", fmt.Sprint(minutes))
 }
@@ -163,7 +165,11 @@ func stories() map[string]story {
 
 		"nothing is measured": {`
   up{job="prometheus"} 1x60`, map[time.Duration][]string{4 * minute: nil, 6 * minute: {"NotMeasured page"}}},
-		"the app is not measured": {strings.Replace(present(60), "http_requests_in_flight", "another", 1),
+		"the app is not measured": {strings.Replace(present(60), "http_request_duration_seconds_count", "another", 1),
+			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
+		"the app cannot be asked": {strings.Replace(present(60), `up{namespace="scaleout",pod="a"} 1x`, `up{namespace="scaleout",pod="a"} 0x`, 1),
+			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
+		"the pods are not measured": {strings.Replace(present(60), "kube_pod_container_status_restarts_total", "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
 		"the autoscaler is not measured": {strings.Replace(present(60), "kube_horizontalpodautoscaler_spec_max_replicas", "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},

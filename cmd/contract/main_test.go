@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the tests of this package run side by side: they wait rather than compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// quick are flags for an app that needs no time.
+var quick = []string{"-start", "1s", "-drain", "400ms", "-settle", "400ms", "-grace", "2s"}
+
+// withRedis are flags for an app with a Redis.
+var withRedis = []string{"-env", "HOST={redis.host}", "-env", "PASSWORD_FILE=/run/secrets/redis",
+	"-file", "/run/secrets/app/redis={redis.password}", "-counter", `seen ([0-9]+) times`, "-bad", "PORT=none"}
+
+// result is what came of a run.
+type result struct {
+	code        int
+	out, errOut string
+}
+
+func runFake(ctx context.Context, f *fakeDocker, args ...string) result {
+	var out, errOut bytes.Buffer
+	code := run(ctx, append(append(append([]string{}, quick...), args...), "app:1"), f, &out, &errOut)
+	return result{code, out.String(), errOut.String()}
+}
+
+var lineForm = regexp.MustCompile(`(?m)^(PASS|FAIL|SKIP)  (.{` + fmt.Sprint(nameWidth) + `})  .*$`)
+
+// verdicts are the lines of a report by point.
+func (r result) verdicts() map[string]string {
+	lines := map[string]string{}
+	for _, match := range lineForm.FindAllStringSubmatch(r.out, -1) {
+		lines[strings.TrimSpace(match[2])] = match[0]
+	}
+	return lines
+}
+
+// want checks the points that differ from PASS, each with a part of its line.
+func (r result) want(t *testing.T, code int, others map[string]string) {
+	t.Helper()
+	lines := r.verdicts()
+	if len(lines) != len(pointsOfRunning)+1 || r.code != code {
+		t.Errorf("got %d points and exit code %d, want %d and %d", len(lines), r.code, len(pointsOfRunning)+1, code)
+	}
+	for point, line := range lines {
+		want := others[point]
+		if want == "" {
+			want = string(pass)
+		}
+		for part := range strings.SplitSeq(want, "|") {
+			if !strings.Contains(line, part) {
+				t.Errorf("got %q, want %q in it", line, part)
+			}
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s%s", r.out, r.errOut)
+	}
+}
+
+// An app that is as it should be passes every point. Nothing stays, all that was there had the label of the run, and
+// the password was in no argument.
+func TestRightApp(t *testing.T) {
+	t.Parallel()
+	f := newFakeDocker(t, fakeApp{})
+	r := runFake(t.Context(), f, withRedis...)
+	r.want(t, exitPassed, nil)
+	if !strings.HasSuffix(r.out, "\n11 PASS, 0 FAIL, 0 SKIP\n") {
+		t.Errorf("got %q, want the numbers at the end", r.out)
+	}
+	if len(f.containers)+len(f.things) > 0 {
+		t.Errorf("left behind: %v, %v", f.containers, f.things)
+	}
+	var mark string
+	for _, c := range f.commands {
+		if strings.Contains(c, "create ") {
+			_, after, _ := strings.Cut(c, "--label ")
+			this, _, _ := strings.Cut(after, " ")
+			if !strings.HasPrefix(this, label+"=") || mark != "" && this != mark {
+				t.Errorf("got %q, want the label %q", c, mark)
+			}
+			mark = this
+		}
+	}
+	_, password, _ := strings.Cut(f.stdin, "requirepass ")
+	password, _, _ = strings.Cut(password, "\n")
+	if len(password) < 20 || strings.Count(f.stdin, password) != 2 {
+		t.Errorf("got the password %q, want one in the files of app and Redis", password)
+	}
+	if all := strings.Join(f.commands, "\n") + r.out + r.errOut; strings.Contains(all, password) {
+		t.Errorf("the password is in an argument or in the output:\n%s", all)
+	}
+}
+
+func TestWrongApps(t *testing.T) {
+	t.Parallel()
+	skips := func(why string, points ...string) map[string]string {
+		lines := map[string]string{}
+		for _, p := range points {
+			lines[p] = "SKIP|" + why
+		}
+		return lines
+	}
+	for name, test := range map[string]struct {
+		app    fakeApp
+		flags  []string
+		others map[string]string
+	}{
+		"does not listen": {fakeApp{silent: true}, nil,
+			with(skips("did not start", pointsOfRunning...), pointStarts, "FAIL|port 5000|refused")},
+		"writes": {fakeApp{needsWritable: true}, withRedis,
+			with(skips("did not start", pointsOfRunning...), pointStarts, "FAIL|exit code 1|cannot write /var/cache/app")},
+		"ends without Redis": {fakeApp{needsRedis: true}, withRedis, map[string]string{
+			pointAliveWithout: "FAIL|exit code 1|no Redis", pointReadyWithout: "SKIP|ended"}},
+		"liveness asks Redis": {fakeApp{liveAsksRedis: true}, withRedis, map[string]string{
+			pointAliveWithout: "FAIL|/healthz|503"}},
+		"always ready":     {fakeApp{alwaysReady: true}, withRedis, map[string]string{pointReadyWithout: "FAIL|/readyz|200"}},
+		"counts by itself": {fakeApp{ownCounter: true}, withRedis, map[string]string{pointState: "FAIL|by turns"}},
+		"ignores SIGTERM":  {fakeApp{ignoresTerm: true}, withRedis, map[string]string{pointEnds: "FAIL|still runs 2s"}},
+		"ends at SIGTERM at once": {fakeApp{cuts: true}, withRedis, map[string]string{
+			pointUnderWay: "FAIL|closed without an answer", pointKept: "before SIGTERM"}},
+		"cuts a slow request": {fakeApp{cuts: true}, append([]string{"-slow", "/slow"}, withRedis...), map[string]string{
+			pointUnderWay: "FAIL|GET /slow|closed without an answer", pointKept: "before SIGTERM"}},
+		"drops kept connections": {fakeApp{dropsKept: true}, append([]string{"-slow", "/slow"}, withRedis...),
+			map[string]string{pointKept: "FAIL|sent after SIGTERM: closed without an answer"}},
+		"dies by itself": {fakeApp{dies: true}, append([]string{"-slow", "/slow"}, withRedis...), map[string]string{
+			pointKept: "FAIL|ended before SIGTERM|exit code 3|out of luck", pointEnds: "SKIP"}},
+		"does not name a wrong setting": {fakeApp{unnamed: true}, withRedis, map[string]string{
+			pointWrong: "FAIL|is not named|exit code 2"}},
+		"takes a wrong setting": {fakeApp{takesAll: true}, withRedis, map[string]string{
+			pointWrong: "FAIL|still runs after 10s"}},
+		"has no such paths": {fakeApp{}, append([]string{"-live", "/nowhere", "-ready", "/nowhere"}, withRedis...),
+			map[string]string{pointAlive: "FAIL|404", pointReady: "FAIL|404",
+				pointAliveWithout: "SKIP|with Redis too", pointReadyWithout: "SKIP|with Redis too"}},
+		"differs": {fakeApp{}, append([]string{"-same", "/name"}, withRedis...), map[string]string{
+			pointState: "FAIL|/name: the two instances answer differently"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			runFake(t.Context(), newFakeDocker(t, test.app), test.flags...).want(t, exitFailed, test.others)
+		})
+	}
+}
+
+func with(lines map[string]string, point, line string) map[string]string {
+	lines[point] = line
+	return lines
+}
+
+// What cannot be asked is skipped, with the reason, and is no failure.
+func TestSkips(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		flags  []string
+		others map[string]string
+	}{
+		"no Redis": {nil, map[string]string{
+			pointReady:        "FAIL", // the app of the test has one
+			pointAliveWithout: "SKIP|{redis.host}", pointReadyWithout: "SKIP|{redis.host}", pointRecovers: "SKIP|{redis.host}",
+			pointState: "SKIP|-counter", pointUnderWay: "SKIP|-slow", pointWrong: "SKIP|-bad"}},
+		"TCP probe": {append([]string{"-live=", "-ready="}, withRedis...), map[string]string{
+			pointReady: "SKIP|-ready", pointReadyWithout: "SKIP|-ready"}},
+		"nothing under way": {append([]string{"-slow", "/healthz"}, withRedis...), map[string]string{
+			pointUnderWay: "SKIP|was over before SIGTERM"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code := exitPassed
+			if test.others[pointReady] == "FAIL" {
+				code = exitFailed
+			}
+			runFake(t.Context(), newFakeDocker(t, fakeApp{}), test.flags...).want(t, code, test.others)
+		})
+	}
+}
+
+// The advice for an app that does not start is the restriction that is in the way.
+func TestDiagnosis(t *testing.T) {
+	t.Parallel()
+	r := runFake(t.Context(), newFakeDocker(t, fakeApp{needsWritable: true}))
+	if !strings.Contains(r.out, "-writable DIR") || !strings.Contains(r.out, "it wrote A /var/cache/app") {
+		t.Errorf("got %q, want what it wrote and -writable", r.out)
+	}
+	r = runFake(t.Context(), newFakeDocker(t, fakeApp{silent: true}))
+	if !strings.Contains(r.out, "without any restriction either") {
+		t.Errorf("got %q, want the settings and the port in question", r.out)
+	}
+}
+
+// An interrupted run removes what it made, and is no verdict.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	f := newFakeDocker(t, fakeApp{silent: true})
+	f.onStart = cancel
+	r := runFake(ctx, f, withRedis...)
+	if r.code != exitError || !strings.Contains(r.errOut, "interrupted") {
+		t.Errorf("got exit code %d and %q, want %d and that it was interrupted", r.code, r.errOut, exitError)
+	}
+	if len(f.containers)+len(f.things) > 0 {
+		t.Errorf("left behind: %v, %v", f.containers, f.things)
+	}
+}
+
+// Without a Docker of use the exit code says that nothing was found out, and the message what to do.
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		prepare func(*fakeDocker)
+		want    string
+	}{
+		"no docker":  {func(f *fakeDocker) { f.fails["context"] = exec.ErrNotFound }, "install Docker"},
+		"no daemon":  {func(f *fakeDocker) { f.fails["version"] = errors.New("refused") }, "running Docker daemon"},
+		"far daemon": {func(f *fakeDocker) { f.host = "ssh://build@far" }, "ssh://build@far"},
+		"no image": {func(f *fakeDocker) {
+			f.fails["image"], f.fails["pull"] = errors.New("none"), errors.New("denied")
+		}, "needs the image app:1"},
+		"left behind": {func(f *fakeDocker) { f.fails["ps"] = errors.New("busy") }, "removing what has the label " + label},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeDocker(t, fakeApp{silent: true})
+			test.prepare(f)
+			if r := runFake(t.Context(), f); r.code != exitError || !strings.Contains(r.errOut, test.want) {
+				t.Errorf("got exit code %d and %q, want %d and %q", r.code, r.errOut, exitError, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// stoppable is a server with a way to be stopped, as an app on SIGTERM.
+type stoppable struct {
+	server   *httptest.Server
+	stopping atomic.Bool
+}
+
+// newStoppable starts a server whose answers, once it is stopping, are those of after.
+func newStoppable(t *testing.T, after http.HandlerFunc) *stoppable {
+	s := &stoppable{}
+	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Load() {
+			after(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, "ok")
+	}))
+	t.Cleanup(s.server.Close)
+	return s
+}
+
+// stream sends a stream to the server, calls stop in place of SIGTERM, and returns the account.
+func (s *stoppable) stream(t *testing.T, stop func()) account {
+	t.Helper()
+	stream := startStream(t.Context(), s.server.Listener.Addr().String(), "/")
+	defer stream.close()
+	time.Sleep(500 * time.Millisecond)
+	if err := stream.terminate(t.Context(), 500*time.Millisecond, func() error {
+		time.Sleep(100 * time.Millisecond) // as Docker takes: what was sent has arrived
+		s.stopping.Store(true)
+		stop()
+		time.Sleep(100 * time.Millisecond)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	stream.finish()
+	return stream.account()
+}
+
+// abort sends the beginning of an answer and resets the connection.
+func abort(w http.ResponseWriter, beginning string) {
+	c, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = buffered.WriteString(beginning)
+	_ = buffered.Flush()
+	if beginning == "" {
+		_ = c.(*net.TCPConn).SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+func TestStream(t *testing.T) {
+	t.Parallel()
+	nothing := func() {}
+	for name, test := range map[string]struct {
+		after http.HandlerFunc
+		lost  string // reason; empty if nothing is to be lost
+	}{
+		"goes on": {func(http.ResponseWriter, *http.Request) {}, ""},
+		"goes on, closing": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+		}, ""},
+		"resets": {func(w http.ResponseWriter, _ *http.Request) { abort(w, "") },
+			"sent after SIGTERM: closed without an answer (reset)"},
+		"closes": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			"sent after SIGTERM: closed without an answer"},
+		"cuts the body": {func(w http.ResponseWriter, _ *http.Request) {
+			abort(w, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+		}, "sent after SIGTERM: closed within the answer"},
+		"cuts chunks": {func(w http.ResponseWriter, _ *http.Request) {
+			abort(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+		}, "sent after SIGTERM: closed within the answer"},
+		"cuts the header": {func(w http.ResponseWriter, _ *http.Request) { abort(w, "HTTP/1.1 200") },
+			"sent after SIGTERM: closed within the answer"},
+		"says no": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+			"sent after SIGTERM: answered 503"},
+		"redirects": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusFound) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newStoppable(t, test.after).stream(t, nothing)
+			if a.before < streamConns || a.after < streamConns || a.closed > 0 {
+				t.Errorf("got %s, want requests on all %d connections before and after", a, streamConns)
+			}
+			switch {
+			case test.lost == "" && len(a.lost) > 0:
+				t.Errorf("got %s, want none lost", a)
+			case test.lost != "" && (len(a.lost) != 1 || a.lost[test.lost] < streamConns):
+				t.Errorf("got %s, want all lost, as %q", a, test.lost)
+			case a.lostBefore():
+				t.Errorf("got %s, want none lost before SIGTERM", a)
+			}
+		})
+	}
+}
+
+// An app that closes its idle connections at SIGTERM, and its port, loses nothing: nothing is sent on them after that.
+func TestStreamClosedInTime(t *testing.T) {
+	t.Parallel()
+	s := newStoppable(t, func(http.ResponseWriter, *http.Request) { t.Error("a request arrived after SIGTERM") })
+	a := s.stream(t, func() { _ = s.server.Config.Shutdown(context.Background()) })
+	if a.closed != streamConns || a.after != 0 || len(a.lost) > 0 {
+		t.Errorf("got %s, want %d connections closed in time and none lost", a, streamConns)
+	}
+}
+
+// A request that was sent before SIGTERM counts as such, whenever its answer comes.
+func TestStreamUnderWay(t *testing.T) {
+	t.Parallel()
+	s := &stoppable{}
+	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for !s.stopping.Load() && r.Context().Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	t.Cleanup(s.server.Close)
+	a := s.stream(t, func() {})
+	if a.before != streamConns || a.lost["sent before SIGTERM: answered 500"] != streamConns || !a.lostBefore() {
+		t.Errorf("got %s, want %d lost that were sent before SIGTERM", a, streamConns)
+	}
+}
+
+// An app that closes each connection gets new ones before SIGTERM, and none after it.
+func TestStreamWithoutKeepAlive(t *testing.T) {
+	t.Parallel()
+	s := newStoppable(t, func(http.ResponseWriter, *http.Request) { t.Error("a request arrived after SIGTERM") })
+	s.server.Config.SetKeepAlivesEnabled(false)
+	if a := s.stream(t, func() {}); a.before <= streamConns || a.after != 0 || len(a.lost) > 0 {
+		t.Errorf("got %s, want more than %d before, none after, none lost", a, streamConns)
+	}
+}
+
+// An app that nobody reaches loses everything.
+func TestStreamRefused(t *testing.T) {
+	t.Parallel()
+	s := newStoppable(t, nil)
+	s.server.Close()
+	a := s.stream(t, func() {})
+	if a.before == 0 || len(a.lost) != 1 || !a.lostBefore() || !strings.Contains(a.String(), "refused") {
+		t.Errorf("got %s, want all lost before SIGTERM: refused", a)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[string]int{"/ok": 204, "/elsewhere": 302, "/no": 503}[r.URL.Path])
+	}))
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	proxy, err := net.Listen("tcp", "127.0.0.1:0") // accepts and closes, as Docker's does when nobody listens behind it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { proxy.Close() })
+	go func() {
+		for {
+			c, err := proxy.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	for _, test := range []struct {
+		address, path string
+		ok            bool
+		seen          string
+	}{
+		{address, "/ok", true, "204"},
+		{address, "/elsewhere", true, "302"},
+		{address, "/no", false, "503"},
+		{address, "", true, "connected"},
+		{proxy.Addr().String(), "", false, "nobody listens"},
+		{proxy.Addr().String(), "/ok", false, "closed without an answer"},
+		{"127.0.0.1:1", "", false, "refused"},
+	} {
+		if ok, seen := probe(t.Context(), test.address, test.path); ok != test.ok || !strings.Contains(seen, test.seen) {
+			t.Errorf("%s%s: got %t, %q, want %t, %q", test.address, test.path, ok, seen, test.ok, test.seen)
+		}
+	}
+}
+
+// An answer that does not come in time is named as such.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(server.Close)
+	e := get(t.Context(), server.Listener.Addr().String(), "/", 50*time.Millisecond)
+	if e.lost() != "no answer in 0.05 s" || e.ended.Before(e.sent) {
+		t.Errorf("got %q after %v, want no answer in 0.05 s", e.lost(), e.ended.Sub(e.sent))
+	}
+}

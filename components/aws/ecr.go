@@ -1,0 +1,124 @@
+package aws
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+)
+
+// ECRRepositoryArgs describe a repository of the Amazon Elastic Container Registry.
+type ECRRepositoryArgs struct {
+	// Name of the repository in its registry, e.g. scaleout. Required.
+	Name string
+	// ForceDelete lets `pulumi destroy` delete the repository together with its images. Without it destroy fails while
+	// images are left, which is what production wants.
+	ForceDelete bool
+	// KeepImages is how many images stay: the newest. It bounds the storage bill, and how far back one can go without a
+	// build. 2 to 10000. Required.
+	KeepImages int
+	// KMSKeyARN is the key that encrypts the images. Empty for AWS' own key for ECR.
+	KMSKeyARN string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *ECRRepositoryArgs) Validate() field.ErrorList {
+	problems := check.Range("keepImages", a.KeepImages, 2, 10_000) // the old and the new one of a rollout
+	if !ecrNameForm.MatchString(a.Name) || len(a.Name) < 2 || len(a.Name) > 256 {
+		problems = append(problems, check.Invalid("name", a.Name,
+			"must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")...)
+	}
+	return append(problems, checkKey(a.KMSKeyARN)...)
+}
+
+// checkKey wants the ARN of a KMS key, or none.
+func checkKey(arn string) field.ErrorList {
+	if arn != "" && !keyForm.MatchString(arn) {
+		return check.Invalid("kmsKeyArn", arn, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
+	}
+	return nil
+}
+
+var (
+	// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+	ecrNameForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
+	keyForm     = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+$`)
+)
+
+// ECRRepository holds the app's images on AWS: each push is scanned, what it stores is encrypted, and old images
+// expire.
+//
+// Tags can be moved. Pods and promotions name images by digest, which nothing can move, so immutable tags would protect
+// nobody; but they refuse the second push of one content, which is what an interrupted update and a rebuild of an old
+// commit come to, since a build is seldom the same to the bit: https://github.com/aws/containers-roadmap/issues/2380
+type ECRRepository struct {
+	pulumi.ResourceState
+
+	// URL is <account>.dkr.ecr.<region>.amazonaws.com/<name>, without a tag.
+	URL pulumi.StringOutput
+}
+
+// NewECRRepository creates the repository and its lifecycle policy.
+func NewECRRepository(
+	ctx *pulumi.Context, name string, args *ECRRepositoryArgs, opts ...pulumi.ResourceOption,
+) (*ECRRepository, error) {
+	r := &ECRRepository{}
+	if err := register(ctx, "ECRRepository", name, args.Validate(), r, opts); err != nil {
+		return nil, err
+	}
+
+	encryption := ecr.RepositoryEncryptionConfigurationArgs{EncryptionType: pulumi.String("KMS")}
+	if args.KMSKeyARN != "" {
+		encryption.KmsKey = pulumi.String(args.KMSKeyARN)
+	}
+	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
+		Name:               pulumi.String(args.Name),
+		ImageTagMutability: pulumi.String("MUTABLE"),
+		ForceDelete:        pulumi.Bool(args.ForceDelete),
+		ImageScanningConfiguration: &ecr.RepositoryImageScanningConfigurationArgs{
+			ScanOnPush: pulumi.Bool(true),
+		},
+		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{encryption},
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("ECR repository", name, err)
+	}
+	_, err = ecr.NewLifecyclePolicy(ctx, name+"-lifecycle", &ecr.LifecyclePolicyArgs{
+		Repository: repository.Name,
+		Policy:     pulumi.String(fmt.Sprintf(keepRecentImages, args.KeepImages)),
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("ECR lifecycle policy", name, err)
+	}
+	r.URL = repository.RepositoryUrl
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"url": r.URL})
+}
+
+// ECRUser is who logs in to any registry of ECR, with a token.
+const ECRUser = "AWS"
+
+// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state,
+// as a secret; that each is another one is no change to the Docker provider. With a credential helper of Docker's there
+// is none.
+func ECRToken(ctx *pulumi.Context, opts ...pulumi.InvokeOption) pulumi.StringOutput {
+	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{}, opts...)
+	return pulumi.ToSecret(login.Password()).(pulumi.StringOutput)
+}
+
+// keepRecentImages expires the others. ECR counts images, not tags: one that lost its tag to a rebuild may still run,
+// or be what a stack goes back to, so it stays as long as the others.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
+const keepRecentImages = `{
+  "rules": [
+    {
+      "rulePriority": 1,
+      "description": "all but the newest",
+      "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": %d},
+      "action": {"type": "expire"}
+    }
+  ]
+}`

@@ -1,0 +1,99 @@
+package docker_test
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/scaleout/components/docker"
+	"example.com/scaleout/components/redis"
+)
+
+// Three containers of an app with a Redis, behind nginx on http://localhost:8090.
+func ExampleNewNginx() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "shop"})
+		if err != nil {
+			return err
+		}
+		password := pulumi.String("a secret of the configuration")
+		server, err := docker.NewRedis(ctx, "redis", &docker.RedisArgs{
+			Network: network, Password: password, Image: "redis:8.2", Limits: docker.Limits{Memory: "128Mi"},
+			Volume: "shop-data", Fsync: redis.FsyncEverySecond,
+		})
+		if err != nil {
+			return err
+		}
+		web, err := docker.NewWebApp(ctx, "web", &docker.WebAppArgs{
+			Network: network, Image: pulumi.String("localhost:5001/shop:1.4.2"), Port: 8080, User: 65532, Replicas: 3,
+			HealthCommand: []string{"/shop", "-healthcheck"}, Limits: docker.Limits{CPU: "500m", Memory: "64Mi"},
+			Drain: docker.Drain{Serve: 4, LongestRequest: 10, ServeVariable: "DRAIN_DELAY"},
+			Redis: &docker.RedisBinding{
+				Connection: server.Connection, Password: password,
+				Environment: redis.Environment{Host: "REDIS_HOST", PasswordFile: "REDIS_PASSWORD_FILE"},
+			},
+		})
+		if err != nil {
+			return err
+		}
+		nginx, err := docker.NewNginx(ctx, "nginx", &docker.NginxArgs{
+			Network: network, Image: pulumi.String("localhost:5001/balancer:1.0"), ReadyPath: "/readyz", After: web.Ready,
+			Upstreams: []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
+			NginxSettings: docker.NginxSettings{
+				PublicPort: 8090, Limits: docker.Limits{Memory: "64Mi"}, Workers: 2, Balancing: docker.LeastConnections,
+				MaxFails: 1, FailTimeoutSeconds: 1, IdleConnections: 32, MaxBodyKilobytes: 64, MaxHeaderKilobytes: 16,
+				LongestRequestSeconds: 10,
+			},
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("url", nginx.URL)
+		return nil
+	})
+}
+
+// One container of a finished image, without a Redis and without a command that tells its health.
+func ExampleNewWebApp() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "docs"})
+		if err != nil {
+			return err
+		}
+		_, err = docker.NewWebApp(ctx, "docs", &docker.WebAppArgs{
+			Network: network, Image: pulumi.String("nginxinc/nginx-unprivileged:1.29-alpine"), Port: 8080, User: 101,
+			Replicas: 1, WritablePaths: []string{"/tmp"}, Limits: docker.Limits{Memory: "32Mi"},
+			Drain: docker.Drain{Serve: 4, LongestRequest: 10},
+		})
+		return err
+	})
+}
+
+// A Redis that forces each write to disk before it answers, for containers that are in the network already.
+func ExampleNewRedis() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "shop"})
+		if err != nil {
+			return err
+		}
+		server, err := docker.NewRedis(ctx, "redis", &docker.RedisArgs{
+			Network: network, Password: pulumi.String("a secret of the configuration"), Image: "redis:8.2",
+			Limits: docker.Limits{Memory: "1Gi"}, Volume: "shop-data", Fsync: redis.FsyncAlways,
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("redis", server.Connection.Host)
+		return nil
+	})
+}
+
+// A network in which containers find each other by name.
+func ExampleNewNetwork() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "shop"})
+		if err != nil {
+			return err
+		}
+		ctx.Export("network", network.Name)
+		return nil
+	})
+}

@@ -1,0 +1,581 @@
+package docker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var testNginx = NginxSettings{
+	PublicPort: 8090, Limits: Limits{Memory: "64Mi"}, Workers: 2, Balancing: RoundRobin, MaxFails: 1,
+	FailTimeoutSeconds: 2, IdleConnections: 8, MaxBodyKilobytes: 16, MaxHeaderKilobytes: 16,
+	LongestRequestSeconds: 10,
+}
+
+// nginxCommand skips a test where there is no nginx; in CI there has to be one.
+func nginxCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := exec.LookPath("nginx")
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skip("needs nginx on PATH")
+	} else if err != nil {
+		t.Fatal("needs nginx on PATH: CI is set, so this is not skipped")
+	}
+	always := []string{"-p", dir + "/", "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf")}
+	return exec.Command(path, append(always, args...)...)
+}
+
+// configured writes a configuration to a folder of its own.
+func configured(t *testing.T, s NginxSettings, upstreams []Upstream) (dir, http, status string) {
+	t.Helper()
+	dir, http, status = t.TempDir(), freeAddr(t), freeAddr(t)
+	conf, err := nginxConfiguration(s, upstreams, http, status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, http, status
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// nginx itself has to take whatever the arguments can say.
+func TestNginxTakesTheConfiguration(t *testing.T) {
+	for name, change := range map[string]func(*NginxSettings){
+		"as in the stack":   func(*NginxSettings) {},
+		"least connections": func(s *NginxSettings) { s.Balancing = LeastConnections },
+		"smallest": func(s *NginxSettings) {
+			s.Workers, s.MaxFails, s.FailTimeoutSeconds, s.IdleConnections = 1, 1, 1, 1
+			s.MaxBodyKilobytes, s.MaxHeaderKilobytes, s.LongestRequestSeconds = 1, 1, 1
+		},
+		"largest": func(s *NginxSettings) {
+			s.Workers, s.MaxFails, s.FailTimeoutSeconds, s.IdleConnections = 1024, 1000, 3600, 10000
+			s.MaxBodyKilobytes, s.MaxHeaderKilobytes, s.LongestRequestSeconds = 4096, 1024, 3000
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testNginx
+			change(&s)
+			if problems := s.Validate(); len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			dir, _, _ := configured(t, s, []Upstream{{"10.0.0.1", 5000, 1}, {"10.0.0.2", 65535, 1000}})
+			if out, err := nginxCommand(t, dir, "-t").CombinedOutput(); err != nil || bytes.Contains(out, []byte("[warn]")) {
+				t.Errorf("nginx -t: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// backend is a server behind nginx: it counts what it gets, and answers as the test wants.
+type backend struct {
+	addr  string
+	got   atomic.Int32
+	serve http.HandlerFunc
+}
+
+func startBackend(t *testing.T, serve http.HandlerFunc) *backend {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{addr: listener.Addr().String(), serve: serve}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.got.Add(1)
+		b.serve(w, r)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return b
+}
+
+func ok(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(w, r.Body)
+	_, _ = io.WriteString(w, "ok")
+}
+
+// die answers nothing: the request was read, and may have been counted.
+func die(w http.ResponseWriter, _ *http.Request) {
+	connection, _, err := w.(http.Hijacker).Hijack()
+	if err == nil {
+		_ = connection.Close()
+	}
+}
+
+func upstreamOf(t *testing.T, addr string, weight int) Upstream {
+	t.Helper()
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Upstream{Host: host, Port: port, Weight: weight}
+}
+
+// proxy is a running nginx.
+type proxy struct {
+	url, status string
+	log         *os.File
+}
+
+func startProxy(t *testing.T, s NginxSettings, upstreams ...Upstream) *proxy {
+	t.Helper()
+	dir, addr, status := configured(t, s, upstreams)
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	global := "daemon off;"
+	if os.Getuid() == 0 { // nginx would become somebody who may not write to this folder
+		global += " user root;"
+	}
+	cmd := nginxCommand(t, dir, "-g", global)
+	// The log is a pipe, as in a container: /dev/stdout of a file would begin anew with each process that opens it.
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = writer
+	if testing.Verbose() { // what it says of servers that fail is expected
+		cmd.Stderr = os.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = writer.Close()
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, _ = io.Copy(log, reader)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		<-copied
+		_ = log.Close()
+	})
+	p := &proxy{url: "http://" + addr + "/", status: "http://" + status, log: log}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if code, _, _ := p.ask(t, http.MethodGet, p.status+"/healthz", ""); code == http.StatusOK {
+			return p
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nginx does not start")
+		}
+	}
+}
+
+func (p *proxy) ask(t *testing.T, method, url, body string) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error(), nil
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text), res.Header
+}
+
+func (p *proxy) get(t *testing.T) (int, string, http.Header) {
+	t.Helper()
+	return p.ask(t, http.MethodGet, p.url, "")
+}
+
+// accessLog returns the lines of the log once there are as many.
+func (p *proxy) accessLog(t *testing.T, lines int) []map[string]any {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		content, err := os.ReadFile(p.log.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(content, []byte("\n")) < lines && time.Now().Before(deadline) {
+			continue
+		}
+		var found []map[string]any
+		for _, line := range bytes.Split(bytes.TrimSpace(content), []byte("\n")) {
+			entry := map[string]any{}
+			if err := json.Unmarshal(line, &entry); err != nil {
+				t.Fatalf("the log line is no JSON: %v\n%s", err, line)
+			}
+			found = append(found, entry)
+		}
+		return found
+	}
+}
+
+// The workers share one state, so the turns are exact whichever of them a connection goes to.
+func TestNginxTakesTurns(t *testing.T) {
+	for name, test := range map[string]struct {
+		weights []int
+		want    []int32
+	}{
+		"equal":    {[]int{1, 1, 1}, []int32{100, 100, 100}},
+		"weighted": {[]int{1, 2, 3}, []int32{50, 100, 150}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var backends []*backend
+			var upstreams []Upstream
+			for _, weight := range test.weights {
+				b := startBackend(t, ok)
+				backends = append(backends, b)
+				upstreams = append(upstreams, upstreamOf(t, b.addr, weight))
+			}
+			p := startProxy(t, testNginx, upstreams...)
+			http.DefaultClient.CloseIdleConnections() // a new connection may go to another worker
+			for i := range 300 {
+				if code, body, _ := p.get(t); code != http.StatusOK {
+					t.Fatalf("request %d: %d %s", i, code, body)
+				}
+				if i%3 == 0 {
+					http.DefaultClient.CloseIdleConnections()
+				}
+			}
+			var got []int32
+			for _, b := range backends {
+				got = append(got, b.got.Load())
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %v of 300 requests, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNginxPrefersTheIdle(t *testing.T) {
+	release := make(chan struct{})
+	busy := startBackend(t, func(w http.ResponseWriter, r *http.Request) { <-release; ok(w, r) })
+	idle := startBackend(t, ok)
+	s := testNginx
+	s.Balancing = LeastConnections
+	p := startProxy(t, s, upstreamOf(t, busy.addr, 1), upstreamOf(t, idle.addr, 1))
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer close(release)
+	for busy.got.Load() == 0 {
+		group.Go(func() { p.get(t) })
+		time.Sleep(20 * time.Millisecond)
+	}
+	before := idle.got.Load()
+	for range 20 {
+		p.get(t)
+	}
+	if got := idle.got.Load() - before; got != 20 {
+		t.Errorf("%d of 20 requests went to the idle server, want all", got)
+	}
+}
+
+// A server that is not there was sent nothing, so another one may be asked, whatever the request.
+func TestNginxAsksAnotherServerIfNothingWasSent(t *testing.T) {
+	b := startBackend(t, ok)
+	p := startProxy(t, testNginx,
+		upstreamOf(t, freeAddr(t), 1), upstreamOf(t, freeAddr(t), 1), upstreamOf(t, b.addr, 1))
+	for i, method := range []string{"GET", "POST", "GET", "GET", "PUT", "GET"} {
+		body := ""
+		if method != "GET" {
+			body = "once"
+		}
+		if code, text, _ := p.ask(t, method, p.url, body); code != http.StatusOK || text != body+"ok" {
+			t.Errorf("request %d: %s got %d %q, want 200 %q", i, method, code, text, body+"ok")
+		}
+	}
+	if got := b.got.Load(); got != 6 {
+		t.Errorf("the server got %d requests, want 6", got)
+	}
+}
+
+// A container that was killed answers nothing at all, not even that it is closed.
+func TestNginxAsksAnotherServerIfOneIsSilent(t *testing.T) {
+	b := startBackend(t, ok)
+	p := startProxy(t, testNginx, upstreamOf(t, silentAddr(t), 1), upstreamOf(t, b.addr, 1))
+	for i := range 3 {
+		if code, text, _ := p.get(t); code != http.StatusOK {
+			t.Errorf("request %d got %d %q", i, code, text)
+		}
+	}
+	if !slices.ContainsFunc(p.accessLog(t, 3), func(line map[string]any) bool {
+		return strings.Contains(fmt.Sprint(line["upstream"]), " : ")
+	}) {
+		t.Error("no request met the silent server, so this proves nothing")
+	}
+}
+
+// silentAddr is one that takes no connections and does not refuse them either: its queue of those to accept is full.
+func silentAddr(t *testing.T) string {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	loopback := &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if err := errors.Join(syscall.Bind(socket, loopback), syscall.Listen(socket, 0)); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
+	for range 8 {
+		connection, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
+		if err != nil {
+			return addr
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+	}
+	t.Skip("this system accepts more connections than it was asked to")
+	return ""
+}
+
+func TestNginxTakesHTTP10(t *testing.T) {
+	b := startBackend(t, ok)
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	connection, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(p.url, "http://"), "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	if _, err := io.WriteString(connection, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(connection); err != nil || !bytes.Contains(answer, []byte(" 200 ")) {
+		t.Errorf("got %q, %v", answer, err)
+	}
+}
+
+// A server that died over a request may have counted it. To ask another one would count it twice.
+func TestNginxRepeatsNothingThatWasSent(t *testing.T) {
+	var backends []*backend
+	var upstreams []Upstream
+	for range 3 {
+		b := startBackend(t, die)
+		backends = append(backends, b)
+		upstreams = append(upstreams, upstreamOf(t, b.addr, 1))
+	}
+	p := startProxy(t, testNginx, upstreams...)
+	code, body, header := p.get(t)
+	if code != http.StatusBadGateway || !strings.Contains(body, "may have been counted") ||
+		header.Get("Retry-After") != "" {
+		t.Errorf("got %d %q, Retry-After %q; want 502 and a warning", code, body, header.Get("Retry-After"))
+	}
+	total := int32(0)
+	for _, b := range backends {
+		total += b.got.Load()
+	}
+	if total != 1 {
+		t.Errorf("the servers got the request %d times, want once", total)
+	}
+}
+
+// A second attempt that dies is as final as a first one.
+func TestNginxRepeatsNothingThatASecondServerGot(t *testing.T) {
+	b := startBackend(t, die)
+	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t), 1), upstreamOf(t, b.addr, 1))
+	if code, body, _ := p.get(t); code != http.StatusBadGateway || b.got.Load() != 1 {
+		t.Errorf("got %d %q, the server got %d requests; want 502 and one", code, body, b.got.Load())
+	}
+}
+
+func TestNginxWithoutServers(t *testing.T) {
+	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t), 1), upstreamOf(t, freeAddr(t), 1))
+	for range 3 {
+		code, body, header := p.get(t)
+		if code != http.StatusServiceUnavailable || header.Get("Retry-After") != "1" ||
+			!strings.Contains(body, "nothing was counted") {
+			t.Errorf("got %d %q, Retry-After %q; want 503 and 1", code, body, header.Get("Retry-After"))
+		}
+	}
+}
+
+func TestNginxForwardsWhoAsks(t *testing.T) {
+	var got http.Header
+	var host string
+	b := startBackend(t, func(w http.ResponseWriter, r *http.Request) { got, host = r.Header, r.Host })
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	req, err := http.NewRequest(http.MethodGet, p.url+"path?q=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "app.example.com:8090"
+	for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Forwarded-Port", "X-Real-IP"} {
+		req.Header.Set(name, "a lie")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	for name, want := range map[string]string{
+		"X-Forwarded-For": "127.0.0.1", "X-Real-Ip": "127.0.0.1", "X-Forwarded-Proto": "http",
+		"X-Forwarded-Host": "app.example.com:8090", "Connection": "", "Forwarded": "", "X-Forwarded-Port": "",
+	} {
+		if value := got.Get(name); value != want {
+			t.Errorf("%s is %q, want %q", name, value, want)
+		}
+	}
+	if host != "app.example.com:8090" || len(got.Get("X-Request-Id")) != 32 {
+		t.Errorf("host %q, request ID %q", host, got.Get("X-Request-Id"))
+	}
+	entry := p.accessLog(t, 1)[0]
+	if entry["uri"] != "/path?q=1" || entry["upstream"] != b.addr || entry["id"] != got.Get("X-Request-Id") ||
+		entry["status"] != "200" || entry["upstream_seconds"] == "" {
+		t.Errorf("the log says %v", entry)
+	}
+	if res.Header.Get("Server") != "nginx" {
+		t.Errorf("the answer names the version: %q", res.Header.Get("Server"))
+	}
+}
+
+func TestNginxLimitsRequests(t *testing.T) {
+	b := startBackend(t, ok)
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	if code, _, _ := p.ask(t, http.MethodPost, p.url, strings.Repeat("x", 16<<10)); code != http.StatusOK {
+		t.Errorf("a body at the limit got %d", code)
+	}
+	tooMuch := strings.Repeat("x", 16<<10+1)
+	if code, _, _ := p.ask(t, http.MethodPost, p.url, tooMuch); code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body above the limit got %d, want 413", code)
+	}
+	longURL := p.url + strings.Repeat("x", 17<<10)
+	if code, _, _ := p.ask(t, http.MethodGet, longURL, ""); code != http.StatusRequestURITooLong {
+		t.Errorf("a long address got %d, want 414", code)
+	}
+	if got := b.got.Load(); got != 1 {
+		t.Errorf("the server got %d requests, want 1", got)
+	}
+}
+
+// Cookies are one line of the head, and those of localhost come from all programs on it.
+func TestNginxTakesLongCookies(t *testing.T) {
+	b := startBackend(t, ok)
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	for length, want := range map[int]int{5000: http.StatusOK, 15000: http.StatusOK, 17000: http.StatusBadRequest} {
+		req, err := http.NewRequest(http.MethodGet, p.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Cookie", "other="+strings.Repeat("x", length))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("a cookie of %d bytes got %d, want %d", length, res.StatusCode, want)
+		}
+	}
+}
+
+func TestNginxKeepsConnections(t *testing.T) {
+	var mutex sync.Mutex
+	from := map[string]bool{}
+	b := startBackend(t, func(_ http.ResponseWriter, r *http.Request) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		from[r.RemoteAddr] = true
+	})
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	for range 50 {
+		if code, body, _ := p.get(t); code != http.StatusOK {
+			t.Fatalf("got %d %q", code, body)
+		}
+	}
+	if len(from) == 0 || len(from) > testNginx.Workers {
+		t.Errorf("50 requests came on %d connections, want at most one for each worker", len(from))
+	}
+}
+
+func TestNginxStatus(t *testing.T) {
+	b := startBackend(t, ok)
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p.get(t)
+	code, body, _ := p.ask(t, http.MethodGet, p.status+"/stub_status", "")
+	if code != http.StatusOK || !strings.Contains(body, "Active connections") {
+		t.Errorf("got %d %q", code, body)
+	}
+	for _, path := range []string{"stub_status", ".lost", ".unavailable"} {
+		_, body, _ := p.ask(t, http.MethodGet, p.url+path, "")
+		if path == "stub_status" && body != "ok" { // just a path of the app's
+			t.Errorf("%s is answered by nginx: %q", path, body)
+		}
+		if path != "stub_status" && !strings.Contains(body, "404") {
+			t.Errorf("%s can be asked for: %q", path, body)
+		}
+	}
+	if got := len(p.accessLog(t, 4)); got != 4 {
+		t.Errorf("%d lines in the log, want 4: the status port writes none", got)
+	}
+}
+
+// The times have to fit together: who waits must wait longer than who answers. Those of the app are read from its
+// source.
+func TestNginxTimes(t *testing.T) {
+	source, err := os.ReadFile("../../app/server.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`idleTimeout += (\d+) \* time.Second`).FindSubmatch(source)
+	if m == nil {
+		t.Fatal("the app has no idleTimeout")
+	}
+	idle, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nginxIdle >= idle {
+		t.Errorf("nginx keeps connections for %d s and the app for %d s, so the app closes some that are about to be used",
+			nginxIdle, idle)
+	}
+	for _, longest := range []int{1, 10, 3000} {
+		s := testNginx
+		s.LongestRequestSeconds = longest
+		conf, err := nginxConfiguration(s, []Upstream{{"web", 80, 1}}, "8080", "8081")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("proxy_read_timeout %ds;", longest); !strings.Contains(conf, want) {
+			t.Errorf("there is no %s, so nginx waits for less or for more than the servers take", want)
+		}
+		if shutdown := s.shutdownSeconds(); shutdown < nginxAttempts*nginxConnect+longest {
+			t.Errorf("a reload cuts requests of %d s after %d s", longest, shutdown)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package docker
+
+import (
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/check"
+)
+
+// RedisArgs describe a Redis in a container.
+type RedisArgs struct {
+	// Network it is in. Required.
+	Network *Network
+	// Password that every client must give. Kept as a secret. Required.
+	Password pulumi.StringInput
+	// Image behaves like Docker's official redis image. Required, with a tag other than latest or with a digest.
+	Image string
+	// Limits of the container. Required. The data may use 3/4 of the memory.
+	Limits Limits
+	// Volume is the name of a volume to create for the data, which outlives the container and goes with the component.
+	// Empty for an anonymous one, which outlives restarts but goes with the container: replacing that (another image,
+	// password or Fsync) starts at 0.
+	Volume string
+	// Fsync is redis.FsyncEverySecond or redis.FsyncAlways. Required.
+	Fsync string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *RedisArgs) Validate() field.ErrorList {
+	problems := check.Set("network", a.Network != nil)
+	problems = append(problems, check.Set("password", a.Password != nil)...)
+	return append(problems, a.ValidateSettings()...)
+}
+
+// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
+func (a *RedisArgs) ValidateSettings() field.ErrorList {
+	problems := check.Image("image", a.Image)
+	problems = append(problems, check.In("limits", a.Limits.Validate())...)
+	if a.Volume != "" {
+		problems = append(problems, check.Label("volume", a.Volume)...)
+	}
+	return append(problems, redis.CheckFsync(a.Fsync)...)
+}
+
+// Redis is one Redis server with a password, on a volume.
+type Redis struct {
+	pulumi.ResourceState
+
+	// Connection is how the app gets to it.
+	Connection redis.Connection
+}
+
+// NewRedis creates the container. Others in the network find it by name.
+func NewRedis(
+	ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption,
+) (*Redis, error) {
+	r := &Redis{}
+	if err := register(ctx, "DockerRedis", name, named(name, args.Validate()), r, opts); err != nil {
+		return nil, err
+	}
+	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
+	// The container refers to the image by its ID. By its name, each refresh would show a change.
+	image, err := docker.NewRemoteImage(ctx, name, &docker.RemoteImageArgs{
+		Name: pulumi.String(args.Image), KeepLocally: pulumi.Bool(true), // others may use it
+	}, pulumi.Parent(r))
+	if err != nil {
+		return nil, creating("image", name, err)
+	}
+	data := docker.ContainerVolumeArgs{ContainerPath: pulumi.String(redis.DataDir)}
+	if args.Volume != "" {
+		volume, err := docker.NewVolume(ctx, name, &docker.VolumeArgs{
+			Name: pulumi.String(args.Volume),
+			Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{
+				Label: pulumi.String(networkLabel), Value: pulumi.String(args.Network.prefix),
+			}},
+		}, pulumi.Parent(r))
+		if err != nil {
+			return nil, creating("volume", name, err)
+		}
+		data.VolumeName = volume.Name
+	}
+	server, err := newContainer(ctx, r, name, name, args.Network, args.Limits, &docker.ContainerArgs{
+		Image:   image.ImageId,
+		Command: pulumi.ToStringArray([]string{"redis-server", redis.ConfigDir + "/" + redis.ConfigFile}),
+		User:    pulumi.Sprintf("%d:%d", redis.User, redis.User),
+		// Not read-only: Docker copies files only into a container that can be written to. It is root's, though, and
+		// the server is not root and has no capability to become it.
+		Uploads: docker.ContainerUploadArray{
+			file(redis.ConfigDir+"/"+redis.ConfigFile, pulumi.String(redis.Configuration(args.Limits.Memory, args.Fsync))),
+			file(redis.AuthDir+"/"+redis.AuthFile, password.ApplyT(redis.RequirePass).(pulumi.StringOutput)),
+			file(redis.AuthDir+"/"+redis.PasswordFile, password),
+		},
+		Volumes:             docker.ContainerVolumeArray{data},
+		Healthcheck:         healthcheck("CMD-SHELL", redis.Probe),
+		DestroyGraceSeconds: pulumi.Int(30), // to finish writing the append-only file
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Connection = redis.Connection{Host: pulumi.String(name), Port: redis.Port, Ready: server}
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"host": pulumi.String(name), "port": pulumi.Int(redis.Port)})
+}

@@ -1,0 +1,194 @@
+// Package image builds a container image from a folder and pushes it, tagged by its content, and checks the reference
+// of one that is already built.
+package image
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
+)
+
+// Args say what to build and where to push it.
+type Args struct {
+	// Repository is where the image goes, without a tag, e.g. localhost:5001/scaleout. Required.
+	Repository pulumi.StringInput
+	// Context is the folder to build, relative to the program. What of it goes to the builder is what .dockerignore lets
+	// through (see ContentHash). It is copied to .image-context in the program's folder first. Required.
+	Context string
+	// Dockerfile is the path of the Dockerfile, relative to Context and inside it. An ignore file beside it, such as
+	// app.Dockerfile.dockerignore, counts in place of .dockerignore. The default is Dockerfile.
+	Dockerfile string
+	// Platform is the operating system and architecture to build for, e.g. linux/amd64; without it an image built on
+	// a laptop's arm64 ends in "exec format error" on amd64 nodes. Required.
+	Platform string
+	// BuildArgs go to the Dockerfile's ARG lines. They are part of the tag. VERSION is set by the component.
+	BuildArgs map[string]string
+	// Username logs in to the registry. Without one the provider uses the host's Docker config and its credential
+	// helpers, which keeps short-lived tokens out of the state.
+	Username string
+	// Password for Username. Kept as a secret.
+	Password pulumi.StringInput
+	// Revision is any text, e.g. a date. It is part of the tag, so a change of it builds the same content once more,
+	// to take the fixes of a base image whose tag has moved. The content cannot tell: a Dockerfile that names its base
+	// by digest can, and needs no Revision.
+	Revision string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *Args) Validate() field.ErrorList {
+	problems := check.Set("repository", a.Repository != nil)
+	if repository, known := a.Repository.(pulumi.String); known {
+		problems = check.Repository("repository", string(repository))
+	}
+	if (a.Username == "") != (a.Password == nil) {
+		problems = append(problems, check.Invalid("username", a.Username, "must be given together with a password")...)
+	}
+	return append(problems, a.ValidateSettings()...)
+}
+
+// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
+func (a *Args) ValidateSettings() field.ErrorList {
+	var problems field.ErrorList
+	if a.Context == "" {
+		problems = append(problems, check.Invalid("context", a.Context, "must be the path of a folder")...)
+	}
+	if !a.hasDockerfile() {
+		problems = append(problems, check.Invalid("dockerfile", a.Dockerfile, "must be a path inside the context, "+
+			"of letters, digits, ., _, - and /, such as build/app.Dockerfile")...)
+	}
+	if !platformForm.MatchString(a.Platform) {
+		problems = append(problems, check.Invalid("platform", a.Platform,
+			"must be one of Linux, e.g. linux/amd64 or linux/arm64")...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.BuildArgs)) {
+		if !buildArgForm.MatchString(name) {
+			problems = append(problems, check.Invalid("buildArgs", name, "must be the name of an ARG: letters, digits and _, "+
+				"beginning with no digit, such as GO_IMAGE")...)
+		}
+	}
+	if _, set := a.BuildArgs["VERSION"]; set {
+		problems = append(problems, check.Invalid("buildArgs", "VERSION", "must not set VERSION: it is the image's tag")...)
+	}
+	return problems
+}
+
+var (
+	// dockerfileForm has nothing in it that means something in an ignore file.
+	dockerfileForm = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+	// platformForm has the architectures that Go and the base images know, so that a slip does not end in a failed build.
+	platformForm = regexp.MustCompile(`^linux/(386|amd64|arm|arm64|ppc64le|riscv64|s390x)(/v[0-9])?$`)
+	buildArgForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+func (a *Args) dockerfile() string { return path.Clean(cmp.Or(a.Dockerfile, "Dockerfile")) }
+
+func (a *Args) hasDockerfile() bool {
+	return dockerfileForm.MatchString(a.dockerfile()) && filepath.IsLocal(a.dockerfile())
+}
+
+// tagLength is how many hexadecimal digits of the content hash make the tag: 64 bits, so that even a million builds
+// collide with a probability below 1 in 10 million, and a diff stays readable.
+const tagLength = 16
+
+// Image is a container image in a registry. Its tag is a hash of what it is built from: an unchanged app gives no diff
+// on any machine, a changed one gives a diff that shows both tags, and what is pushed under a tag was built from what
+// the tag says, even if the folder changes meanwhile. A preview needs neither a Docker daemon nor a login.
+//
+// Two builds of one content are still two images, since time stamps and base images differ. Nodes get Ref, so the tag
+// does not decide what runs. But the stack knows only its current image: going back to an old commit builds the old
+// content again, and a registry with immutable tags refuses that push. Delete the tag there, or change Revision.
+type Image struct {
+	pulumi.ResourceState
+
+	// Ref is repository@sha256:..., the only name that cannot come to mean something else.
+	Ref pulumi.StringOutput
+}
+
+// New builds and pushes the image described by args.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Image, error) {
+	problems := args.Validate()
+	tag, staged := "", ""
+	if args.Context != "" && args.hasDockerfile() {
+		var err error
+		if tag, staged, err = args.stage(); err != nil {
+			problems = append(problems, check.Invalid("context", args.Context,
+				"must be a folder that can be built: "+err.Error())...)
+		}
+	}
+	image := &Image{}
+	if err := component.Register(ctx, "scaleout:index", "Image", name, problems, image, opts); err != nil {
+		return nil, err
+	}
+
+	built, err := docker.NewImage(ctx, name, &docker.ImageArgs{
+		ImageName:      pulumi.Sprintf("%s:%s", args.Repository, tag),
+		Build:          args.build(staged, tag),
+		BuildOnPreview: pulumi.Bool(false), // a preview would show a local image ID that is never deployed
+		Registry:       args.registry(),
+	}, pulumi.Parent(image))
+	if err != nil {
+		return nil, component.Creating("image", name, err)
+	}
+	image.Ref = built.RepoDigest.ApplyT(checkPushed).(pulumi.StringOutput)
+	return image, ctx.RegisterResourceOutputs(image, pulumi.Map{"ref": image.Ref, "tag": pulumi.String(tag)})
+}
+
+// stage hashes the context and everything else that decides what the image holds, and fixes what is built.
+func (a *Args) stage() (tag, staged string, err error) {
+	content, err := ContentHash(a.Context, a.dockerfile())
+	if err != nil {
+		return "", "", err
+	}
+	// JSON writes a map in the order of its keys.
+	recipe, err := json.Marshal(map[string]any{
+		"content": content, "platform": a.Platform, "args": a.BuildArgs, "revision": a.Revision,
+	})
+	if err != nil {
+		return "", "", err
+	}
+	tag = fmt.Sprintf("%x", sha256.Sum256(recipe))[:tagLength]
+	staged, err = stage(a.Context, a.dockerfile(), tag, content)
+	return tag, staged, err
+}
+
+func (a *Args) build(staged, tag string) *docker.DockerBuildArgs {
+	buildArgs := pulumi.StringMap{"VERSION": pulumi.String(tag)}
+	for name, value := range a.BuildArgs {
+		buildArgs[name] = pulumi.String(value)
+	}
+	context := filepath.ToSlash(staged)
+	return &docker.DockerBuildArgs{
+		Context:    pulumi.String(context),
+		Dockerfile: pulumi.String(path.Join(context, a.dockerfile())),
+		Platform:   pulumi.String(a.Platform),
+		Args:       buildArgs,
+	}
+}
+
+func (a *Args) registry() *docker.RegistryArgs {
+	registry := &docker.RegistryArgs{Server: a.Repository.ToStringOutput().ApplyT(func(repository string) (string, error) {
+		if err := check.Join("Image", check.Repository("repository", repository)); err != nil {
+			return "", err
+		}
+		return strings.Split(repository, "/")[0], nil
+	}).(pulumi.StringOutput)}
+	if a.Username != "" {
+		registry.Username = pulumi.String(a.Username)
+		registry.Password = pulumi.ToSecret(a.Password).(pulumi.StringOutput)
+	}
+	return registry
+}

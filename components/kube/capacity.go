@@ -1,0 +1,98 @@
+package kube
+
+import (
+	"fmt"
+	"math"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+)
+
+// Capacity is what the nodes of a cluster may have together: the limits of its NodePools. Pods beyond it stay pending, and
+// an autoscaler that asks for them scales nothing.
+type Capacity struct {
+	// CPU and Memory are Kubernetes quantities, e.g. 32 and 128Gi. Required.
+	CPU, Memory string
+}
+
+// Workload is a number of equal pods.
+type Workload struct {
+	// Min and Max are how many there may be.
+	Min, Max int
+	// Surge is how many more there are while a new version is rolled out at Max.
+	Surge int
+	// Resources of each.
+	Resources Resources
+}
+
+// Workload is the pods of the web app; the surge is its Deployment's.
+func (a *WebAppArgs) Workload() Workload {
+	most := a.Scaling.most()
+	return Workload{
+		Min: a.Scaling.least(), Max: most, Resources: a.Container.Resources,
+		Surge: int(math.Ceil(float64(most) * maxSurgePercent / 100)),
+	}
+}
+
+// Workload is the one pod of the Redis in the cluster.
+func (a *RedisArgs) Workload() Workload { return OnePod(a.Resources) }
+
+// OnePod is a workload of one pod.
+func OnePod(resources Resources) Workload { return Workload{Min: 1, Max: 1, Resources: resources} }
+
+// Validate reports what are no sizes.
+func (c Capacity) Validate() field.ErrorList {
+	return append(check.Quantity("cpu", c.CPU, "1m", "1000000", "32"),
+		check.Quantity("memory", c.Memory, "1Mi", "10000Ti", "128Gi")...)
+}
+
+// Needs is what pods ask for together.
+type Needs struct{ CPU, Memory resource.Quantity }
+
+// String is e.g. "2100m CPU, 1408Mi".
+func (n Needs) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
+
+// Demand is the total resource request of workloads at minimum scale, at maximum scale, and at maximum scale during a
+// rollout (with full surge, and with the single extra pod of each workload that a rollout needs).
+type Demand struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Needs }
+
+// DemandOf adds up workloads.
+func DemandOf(workloads []Workload) Demand {
+	var d Demand
+	for _, w := range workloads {
+		d.AtMin.add(w.Resources, w.Min)
+		d.AtMax.add(w.Resources, w.Max)
+		d.AtMaxInRollout.add(w.Resources, w.Max+w.Surge)
+		d.atMaxAndOne.add(w.Resources, w.Max+min(1, w.Surge))
+	}
+	return d
+}
+
+func (n *Needs) add(r Resources, pods int) {
+	cpu, memory := resource.MustParse(r.CPURequest), resource.MustParse(r.memoryRequest())
+	cpu.Mul(int64(pods))
+	memory.Mul(int64(pods))
+	n.CPU.Add(cpu)
+	n.Memory.Add(memory)
+}
+
+// Fits reports demand that the nodes could never meet: all pods at their most, and the one more without which a new version
+// cannot be rolled out then. It is generous: of a node's CPU and memory some belongs to the node itself, and other stacks
+// may run on it.
+func (c Capacity) Fits(d Demand) field.ErrorList {
+	var problems field.ErrorList
+	for _, side := range []struct {
+		name, limit string
+		need        resource.Quantity
+	}{{"cpu", c.CPU, d.atMaxAndOne.CPU}, {"memory", c.Memory, d.atMaxAndOne.Memory}} {
+		limit := resource.MustParse(side.limit)
+		if side.need.Cmp(limit) > 0 {
+			problems = append(problems, check.Invalid(side.name, side.limit, fmt.Sprintf(
+				"is less than the %s that all pods request at their maximum, with the one more that a rollout needs; "+
+					"lower that maximum, or raise the limit of the NodePool and then this", side.need.String()))...)
+		}
+	}
+	return problems
+}

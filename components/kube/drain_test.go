@@ -1,0 +1,88 @@
+package kube
+
+import (
+	"fmt"
+	"testing"
+
+	"example.com/scaleout/internal/componenttest"
+	"example.com/scaleout/offline"
+)
+
+// The order of events that loses no request, for every delay and the requests that are accepted.
+func TestDrainHoldsForEveryDelay(t *testing.T) {
+	for delay := 1; delay <= maxLoadBalancerDelay; delay++ {
+		for _, longest := range []int{0, 1, 10, 60, 900, maxLongestRequest} {
+			d := Drain{LoadBalancerDelay: delay, LongestRequest: longest}
+			if problems := d.Validate(); len(problems) > 0 {
+				t.Fatalf("%+v: %v", d, problems)
+			}
+			request := longest
+			if request == 0 {
+				request = defaultLongestRequest
+			}
+			lastAnswer := d.PreStop() + d.AppDrain() + d.Shutdown()
+			for claim, holds := range map[string]bool{
+				"the container serves until the load balancer has stopped asking":      d.PreStop() >= delay,
+				"the app still answers on open connections after SIGTERM":              d.AppDrain() >= 1,
+				"the longest request fits into the shutdown":                           d.Shutdown() >= request,
+				"the kubelet does not kill before the last answer":                     d.Grace() > lastAnswer,
+				"the load balancer does not cut a request that the pod can answer":     d.Deregistration() >= lastAnswer,
+				"the load balancer does not hold connections to a pod that was killed": d.Deregistration() < d.Grace(),
+				"an AWS target group accepts the delay (0 to 3600 s)":                  d.Deregistration() <= 3600,
+				"deregistration leaves a request that began at the very end its time":  d.Deregistration()-d.PreStop() >= request,
+			} {
+				if !holds {
+					t.Errorf("%+v: it does not hold that %s", d, claim)
+				}
+			}
+		}
+	}
+}
+
+func TestDrainRefuses(t *testing.T) {
+	for _, d := range []Drain{
+		{LoadBalancerDelay: -1}, {}, {LoadBalancerDelay: maxLoadBalancerDelay + 1}, {LoadBalancerDelay: 5,
+			LongestRequest: -1},
+		{LoadBalancerDelay: 5, LongestRequest: maxLongestRequest + 1},
+	} {
+		if problems := d.Validate(); len(problems) != 1 {
+			t.Errorf("%+v: got %d problems, want 1", d, len(problems))
+		}
+	}
+}
+
+// The pod, the app and the load balancer get their times from the same two numbers.
+func TestDrainReachesEveryPlace(t *testing.T) {
+	web := testWeb()
+	web.Drain = Drain{LoadBalancerDelay: 25, LongestRequest: 40}
+	spec := podSpec(t, recordWeb(t, web))
+	sleep := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "sleep", "seconds")
+	grace := offline.Lookup(spec, "terminationGracePeriodSeconds")
+	if sleep != int64(web.Drain.PreStop()) || grace != int64(web.Drain.Grace()) {
+		t.Errorf("got sleep %v and grace %v, want %d and %d", sleep, grace, web.Drain.PreStop(), web.Drain.Grace())
+	}
+	for name, want := range map[string]string{
+		"DRAIN_DELAY": fmt.Sprintf("%ds", web.Drain.AppDrain()), "SHUTDOWN_TIMEOUT": "40s",
+	} {
+		if got := variable(spec, name); got != want {
+			t.Errorf("%s: got %v, want %s", name, got, want)
+		}
+	}
+}
+
+// podSpec is that of the pods of the web app "web".
+func podSpec(t *testing.T, result *offline.Result) any {
+	t.Helper()
+	return componenttest.Value(t, result, "Deployment", "web", "spec", "template", "spec")
+}
+
+// variable is the value of an environment variable of the pods' container; nil if there is none.
+func variable(podSpec any, name string) any {
+	vars, _ := offline.Lookup(podSpec, "containers", 0, "env").([]any)
+	for _, v := range vars {
+		if offline.Lookup(v, "name") == name {
+			return offline.Lookup(v, "value")
+		}
+	}
+	return nil
+}

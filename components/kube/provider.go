@@ -1,0 +1,129 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+)
+
+// EKSCluster is how the API of a cluster of the Amazon Elastic Kubernetes Service is reached and trusted.
+type EKSCluster struct {
+	// Name of the cluster. Required.
+	Name pulumi.StringInput
+	// Region it is in, e.g. eu-central-1. Required.
+	Region string
+	// RoleARN is assumed to talk to the cluster. Empty for the caller's own identity.
+	RoleARN string
+	// Endpoint (a URL), CertificateAuthority (base64) and ARN, as AWS reports them. Required.
+	Endpoint, CertificateAuthority, ARN pulumi.StringInput
+}
+
+var (
+	// kindContextForm is kind- and what kind takes for the name of a cluster.
+	kindContextForm = regexp.MustCompile(`^kind-[a-z0-9.-]+$`)
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
+	eksNameForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$`)
+	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[0-9A-Za-z_+=,.@/-]+$`)
+)
+
+// CheckKindContext reports a context that does not belong to a cluster made by kind.
+func CheckKindContext(context string) field.ErrorList {
+	if !kindContextForm.MatchString(context) {
+		return check.Invalid("context", context, "must be the context of a kind cluster: kind-<name>, in lower case")
+	}
+	return nil
+}
+
+// Validate reports everything wrong with the cluster, as far as it is known. Endpoint, authority and ARN are for the
+// provider alone: nil is a cluster that has not been looked up.
+func (c *EKSCluster) Validate() field.ErrorList {
+	var problems field.ErrorList
+	if name, known := c.Name.(pulumi.String); c.Name == nil || known && !eksNameForm.MatchString(string(name)) {
+		problems = check.Invalid("name", string(name),
+			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")
+	}
+	problems = append(problems, check.Region("region", c.Region)...)
+	if c.RoleARN != "" && !roleForm.MatchString(c.RoleARN) {
+		problems = append(problems, check.Invalid("roleArn", c.RoleARN, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
+	}
+	return problems
+}
+
+// NewKindProvider connects to a local cluster made by kind. context is that of the user's kubeconfig, kind-<cluster>. Any
+// other is refused, so that no slip of the current context turns a development stack loose on a cluster that matters.
+func NewKindProvider(
+	ctx *pulumi.Context, name, context string, opts ...pulumi.ResourceOption,
+) (*kubernetes.Provider, error) {
+	if err := check.Join(fmt.Sprintf("provider %q", name), CheckKindContext(context)); err != nil {
+		return nil, err
+	}
+	return newProvider(ctx, name, &kubernetes.ProviderArgs{
+		Context: pulumi.String(context), ClusterIdentifier: pulumi.String(context),
+	}, opts...)
+}
+
+// NewEKSProvider connects to an EKS cluster.
+func NewEKSProvider(
+	ctx *pulumi.Context, name string, cluster EKSCluster, opts ...pulumi.ResourceOption,
+) (*kubernetes.Provider, error) {
+	problems := cluster.Validate()
+	problems = append(problems, check.Set("endpoint", cluster.Endpoint != nil)...)
+	problems = append(problems, check.Set("certificateAuthority", cluster.CertificateAuthority != nil)...)
+	problems = append(problems, check.Set("arn", cluster.ARN != nil)...)
+	if err := check.Join(fmt.Sprintf("provider %q", name), problems); err != nil {
+		return nil, err
+	}
+	kubeconfig := pulumi.All(cluster.Name, cluster.Endpoint, cluster.CertificateAuthority).ApplyT(
+		func(all []any) (string, error) {
+			return cluster.kubeconfig(all[0].(string), all[1].(string), all[2].(string))
+		}).(pulumi.StringOutput)
+	return newProvider(ctx, name, &kubernetes.ProviderArgs{Kubeconfig: kubeconfig, ClusterIdentifier: cluster.ARN}, opts...)
+}
+
+// newProvider connects to a cluster. Resources use it explicitly: the default provider would follow whatever context the
+// kubeconfig of the moment points to. ClusterIdentifier tells the engine that the cluster is the same while its
+// kubeconfig changes; otherwise a new token or endpoint would replace every resource (pulumi-kubernetes#2745).
+func newProvider(
+	ctx *pulumi.Context, name string, args *kubernetes.ProviderArgs, opts ...pulumi.ResourceOption,
+) (*kubernetes.Provider, error) {
+	// A change of data updates the object in place; the pods are rolled by their checksum annotation.
+	args.EnableConfigMapMutable, args.EnableSecretMutable = pulumi.Bool(true), pulumi.Bool(true)
+	provider, err := kubernetes.NewProvider(ctx, name, args, opts...)
+	if err != nil {
+		return nil, creating("provider", name, err)
+	}
+	return provider, nil
+}
+
+// kubeconfig asks the AWS CLI for a short-lived token. It names no profile: one would tie the state to the machine of
+// whoever ran `up` last (pulumi-eks#868). JSON is YAML.
+func (c EKSCluster) kubeconfig(name, endpoint, authority string) (string, error) {
+	if endpoint == "" || authority == "" {
+		return "", fmt.Errorf("EKS cluster %q has no endpoint: is it still being created?", name)
+	}
+	command := []string{"eks", "get-token", "--cluster-name", name, "--region", c.Region, "--output", "json"}
+	if c.RoleARN != "" {
+		command = append(command, "--role-arn", c.RoleARN)
+	}
+	type object = map[string]any
+	config, err := json.Marshal(object{
+		"apiVersion":      "v1",
+		"kind":            "Config",
+		"current-context": name,
+		"clusters": []object{{"name": name, "cluster": object{
+			"server": endpoint, "certificate-authority-data": authority,
+		}}},
+		"contexts": []object{{"name": name, "context": object{"cluster": name, "user": name}}},
+		"users": []object{{"name": name, "user": object{"exec": object{
+			"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": command,
+			"interactiveMode": "Never",
+		}}}},
+	})
+	return string(config), err
+}

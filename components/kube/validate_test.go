@@ -1,0 +1,238 @@
+package kube
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/componenttest"
+)
+
+// One error names every field that is wrong.
+func TestConstructorsRefuse(t *testing.T) {
+	changed := func(change func(*WebAppArgs)) pulumi.RunFunc {
+		web := testWeb()
+		change(web)
+		return webProgram(web)
+	}
+	tests := map[string]struct {
+		program pulumi.RunFunc
+		fields  []string
+	}{
+		"web app": {webProgram(&WebAppArgs{}), []string{
+			"namespace", "container.image", "container.port", "container.resources.cpuRequest",
+			"container.resources.memoryLimit",
+			"scaling.min", "scaling.max", "scaling.targetCpuUtilization", "scaling.scaleUpPercent", "scaling.scaleDownPercent",
+			"scaling.scaleDownPeriodSeconds", "drain.loadBalancerDelay", "rolloutTimeoutSeconds",
+		}},
+		"scaling": {changed(func(w *WebAppArgs) { w.Scaling.Max, w.Scaling.Tolerance = 1, "5%" }),
+			[]string{"scaling.max", "scaling.tolerance"}},
+		"fixed and scaled": {changed(func(w *WebAppArgs) { w.Scaling.Fixed = 2 }), []string{"scaling.fixed"}},
+		"container": {changed(func(w *WebAppArgs) {
+			c := &w.Container
+			c.Name, c.User, c.Metrics = "A", -1, &Metrics{Path: "metrics"}
+			c.Env = map[string]pulumi.StringInput{"A-B": pulumi.String("")}
+			c.DrainEnv, c.WritablePaths = DrainEnv{Delay: "a b", Timeout: "1"}, []string{"/tmp", "tmp", "/a/"}
+			c.Probes = Probes{Startup: &Probe{}, Readiness: &Probe{HTTP: "ready"},
+				Liveness: &Probe{TCP: true, Exec: []string{"a"}}}
+			c.Resources = Resources{CPURequest: "500m", CPULimit: "100m", MemoryLimit: "64", EphemeralStorage: "1"}
+		}), []string{
+			"container.name", "container.user", "container.metrics.port", "container.metrics.path", "container.env",
+			"container.drainEnv.delay", "container.drainEnv.timeout", "container.writablePaths[1]", "container.writablePaths[2]",
+			"container.probes.startup.http", "container.probes.readiness.http", "container.probes.liveness.http",
+			"container.resources.cpuLimit", "container.resources.memoryLimit", "container.resources.ephemeralStorage",
+		}},
+		"probe times": {changed(func(w *WebAppArgs) {
+			w.Container.Probes.Liveness = &Probe{TCP: true, PeriodSeconds: -1, TimeoutSeconds: 3601, FailureThreshold: -1}
+		}), []string{
+			"container.probes.liveness.periodSeconds", "container.probes.liveness.timeoutSeconds",
+			"container.probes.liveness.failureThreshold",
+		}},
+		"nobody may call": {changed(func(w *WebAppArgs) { w.AllowFrom = nil }), []string{"allowFrom"}},
+		"peers": {changed(func(w *WebAppArgs) {
+			w.AllowFrom, w.AllowTo = []Peer{{CIDRs: pulumi.StringArray{}}}, []Peer{{Anyone: true}, {}}
+		}), []string{"allowFrom[0].cidrs", "allowTo[1].pods"}},
+		"bindings": {changed(func(w *WebAppArgs) {
+			w.Bindings = []Binding{{}, {
+				Env:       map[string]pulumi.StringInput{"1A": pulumi.String("")},
+				SecretEnv: map[string]SecretKey{"TOKEN": {Key: "token"}},
+				Files:     []SecretFiles{{Dir: "etc", Keys: []string{"../a"}}},
+				AllowTo:   []Peer{{Namespace: "A"}},
+			}}
+		}), []string{
+			"bindings[1].env", "bindings[1].secretEnv[TOKEN]", "bindings[1].files[0].secret", "bindings[1].files[0].dir",
+			"bindings[1].files[0].keys", "bindings[1].allowTo[0].namespace",
+		}},
+		"two sources of one thing": {changed(func(w *WebAppArgs) {
+			s := SecretRef{Name: pulumi.String("s")}
+			w.Container.WritablePaths = []string{"/tmp", "/etc/a", "/tmp"}
+			w.Bindings = []Binding{
+				{Env: map[string]pulumi.StringInput{"A": pulumi.String("")}, Files: []SecretFiles{{Dir: "/etc/a", Secret: s}}},
+				{SecretEnv: map[string]SecretKey{"A": {Secret: s, Key: "k"}}, Files: []SecretFiles{{Dir: "/etc/a", Secret: s}}},
+			}
+		}), []string{"bindings[1].secretEnv", "bindings[1].files[0].dir", "container.writablePaths[1]",
+			"container.writablePaths[2]"}},
+		"names": {changed(func(w *WebAppArgs) {
+			w.Labels = map[string]string{"a b": "c", "app.kubernetes.io/name": "x"}
+			w.PullSecrets = []string{"A"}
+			w.PodAnnotations, w.ServiceAccountAnnotations = map[string]string{"a b": ""}, map[string]string{"": ""}
+			w.Placement = Placement{
+				Architecture: "AMD 64", NodeSelector: map[string]string{"a": "b c"}, PriorityClass: "High",
+				Tolerations: []Toleration{{Key: "a", Effect: "Never"}, {Value: "b"}},
+			}
+		}), []string{
+			"labels", "labels", "pullSecrets", "podAnnotations", "serviceAccountAnnotations", "placement.architecture",
+			"placement.nodeSelector", "placement.priorityClass", "placement.tolerations[0].effect",
+			"placement.tolerations[1].key",
+		}},
+		"route": {changed(func(w *WebAppArgs) {
+			w.Route = &Route{
+				Class: "A", Hosts: []string{"A.example.com"}, Paths: []string{"api"}, PublicPort: -1, TLSSecret: "S",
+				HealthPath: "x", Annotations: map[string]string{"a b": ""},
+			}
+		}), []string{
+			"route.class", "route.hosts", "route.paths", "route.publicPort", "route.tlsSecret", "route.healthPath",
+			"route.annotations",
+		}},
+		"certificate without a name": {changed(func(w *WebAppArgs) { w.Route.TLSSecret = "tls" }), []string{"route.hosts"}},
+		"ALB": {changed(func(w *WebAppArgs) {
+			w.Container.Probes = Probes{}
+			w.Route = &Route{Class: "alb", Hosts: []string{"a.example.com"}, TLSSecret: "tls", ALB: &ALB{
+				Scheme: "public", CertificateARN: pulumi.String("arn:x"), Group: "A b", AccessLogsBucket: "s3://logs",
+				AccessLogsPrefix: "/x", WebACLARN: "arn:aws:wafv2:us-east-1:111122223333:global/webacl/a/b",
+			}}
+		}), []string{
+			"route.healthPath", "route.tlsSecret", "route.alb.controller", "route.alb.scheme", "route.alb.certificateArn",
+			"route.alb.tlsPolicy", "route.alb.group", "route.alb.accessLogsBucket", "route.alb.accessLogsPrefix",
+			"route.alb.webAclArn",
+		}},
+		"autoscaler": {func(ctx *pulumi.Context) error {
+			_, err := NewAutoscaler(ctx, "hpa", &AutoscalerArgs{
+				Deployment: "web", Container: "web", Scaling: testScaling, Pods: map[string]string{"a b": ""},
+			})
+			return err
+		}, []string{"namespace", "cpuRequest", "pods"}},
+		"autoscaler of a fixed number": {func(ctx *pulumi.Context) error {
+			_, err := NewAutoscaler(ctx, "hpa", &AutoscalerArgs{
+				Deployment: "web", Namespace: pulumi.String("ns"), Container: "web", CPURequest: "1", Scaling: Scaling{Fixed: 1},
+			})
+			return err
+		}, []string{"scaling.fixed"}},
+		"ingress": {func(ctx *pulumi.Context) error {
+			_, err := NewIngress(ctx, "in", &IngressArgs{Route: Route{ALB: &ALB{}, TLSSecret: "tls"}})
+			return err
+		}, []string{
+			"service", "namespace", "route.healthPath", "route.class", "route.hosts", "route.tlsSecret", "route.alb.controller",
+			"route.alb.scheme", "drain.loadBalancerDelay",
+		}},
+		"redis": {func(ctx *pulumi.Context) error {
+			_, err := NewRedis(ctx, "redis", &RedisArgs{Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}})
+			return err
+		}, []string{
+			"namespace", "secret", "image", "clients[0]", "resources.cpuRequest", "resources.memoryLimit", "storageSize",
+			"storageClass", "fsync",
+		}},
+		"redis secret": {func(ctx *pulumi.Context) error {
+			_, err := NewRedisSecret(ctx, "redis", &RedisSecretArgs{Name: "my redis"})
+			return err
+		}, []string{"namespace", "name", "password"}},
+		"secret": {func(ctx *pulumi.Context) error {
+			_, err := NewSecret(ctx, "s", &SecretArgs{
+				Name: "A", Data: map[string]pulumi.StringInput{"a b": pulumi.String(testPassword), "c": nil},
+				Labels: map[string]string{"a b": ""},
+			})
+			return err
+		}, []string{"namespace", "name", "data", "data[c]", "labels"}},
+		"empty secret": {func(ctx *pulumi.Context) error {
+			_, err := NewSecret(ctx, "s", &SecretArgs{Namespace: pulumi.String("ns")})
+			return err
+		}, []string{"data"}},
+		"ALB class": {func(ctx *pulumi.Context) error {
+			_, err := NewALBClass(ctx, "alb", &ALBClassArgs{Name: "A", LoadBalancers: &ALB{Controller: EKSAutoMode,
+				Scheme: "none"}})
+			return err
+		}, []string{"name", "controller", "loadBalancers.scheme"}},
+		"namespace": {func(ctx *pulumi.Context) error {
+			_, err := NewNamespace(ctx, "my ns", &NamespaceArgs{Name: "UPPER", ReadinessGate: "other",
+				PodSecurityVersion: "1.34"})
+			return err
+		}, []string{"name", "readinessGate", "podSecurityVersion", "component"}},
+		"namespace of Kubernetes": {func(ctx *pulumi.Context) error {
+			_, err := NewNamespace(ctx, "ns", &NamespaceArgs{Name: "kube-public"})
+			return err
+		}, []string{"name"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { componenttest.Refuses(t, test.program, test.fields...) })
+	}
+}
+
+// Kubernetes appends to names, and a label has room for 63 characters. A name may be that of the component.
+func TestLongNamesAreRefused(t *testing.T) {
+	components := map[string]func(ctx *pulumi.Context, component, object string) error{
+		"web app": func(ctx *pulumi.Context, component, object string) error {
+			web := testWeb()
+			web.Name = object
+			_, err := NewWebApp(ctx, component, web)
+			return err
+		},
+		"redis secret": func(ctx *pulumi.Context, component, object string) error {
+			args := testRedisSecret()
+			args.Name = object
+			_, err := NewRedisSecret(ctx, component, args)
+			return err
+		},
+		"redis": func(ctx *pulumi.Context, component, object string) error {
+			args := testRedis(&RedisSecret{ref: SecretRef{Name: pulumi.String("s"), Version: pulumi.String("1")}})
+			args.Name = object
+			_, err := NewRedis(ctx, component, args)
+			return err
+		},
+		"secret": func(ctx *pulumi.Context, component, object string) error {
+			_, err := NewSecret(ctx, component, &SecretArgs{
+				Namespace: pulumi.String("ns"), Name: object, Data: map[string]pulumi.StringInput{"a": pulumi.String("b")},
+			})
+			return err
+		},
+		"ingress": func(ctx *pulumi.Context, component, object string) error {
+			_, err := NewIngress(ctx, component, &IngressArgs{
+				Service: "web", Namespace: pulumi.String("ns"), Name: object, Route: Route{Class: "traefik"},
+				Drain: Drain{LoadBalancerDelay: 1},
+			})
+			return err
+		},
+		"autoscaler": func(ctx *pulumi.Context, component, object string) error {
+			_, err := NewAutoscaler(ctx, component, &AutoscalerArgs{
+				Deployment: "web", Namespace: pulumi.String("ns"), Name: object, Container: "web", CPURequest: "1",
+				Scaling: testScaling,
+			})
+			return err
+		},
+	}
+	long, longest := strings.Repeat("a", 53), strings.Repeat("a", 52)
+	for kind, create := range components {
+		t.Run(kind, func(t *testing.T) {
+			program := func(component, object string) pulumi.RunFunc {
+				return func(ctx *pulumi.Context) error { return create(ctx, component, object) }
+			}
+			componenttest.Refuses(t, program(long, ""), "name")
+			componenttest.Refuses(t, program("short", long), "name")
+			componenttest.Refuses(t, program("My "+kind, ""), "name")
+			componenttest.Record(t, program(longest, ""))
+			componenttest.Record(t, program("My "+long, longest)) // the name of the component is in no object then
+		})
+	}
+}
+
+// What is wrong comes in the same order each time.
+func TestMessagesAreInOrder(t *testing.T) {
+	args := &SecretArgs{Data: map[string]pulumi.StringInput{"a": nil, "b": nil, "c": nil, "d": nil, "e": nil}}
+	want := check.Join("x", args.Validate()).Error()
+	for range 20 {
+		if got := check.Join("x", args.Validate()).Error(); got != want {
+			t.Fatalf("got %s, and before %s", got, want)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package redis
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// No password can end the configuration line or start a second one.
+func FuzzRequirePass(f *testing.F) {
+	f.Add("simple")
+	f.Add("\"\nsave 1 1")
+	f.Add("\x00\xff ü")
+	f.Fuzz(func(t *testing.T, password string) {
+		line := RequirePass(password)
+		body, ok := strings.CutPrefix(line, `requirepass "`)
+		body, end := strings.CutSuffix(body, "\"\n")
+		if !ok || !end || len(body) != 4*len(password) || strings.ContainsAny(body, "\"\n ") {
+			t.Errorf("%q becomes %q", password, line)
+		}
+	})
+}
+
+func TestConfiguration(t *testing.T) {
+	for _, fsync := range []string{FsyncEverySecond, FsyncAlways} {
+		got := Configuration("128Mi", fsync)
+		for _, want := range []string{
+			"appendonly yes", "appendfsync " + fsync, "include /etc/redis/auth/auth.conf",
+			"maxmemory 100663296", // 3/4 of 128 MiB
+			"maxmemory-policy noeviction",
+		} {
+			if !strings.Contains(got, "\n"+want+"\n") {
+				t.Errorf("got %q, want the line %s", got, want)
+			}
+		}
+		if problems := CheckFsync(fsync); len(problems) > 0 {
+			t.Errorf("%s is refused: %v", fsync, problems)
+		}
+	}
+	for _, bad := range []string{"", "no", "Always"} {
+		if problems := CheckFsync(bad); len(problems) != 1 {
+			t.Errorf("fsync %q: got %v, want one problem", bad, problems)
+		}
+	}
+}
+
+func TestConnection(t *testing.T) {
+	for _, host := range []string{"redis.example.com", "redis", "10.0.0.5", "fd00::5"} {
+		c := Connection{Host: pulumi.String(host), Port: 6379}
+		if problems := c.Validate(); len(problems) > 0 {
+			t.Errorf("host %s: got %v, want it accepted", host, problems)
+		}
+	}
+	later := Connection{Host: pulumi.String("not known yet").ToStringOutput(), Port: 6379}
+	if problems := later.Validate(); len(problems) > 0 {
+		t.Errorf("a host that is not known yet: got %v, want it accepted", problems)
+	}
+	for field, bad := range map[string][]Connection{
+		"host": {
+			{Port: 1}, {Host: pulumi.String(""), Port: 1}, {Host: pulumi.String("localhost"), Port: 1},
+			{Host: pulumi.String("127.0.0.1"), Port: 1}, {Host: pulumi.String("::"), Port: 1},
+			{Host: pulumi.String("redis:6379"), Port: 1}, {Host: pulumi.String("redis://redis"), Port: 1},
+		},
+		"port": {{Host: pulumi.String("redis")}, {Host: pulumi.String("redis"), Port: 65536}},
+		"username": {{Host: pulumi.String("redis"), Port: 1, Username: "a b"},
+			{Host: pulumi.String("redis"), Port: 1, Username: "a\x00"}},
+	} {
+		for _, c := range bad {
+			if problems := c.Validate(); len(problems) != 1 || problems[0].Field != field {
+				t.Errorf("%+v: got %v, want one problem with %s", c, problems, field)
+			}
+		}
+	}
+}
+
+// An app gets the variables that it knows, and a user only where there is one.
+func TestVariables(t *testing.T) {
+	all := Environment{
+		Host: "H", Port: "P", TLS: "T", Username: "U", Password: "PW", PasswordFile: "F", CAFile: "C",
+	}
+	for _, c := range []struct {
+		names Environment
+		user  string
+		want  string
+	}{
+		{all, "app", "H P T U"}, {all, "", "H P T"}, {Environment{Host: "H"}, "app", "H"},
+	} {
+		variables := c.names.Variables(Connection{Host: pulumi.String("redis"), Port: 6380, TLS: true, Username: c.user})
+		if got := strings.Join(slices.Sorted(maps.Keys(variables)), " "); got != c.want {
+			t.Errorf("%+v: got %s, want %s", c, got, c.want)
+		}
+		if port, ok := variables["P"]; ok && (port != pulumi.String("6380") || variables["T"] != pulumi.String("true")) {
+			t.Errorf("got port %v and TLS %v, want 6380 and true", port, variables["T"])
+		}
+	}
+	if problems := (&Environment{Host: "H", CAFile: "C-A"}).Validate(); len(problems) != 1 ||
+		problems[0].Field != "caFile" {
+		t.Errorf("got %v, want one problem with caFile", problems)
+	}
+	if problems := (&Environment{Port: "P"}).Validate(); len(problems) != 1 || problems[0].Field != "host" {
+		t.Errorf("got %v, want one problem with host", problems)
+	}
+}

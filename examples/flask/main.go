@@ -1,0 +1,84 @@
+// Command flask builds the Python app beside it and runs it in a kind cluster with Traefik: with a Redis whose password it
+// gets in a variable, scaled by CPU. The app has no metrics and no variables for its shutdown.
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"example.com/scaleout/components/image"
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/redis"
+)
+
+func main() { pulumi.Run(program) }
+
+// name of the app, which Redis has to admit before it exists.
+const name = "flask"
+
+func program(ctx *pulumi.Context) error {
+	provider, err := kube.NewKindProvider(ctx, "cluster", "kind-scaleout")
+	if err != nil {
+		return err
+	}
+	cluster := pulumi.Providers(provider)
+	built, err := image.New(ctx, name, &image.Args{
+		Repository: pulumi.String("localhost:5001/flask"), Context: "./app", Platform: "linux/amd64",
+	})
+	if err != nil {
+		return err
+	}
+	namespace, err := kube.NewNamespace(ctx, name, &kube.NamespaceArgs{Name: name}, cluster)
+	if err != nil {
+		return err
+	}
+	store, err := runRedis(ctx, namespace, cluster)
+	if err != nil {
+		return err
+	}
+	app, err := kube.NewWebApp(ctx, name, &kube.WebAppArgs{
+		Namespace: namespace.Name,
+		Container: kube.Container{
+			Image:     built.Ref,
+			Port:      8000,
+			Probes:    kube.HTTPProbes("/live", "/ready"),
+			Resources: kube.Resources{CPURequest: "100m", MemoryLimit: "192Mi"},
+		},
+		Bindings: []kube.Binding{store},
+		Scaling: kube.Scaling{
+			Min: 2, Max: 6, TargetCPUUtilization: 50, ScaleUpPercent: 900,
+			ScaleDownWindowSeconds: 60, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
+		},
+		Route:                 &kube.Route{Class: "traefik", Hosts: []string{"flask.localhost"}, PublicPort: 8080},
+		AllowFrom:             []kube.Peer{{Namespace: "traefik"}},
+		Drain:                 kube.Drain{LoadBalancerDelay: 5},
+		RolloutTimeoutSeconds: 120,
+	}, cluster)
+	if err != nil {
+		return err
+	}
+	ctx.Export("url", app.URL)
+	return nil
+}
+
+// runRedis is a Redis in the namespace, under the names of variables that the app reads.
+func runRedis(ctx *pulumi.Context, namespace *kube.Namespace, cluster pulumi.ResourceOption) (kube.Binding, error) {
+	secret, err := kube.NewRedisSecret(ctx, "redis", &kube.RedisSecretArgs{
+		Namespace: namespace.Name, Password: config.RequireSecret(ctx, "redisPassword"),
+	}, cluster)
+	if err != nil {
+		return kube.Binding{}, err
+	}
+	server, err := kube.NewRedis(ctx, "redis", &kube.RedisArgs{
+		Namespace: namespace.Name, Secret: secret, Clients: []map[string]string{kube.WebAppPods(name)},
+		Image:       "docker.io/library/redis:8.2.3-alpine",
+		Resources:   kube.Resources{CPURequest: "100m", MemoryLimit: "128Mi"},
+		StorageSize: "1Gi", Fsync: redis.FsyncEverySecond,
+	}, cluster)
+	if err != nil {
+		return kube.Binding{}, err
+	}
+	return secret.Bind(server.Connection, redis.Environment{
+		Host: "REDIS_HOST", Port: "REDIS_PORT", Password: "REDIS_PASSWORD",
+	}), nil
+}

@@ -1,0 +1,42 @@
+// Command minimal runs a container of somebody else in a kind cluster: three pods behind a Service, without an Ingress,
+// without a Redis, without an autoscaler. It compiles the Kubernetes SDK of Pulumi and no other.
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/scaleout/components/kube"
+)
+
+func main() { pulumi.Run(program) }
+
+func program(ctx *pulumi.Context) error {
+	provider, err := kube.NewKindProvider(ctx, "cluster", "kind-scaleout")
+	if err != nil {
+		return err
+	}
+	cluster := pulumi.Providers(provider)
+	namespace, err := kube.NewNamespace(ctx, "minimal", &kube.NamespaceArgs{Name: "minimal"}, cluster)
+	if err != nil {
+		return err
+	}
+	app, err := kube.NewWebApp(ctx, "podinfo", &kube.WebAppArgs{
+		Namespace: namespace.Name,
+		Container: kube.Container{
+			Image:     pulumi.String("ghcr.io/stefanprodan/podinfo:6.9.2"),
+			Port:      9898,
+			User:      100,
+			Probes:    kube.HTTPProbes("/healthz", "/readyz"),
+			Resources: kube.Resources{CPURequest: "50m", MemoryLimit: "64Mi"},
+		},
+		Scaling:               kube.Scaling{Fixed: 3},
+		AllowFrom:             []kube.Peer{{Namespace: "shop"}},
+		Drain:                 kube.Drain{LoadBalancerDelay: 5},
+		RolloutTimeoutSeconds: 120,
+	}, cluster)
+	if err != nil {
+		return err
+	}
+	ctx.Export("url", app.URL)
+	return nil
+}

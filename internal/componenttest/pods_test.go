@@ -1,0 +1,17 @@
+package componenttest
+
+import "testing"
+
+// A check that never finds anything proves nothing: each rule finds what breaks it.
+func TestUnrestrictedFindsWhatIsWrong(t *testing.T) {
+	bad := map[string]any{"spec": map[string]any{
+		"hostNetwork": true,
+		"containers":  []any{map[string]any{"ports": []any{map[string]any{"hostPort": int64(80)}}}},
+		"volumes": []any{
+			map[string]any{"hostPath": map[string]any{"path": "/"}}, map[string]any{"emptyDir": map[string]any{}},
+		},
+	}}
+	if got := Unrestricted(bad); len(got) != 12 {
+		t.Errorf("got %d problems, want 12: %v", len(got), got)
+	}
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"maps"
+	"math"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/check"
+)
+
+// App is what runs, on any target. The defaults are those of the hit counter in app/.
+type App struct {
+	Command, Args []string
+	Port, User    int
+	// Metrics is nil for an app that has none.
+	Metrics *kube.Metrics
+	// LivePath and ReadyPath are empty where the port itself is asked.
+	LivePath, ReadyPath string
+	Environment         map[string]string
+	// SecretEnvironment and SecretFiles are by variable and by absolute path.
+	SecretEnvironment, SecretFiles map[string]string
+	WritablePaths                  []string
+	Drain                          kube.Drain
+	DrainEnv                       kube.DrainEnv
+}
+
+func (d *decoder) app() App {
+	a := App{
+		Command: d.List("command"), Args: d.List("args"), Port: d.Integer("port"), User: d.Integer("user"),
+		LivePath: d.Text("livePath"), ReadyPath: d.Text("readyPath"), Environment: d.StringMap("environment"),
+		SecretEnvironment: d.secretMap("secretEnvironment"), SecretFiles: d.secretMap("secretFiles"),
+		WritablePaths: d.List("writablePaths"),
+		Drain: kube.Drain{
+			LoadBalancerDelay: d.Integer("loadBalancerDelaySeconds"), LongestRequest: d.Integer("longestRequestSeconds"),
+		},
+		DrainEnv: kube.DrainEnv{Delay: d.Text("drainDelayVariable"), Timeout: d.Text("drainTimeoutVariable")},
+	}
+	if port, path := d.Integer("metricsPort"), d.Text("metricsPath"); port != 0 {
+		a.Metrics = &kube.Metrics{Port: port, Path: path}
+	}
+	d.checkApp(&a)
+	return a
+}
+
+// maxLongestRequest, in seconds, is that of kube.Drain and docker.Drain.
+const maxLongestRequest = 3000
+
+// checkApp refuses what the components would take for something left out, and fill in. It also refuses names in the
+// secrets, which the components get too late to refuse them before anything is touched.
+func (d *decoder) checkApp(a *App) {
+	d.CheckKey("user", check.Range("user", a.User, 1, math.MaxInt32))
+	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, maxLongestRequest))
+	if a.Metrics != nil && a.Metrics.Path == "" {
+		d.CheckKey("metricsPath", check.Invalid("metricsPath", "",
+			"must be a path such as /metrics; without measurements set metricsPort to 0"))
+	}
+	var problems field.ErrorList
+	for _, variable := range slices.Sorted(maps.Keys(a.SecretEnvironment)) {
+		problems = append(problems, check.Variable("secretEnvironment", variable)...)
+	}
+	d.CheckKey("secretEnvironment", problems)
+	d.CheckKey("secretFiles", checkSecretFiles(a))
+}
+
+// checkSecretFiles wants paths that can be mounted. All files are entries of one Secret by the last part of their
+// paths, and the secret variables are entries of it too.
+func checkSecretFiles(a *App) (problems field.ErrorList) {
+	entries := map[string]string{}
+	for variable := range a.SecretEnvironment {
+		entries[variable] = variable + " of secretEnvironment"
+	}
+	for _, file := range slices.Sorted(maps.Keys(a.SecretFiles)) {
+		base := path.Base(file)
+		if !path.IsAbs(file) || path.Clean(file) != file || path.Dir(file) == "/" || strings.Contains(file, ":") ||
+			len(validation.IsConfigMapKey(base)) > 0 {
+			problems = append(problems, check.Invalid("secretFiles", file, "must be an absolute path with a folder, without :, "+
+				"whose last part has letters, digits, -, _ and . only, such as /etc/app/key.pem")...)
+			continue
+		}
+		if other, taken := entries[base]; taken {
+			problems = append(problems, check.Invalid("secretFiles", file, "must not end like "+other+
+				": both are entries of one Secret, which have their names from there")...)
+		}
+		entries[base] = file
+	}
+	return problems
+}
+
+// checkVariables wants each variable of the app to come from one key: of two values one would win, silently.
+func (d *decoder) checkVariables(c *Config) {
+	type source struct {
+		key   string
+		names []string
+	}
+	sources := []source{
+		{"environment", slices.Sorted(maps.Keys(c.App.Environment))},
+		{"secretEnvironment", slices.Sorted(maps.Keys(c.App.SecretEnvironment))},
+		{"drainDelayVariable", []string{c.App.DrainEnv.Delay}}, {"drainTimeoutVariable", []string{c.App.DrainEnv.Timeout}},
+	}
+	if e := c.RedisEnvironment; c.UsesRedis {
+		names := []string{e.Host, e.Port, e.TLS, e.Username, e.Password, e.PasswordFile, e.CAFile}
+		sources = append(sources, source{"redisEnvironment", names})
+	}
+	from := map[string]string{}
+	for _, s := range sources {
+		for _, name := range s.names {
+			if other, taken := from[name]; taken && name != "" && other != s.key {
+				d.Problem(s.key, "has %q, which %s has too; remove one of them", name, other)
+			}
+			from[name] = s.key
+		}
+	}
+}
+
+// checkFolders wants no folder of the app's inside one that is mounted read-only: the container would not start.
+func (d *decoder) checkFolders(c *Config) {
+	var readOnly []string
+	if c.UsesRedis && c.RedisEnvironment.PasswordFile+c.RedisEnvironment.CAFile != "" {
+		readOnly = []string{redis.ClientDir}
+	}
+	refuse := func(key, dir, other string) {
+		d.Problem(key, "has the folder %q, and %q is mounted there too; choose another", dir, other)
+	}
+	for _, file := range slices.Sorted(maps.Keys(c.App.SecretFiles)) {
+		dir := path.Dir(file)
+		for _, other := range readOnly {
+			if within(dir, other) && (dir != other || other == redis.ClientDir) || dir != other && within(other, dir) {
+				refuse("secretFiles", dir, other)
+			}
+		}
+		readOnly = append(readOnly, dir)
+	}
+	for _, dir := range c.App.WritablePaths {
+		for _, other := range readOnly {
+			if within(dir, other) {
+				refuse("writablePaths", dir, other)
+			}
+		}
+	}
+}
+
+func within(dir, parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
+
+// secretMap is a map whose values must be encrypted, and never show in a message.
+func (d *decoder) secretMap(name string) map[string]string {
+	values := d.StringMap(name)
+	if len(values) > 0 && !d.Encrypted(name) {
+		d.Problem(name, "is in plain text; encrypt it: pulumi config set --secret --path '%s[\"<name>\"]'", name)
+	}
+	return values
+}
+
+// container is the app as Kubernetes runs it, but for its image and resources.
+func (a *App) container() kube.Container {
+	c := kube.Container{
+		Command: a.Command, Args: a.Args, Port: a.Port, User: a.User, Metrics: a.Metrics, Env: inputs(a.Environment),
+		WritablePaths: a.WritablePaths, DrainEnv: a.DrainEnv,
+	}
+	if a.LivePath != "" {
+		c.Probes.Liveness = &kube.Probe{HTTP: a.LivePath}
+	}
+	if a.ReadyPath != "" {
+		c.Probes.Readiness = &kube.Probe{HTTP: a.ReadyPath}
+	}
+	return c
+}
+
+func inputs(values map[string]string) map[string]pulumi.StringInput {
+	all := map[string]pulumi.StringInput{}
+	for name, value := range values {
+		all[name] = pulumi.String(value)
+	}
+	return all
+}
+
+// secretInputs are inputs whose values are secrets.
+func secretInputs(values map[string]string) map[string]pulumi.StringInput {
+	all := map[string]pulumi.StringInput{}
+	for name, value := range values {
+		all[name] = secretInput(value)
+	}
+	return all
+}

@@ -1,0 +1,142 @@
+package offline
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// Values are those of decoded JSON (nil, bool, int64, float64, string, []any, map[string]any), and these two.
+type (
+	// Secret is a value that the program marked as secret.
+	Secret struct {
+		// Value is nil if it cannot be known offline: it depends on a secret that is encrypted or not set.
+		Value any
+	}
+	// Unknown is a value that is known only once something exists.
+	Unknown struct {
+		// From names what it may come from, e.g. "docker image app"; empty if that cannot be told.
+		From string
+	}
+)
+
+// String is how an unknown value is printed.
+func (u Unknown) String() string {
+	if u.From == "" {
+		return "[unknown]"
+	}
+	return "[unknown: " + u.From + "]"
+}
+
+// secretText is what is printed in place of a secret, as the Pulumi CLI does.
+const secretText = "[secret]"
+
+// fromProperty converts a property of the SDK. from names the source of the unknown values in it.
+func fromProperty(v resource.PropertyValue, from string) any {
+	switch {
+	case v.IsSecret():
+		return Secret{fromProperty(v.SecretValue().Element, from)}
+	case v.IsComputed():
+		return Unknown{from}
+	case v.IsArray():
+		list := make([]any, len(v.ArrayValue()))
+		for i, element := range v.ArrayValue() {
+			list[i] = fromProperty(element, from)
+		}
+		return list
+	case v.IsObject():
+		object := make(map[string]any, len(v.ObjectValue()))
+		for key, element := range v.ObjectValue() {
+			object[string(key)] = fromProperty(element, from)
+		}
+		return object
+	case v.IsNumber():
+		return number(v.NumberValue())
+	case v.IsResourceReference():
+		return string(v.ResourceReferenceValue().URN)
+	}
+	return v.V // nil, bool, string
+}
+
+// number makes whole numbers integers, so that a million is not printed as 1e+06. Beyond 2^53 a float64 has gaps.
+func number(f float64) any {
+	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return int64(f)
+	}
+	return f
+}
+
+// printable replaces secrets and unknown values by text. With showSecrets it keeps the secrets that are known.
+func printable(v any, showSecrets bool) any {
+	switch v := v.(type) {
+	case Secret:
+		if showSecrets && v.Value != nil {
+			return printable(v.Value, true)
+		}
+		return secretText
+	case Unknown:
+		return v.String()
+	case []any:
+		list := make([]any, len(v))
+		for i, element := range v {
+			list[i] = printable(element, showSecrets)
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(v))
+		for key, element := range v {
+			object[key] = printable(element, showSecrets)
+		}
+		return object
+	}
+	return v
+}
+
+// Lookup follows keys (string) and indexes (int) into a value, and through secrets. It returns nil if there is nothing.
+func Lookup(v any, path ...any) any {
+	for _, step := range path {
+		if secret, ok := v.(Secret); ok {
+			v = secret.Value
+		}
+		switch step := step.(type) {
+		case string:
+			object, _ := v.(map[string]any)
+			v = object[step]
+		case int:
+			list, _ := v.([]any)
+			if step < 0 || step >= len(list) {
+				return nil
+			}
+			v = list[step]
+		}
+	}
+	return v
+}
+
+// text is Lookup for strings: empty if there is none.
+func text(v any, path ...any) string {
+	s, _ := Lookup(v, path...).(string)
+	return s
+}
+
+// visit calls f for every leaf with its path, e.g. spec.containers[0].image, in the order of the keys.
+func visit(v any, path string, f func(path string, leaf any)) {
+	switch v := v.(type) {
+	case []any:
+		for i, element := range v {
+			visit(element, path+"["+strconv.Itoa(i)+"]", f)
+		}
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			visit(v[key], strings.TrimPrefix(path+"."+key, "."), f)
+		}
+	default:
+		f(path, v)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,237 @@
+package kubeconform
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/yannh/kubeconform/pkg/validator"
+)
+
+// newer are golden files of an option that is documented to need a newer Kubernetes than the least: the versions that do
+// not know it, in which the file has to be found wrong.
+var newer = map[string][]string{
+	// scaleTolerance is documented to need Kubernetes 1.35. 1.33 and 1.34 know the field, behind a feature gate.
+	"testdata/golden/prod-tolerance/horizontalpodautoscaler-scaleout.web.yaml": {"1.30.0"},
+}
+
+// Every object of every variant is one that each version of Kubernetes takes as it is.
+func TestGolden(t *testing.T) {
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			v := schemas(t, version)
+			var skipped []string
+			for _, pattern := range goldenFiles {
+				found, err := check(v, os.DirFS("../.."), pattern)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(found.valid) == 0 {
+					t.Errorf("%s has no valid object", pattern)
+				}
+				skipped = append(skipped, found.skipped...)
+				report(t, version, found)
+			}
+			for kind := range withoutSchema {
+				if !slices.Contains(skipped, kind) {
+					t.Errorf("no golden file has %s, which withoutSchema lets pass", kind)
+				}
+			}
+		})
+	}
+}
+
+// report fails for each finding that newer does not announce, and for what newer announces in vain.
+func report(t *testing.T, version string, found result) {
+	t.Helper()
+	for _, file := range slices.Sorted(maps.Keys(found.findings)) {
+		if !slices.Contains(newer[file], version) {
+			t.Errorf("%s: %s", file, found.findings[file])
+		}
+	}
+	for _, file := range found.valid {
+		if slices.Contains(newer[file], version) {
+			t.Errorf("%s is valid, although newer tells that Kubernetes %s does not know all of it", file, version)
+		}
+	}
+}
+
+// schemas is a validator for a version of Kubernetes. A developer without network goes without it, CI does not.
+func schemas(t *testing.T, version string) validator.Validator {
+	t.Helper()
+	dir := t.TempDir()
+	err := sources(t.Context(), version, dir)
+	if errors.Is(err, errUnreachable) && os.Getenv("CI") == "" {
+		t.Skipf("the API of Kubernetes %s is not checked: %v", version, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := newValidator(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// deployment has a placeholder for a value of each type.
+const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: '[unknown: docker image app]'
+  annotations: {checksum/config: '[secret]'}
+spec:
+  replicas: '[unknown]'
+  paused: '[unknown: aws cluster cluster or 4 others]'
+  selector: {matchLabels: {app: web}}
+  strategy: {rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}}
+  template:
+    metadata: {labels: '[unknown]'}
+    spec:
+      terminationGracePeriodSeconds: 30
+      containers:
+        - name: web
+          image: '[unknown]'
+          ports: '[unknown]'
+          resources: {limits: {cpu: 1.5, memory: 64Mi}, requests: {cpu: '[unknown]', memory: '[secret]'}}
+          readinessProbe: {httpGet: {path: /readyz, port: http}}
+`
+
+const autoscaler = `
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  maxReplicas: 20
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  behavior: {scaleUp: {tolerance: "0.05"}}
+`
+
+const nodePool = `
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: apps}
+spec:
+  limits: {cpu: "32"}
+  template:
+    spec:
+      expireAfter: '[unknown]'
+      nodeClassRef: {group: eks.amazonaws.com, kind: NodeClass, name: '[unknown]'}
+      requirements: [{key: kubernetes.io/arch, operator: In, values: [arm64]}]
+`
+
+// finding is what is wrong with an object, as a golden file.
+func finding(t *testing.T, v validator.Validator, object string) string {
+	t.Helper()
+	const file = "testdata/golden/prod/object.yaml"
+	root := fstest.MapFS{file: {Data: []byte(strings.TrimSpace(object))}}
+	found, err := check(v, root, goldenFiles...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.findings[file]
+}
+
+func TestNothingWrong(t *testing.T) {
+	v := schemas(t, versions[0])
+	skipped := "apiVersion: eks.amazonaws.com/v1\nkind: NodeClass\nspec: 1\n"
+	otherFile := "encryptionConfigurations: [{encryptionType: KMS}]\n"
+	for _, object := range []string{deployment, nodePool, skipped, otherFile} {
+		if got := finding(t, v, object); got != "" {
+			t.Errorf("got %s\nof %s", got, object)
+		}
+	}
+}
+
+func TestFieldThatIsTooNew(t *testing.T) {
+	if got := finding(t, schemas(t, "1.30.0"), autoscaler); !strings.Contains(got, "'tolerance' not allowed") {
+		t.Errorf("Kubernetes 1.30 is said to know the field tolerance: %q", got)
+	}
+	if got := finding(t, schemas(t, "1.34.2"), autoscaler); got != "" {
+		t.Errorf("Kubernetes 1.34 knows the field tolerance, got %s", got)
+	}
+}
+
+// What is wrong is found, also beside a placeholder, and told with its place.
+func TestFindings(t *testing.T) {
+	v := schemas(t, versions[0])
+	for name, test := range map[string]struct {
+		object, old, new string
+		// place and problem are parts of the finding.
+		place, problem string
+	}{
+		"misspelt field":     {deployment, "image:", "imag:", "/template/spec/containers/0'", "'imag'"},
+		"field elsewhere":    {deployment, "  paused", "  nodeName: a\n  paused", "/spec'", "'nodeName'"},
+		"text for a number":  {deployment, "Seconds: 30", "Seconds: thirty", "/terminationGracePeriodSeconds'", "got string"},
+		"number for a text":  {deployment, "name: web", "name: 8", "/containers/0/name'", "got number"},
+		"text for a list":    {deployment, "ports: '[unknown]'", "ports: http", "/ports'", "'http' is no placeholder"},
+		"fraction":           {deployment, "replicas: '[unknown]'", "replicas: 1.5", "/spec/replicas'", "want integer"},
+		"half a placeholder": {deployment, "paused: '", "paused: 'x", "/spec/paused'", "want boolean"},
+		"no quantity":        {deployment, "64Mi", "64MB", "/resources/limits/memory'", "'64MB'"},
+		"field is missing":   {deployment, ", port: http", "", "/readinessProbe/httpGet'", "missing property 'port'"},
+		"object is missing":  {deployment, "  selector: {matchLabels: {app: web}}\n", "", "/spec'", "'selector'"},
+		"null":               {deployment, "{httpGet: {path: /readyz, port: http}}", "null", "/readinessProbe'", "got null"},
+		"a key twice":        {deployment, "  paused", "  replicas: 1\n  paused", "", "\"replicas\" already set"},
+		"kind in lower case": {deployment, "Deployment", "deployment", "/kind'", "'Deployment'"},
+		"no kind":            {deployment, "kind: Deployment\n", "", "", "missing 'kind'"},
+		"no API version":     {deployment, "apiVersion: apps/v1\n", "", "", "missing 'apiVersion'"},
+		"kind of nobody":     {deployment, "kind: Deployment", "kind: Deploy", "", "schema for Deploy"},
+		"group of nobody":    {deployment, "apps/v1", "apps.example.com/v1", "", "schema for Deployment"},
+		"version is gone":    {deployment, "apps/v1", "apps/v1beta1", "", "schema for Deployment"},
+		"custom, misspelt":   {nodePool, "requirements", "requirement", "/template/spec'", "'requirement'"},
+		"custom, wrong text": {nodePool, "expireAfter: '[unknown]'", "expireAfter: 2 weeks", "/expireAfter'", "'2 weeks'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(test.object, test.old) {
+				t.Fatalf("the object has no %q", test.old)
+			}
+			got := finding(t, v, strings.Replace(test.object, test.old, test.new, 1))
+			if !strings.Contains(got, test.place) || !strings.Contains(got, test.problem) {
+				t.Errorf("got %q, want %q and %q in it", got, test.place, test.problem)
+			}
+		})
+	}
+}
+
+// A machine without network is told from a version that does not exist.
+func TestDownload(t *testing.T) {
+	t.Setenv("GOMODCACHE", t.TempDir())
+	t.Setenv("GOFLAGS", "-modcacherw")
+	for proxy, offline := range map[string]bool{
+		"off": true, "http://127.0.0.1:1": true, "file://" + t.TempDir(): false,
+	} {
+		t.Setenv("GOPROXY", proxy)
+		_, err := read(t.Context(), "k8s.io/kubernetes@v1.30.0", openAPIFile)
+		if err == nil || errors.Is(err, errUnreachable) != offline {
+			t.Errorf("GOPROXY=%s: got %v", proxy, err)
+		}
+	}
+}
+
+// The list of versions follows what clusters are made with.
+func TestVersions(t *testing.T) {
+	for file, form := range map[string]string{
+		"../../cmd/scaleout/kindconfig.go": `kindest/node:v(\d+\.\d+)`,
+		"../../cluster/Pulumi.yaml":        `kubernetesVersion:\n +type: string\n +default: "(\d+\.\d+)"`,
+	} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matches := regexp.MustCompile(form).FindAllStringSubmatch(string(content), -1)
+		if len(matches) == 0 {
+			t.Errorf("%s has no version", file)
+		}
+		for _, match := range matches {
+			if !slices.ContainsFunc(versions, func(v string) bool { return strings.HasPrefix(v, match[1]+".") }) {
+				t.Errorf("%s has Kubernetes %s, which is none of %v", file, match[1], versions)
+			}
+		}
+	}
+}
