@@ -1,4 +1,4 @@
-module scaleout/tools
+module example.com/scaleout/tools
 
 go 1.26
 

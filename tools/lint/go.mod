@@ -1,4 +1,4 @@
-module scaleout/tools/lint
+module example.com/scaleout/tools/lint
 
 go 1.26.0
 
