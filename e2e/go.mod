@@ -1,4 +1,4 @@
-module scaleout/e2e
+module example.com/scaleout/e2e
 
 go 1.26
 
