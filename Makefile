@@ -96,7 +96,7 @@ test: ## all tests that need neither a cluster nor Docker
 
 golden: ## update testdata/golden from the stack files, and the dashboards from monitoring/
 	cd monitoring && go run . ../internal/counter/dashboards/scaleout.json
-	go test -run Golden . ./cluster -update
+	go test -run Golden . ./cluster ./examples/... -update
 
 docs: ## update docs/configuration.md from Pulumi.yaml, docs/reliability.md from its measurements
 	go test -run ConfigurationReference . -update

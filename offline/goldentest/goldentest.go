@@ -32,6 +32,24 @@ func Check(t testing.TB, dir string, files map[string]string, update bool) {
 	}
 }
 
+// Program compares what a program deploys for a stack of the working directory with testdata/golden, or writes it there, and
+// wants every value that follows from a secret to be marked as one.
+func Program(t testing.TB, program pulumi.RunFunc, stack string, update bool) {
+	t.Helper()
+	result, err := offline.Run(program, ".", stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := result.Golden(result.ImageTags()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Check(t, filepath.Join("testdata", "golden"), files, update)
+	if len(result.Exposed) > 0 {
+		t.Errorf("these follow from a secret and are not marked as secret: %v", result.Exposed)
+	}
+}
+
 // Differing are the files that are not the same in base.
 func Differing(files, base map[string]string) map[string]string {
 	differing := map[string]string{}
