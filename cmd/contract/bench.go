@@ -3,186 +3,237 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"maps"
+	"io"
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // label is on everything that a run creates; its value is the number of the run.
 const label = "scaleout.contract"
 
-// What the app is told of its Redis. The name is an alias in the network of the run, so runs do not meet.
-const (
-	redisHost = "redis"
-	redisPort = "6379"
-	redisDir  = "/run/contract"
-)
+// redisScript starts a Redis that keeps nothing on disk. protected-mode would refuse clients from other containers
+// while there is no password.
+const redisScript = `exec redis-server - <<END
+port 6379
+protected-mode no
+save ""
+dir /tmp
+${PASSWORD:+requirepass $PASSWORD}
+END`
 
 // bench is what one run has on the Docker host.
 type bench struct {
 	*settings
-	docker   docker
-	report   *report
-	id       string            // number of the run
-	password string            // of Redis
-	volumes  map[string]string // volume for each directory with files, of the app
-	redisID  string            // container of Redis; empty without one
-	created  int               // containers, for their names
+	docker        docker
+	out, progress io.Writer
+	count         map[verdict]int
+	mark, network string            // label and network of the run
+	password      string            // of Redis
+	known         *strings.Replacer // what is known of Redis, for the placeholders
+	redis         *instance
+	err           error // an error of the environment, not of the image: after it the run does and reports nothing more
 }
 
 // newBench returns a bench on which nothing was created yet.
-func newBench(s *settings, d docker, r *report) *bench {
-	return &bench{settings: s, docker: d, report: r, volumes: map[string]string{},
-		id: strings.ToLower(rand.Text()[:8]), password: rand.Text()}
+func newBench(s *settings, d docker, out, progress io.Writer) *bench {
+	id, password := strings.ToLower(rand.Text()[:8]), rand.Text()
+	return &bench{settings: s, docker: d, out: out, progress: progress, count: map[verdict]int{}, mark: label + "=" + id,
+		network: "contract-" + id, password: password,
+		known: strings.NewReplacer("{redis.host}", "redis", "{redis.port}", "6379", "{redis.password}", password)}
 }
 
-func (b *bench) mark() string             { return label + "=" + b.id }
-func (b *bench) name(parts ...any) string { return "contract-" + b.id + "-" + fmt.Sprint(parts...) }
-func (b *bench) do(ctx context.Context, args ...string) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
+// broken tells whether the run cannot go on, because of an error or an interruption.
+func (b *bench) broken(ctx context.Context) bool {
+	if b.err == nil {
+		b.err = ctx.Err()
 	}
-	return b.docker.run(ctx, "", args...)
+	return b.err != nil
 }
 
-// expand puts what is known of Redis in place of the placeholders.
-func (b *bench) expand(value string) string {
-	return strings.NewReplacer("{redis.host}", redisHost, "{redis.port}", redisPort, "{redis.password}", b.password).
-		Replace(value)
+// do runs a command of Docker whose failure ends the run.
+func (b *bench) do(ctx context.Context, stdin string, args ...string) (out string) {
+	if !b.broken(ctx) {
+		out, b.err = b.docker(ctx, stdin, args...)
+	}
+	return out
 }
 
-// prepare creates network and files, and starts Redis.
-func (b *bench) prepare(ctx context.Context) error {
-	if err := haveImage(ctx, b.docker, b.report, b.image); err != nil {
-		return err
-	}
-	if _, err := b.do(ctx, "network", "create", "--label", b.mark(), b.name("net")); err != nil {
-		return err
-	}
-	directories := map[string]map[string]string{}
-	for file, content := range b.files {
-		directory := path.Dir(file)
-		if directories[directory] == nil {
-			directories[directory] = map[string]string{}
+// within calls try, four times a second, until it succeeds, and tells whether it did so within limit.
+func (b *bench) within(ctx context.Context, limit time.Duration, try func() bool) bool {
+	for deadline := time.Now().Add(limit); ; b.sleep(ctx, 250*time.Millisecond) {
+		succeeded := try()
+		if b.broken(ctx) || succeeded || time.Now().After(deadline) {
+			return succeeded && b.err == nil
 		}
-		directories[directory][file] = b.expand(content)
 	}
-	for _, directory := range slices.Sorted(maps.Keys(directories)) {
-		volume, err := b.volume(ctx, b.image, directory, directories[directory])
-		if err != nil {
-			return err
-		}
-		b.volumes[directory] = volume
-	}
-	if !b.usesRedis() {
-		return nil
-	}
-	return b.startRedis(ctx)
 }
 
-// volume creates a volume with files. They are copied in through a container that never runs: it works with a Docker
-// that does not share this machine's file system (Docker Desktop), and while the app's own container is read-only.
-func (b *bench) volume(ctx context.Context, image, directory string, files map[string]string) (string, error) {
-	name := b.name("files", len(b.volumes))
-	if directory == redisDir {
-		name = b.name("redis")
+func (b *bench) sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
-	if _, err := b.do(ctx, "volume", "create", "--label", b.mark(), name); err != nil {
-		return "", err
-	}
-	b.created++
-	// No image has this command; a container that does not run needs none, but an image without one would be refused.
-	carrier, err := b.do(ctx, "create", "--name", b.name(b.created), "--label", b.mark(),
-		"--mount", mount(name, directory, false), image, "never-runs")
-	if err != nil {
-		return "", err
-	}
-	content, err := archive(files)
-	if err != nil {
-		return "", err
-	}
-	_, err = b.docker.run(ctx, content, "cp", "-", carrier+":"+directory)
-	return name, err
 }
 
-func mount(volume, directory string, readOnly bool) string {
-	m := "type=volume,volume-nocopy,source=" + volume + ",target=" + directory
-	if readOnly {
-		m += ",readonly"
+// prepare creates the network, and starts Redis if the app is told of one.
+func (b *bench) prepare(ctx context.Context) {
+	b.pull(ctx, b.image)
+	b.do(ctx, "", "network", "create", "--label", b.mark, b.network)
+	if !b.uses("{redis.") {
+		return
 	}
-	return m
+	b.pull(ctx, b.redisImage)
+	env := ""
+	if b.uses("{redis.password}") {
+		env = "PASSWORD=" + b.password + "\n"
+	}
+	b.redis = b.create(ctx, env, "--network-alias", "redis", "--user", "65532:65532", "--tmpfs", "/tmp:mode=1777",
+		b.redisImage, "sh", "-c", redisScript)
+	b.startRedis(ctx)
 }
 
-// startRedis starts a Redis that keeps nothing on disk. It gets its password in a file. It runs locked down too, so
-// that nothing on this bench has a right that it does not need. protected-mode would refuse clients from other
-// containers while there is no password.
-func (b *bench) startRedis(ctx context.Context) error {
-	if err := haveImage(ctx, b.docker, b.report, b.redis); err != nil {
-		return fmt.Errorf("%w; -redis names another", err)
+// pull pulls an image unless it is there.
+func (b *bench) pull(ctx context.Context, image string) {
+	if _, err := b.docker(ctx, "", "image", "inspect", "--format", "{{.Id}}", image); err == nil || b.broken(ctx) {
+		return
 	}
-	config := "port " + redisPort + "\nprotected-mode no\nsave \"\"\nappendonly no\ndir /tmp\n"
-	if b.usesPassword() {
-		config += "requirepass " + b.password + "\n"
+	b.note("pulling %s", image)
+	if b.do(ctx, "", "pull", "--quiet", image); b.err != nil {
+		b.err = fmt.Errorf("needs the image %s, which is not on this machine: %w", image, b.err)
 	}
-	volume, err := b.volume(ctx, b.redis, redisDir, map[string]string{"redis.conf": config})
-	if err != nil {
-		return err
-	}
-	b.redisID, err = b.do(ctx, "create", "--name", b.name("redis"), "--label", b.mark(),
-		"--network", b.name("net"), "--network-alias", redisHost, "--user", "65532:65532", "--read-only",
-		"--tmpfs", "/tmp:mode=1777", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-		"--mount", mount(volume, redisDir, true), b.redis, "redis-server", redisDir+"/redis.conf")
-	if err != nil {
-		return err
-	}
-	return b.redisUp(ctx)
 }
 
-// redisUp starts the container of Redis and waits until it takes connections.
-func (b *bench) redisUp(ctx context.Context) error {
-	b.report.note("starting Redis (%s)", b.redis)
-	if _, err := b.do(ctx, "start", b.redisID); err != nil {
-		return err
-	}
-	c := &instance{bench: b, id: b.redisID}
-	return poll(ctx, b.start, func() (bool, error) {
-		log, err := c.log(ctx)
-		if err != nil || strings.Contains(log, "Ready to accept connections") {
-			return err == nil, err
-		}
-		state, err := c.state(ctx)
-		if err == nil && !state.Running {
-			err = fmt.Errorf("the container of Redis ended: %s; -redis names another image", state.ended(log))
-		}
-		return false, err
+// create creates a container, restricted as those of WebApp. The variables travel on standard input, not as arguments,
+// which every user of this machine can read.
+func (b *bench) create(ctx context.Context, env string, args ...string) *instance {
+	args = append([]string{"create", "--label", b.mark, "--network", b.network, "--env-file", "/dev/stdin",
+		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}, args...)
+	return &instance{bench: b, id: b.do(ctx, env, args...)}
+}
+
+// startRedis starts the container of Redis and waits until it takes connections.
+func (b *bench) startRedis(ctx context.Context) {
+	b.note("starting Redis (%s)", b.redisImage)
+	b.do(ctx, "", "start", b.redis.id)
+	gone := ""
+	ready := b.within(ctx, b.start, func() bool {
+		gone = b.redis.gone(ctx)
+		return gone != "" || strings.Contains(b.redis.log(ctx), "Ready to accept connections")
 	})
+	if b.err == nil && (gone != "" || !ready) {
+		b.err = fmt.Errorf("the container of Redis did not start within %v: %s; -redis names another image", b.start, gone)
+	}
 }
 
-// remove removes all that has the label of the run, and says what it could not remove. It does not depend on the
-// context of the run, which may have been interrupted.
-func (b *bench) remove() error {
-	b.report.note("removing containers, volumes and network of this run")
-	ctx := context.Background()
-	var problems []error
-	// In this order: neither a volume nor a network can be removed while a container has it.
-	for _, kind := range []struct{ list, remove []string }{
-		{[]string{"ps", "--all"}, []string{"rm", "--force", "--volumes"}},
-		{[]string{"volume", "ls"}, []string{"volume", "rm"}},
-		{[]string{"network", "ls"}, []string{"network", "rm"}},
-	} {
-		found, err := b.do(ctx, append(kind.list, "--quiet", "--filter", "label="+b.mark())...)
-		if err == nil && found != "" {
-			_, err = b.do(ctx, append(kind.remove, strings.Fields(found)...)...)
-		}
-		if err != nil {
-			problems = append(problems, err)
+// launch starts a container of the app. Its port is published on a free port of 127.0.0.1, where nobody else in the
+// network gets at an app that may have no protection. It gets no swap, as on a node of Kubernetes.
+func (b *bench) launch(ctx context.Context, env map[string]string) *instance {
+	var variables strings.Builder
+	for name, value := range env {
+		fmt.Fprintf(&variables, "%s=%s\n", name, b.known.Replace(value))
+	}
+	args := []string{"--publish", "127.0.0.1::" + b.port, "--memory", b.memory, "--memory-swap", b.memory,
+		"--user", b.user + ":" + b.user}
+	for _, directory := range b.writable { // as an emptyDir, from which programs can be run too
+		args = append(args, "--tmpfs", directory+":rw,exec,mode=1777")
+	}
+	for file := range b.files { // in volumes without a name, which hide what the image has there, as a Secret does
+		if m := "type=volume,volume-nocopy,target=" + path.Dir(file); !slices.Contains(args, m) {
+			args = append(args, "--mount", m)
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("removing what has the label %s: %w", b.mark(), err)
+	i := b.create(ctx, variables.String(), append(args, b.image)...)
+	for file, content := range b.files {
+		b.do(ctx, archive(path.Base(file), b.known.Replace(content)), "cp", "-", i.id+":"+path.Dir(file))
+	}
+	i.run(ctx)
+	return i
+}
+
+// remove removes all that has the label of the run. It does not depend on the context of the run, which may have been
+// interrupted.
+func (b *bench) remove() error {
+	b.note("removing containers and network of this run")
+	ctx := context.Background()
+	found, err := b.docker(ctx, "", "ps", "--all", "--quiet", "--filter", "label="+b.mark)
+	if err == nil && found != "" {
+		_, err = b.docker(ctx, "", append([]string{"rm", "--force", "--volumes"}, strings.Fields(found)...)...)
+	}
+	if err == nil { // a network cannot be removed while a container has it
+		_, err = b.docker(ctx, "", "network", "prune", "--force", "--filter", "label="+b.mark)
+	}
+	if err != nil {
+		return fmt.Errorf("removing what has the label %s: %w", b.mark, err)
 	}
 	return nil
+}
+
+// instance is one container.
+type instance struct {
+	*bench
+	id      string
+	address string // that the app's port has on this machine
+}
+
+// run starts the container, also once more, and finds the address of the app's port. That it does not start, as with a
+// command that is not in the image, shows in its state; one that has ended already has no port.
+func (i *instance) run(ctx context.Context) {
+	if !i.broken(ctx) {
+		_, _ = i.docker(ctx, "", "start", i.id)
+		out, _ := i.docker(ctx, "", "port", i.id, i.port+"/tcp")
+		i.address, _, _ = strings.Cut(out, "\n")
+	}
+}
+
+// containerState is the part of `docker inspect` that is looked at.
+type containerState struct {
+	Running, OOMKilled bool
+	ExitCode           int
+	Error              string // of Docker, which could not start it
+	FinishedAt         time.Time
+}
+
+func (i *instance) state(ctx context.Context) (s containerState) {
+	out := i.do(ctx, "", "inspect", "--format", "{{json .State}}", i.id)
+	if i.err == nil {
+		i.err = json.Unmarshal([]byte(out), &s)
+	}
+	return s
+}
+
+// log is the end of what the container printed, without the password.
+func (i *instance) log(ctx context.Context) string {
+	return strings.ReplaceAll(i.do(ctx, "", "logs", "--tail", "100", i.id), i.password, "[password]")
+}
+
+// gone says how the container ended, with the last line of its log, or "" if it runs.
+func (i *instance) gone(ctx context.Context) string {
+	state := i.state(ctx)
+	if state.Running || i.err != nil {
+		return ""
+	}
+	how := fmt.Sprintf("exit code %d", state.ExitCode)
+	if state.OOMKilled {
+		how += ", killed for using too much memory"
+	}
+	if state.Error != "" {
+		how += ", " + state.Error
+	}
+	log := strings.TrimSpace(i.log(ctx))
+	if last := strings.TrimSpace(log[strings.LastIndex(log, "\n")+1:]); last != "" {
+		how += ", last line: " + last
+	}
+	return how
+}
+
+// terminate sends SIGTERM, or says how the process had ended before.
+func (i *instance) terminate(ctx context.Context) (gone string) {
+	if gone = i.gone(ctx); gone == "" {
+		i.do(ctx, "", "kill", "--signal", "TERM", i.id)
+	}
+	return gone
 }

@@ -6,30 +6,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
-	"path"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// docker runs the docker command. Tests put their own in its place.
-type docker interface {
-	// run returns standard output without the last line end. stdin is for what must not show in a list of processes.
-	run(ctx context.Context, stdin string, args ...string) (string, error)
-}
-
-// dockerCLI is the docker command on PATH. It follows DOCKER_HOST and the current context.
-type dockerCLI struct{}
+// docker runs a command of Docker and returns its standard output without the last line end. stdin is for what must not
+// show in a list of processes. Tests put their own in its place.
+type docker func(ctx context.Context, stdin string, args ...string) (string, error)
 
 // commandLimit is for commands that Docker answers at once, on a busy machine.
 const commandLimit = 2 * time.Minute
 
-// run starts the command in a process group of its own, so that Ctrl-C in a terminal reaches only this program. A
-// command that creates something is waited for, whatever ctx says: an abandoned one would create it after everything
-// was removed.
-func (dockerCLI) run(ctx context.Context, stdin string, args ...string) (string, error) {
-	if !takesLong(args[0]) {
+// dockerCLI runs the docker command on PATH, which follows DOCKER_HOST and the current context. It does so in a process
+// group of its own, so that Ctrl-C in a terminal reaches only this program. All commands but pull are waited for,
+// whatever ctx says: an abandoned one could create something after everything was removed.
+func dockerCLI(ctx context.Context, stdin string, args ...string) (string, error) {
+	if args[0] != "pull" {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), commandLimit)
 		defer cancel()
@@ -50,13 +45,9 @@ func (dockerCLI) run(ctx context.Context, stdin string, args ...string) (string,
 	return strings.TrimSuffix(stdout.String(), "\n"), nil
 }
 
-// takesLong tells whether a command of Docker waits for something else than Docker, and creates nothing that this
-// program has to remove.
-func takesLong(command string) bool { return command == "pull" || command == "wait" }
-
 // usable returns an error that says what to do unless there is a Docker whose published ports are on this machine.
 func usable(ctx context.Context, d docker) error {
-	host, err := d.run(ctx, "", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	host, err := d(ctx, "", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("needs Docker, and there is no `docker` on PATH: install Docker Engine or Docker Desktop")
@@ -66,40 +57,18 @@ func usable(ctx context.Context, d docker) error {
 		return fmt.Errorf("needs a Docker on this machine, since it asks the app on published ports of 127.0.0.1; "+
 			"DOCKER_HOST or the current context is %s", host)
 	}
-	if _, err := d.run(ctx, "", "version", "--format", "{{.Server.Version}}"); err != nil {
+	if _, err := d(ctx, "", "version", "--format", "{{.Server.Version}}"); err != nil {
 		return fmt.Errorf("needs a running Docker daemon that this user may use (group docker): %w", err)
 	}
 	return nil
 }
 
-// haveImage pulls an image unless it is there.
-func haveImage(ctx context.Context, d docker, r *report, image string) error {
-	if _, err := d.run(ctx, "", "image", "inspect", "--format", "{{.Id}}", image); err == nil {
-		return nil
-	}
-	r.note("pulling %s", image)
-	if _, err := d.run(ctx, "", "pull", "--quiet", image); err != nil {
-		return fmt.Errorf("needs the image %s, which is not on this machine: %w", image, err)
-	}
-	return nil
-}
-
-// archive is files as `docker cp` takes them. They are readable for everyone, since the user in the container owns
-// nothing.
-func archive(files map[string]string) (string, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for name, content := range files {
-		header := &tar.Header{Name: path.Base(name), Mode: 0o444, Size: int64(len(content)), ModTime: time.Now()}
-		if err := w.WriteHeader(header); err != nil {
-			return "", fmt.Errorf("packing %s: %w", name, err)
-		}
-		if _, err := w.Write([]byte(content)); err != nil {
-			return "", fmt.Errorf("packing %s: %w", name, err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return "", fmt.Errorf("packing files: %w", err)
-	}
-	return b.String(), nil
+// archive is a file as `docker cp` takes it, readable for everyone, since the user in the container owns nothing.
+func archive(name, content string) string {
+	var b strings.Builder
+	w := tar.NewWriter(&b) // whose errors are those of the builder, which has none
+	_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o444, Size: int64(len(content)), ModTime: time.Now()})
+	_, _ = io.WriteString(w, content)
+	_ = w.Close()
+	return b.String()
 }

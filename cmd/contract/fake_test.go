@@ -41,8 +41,8 @@ type fakeDocker struct {
 
 	mu         sync.Mutex
 	commands   []string
-	stdin      string   // all of it
-	things     []string // volumes and networks that are there
+	stdin      string // all of it
+	network    bool   // is there
 	containers map[string]*fakeContainer
 	redis      fakeRedis
 }
@@ -64,7 +64,6 @@ type fakeContainer struct {
 	reached  bool // Redis, once
 	n        int
 	stopping bool
-	done     chan struct{}
 }
 
 func newFakeDocker(t *testing.T, app fakeApp) *fakeDocker {
@@ -85,18 +84,17 @@ func (f *fakeDocker) run(ctx context.Context, stdin string, args ...string) (str
 	if err := f.fails[args[0]]; err != nil {
 		return "", err
 	}
-	last := args[len(args)-1]
 	switch args[0] {
 	case "context":
 		return f.host, nil
-	case "version", "image", "diff":
-		return "A /var/cache/app", nil
-	case "network", "volume":
-		return f.thing(args[0], args[1], last)
+	case "version", "image":
+		return "", nil
+	case "network":
+		f.network = args[1] == "create"
+		return "", nil
 	case "create":
 		id := fmt.Sprintf("id%d", len(f.containers))
-		f.containers[id] = &fakeContainer{isApp: slices.Contains(args, "--publish"), args: strings.Join(args, " "), in: stdin,
-			done: make(chan struct{})}
+		f.containers[id] = &fakeContainer{isApp: slices.Contains(args, "--publish"), args: strings.Join(args, " "), in: stdin}
 		return id, nil
 	case "cp":
 		return "", nil
@@ -122,25 +120,6 @@ func (f *fakeDocker) run(ctx context.Context, stdin string, args ...string) (str
 		return "", nil
 	}
 	return f.container(ctx, args)
-}
-
-// thing lists, creates and removes networks and volumes.
-func (f *fakeDocker) thing(kind, verb, last string) (string, error) {
-	switch verb {
-	case "create":
-		f.things = append(f.things, kind+" "+last)
-	case "rm":
-		f.things = slices.DeleteFunc(f.things, func(t string) bool { return strings.HasPrefix(t, kind) })
-	case "ls":
-		var names []string
-		for _, t := range f.things {
-			if name, found := strings.CutPrefix(t, kind+" "); found {
-				names = append(names, name)
-			}
-		}
-		return strings.Join(names, "\n"), nil
-	}
-	return "", nil
 }
 
 // container is the commands about one container.
@@ -174,15 +153,6 @@ func (f *fakeDocker) container(ctx context.Context, args []string) (string, erro
 		return "", errors.New("container is not running")
 	case verb == "kill":
 		f.terminate(c)
-	case verb == "wait":
-		f.mu.Unlock()
-		defer f.mu.Lock()
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-		return fmt.Sprint(c.state.ExitCode), nil
 	}
 	return "", nil
 }
@@ -190,11 +160,10 @@ func (f *fakeDocker) container(ctx context.Context, args []string) (string, erro
 // end is the end of a container's process.
 func (c *fakeContainer) end(code int, log string) {
 	if c.state.Running {
-		c.state, c.log = containerState{ExitCode: code}, c.log+log
+		c.state, c.log = containerState{ExitCode: code, FinishedAt: time.Now()}, c.log+log
 		if c.server != nil {
 			_ = c.server.Close()
 		}
-		close(c.done)
 	}
 }
 
@@ -265,7 +234,7 @@ func (f *fakeDocker) count(c *fakeContainer, w http.ResponseWriter) {
 		n = &c.n
 	}
 	switch *n++; {
-	case f.app.dies && *n > turns+10:
+	case f.app.dies && *n > turns+keptConns:
 		c.end(3, "out of luck")
 	case c.stopping && f.app.dropsKept:
 		panic(http.ErrAbortHandler)
@@ -284,7 +253,7 @@ func (f *fakeDocker) terminate(c *fakeContainer) {
 		c.end(143, "")
 	default:
 		go func() {
-			time.Sleep(800 * time.Millisecond) // the drain: longer than the stream sends
+			time.Sleep(1500 * time.Millisecond) // the drain: longer than requests are sent
 			_ = c.server.Shutdown(context.Background())
 			f.mu.Lock()
 			defer f.mu.Unlock()

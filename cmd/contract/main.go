@@ -7,9 +7,8 @@
 // of the app name one, and prints a line per point: PASS, FAIL or SKIP, the point, what was seen, and after a FAIL what
 // to do. docs/contract.md explains the points.
 //
-// Everything that it creates on the Docker host (a network, containers, volumes) has one label with the number of the
-// run and is removed at the end, also after SIGINT and SIGTERM. Nothing else is touched, but for images that are
-// missing, which are pulled and stay.
+// Everything that it creates on the Docker host (containers, their volumes, a network) has one label with the number of
+// the run and is removed at the end, also after SIGINT and SIGTERM. Missing images are pulled and stay.
 package main
 
 import (
@@ -30,79 +29,96 @@ const (
 	exitError  = 2
 )
 
+// verdict is the outcome of a point.
+type verdict string
+
+const (
+	pass verdict = "PASS"
+	fail verdict = "FAIL"
+	skip verdict = "SKIP"
+)
+
+// Names of the points, in the order of the report. docs/contract.md describes each.
+const (
+	pointStarts       = "starts"
+	pointAlive        = "alive"
+	pointReady        = "ready"
+	pointAliveWithout = "alive without Redis"
+	pointReadyWithout = "not ready without Redis"
+	pointRecovers     = "recovers"
+	pointState        = "same state"
+	pointUnderWay     = "under way"
+	pointKept         = "kept connections"
+	pointEnds         = "ends"
+	pointWrong        = "wrong setting"
+)
+
+// nameWidth is the length of the longest name.
+const nameWidth = len(pointReadyWithout)
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], dockerCLI{}, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], dockerCLI, os.Stdout, os.Stderr))
 }
 
-// run is main without the process around it. It returns the exit code. The lines of the points go to out, progress and
-// errors to errOut.
+// run is main with everything ambient passed in. It returns the exit code. The report goes to out, progress and errors
+// to errOut.
 func run(ctx context.Context, args []string, docker docker, out, errOut io.Writer) int {
-	s, err := parseSettings(args)
+	s, err := parseSettings(args, out)
 	if errors.Is(err, flag.ErrHelp) {
-		printUsage(out)
 		return exitPassed
+	}
+	b := newBench(s, docker, out, errOut)
+	if err == nil {
+		err = usable(ctx, docker)
+	}
+	if err == nil {
+		b.check(ctx)
+		if err = b.err; ctx.Err() != nil {
+			err = errors.New("interrupted; the points above are all that was found out")
+		}
+		err = errors.Join(err, b.remove())
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(errOut, "contract: %v\n", err)
 		return exitError
 	}
-	report := &report{out: out, progress: errOut}
-	if err := check(ctx, s, docker, report); err != nil {
-		_, _ = fmt.Fprintf(errOut, "contract: %v\n", err)
-		return exitError
-	}
-	report.summary()
-	if report.count[fail] > 0 {
+	_, _ = fmt.Fprintf(out, "%d PASS, %d FAIL, %d SKIP\n", b.count[pass], b.count[fail], b.count[skip])
+	if b.count[fail] > 0 {
 		return exitFailed
 	}
 	return exitPassed
 }
 
-var errInterrupted = errors.New("interrupted; the points above are all that was found out")
-
-// check goes through all points. Its error is one of the environment, not of the image, and includes what could not be
-// removed.
-func check(ctx context.Context, s *settings, d docker, r *report) error {
-	if err := usable(ctx, d); err != nil {
-		return err
+// check goes through all points, and leaves what it created.
+func (b *bench) check(ctx context.Context) {
+	b.prepare(ctx)
+	first := b.checkStart(ctx)
+	if first == nil {
+		b.note("the other points need an app that starts")
+		return
 	}
-	b := newBench(s, d, r)
-	err := b.checkAll(ctx)
-	if ctx.Err() != nil {
-		err = errInterrupted
-	}
-	return errors.Join(err, b.remove())
+	second := b.checkProbes(ctx, first)
+	b.checkState(ctx, first, second)
+	b.checkUnderWay(ctx, second)
+	b.checkStop(ctx, first)
+	b.checkWrongSettings(ctx)
 }
 
-// checkAll goes through all points, and leaves what it created.
-func (b *bench) checkAll(ctx context.Context) error {
-	if err := b.prepare(ctx); err != nil {
-		return err
+// add prints the line of a point. todo, for a FAIL, are lines that say what to do.
+func (b *bench) add(ctx context.Context, v verdict, point, seen string, todo ...string) {
+	if b.broken(ctx) {
+		return
 	}
-	first, err := b.checkStart(ctx)
-	if err != nil {
-		return err
+	b.count[v]++
+	_, _ = fmt.Fprintf(b.out, "%s  %-*s  %s\n", v, nameWidth, point, seen)
+	for _, line := range todo {
+		_, _ = fmt.Fprintf(b.out, "      %-*s  -> %s\n", nameWidth, "", line)
 	}
-	if first == nil {
-		for _, name := range pointsOfRunning {
-			b.report.add(skip, name, "the app did not start")
-		}
-		return nil
-	}
-	pair, err := b.checkProbes(ctx, first)
-	if err != nil {
-		return err
-	}
-	if err := b.checkState(ctx, pair); err != nil {
-		return err
-	}
-	if err := b.checkUnderWay(ctx, pair[1]); err != nil {
-		return err
-	}
-	if err := b.checkStop(ctx, pair[0]); err != nil {
-		return err
-	}
-	return b.checkWrongSettings(ctx)
+}
+
+// note prints what takes a while.
+func (b *bench) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.progress, "... "+format+"\n", args...)
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,226 +16,191 @@ const (
 	awayPause  = 500 * time.Millisecond
 )
 
-// noRedis is why the points about a backing service are skipped.
-const noRedis = "no -env or -file names {redis.host}, so there is no backing service to take away"
+const todoAlive = "answer it without asking anything else: when it fails, Kubernetes restarts the pod, which cures no " +
+	"backing service"
 
-// What to do after a FAIL.
-const (
-	todoAlive = "answer it without asking anything else: when it fails, Kubernetes restarts the pod, which cures no " +
-		"backing service"
-	todoReady = "answer 200 once requests can be served; until then WebApp sends none"
-	todoAway  = "answer 503 until the backing service was reached once: else a rollout with a wrong address or password " +
-		"replaces pods that work"
-	todoStay = "start without the backing service and go on trying: Kubernetes otherwise restarts the pod, after pauses " +
-		"of up to 5 minutes"
-	todoRecover = "connect again by itself, and look the name up again: nothing restarts the app when Redis is back"
-	todoName    = "if it has such a path, name it"
-)
-
-// checkProbes asks liveness and readiness of the first instance, starts the second one while Redis is away, asks again,
-// and brings Redis back. It returns two instances that run.
-func (b *bench) checkProbes(ctx context.Context, first *instance) ([]*instance, error) {
-	alive, err := b.becomes(ctx, pointAlive, first, b.live, todoAlive, todoName+" (-live)")
-	if err != nil {
-		return nil, err
-	}
-	ready := false
-	if b.ready == "" {
-		b.report.add(skip, pointReady, "no readiness path (-ready): the app gets requests as soon as it listens")
-	} else {
-		ready, err = b.becomes(ctx, pointReady, first, b.ready, todoReady, todoName+" (-ready)")
-		if err != nil {
-			return nil, err
-		}
-	}
-	if b.redisID == "" {
-		for _, point := range []string{pointAliveWithout, pointReadyWithout, pointRecovers} {
-			b.report.add(skip, point, noRedis)
-		}
-		second, err := b.replacement(ctx)
-		return []*instance{first, second}, err
-	}
-	return b.checkWithoutRedis(ctx, first, alive, ready)
-}
-
-// becomes waits for a probe to succeed, reports it, and returns whether it did.
-func (b *bench) becomes(ctx context.Context, point string, i *instance, path string, todo ...string) (bool, error) {
-	seen, err := b.await(ctx, i, path)
-	switch {
-	case errors.Is(err, errTimeout):
-		b.report.add(fail, point, fmt.Sprintf("%s: %s, for %v", describe(path), seen, b.start), todo...)
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	b.report.add(pass, point, fmt.Sprintf("%s: %s", describe(path), seen))
-	return true, nil
-}
-
-// await waits for a probe to succeed, for as long as the app may take to start.
-func (b *bench) await(ctx context.Context, i *instance, path string) (seen string, err error) {
-	err = poll(ctx, b.start, func() (bool, error) {
-		var ok bool
-		ok, seen = probe(ctx, i.address, path)
-		return ok, nil
-	})
-	return seen, err
-}
-
-func describe(path string) string {
-	if path == "" {
-		return "connection"
-	}
-	return "GET " + path
-}
-
-// replacement launches an instance and waits until it answers. That it starts was seen before, so it is an error if
-// not.
-func (b *bench) replacement(ctx context.Context) (*instance, error) {
-	b.report.note("starting another instance")
-	i, err := b.launch(ctx, locked)
-	if err != nil {
-		return nil, err
-	}
-	_, why, err := b.answers(ctx, i)
-	if err == nil && why != "" {
-		err = fmt.Errorf("another instance, like the first: %s", why)
-	}
-	return i, err
-}
-
-// checkWithoutRedis stops Redis, starts the second instance, and starts Redis again. alive and ready are whether these
-// probes succeeded with Redis: one that never does says nothing without it either.
-func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, alive, ready bool) ([]*instance, error) {
-	b.report.note("stopping Redis, and starting a second instance without it")
-	if _, err := b.do(ctx, "stop", "--time", "1", b.redisID); err != nil {
-		return nil, err
-	}
-	second, err := b.launch(ctx, locked)
-	if err != nil {
-		return nil, err
-	}
-	pair := []*instance{first, second}
-	seen, err := b.probeWithoutRedis(ctx, pair)
-	if err != nil {
-		return nil, err
-	}
-	b.reportAlive(seen, alive)
-	b.reportNotReady(seen, ready)
-	if err := b.redisUp(ctx); err != nil {
-		return nil, err
-	}
-	// What has ended is replaced, as Kubernetes would restart it, so that the other points can still be found out.
-	for n, i := range pair {
-		if gone, err := i.away(ctx); err != nil {
-			return nil, err
-		} else if gone != "" {
-			if pair[n], err = b.replacement(ctx); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return pair, b.checkRecovers(ctx, pair, ready)
-}
-
-// outage is what was wrong without Redis.
-type outage struct {
-	dead  string // a liveness probe that failed
-	ready string // a readiness probe that succeeded
-	gone  string // how an instance ended
-}
-
-// probeWithoutRedis asks liveness of both instances, and readiness of the second: one that had its backing service may
-// stay ready, since all instances would otherwise leave the load balancer at once.
-func (b *bench) probeWithoutRedis(ctx context.Context, pair []*instance) (seen outage, err error) {
-	if err := poll(ctx, b.start, func() (done bool, err error) {
-		if seen.gone, err = pair[1].away(ctx); err != nil || seen.gone != "" {
-			return true, err
-		}
-		done, _ = probe(ctx, pair[1].address, b.live)
-		return done, nil
-	}); err != nil && !errors.Is(err, errTimeout) {
-		return seen, err
-	}
-	// One success is not enough: an app may answer until its first attempt to reach Redis has failed.
-	for range awayProbes {
-		for n, i := range pair {
-			if ok, said := probe(ctx, i.address, b.live); !ok {
-				seen.dead = fmt.Sprintf("%s of the instance that %s: %s", describe(b.live),
-					[]string{"lost Redis", "never had Redis"}[n], said)
-			}
-		}
-		if ok, said := probe(ctx, pair[1].address, b.ready); ok {
-			seen.ready = said
-		}
-		if err := sleep(ctx, awayPause); err != nil {
-			return seen, err
-		}
-	}
-	for _, i := range pair {
-		if gone, err := i.away(ctx); err != nil || gone != "" {
-			seen.gone = gone
-			return seen, err
-		}
-	}
-	return seen, nil
-}
-
-func (b *bench) reportAlive(seen outage, alive bool) {
-	switch {
-	case seen.gone != "":
-		b.report.add(fail, pointAliveWithout, "ended: "+seen.gone, todoStay)
-	case !alive:
-		b.report.add(skip, pointAliveWithout, describe(b.live)+" fails with Redis too")
-	case seen.dead != "":
-		b.report.add(fail, pointAliveWithout, seen.dead, todoAlive)
-	default:
-		b.report.add(pass, pointAliveWithout, describe(b.live)+" succeeds, for one that lost Redis and one that never had it")
-	}
-}
-
-func (b *bench) reportNotReady(seen outage, ready bool) {
-	switch {
-	case b.ready == "":
-		b.report.add(skip, pointReadyWithout, "no readiness path (-ready)")
-	case !ready:
-		b.report.add(skip, pointReadyWithout, "GET "+b.ready+" fails with Redis too")
-	case seen.gone != "":
-		b.report.add(skip, pointReadyWithout, "the app ended without Redis")
-	case seen.ready != "":
-		b.report.add(fail, pointReadyWithout, fmt.Sprintf("GET %s: %s", b.ready, seen.ready), todoAway)
-	default:
-		b.report.add(pass, pointReadyWithout, "GET "+b.ready+" fails on one that never had it")
-	}
-}
-
-// checkRecovers asks whether both instances serve again, and the second one says so if it ever did.
-func (b *bench) checkRecovers(ctx context.Context, pair []*instance, ready bool) error {
-	var wrong []string
-	if ready {
-		if seen, err := b.await(ctx, pair[1], b.ready); errors.Is(err, errTimeout) {
-			wrong = append(wrong, fmt.Sprintf("GET %s: %s", b.ready, seen))
-		} else if err != nil {
-			return err
-		}
-	}
-	for _, i := range pair {
-		var last exchange
-		err := poll(ctx, b.start, func() (bool, error) {
-			last = get(ctx, i.address, b.path, answerLimit)
-			return last.failure == "" && last.status < http.StatusBadRequest, nil
-		})
-		if errors.Is(err, errTimeout) {
-			wrong = append(wrong, fmt.Sprintf("GET %s: %s", b.path, last))
-		} else if err != nil {
-			return err
-		}
-	}
-	if len(wrong) > 0 {
-		b.report.add(fail, pointRecovers, fmt.Sprintf("%v after Redis came back: %s", b.start, strings.Join(wrong, ", ")),
-			todoRecover)
+// checkStart launches the first instance, locked down as under WebApp, and returns it, or nil if it does not answer.
+func (b *bench) checkStart(ctx context.Context) *instance {
+	b.note("starting the app, for up to %v", b.start)
+	first := b.launch(ctx, b.env)
+	seen, why := first.answers(ctx)
+	if why != "" {
+		b.add(ctx, fail, pointStarts, why,
+			"if a setting is wrong: -env, -file; it has to listen on all addresses, not on 127.0.0.1 alone, and on -port",
+			"if it writes files: all directories are read-only but for those of -writable",
+			"if it needs more: it runs as -user, with as much memory as -memory, and without capabilities, so that it cannot "+
+				"listen on a port below 1024 or change owners")
 		return nil
 	}
-	b.report.add(pass, pointRecovers, "both instances serve again once Redis is back")
-	return nil
+	b.add(ctx, pass, pointStarts, fmt.Sprintf("answers %s on port %s as user %s, with a read-only file system, no "+
+		"capabilities, no-new-privileges and %s of memory", seen, b.port, b.user, b.memory))
+	return first
+}
+
+// answers waits for the first answer of any kind, and returns it or why there is none. To connect is not enough:
+// Docker's proxy accepts for an app that does not listen.
+func (i *instance) answers(ctx context.Context) (last answer, why string) {
+	gone := ""
+	answered := i.within(ctx, i.start, func() bool {
+		if gone = i.gone(ctx); gone == "" {
+			last = get(ctx, i.address, i.path, probeLimit)
+		}
+		return gone != "" || last.failure == ""
+	})
+	switch {
+	case gone != "":
+		why = "did not start: " + gone
+	case !answered:
+		why = fmt.Sprintf("runs, but GET %s on port %s fails after %v: %s", i.path, i.port, i.start, last)
+	}
+	return last, why
+}
+
+// checkProbes asks liveness and readiness of the first instance, starts the second one while Redis is away, asks again,
+// and brings Redis back. It returns the second one.
+func (b *bench) checkProbes(ctx context.Context, first *instance) *instance {
+	noLive := b.becomes(ctx, pointAlive, "-live", first, b.live, todoAlive)
+	noReady := b.becomes(ctx, pointReady, "-ready", first, b.ready,
+		"answer 200 once requests can be served; until then WebApp sends none")
+	if b.redis != nil {
+		return b.checkWithoutRedis(ctx, first, noLive, noReady)
+	}
+	for _, point := range []string{pointAliveWithout, pointReadyWithout, pointRecovers} {
+		b.add(ctx, skip, point, "no -env or -file names {redis.host}, so there is no backing service to take away")
+	}
+	second := b.launch(ctx, b.env)
+	if _, why := second.answers(ctx); why != "" && b.err == nil {
+		b.err = fmt.Errorf("another instance, like the first: %s", why)
+	}
+	return second
+}
+
+// becomes waits for a probe to succeed, reports it, and returns why it can say nothing without Redis, or "".
+func (b *bench) becomes(ctx context.Context, point, flag string, i *instance, path, todo string) (useless string) {
+	if path == "" {
+		b.add(ctx, skip, point, "no path for it ("+flag+")")
+		return "no path for it (" + flag + ")"
+	}
+	seen := ""
+	if b.within(ctx, b.start, func() (ok bool) {
+		ok, seen = probe(ctx, i.address, path)
+		return ok
+	}) {
+		b.add(ctx, pass, point, seen)
+		return ""
+	}
+	b.add(ctx, fail, point, fmt.Sprintf("%s, for %v", seen, b.start), todo, "if it has such a path, name it ("+flag+")")
+	return "GET " + path + " fails with Redis too"
+}
+
+// checkWithoutRedis stops Redis, starts the second instance, and starts Redis again. noLive and noReady say why a probe
+// can say nothing: one that never succeeds does not without Redis either.
+func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, noReady string) *instance {
+	b.note("stopping Redis, and starting a second instance without it")
+	b.do(ctx, "", "stop", "--time", "1", b.redis.id)
+	second := b.launch(ctx, b.env)
+	instances := []*instance{first, second}
+	b.within(ctx, b.start, func() bool {
+		ok, _ := probe(ctx, second.address, cmp.Or(b.live, b.path))
+		return ok || noLive != "" || second.gone(ctx) != ""
+	})
+	// One success is not enough: an app may answer until its first attempt to reach Redis has failed. The first one may
+	// stay ready, since all instances would otherwise leave the load balancer at once.
+	dead, tooReady, gone := "", "", ""
+	for range awayProbes {
+		for n, i := range instances {
+			if ok, seen := probe(ctx, i.address, cmp.Or(b.live, b.path)); !ok {
+				dead = seen + ", of the instance that " + []string{"lost Redis", "never had Redis"}[n]
+			}
+		}
+		if ok, seen := probe(ctx, second.address, cmp.Or(b.ready, b.path)); ok {
+			tooReady = seen
+		}
+		b.sleep(ctx, awayPause)
+	}
+	for _, i := range instances {
+		gone = cmp.Or(gone, i.gone(ctx))
+	}
+	switch {
+	case gone != "":
+		b.add(ctx, fail, pointAliveWithout, "ended: "+gone, "start without the backing service and go on trying: Kubernetes "+
+			"otherwise restarts the pod, after pauses of up to 5 minutes")
+	case noLive != "":
+		b.add(ctx, skip, pointAliveWithout, noLive)
+	case dead != "":
+		b.add(ctx, fail, pointAliveWithout, dead, todoAlive)
+	default:
+		b.add(ctx, pass, pointAliveWithout, "GET "+b.live+" succeeds, for one that lost Redis and one that never had it")
+	}
+	switch {
+	case noReady != "":
+		b.add(ctx, skip, pointReadyWithout, noReady)
+	case gone != "":
+		b.add(ctx, skip, pointReadyWithout, "the app ended without Redis")
+	case tooReady != "":
+		b.add(ctx, fail, pointReadyWithout, tooReady, "answer 503 until the backing service was reached once: else a rollout "+
+			"with a wrong address or password replaces pods that work")
+	default:
+		b.add(ctx, pass, pointReadyWithout, "GET "+b.ready+" fails on one that never had it")
+	}
+
+	b.startRedis(ctx)
+	for _, i := range instances { // as Kubernetes restarts what has ended
+		if i.gone(ctx) != "" {
+			i.run(ctx)
+		}
+	}
+	seen := ""
+	if b.within(ctx, b.start, func() (ok bool) {
+		if noReady == "" {
+			if ok, seen = probe(ctx, second.address, b.ready); !ok {
+				return false
+			}
+		}
+		if ok, seen = probe(ctx, first.address, b.path); ok {
+			ok, seen = probe(ctx, second.address, b.path)
+		}
+		return ok
+	}) {
+		b.add(ctx, pass, pointRecovers, "both instances serve again once Redis is back")
+	} else {
+		b.add(ctx, fail, pointRecovers, fmt.Sprintf("%v after Redis came back: %s", b.start, seen),
+			"connect again by itself, and look the name up again: nothing restarts the app when Redis is back")
+	}
+	return second
+}
+
+// turns is how often the two instances are asked for their number, one after the other. Numbers kept in two processes
+// fail at the third turn at the latest; the others find state that is copied between instances with a delay.
+const turns = 10
+
+// checkState asks the two instances by turns, as a load balancer does, for the number of -counter. It may leave numbers
+// out, since probes or others may count too, but never stays or falls: then an instance did not see what the other one
+// had counted.
+func (b *bench) checkState(ctx context.Context, first, second *instance) {
+	if b.counter == nil {
+		b.add(ctx, skip, pointState, "nothing to compare: -counter REGEXP names a number that rises")
+		return
+	}
+	var numbers []string
+	last, rising := 0, true
+	for turn := range turns {
+		a := get(ctx, []*instance{first, second}[turn%2].address, b.path, answerLimit)
+		match := b.counter.FindStringSubmatch(a.body)
+		if a.lost() != "" || match == nil {
+			b.add(ctx, fail, pointState, fmt.Sprintf("GET %s: %s, no %s in its answer", b.path, a, b.counter))
+			return
+		}
+		n, err := strconv.Atoi(match[1])
+		rising = rising && err == nil && (turn == 0 || n > last)
+		last, numbers = n, append(numbers, match[1])
+	}
+	if !rising {
+		b.add(ctx, fail, pointState, "asked by turns, the two instances count "+strings.Join(numbers, ", "),
+			"keep state outside of the process, in the backing service or in what the visitor sends along: else each instance "+
+				"has its own")
+		return
+	}
+	b.add(ctx, pass, pointState, fmt.Sprintf("asked by turns, the two instances count %s to %s, rising", numbers[0],
+		numbers[turns-1]))
 }

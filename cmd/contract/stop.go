@@ -3,152 +3,137 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 )
 
-// What to do after a FAIL.
 const (
-	todoUnderWay = "on SIGTERM stop accepting, finish what is under way, and only then end"
-	todoKept     = "on SIGTERM answer on open connections for a moment more, each time with `Connection: close`, or " +
-		"close idle ones at once"
-	todoBefore = "find out why it fails without being stopped: its log says more"
-	todoEnds   = "handle SIGTERM: process 1 of a container ignores it unless it has a handler. Start a server that has " +
-		"one, without a shell around it (CMD in the form [\"program\", \"argument\"], `exec` in a script)"
-	todoOpen = "if it has one: do not wait for idle connections to be closed, the load balancer keeps them open"
+	// enter is how long a request gets to arrive in the app before SIGTERM is sent.
+	enter = 100 * time.Millisecond
+	// wrongLimit is how long the app may take to refuse a wrong setting. To check it takes no time; one that takes longer
+	// waits for something, and a rollout with it.
+	wrongLimit = 10 * time.Second
 )
 
-// enter is how long a request gets to arrive in the app before SIGTERM is sent.
-const enter = 100 * time.Millisecond
+const todoBefore = "find out why it fails without being stopped: its log says more"
 
 // checkUnderWay stops the second instance while it works on a request. To have one that certainly is under way when
 // SIGTERM arrives, it must take longer than Docker takes to send it: one to -slow, or one that waits for a paused
-// Redis.
-func (b *bench) checkUnderWay(ctx context.Context, i *instance) error {
+// Redis, for which any complete answer is right.
+func (b *bench) checkUnderWay(ctx context.Context, i *instance) {
 	path := b.slow
-	switch {
-	case path != "":
-	case b.redisID == "":
-		b.report.add(skip, pointUnderWay, "no path that takes longer than to send SIGTERM (-slow), and no Redis to pause")
-		return nil
-	default:
+	if path == "" {
+		if b.redis == nil {
+			b.add(ctx, skip, pointUnderWay, "no path that takes longer than to send SIGTERM (-slow), and no Redis to pause")
+			return
+		}
 		path = b.path
-		if _, err := b.do(ctx, "pause", b.redisID); err != nil {
-			return err
-		}
+		b.do(ctx, "", "pause", b.redis.id)
 	}
-	b.report.note("sending SIGTERM to one instance with a request to %s under way", path)
-	answer := make(chan exchange, 1)
-	go func() { answer <- get(ctx, i.address, path, b.grace) }()
-	gone, err := "", sleep(ctx, enter)
-	if err == nil {
-		gone, err = i.terminate(ctx)
-	}
-	terminated := time.Now()
-	if b.slow == "" { // in any case, or Redis cannot be stopped
-		if _, unpauseErr := b.docker.run(ctx, "", "unpause", b.redisID); err == nil {
-			err = unpauseErr
-		}
-	}
-	if err != nil {
-		return err
+	b.note("sending SIGTERM to one instance with a request to %s under way", path)
+	answers := make(chan answer, 1)
+	go func() { answers <- get(ctx, i.address, path, b.grace) }()
+	b.sleep(ctx, enter)
+	gone, terminated := i.terminate(ctx), time.Now()
+	if b.slow == "" {
+		b.do(ctx, "", "unpause", b.redis.id)
 	}
 	if gone != "" {
-		b.report.add(fail, pointUnderWay, "ended before SIGTERM: "+gone, todoBefore)
-		return nil
+		b.add(ctx, fail, pointUnderWay, "ended before SIGTERM: "+gone, todoBefore)
+		return
 	}
-	select {
-	case e := <-answer:
-		b.reportUnderWay(path, e, terminated)
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// reportUnderWay judges the request that was under way. Without Redis any complete answer is right: it is one of the
-// app.
-func (b *bench) reportUnderWay(path string, e exchange, terminated time.Time) {
-	why := e.failure
+	a := <-answers
+	why := a.failure
 	if b.slow != "" {
-		why = e.lost()
+		why = a.lost()
 	}
-	switch {
+	switch after := a.ended.Sub(terminated); {
 	case why != "":
-		b.report.add(fail, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: %s", path, why), todoUnderWay)
-	case e.ended.Before(terminated):
-		b.report.add(skip, pointUnderWay, fmt.Sprintf("GET %s took %s, and was over before SIGTERM had been sent: "+
-			"name a path that takes longer (-slow)", path, seconds(e.ended.Sub(e.sent))))
+		b.add(ctx, fail, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: %s", path, why),
+			"on SIGTERM stop accepting, finish what is under way, and only then end")
+	case after < 0:
+		b.add(ctx, skip, pointUnderWay, fmt.Sprintf("GET %s took %s, and was over before SIGTERM had been sent: name a path "+
+			"that takes longer (-slow)", path, hundredths(a.ended.Sub(a.sent))))
 	default:
-		b.report.add(pass, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: complete answer %d, %s after it", path,
-			e.status, seconds(e.ended.Sub(terminated))))
+		b.add(ctx, pass, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: complete answer %d, %s after it", path,
+			a.status, hundredths(after)))
 	}
 }
 
-// checkStop stops the first instance under a stream of requests, in the order of Kubernetes: the instance gets requests
-// for as long as the load balancer takes to notice (WebApp's preStop sleep), then SIGTERM, then what comes on kept
-// connections.
-func (b *bench) checkStop(ctx context.Context, i *instance) error {
-	b.report.note("sending %d requests per second to %s, for %v, then SIGTERM", streamRate, b.path, b.drain)
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := i.end(waiting)
-	s := startStream(waiting, i.address, b.path)
-	defer s.close()
-	if err := sleep(ctx, b.drain); err != nil {
-		return err
-	}
-	var terminated time.Time
+func hundredths(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
+
+// checkStop stops the first instance while a load balancer keeps connections to it.
+func (b *bench) checkStop(ctx context.Context, i *instance) {
+	b.note("sending SIGTERM to the other instance, with connections open")
+	connected, disconnect := context.WithCancel(ctx)
+	defer disconnect()
 	var gone string
-	if err := s.terminate(ctx, b.settle, func() (err error) {
-		gone, err = i.terminate(ctx)
-		terminated = time.Now()
-		return err
-	}); err != nil {
-		return err
-	}
+	var terminated time.Time
+	kept := stopUnder(connected, i.address, b.path, func() { gone, terminated = i.terminate(ctx), time.Now() })
 	if gone != "" {
-		b.report.add(fail, pointKept, "ended before SIGTERM: "+gone, todoBefore)
-		b.report.add(skip, pointEnds, "it ended before SIGTERM")
-		return nil
+		b.add(ctx, fail, pointKept, "ended before SIGTERM: "+gone, todoBefore)
+		b.add(ctx, skip, pointEnds, "it ended before SIGTERM")
+		return
 	}
-	b.report.note("waiting for its end, for up to %v", b.grace)
-	s.finish()
-	b.reportStream(s.account())
-	end, over := within(ended, time.Until(terminated.Add(b.grace)))
-	switch took := end.at.Sub(terminated); {
-	case over && end.err != nil:
-		return end.err
-	case !over || took > b.grace:
-		b.report.add(fail, pointEnds, fmt.Sprintf("still runs %v after SIGTERM, when Kubernetes kills it", b.grace),
-			todoEnds, todoOpen)
-	default:
-		b.report.add(pass, pointEnds, fmt.Sprintf("%s after SIGTERM, exit code %s", seconds(max(0, took)), end.code))
+	if len(kept.lost) == 0 {
+		b.add(ctx, pass, pointKept, kept.String())
+	} else {
+		b.add(ctx, fail, pointKept, kept.String(), "on SIGTERM answer on open connections for a moment more, each time with "+
+			"`Connection: close`, or close idle ones at once", "if something was lost before SIGTERM: "+todoBefore)
 	}
-	return nil
+	b.note("waiting for its end, for up to %v", b.grace)
+	var end containerState
+	ended := b.within(ctx, time.Until(terminated.Add(b.grace)), func() bool {
+		end = i.state(ctx)
+		return !end.Running
+	})
+	took := max(0, end.FinishedAt.Sub(terminated))
+	if !ended || took > b.grace {
+		b.add(ctx, fail, pointEnds, fmt.Sprintf("still runs %v after SIGTERM, when Kubernetes kills it", b.grace),
+			"handle SIGTERM: process 1 of a container ignores it unless it has a handler. Start a server that has one, without "+
+				"a shell around it (CMD in the form [\"program\", \"argument\"], `exec` in a script)",
+			"if it has one: do not wait for idle connections to be closed, the load balancer keeps them open")
+		return
+	}
+	b.add(ctx, pass, pointEnds, fmt.Sprintf("%s after SIGTERM, exit code %d", hundredths(took), end.ExitCode))
 }
 
-// within waits for the end of a process, and tells whether it came.
-func within(ended <-chan exit, limit time.Duration) (exit, bool) {
-	select { // what is there already counts, also if the limit is over
-	case e := <-ended:
-		return e, true
-	default:
+// checkWrongSettings starts the app with each wrong setting, all others right and Redis there.
+func (b *bench) checkWrongSettings(ctx context.Context) {
+	if len(b.bad) == 0 {
+		b.add(ctx, skip, pointWrong, "none to try (-bad NAME=VALUE)")
 	}
-	select {
-	case e := <-ended:
-		return e, true
-	case <-time.After(limit):
-		return exit{}, false
-	}
-}
-
-func (b *bench) reportStream(a account) {
-	switch {
-	case len(a.lost) == 0:
-		b.report.add(pass, pointKept, a.String())
-	case a.lostBefore():
-		b.report.add(fail, pointKept, a.String(), todoKept, todoBefore)
-	default:
-		b.report.add(fail, pointKept, a.String(), todoKept)
+	for _, bad := range b.bad {
+		name, value, _ := strings.Cut(bad, "=")
+		b.note("starting the app with a wrong %s", name)
+		env := maps.Clone(b.env)
+		env[name] = value
+		i := b.launch(ctx, env)
+		gone := ""
+		b.within(ctx, wrongLimit, func() bool {
+			gone = i.gone(ctx)
+			return gone != ""
+		})
+		// The line that names the setting is shown, rather than the last one: a server with workers has more to say
+		// afterwards.
+		naming := ""
+		for line := range strings.Lines(i.log(ctx)) {
+			if strings.Contains(line, name) {
+				naming = strings.TrimSpace(line)
+			}
+		}
+		code := i.state(ctx).ExitCode
+		switch {
+		case gone != "" && code != 0 && naming != "":
+			b.add(ctx, pass, pointWrong, fmt.Sprintf("%s: exit code %d: %s", bad, code, naming))
+			continue
+		case gone == "":
+			gone = fmt.Sprintf("still runs after %v", wrongLimit)
+		case code != 0 && naming == "":
+			gone = "is not named: " + gone
+		}
+		b.add(ctx, fail, pointWrong, bad+": "+gone, "check all settings at the start, print what is wrong and with which "+
+			"setting, and end with an exit code other than 0: a rollout then stops, and the pod's status has that message")
 	}
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	// answerLimit is the longest that a visitor waits; components/kube/drain.go gives requests under way as long.
+	answerLimit = 10 * time.Second
+	// probeLimit is the timeout of WebApp's probes.
+	probeLimit = 2 * time.Second
+)
+
+// conn is a connection of HTTP/1.1. net/http's client is of no use here: it repeats a GET by itself when a kept
+// connection breaks under it, which is the very loss that is looked for.
+type conn struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+// dial opens a connection, which is closed when ctx is done.
+func dial(ctx context.Context, address string) (*conn, error) {
+	c, err := (&net.Dialer{Timeout: probeLimit}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = c.Close() })
+	return &conn{c, bufio.NewReader(c)}, nil
+}
+
+// closed tells whether the other side has closed the connection, or sent what nobody asked for (408, before it closes).
+// It takes a millisecond if not.
+func (c *conn) closed() bool {
+	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := c.reader.Peek(1)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// answer is the outcome of a request.
+type answer struct {
+	sent, ended time.Time
+	status      int
+	body        string
+	keeps       bool   // the connection can be used again
+	failure     string // why there is no complete answer
+}
+
+// lost says why the visitor did not get what was asked for, or "".
+func (a answer) lost() string {
+	if a.failure == "" && a.status >= http.StatusInternalServerError {
+		return fmt.Sprintf("answered %d", a.status)
+	}
+	return a.failure
+}
+
+// String is the outcome in a few words.
+func (a answer) String() string {
+	if a.failure != "" {
+		return a.failure
+	}
+	return fmt.Sprint(a.status)
+}
+
+// ask sends a request and reads the answer. One without a length that ends with the connection counts as complete,
+// since nothing tells where it should have ended.
+func (c *conn) ask(path string, limit time.Duration) (a answer) {
+	a.sent = time.Now()
+	_ = c.SetDeadline(a.sent.Add(limit))
+	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: contract\r\n\r\n", path, c.RemoteAddr())
+	closed := "closed without an answer"
+	if err == nil {
+		if _, err = c.reader.Peek(1); err == nil {
+			closed = "closed within the answer"
+			err = a.read(c.reader)
+		}
+	}
+	a.ended = time.Now()
+	switch {
+	case err == nil:
+		return a
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		a.failure = fmt.Sprintf("no answer in %v", limit)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		a.failure = closed
+	case strings.Contains(err.Error(), "reset by peer"): // the app had not read all that was sent
+		a.failure = closed + " (reset)"
+	default:
+		a.failure = err.Error()
+	}
+	a.keeps = false
+	return a
+}
+
+func (a *answer) read(r *bufio.Reader) error {
+	response, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	a.status, a.body, a.keeps = response.StatusCode, string(body), !response.Close
+	return err
+}
+
+// get asks once, on a connection of its own.
+func get(ctx context.Context, address, path string, limit time.Duration) answer {
+	c, err := dial(ctx, address)
+	if err != nil {
+		return answer{failure: err.Error()}
+	}
+	defer c.Close()
+	return c.ask(path, limit)
+}
+
+// probe asks as the kubelet does: 2xx and 3xx are a success.
+func probe(ctx context.Context, address, path string) (ok bool, seen string) {
+	a := get(ctx, address, path, probeLimit)
+	return a.failure == "" && a.status >= 200 && a.status < 400, fmt.Sprintf("GET %s: %s", path, a)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Connections of a load balancer, and for how long and how often they bring requests after SIGTERM.
+const (
+	keptConns = 8
+	keptTime  = time.Second
+	keptPause = 200 * time.Millisecond
+)
+
+// account is what came of kept connections.
+type account struct {
+	kept, asked, closed int            // connections, requests after SIGTERM, connections that the app closed in time
+	lost                map[string]int // requests by reason
+}
+
+// stopUnder opens connections as a load balancer does, has terminate send SIGTERM, and goes on to send requests on those
+// that are open, by the rules in docs/contract.md ("What counts as lost"). They stay open until ctx is done.
+//
+// Nothing is sent while SIGTERM is on its way, which takes Docker a tenth of a second: a request that crosses with the
+// close of an idle connection would be counted by chance.
+func stopUnder(ctx context.Context, address, path string, terminate func()) account {
+	total := account{lost: map[string]int{}}
+	var open []*conn
+	for range keptConns {
+		a := answer{}
+		c, err := dial(ctx, address)
+		if err != nil {
+			a.failure = err.Error()
+		} else if a = c.ask(path, answerLimit); a.keeps {
+			open = append(open, c)
+		}
+		if why := a.lost(); why != "" {
+			total.lost["sent before SIGTERM: "+why]++
+		}
+	}
+	total.kept = len(open)
+	terminate()
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for n, c := range open {
+		group.Go(func() {
+			time.Sleep(time.Duration(n) * keptPause / keptConns)
+			asked, closed, lost := c.goOn(path)
+			mu.Lock()
+			defer mu.Unlock()
+			total.asked += asked
+			if closed {
+				total.closed++
+			}
+			if lost != "" {
+				total.lost["sent after SIGTERM: "+lost]++
+			}
+		})
+	}
+	group.Wait()
+	return total
+}
+
+// goOn sends requests on a kept connection for as long as it is open, until one is lost.
+func (c *conn) goOn(path string) (asked int, closed bool, lost string) {
+	for begun := time.Now(); time.Since(begun) < keptTime; time.Sleep(keptPause) {
+		if c.closed() {
+			_ = c.Close()
+			return asked, true, ""
+		}
+		asked++
+		if a := c.ask(path, answerLimit); a.lost() != "" || !a.keeps {
+			_ = c.Close()
+			return asked, false, a.lost()
+		}
+	}
+	return asked, false, ""
+}
+
+// String is the account in a line.
+func (a account) String() string {
+	line := fmt.Sprintf("%d of %d connections kept, %d requests on them after SIGTERM", a.kept, keptConns, a.asked)
+	if a.closed > 0 {
+		line += fmt.Sprintf(" (%d were closed in time)", a.closed)
+	}
+	if len(a.lost) == 0 {
+		return line + ": none lost"
+	}
+	var lost []string
+	for _, why := range slices.Sorted(maps.Keys(a.lost)) {
+		lost = append(lost, fmt.Sprintf("%d %s", a.lost[why], why))
+	}
+	return line + "; lost: " + strings.Join(lost, ", ")
+}
