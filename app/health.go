@@ -19,8 +19,7 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 
 // ready says whether to send visitors here. Before Redis would have counted once the answer is no, so that a rollout
 // with a wrong address, password or permission never replaces pods that work. After that it stays yes while Redis is
-// away: every pod would say no at once, and the load balancer would have nowhere to send the visitors that now get a
-// plain 503.
+// away: else all pods would leave the load balancer at once, which could not even pass on their plain 503.
 func (h *health) ready(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case h.stopping.Load():
@@ -33,9 +32,8 @@ func (h *health) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 // closeWhenStopping makes every answer close its connection once shutdown has begun, so that clients with long-lived
-// connections move to other pods. http.Server.SetKeepAlivesEnabled(false) does that too, but it also closes idle
-// connections at once, and a request that a load balancer has just sent on one of them would be lost. Idle
-// connections are left for Shutdown, after the drain, when nobody sends requests here any more.
+// connections move to other pods. http.Server.SetKeepAlivesEnabled(false) also closes idle connections at once, and
+// would lose a request that a load balancer has just sent on one. They are left for Shutdown, after the drain.
 func (h *health) closeWhenStopping(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.stopping.Load() {

@@ -53,7 +53,7 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 
 	s := &service{
 		cfg: cfg, log: log, health: health, after: time.After,
-		public:  newHTTPServer(newHandler(newHitHandler(counter, hostname), health, metrics, log), log),
+		public:  newHTTPServer(newHandler(&hitHandler{counter, []string{hostname}}, health, metrics, log), log),
 		private: newHTTPServer(metrics.handler(), log),
 	}
 	log.Info("serving", "version", version, "address", public.Addr().String(), "metrics", private.Addr().String(),
@@ -61,7 +61,7 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 	if err := s.run(public, private, signals); err != nil {
 		return err // and leave at once; a Redis that does not answer would hold up Close
 	}
-	redis.Close()
+	redis.client.Close()
 	return nil
 }
 

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // version is stamped at build time: -ldflags "-X main.version=...".
@@ -74,4 +76,18 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	return exitOK
+}
+
+// healthcheck asks a URL for 200. Where Docker runs the app without Kubernetes, it can check its health only by a
+// command in the container, and the image holds no other program that could ask.
+func healthcheck(url string) error {
+	res, err := (&http.Client{Timeout: 2 * time.Second}).Get(url)
+	if err != nil {
+		return err
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, res.Status)
+	}
+	return nil
 }

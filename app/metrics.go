@@ -17,8 +17,7 @@ import (
 // keeps every answer under a second; two to three steps per decade between the two.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
 
-// metrics are the program's Prometheus metrics, in a registry of their own: the default one is a global that any
-// dependency may write to.
+// metrics are in a registry of their own: any dependency may write to the default one.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -85,8 +84,6 @@ func (m *metrics) observe(next http.Handler, log *slog.Logger) http.Handler {
 		next.ServeHTTP(&recorder, r)
 
 		took := time.Since(start)
-		// Looking the series up costs 0.14 us. Keeping the observers in a map of our own saves 0.05 us of the 40 us that
-		// a request costs (BenchmarkObserve), which is not worth the code.
 		m.requests.WithLabelValues(routeLabel(r), methodLabel(r.Method), strconv.Itoa(recorder.code)).Observe(took.Seconds())
 		if log.Enabled(r.Context(), slog.LevelDebug) {
 			log.Debug("request", "method", r.Method, "path", r.URL.Path, "code", recorder.code, "took", took.String())
@@ -103,7 +100,7 @@ func routeLabel(r *http.Request) string {
 	return r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]
 }
 
-// methodLabel returns method if HTTP defines it, for the same reason.
+// methodLabel returns method only if HTTP defines it, for the same reason.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -113,7 +110,6 @@ func methodLabel(method string) string {
 	return "other"
 }
 
-// statusRecorder remembers the status code of an answer.
 type statusRecorder struct {
 	http.ResponseWriter
 	code int

@@ -108,10 +108,7 @@ func (c *redisConn) Read(p []byte) (int, error) {
 			c.greeted.Store(true)
 		}
 	}
-	if err != nil {
-		err = c.explain(err)
-	}
-	return n, err
+	return n, c.explain(err)
 }
 
 // Write implements net.Conn. It lets other goroutines run before: the client writes as soon as it has one command,
@@ -121,16 +118,15 @@ func (c *redisConn) Read(p []byte) (int, error) {
 func (c *redisConn) Write(p []byte) (int, error) {
 	runtime.Gosched()
 	n, err := c.Conn.Write(p)
-	if err != nil {
-		err = c.explain(err)
-	}
-	return n, err
+	return n, c.explain(err)
 }
 
 // explain adds to an error of the connection what was going on and, if Redis hung up before it said anything, the hint.
 // No answer in time is no sign of a wrong setting: a Redis that hangs does the same.
 func (c *redisConn) explain(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case c.greeted.Load():
 		return fmt.Errorf("counting: %w", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -26,8 +26,7 @@ const (
 	maxHeaderBytes = 16 << 10
 )
 
-// newHTTPServer returns a server for handler with this program's limits. What net/http has to say (panics, broken
-// connections) goes to the log.
+// newHTTPServer returns a server with this program's limits. What net/http has to say (panics, ...) goes to the log.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           ignoreBodies(handler),
@@ -42,9 +41,8 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// ignoreBodies answers a request that has a body without waiting for it, and closes the connection. Nothing here needs
-// a body, but net/http reads it before it sends the answer, and again before a stop: one that never comes would hold up
-// both until readTimeout.
+// ignoreBodies answers a request that has a body without waiting for it, and closes the connection. net/http reads it
+// before it sends the answer, and again before a stop: one that never comes would hold up both until readTimeout.
 func ignoreBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {
@@ -70,7 +68,6 @@ func newHandler(hits *hitHandler, health *health, m *metrics, log *slog.Logger) 
 	return m.observe(health.closeWhenStopping(mux), log)
 }
 
-// getOnly refuses a method on a path that only takes GET.
 func getOnly(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Allow", http.MethodGet)
 	http.Error(w, "method not allowed", http.StatusMethodNotAllowed)

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// silentLooks is how many looks in a row must see nothing new. Since the look before them saw the last sign, a silence
-// is found after silentLooks to silentLooks+1 intervals.
+// silentLooks is how many looks in a row must see nothing new: a silence is found after as many intervals to one more.
 const silentLooks = 3
 
 // silence finds out that calls wait for Redis but nothing comes. It looks at intervals, and only while there are
