@@ -3,7 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,7 +66,43 @@ func (b *balancer) refresh(ctx context.Context, names []endpoint) error {
 	}
 	b.applied, b.refused = conf, ""
 	for _, name := range names {
-		b.log.Info("balancing", "name", name.host+":"+name.port, "servers", servers[name])
+		b.log.Info("balancing", "name", name.String(), "servers", servers[name])
 	}
 	return nil
+}
+
+// serverLine is an upstream server given by a name: indent, name, port and parameters. One that is given by an
+// address begins with a digit and stays as it is.
+var serverLine = regexp.MustCompile(`(?m)^([ \t]*)server[ \t]+([A-Za-z][A-Za-z0-9_.-]*):([0-9]+)([^;\n]*);`)
+
+// endpoint is a name and a port, as they stand in the configuration.
+type endpoint struct{ host, port string }
+
+// String is the endpoint as it stands there.
+func (e endpoint) String() string { return e.host + ":" + e.port }
+
+// namesOf lists the endpoints of a configuration, each once.
+func namesOf(conf string) []endpoint {
+	found := map[endpoint]bool{}
+	for _, m := range serverLine.FindAllStringSubmatch(conf, -1) {
+		found[endpoint{m[2], m[3]}] = true
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b endpoint) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// expand replaces each server that is a name by one for each of its addresses, with the same parameters.
+func expand(conf string, servers map[endpoint][]netip.AddrPort) string {
+	return serverLine.ReplaceAllStringFunc(conf, func(line string) string {
+		m := serverLine.FindStringSubmatch(line)
+		indent, name, params := m[1], endpoint{m[2], m[3]}, m[4]
+		if len(servers[name]) == 0 {
+			// nginx takes no upstream without servers. With this one it answers every request by itself.
+			return fmt.Sprintf("%sserver 127.0.0.1:1 down; # no %s is ready", indent, name)
+		}
+		var lines []string
+		for _, server := range servers[name] {
+			lines = append(lines, fmt.Sprintf("%sserver %s%s;", indent, server, params))
+		}
+		return strings.Join(lines, "\n")
+	})
 }

@@ -14,14 +14,13 @@ import (
 )
 
 const (
-	// lookupTimeout bounds a question to DNS, which Go would ask for ten seconds. Docker's own answers in less than a
-	// millisecond, unless it does not know a name and asks other servers.
+	// lookupTimeout bounds a question to DNS. Docker's own answers in less than a millisecond if it knows the name.
 	lookupTimeout = 300 * time.Millisecond
 	// probeTimeout bounds one question to a server.
 	probeTimeout = 500 * time.Millisecond
-	// maxSilent is at which unanswered question in a row a server that was ready is given up: on a busy machine one
-	// answer comes late now and then. So a server that leaves is noticed within two intervals and two sets of questions,
-	// 3.6 seconds at the most and 1.1 as a rule, which is what minServe in components/docker allows for.
+	// maxSilent is at which unanswered question in a row a server that was ready is given up: on a busy machine an
+	// answer may be late. So one that leaves is noticed within two intervals and two sets of questions, 3.6 seconds at
+	// the most and 1.1 as a rule, for which minServe in components/docker allows.
 	maxSilent = 2
 )
 
@@ -51,30 +50,26 @@ func newFinder(readyPath string) *finder {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 		},
 		ask: func(ctx context.Context, server netip.AddrPort) verdict {
-			return ask(ctx, client, "http://"+server.String()+readyPath)
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+server.String()+readyPath, nil)
+			if err != nil {
+				return notReady
+			}
+			res, err := client.Do(req)
+			switch {
+			case errors.Is(err, syscall.ECONNREFUSED):
+				return notReady
+			case err != nil:
+				return silent
+			}
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return ready
+			}
+			return notReady
 		},
 		answers:  map[endpoint][2][]netip.AddrPort{},
 		silences: map[netip.AddrPort]int{},
 	}
-}
-
-func ask(ctx context.Context, client *http.Client, url string) verdict {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return notReady
-	}
-	res, err := client.Do(req)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return notReady
-	case err != nil:
-		return silent
-	}
-	_ = res.Body.Close()
-	if res.StatusCode == http.StatusOK {
-		return ready
-	}
-	return notReady
 }
 
 // find returns the servers of each name that are to be used now, in order.
@@ -89,7 +84,9 @@ func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]neti
 		for _, server := range newest {
 			listed[server] = true
 		}
-		found[name] = distinct(append(slices.Clone(newest), before...))
+		found[name] = slices.Concat(newest, before)
+		slices.SortFunc(found[name], netip.AddrPort.Compare) // another order would be another configuration
+		found[name] = slices.Compact(found[name])
 		for _, server := range found[name] {
 			group.Go(func() {
 				v := f.ask(ctx, server)
@@ -132,9 +129,9 @@ func (f *finder) judge(verdicts map[netip.AddrPort]verdict, listed map[netip.Add
 	}
 }
 
-// resolve asks DNS and returns its last two answers. One alone proves nothing: Docker's DNS now and then denies a name
-// that exists (https://github.com/moby/moby/issues/31244), which must not take every server out of use. A failure of
-// DNS itself (a timeout, SERVFAIL) is no answer, since a resolver that stumbles says nothing about the servers.
+// resolve asks DNS and returns its last two answers: Docker's DNS now and then denies a name that exists
+// (https://github.com/moby/moby/issues/31244), which must not take every server out of use. A failure of DNS itself
+// (a timeout, SERVFAIL) says nothing about the servers, and is no answer.
 func (f *finder) resolve(ctx context.Context, name endpoint) (newest, before []netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -149,10 +146,4 @@ func (f *finder) resolve(ctx context.Context, name endpoint) (newest, before []n
 		f.answers[name] = [2][]netip.AddrPort{servers, f.answers[name][0]}
 	}
 	return f.answers[name][0], f.answers[name][1]
-}
-
-// distinct sorts servers in place and returns each once: another order would be another configuration.
-func distinct(servers []netip.AddrPort) []netip.AddrPort {
-	slices.SortFunc(servers, netip.AddrPort.Compare)
-	return slices.Compact(servers)
 }

@@ -140,19 +140,22 @@ func TestDeniedServerIsNotTakenIntoUse(t *testing.T) {
 func TestAsk(t *testing.T) {
 	var status atomic.Int32
 	status.Store(http.StatusOK)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
-			time.Sleep(100 * time.Millisecond)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if status.Load() == 0 {
+			time.Sleep(probeTimeout + 100*time.Millisecond)
+			return
 		}
 		w.WriteHeader(int(status.Load()))
 	}))
-	client := &http.Client{Timeout: 50 * time.Millisecond}
-	got := map[string]verdict{"200": ask(t.Context(), client, server.URL)}
-	got["late"] = ask(t.Context(), client, server.URL+"/slow")
+	address := netip.MustParseAddrPort(server.Listener.Addr().String())
+	f := newFinder("/readyz")
+	got := map[string]verdict{"200": f.ask(t.Context(), address)}
+	status.Store(0)
+	got["late"] = f.ask(t.Context(), address)
 	status.Store(http.StatusServiceUnavailable)
-	got["503"] = ask(t.Context(), client, server.URL)
+	got["503"] = f.ask(t.Context(), address)
 	server.Close()
-	got["closed"] = ask(t.Context(), client, server.URL)
+	got["closed"] = f.ask(t.Context(), address)
 	want := map[string]verdict{"200": ready, "late": silent, "503": notReady, "closed": notReady}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -1,16 +1,17 @@
 // Command balancer runs nginx in front of containers that come and go.
 //
-// nginx resolves the name of an upstream server once, when it reads its configuration, and asks a server whether it is
-// well only by sending it a visitor. So this program takes a configuration whose upstream servers are DNS names, each
-// standing for any number of containers, and gives nginx one in which every name is replaced by those of its addresses
-// that say they are ready. Once a second it looks again; if the answer has changed, it generates the new
-// configuration, tests it with `nginx -t` and has nginx reload it.
+// nginx resolves the name of an upstream server only when it reads its configuration, and checks no server's health but
+// by sending it a visitor. So this program takes a configuration whose upstream servers are DNS names, each standing for
+// any number of containers, and gives nginx one in which every name is replaced by those of its addresses that say they
+// are ready. Once a second it looks again; when the answer has changed, it tests the new configuration with `nginx -t`
+// and has nginx reload it.
 //
 // Settings are environment variables: NGINX_CONF is the configuration, READY_PATH (/readyz) is what a ready server
 // answers with 200.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -25,15 +26,13 @@ import (
 	"time"
 )
 
-// Exit codes. A wrong setting has its own, because restarting cannot cure it.
 const (
 	exitFailure = 1
-	exitUsage   = 2
-)
+	exitUsage   = 2 // a wrong setting, which restarting cannot cure
 
-// folder is where nginx has its configuration and its temporary files: a tmpfs in a container that is read-only
-// otherwise.
-const folder = "/tmp/nginx"
+	// folder is where nginx has its configuration and its temporary files: a tmpfs in a read-only container.
+	folder = "/tmp/nginx"
+)
 
 func main() {
 	// SIGQUIT is what the image of nginx has Docker send, SIGTERM what everything else sends.
@@ -57,19 +56,24 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		_, _ = fmt.Fprintf(stderr, "unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
 	case *check != "":
-		if err := healthcheck(ctx, *check); err != nil {
+		if err := healthcheck(*check); err != nil {
 			_, _ = fmt.Fprintln(stderr, err)
 			return exitFailure
 		}
 		return 0
 	}
 
-	conf, readyPath := getenv("NGINX_CONF"), getenv("READY_PATH")
-	if readyPath == "" {
-		readyPath = "/readyz"
+	conf, readyPath := getenv("NGINX_CONF"), cmp.Or(getenv("READY_PATH"), "/readyz")
+	var problems []string
+	if len(namesOf(conf)) == 0 {
+		problems = append(problems, "NGINX_CONF: want a configuration of nginx with an upstream server of the form "+
+			"`server name:port;` on a line of its own")
 	}
-	if err := checkSettings(conf, readyPath); err != nil {
-		_, _ = fmt.Fprintln(stderr, err)
+	if !strings.HasPrefix(readyPath, "/") {
+		problems = append(problems, fmt.Sprintf("READY_PATH=%q: want a path such as /readyz", readyPath))
+	}
+	if problems != nil {
+		_, _ = fmt.Fprintln(stderr, "invalid settings:\n  "+strings.Join(problems, "\n  "))
 		return exitUsage
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
@@ -84,31 +88,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// checkSettings reports all that is wrong with the settings.
-func checkSettings(conf, readyPath string) error {
-	var problems []string
-	if len(namesOf(conf)) == 0 {
-		problems = append(problems, "NGINX_CONF: want a configuration of nginx with an upstream server of the form "+
-			"`server name:port;` on a line of its own")
-	}
-	if !strings.HasPrefix(readyPath, "/") {
-		problems = append(problems, fmt.Sprintf("READY_PATH=%q: want a path such as /readyz", readyPath))
-	}
-	if problems == nil {
-		return nil
-	}
-	return errors.New("invalid settings:\n  " + strings.Join(problems, "\n  "))
-}
-
 // healthcheck is what a container that holds no other HTTP client asks itself with.
-func healthcheck(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return fmt.Errorf("asking %s: %w", url, err)
-	}
-	res, err := http.DefaultClient.Do(req)
+func healthcheck(url string) error {
+	res, err := (&http.Client{Timeout: 2 * time.Second}).Get(url)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 	case err != nil:
 		return fmt.Errorf("testing the new configuration of nginx: %w", err)
 	}
-	if err := os.Rename(candidate, n.file()); err != nil {
+	if err := os.Rename(candidate, filepath.Join(n.dir, "nginx.conf")); err != nil {
 		return fmt.Errorf("putting the configuration of nginx in place: %w", err)
 	}
 	if n.process == nil {
@@ -55,8 +55,6 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 	return nil
 }
 
-func (n *nginx) file() string { return filepath.Join(n.dir, "nginx.conf") }
-
 // command calls nginx with its own folder, and without the log file that it was compiled to open first.
 func (n *nginx) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, n.binary, append([]string{"-p", n.dir + "/", "-e", "stderr"}, args...)...)
@@ -64,7 +62,7 @@ func (n *nginx) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // start starts the master process. It is not bound to a context: it ends by stop, which lets it finish.
 func (n *nginx) start() error {
-	n.process = n.command(context.Background(), "-c", n.file(), "-g", "daemon off;")
+	n.process = n.command(context.Background(), "-c", filepath.Join(n.dir, "nginx.conf"), "-g", "daemon off;")
 	n.process.Stdout, n.process.Stderr = n.stdout, n.stderr
 	if err := n.process.Start(); err != nil {
 		n.process = nil
@@ -80,10 +78,11 @@ func (n *nginx) stop() error {
 	if n.process == nil {
 		return nil
 	}
-	if err := n.process.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stopping nginx: %w", err)
+	err := n.process.Process.Signal(syscall.SIGQUIT)
+	if err == nil || errors.Is(err, os.ErrProcessDone) {
+		err = <-n.ended
 	}
-	if err := <-n.ended; err != nil {
+	if err != nil {
 		return fmt.Errorf("stopping nginx: %w", err)
 	}
 	return nil
