@@ -30,7 +30,7 @@ type bench struct {
 	*settings
 	docker        docker
 	out, progress io.Writer
-	count         map[verdict]int
+	count         map[string]int
 	mark, network string            // label and network of the run
 	password      string            // of Redis
 	known         *strings.Replacer // what is known of Redis, for the placeholders
@@ -41,7 +41,7 @@ type bench struct {
 // newBench returns a bench on which nothing was created yet.
 func newBench(s *settings, d docker, out, progress io.Writer) *bench {
 	id, password := strings.ToLower(rand.Text()[:8]), rand.Text()
-	return &bench{settings: s, docker: d, out: out, progress: progress, count: map[verdict]int{}, mark: label + "=" + id,
+	return &bench{settings: s, docker: d, out: out, progress: progress, count: map[string]int{}, mark: label + "=" + id,
 		network: "contract-" + id, password: password,
 		known: strings.NewReplacer("{redis.host}", "redis", "{redis.port}", "6379", "{redis.password}", password)}
 }

@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	// answerLimit is the longest that a visitor waits; components/kube/drain.go gives requests under way as long.
-	answerLimit = 10 * time.Second
-	// probeLimit is the timeout of WebApp's probes.
-	probeLimit = 2 * time.Second
+	answerLimit = 10 * time.Second // components/kube/drain.go gives requests under way as long
+	probeLimit  = 2 * time.Second  // the timeout of WebApp's probes
 )
 
 // conn is a connection of HTTP/1.1. net/http's client is of no use here: it repeats a GET by itself when a kept

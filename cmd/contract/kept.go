@@ -19,8 +19,8 @@ const (
 
 // account is what came of kept connections.
 type account struct {
-	kept, asked, closed int            // connections, requests after SIGTERM, connections that the app closed in time
-	lost                map[string]int // requests by reason
+	kept, asked int            // connections, requests after SIGTERM
+	lost        map[string]int // requests by reason
 }
 
 // stopUnder opens connections as a load balancer does, has terminate send SIGTERM, and goes on to send requests on those
@@ -50,13 +50,10 @@ func stopUnder(ctx context.Context, address, path string, terminate func()) acco
 	for n, c := range open {
 		group.Go(func() {
 			time.Sleep(time.Duration(n) * keptPause / keptConns)
-			asked, closed, lost := c.goOn(path)
+			asked, lost := c.goOn(path)
 			mu.Lock()
 			defer mu.Unlock()
 			total.asked += asked
-			if closed {
-				total.closed++
-			}
 			if lost != "" {
 				total.lost["sent after SIGTERM: "+lost]++
 			}
@@ -66,28 +63,25 @@ func stopUnder(ctx context.Context, address, path string, terminate func()) acco
 	return total
 }
 
-// goOn sends requests on a kept connection for as long as it is open, until one is lost.
-func (c *conn) goOn(path string) (asked int, closed bool, lost string) {
+// goOn sends requests on a kept connection for as long as it is open and none is lost.
+func (c *conn) goOn(path string) (asked int, lost string) {
 	for begun := time.Now(); time.Since(begun) < keptTime; time.Sleep(keptPause) {
-		if c.closed() {
-			_ = c.Close()
-			return asked, true, ""
+		a := answer{}
+		if !c.closed() {
+			a = c.ask(path, answerLimit)
+			asked++
 		}
-		asked++
-		if a := c.ask(path, answerLimit); a.lost() != "" || !a.keeps {
+		if !a.keeps || a.lost() != "" {
 			_ = c.Close()
-			return asked, false, a.lost()
+			return asked, a.lost()
 		}
 	}
-	return asked, false, ""
+	return asked, ""
 }
 
 // String is the account in a line.
 func (a account) String() string {
 	line := fmt.Sprintf("%d of %d connections kept, %d requests on them after SIGTERM", a.kept, keptConns, a.asked)
-	if a.closed > 0 {
-		line += fmt.Sprintf(" (%d were closed in time)", a.closed)
-	}
 	if len(a.lost) == 0 {
 		return line + ": none lost"
 	}

@@ -22,21 +22,11 @@ import (
 	"syscall"
 )
 
-// Exit codes. 1 is for scripts that ask whether the image may be deployed; 2 says that this was not found out.
-const (
-	exitPassed = 0
-	exitFailed = 1
-	exitError  = 2
-)
+// Exit codes: 1 is for scripts that ask whether the image may be deployed; 2 says that this was not found out.
+const exitPassed, exitFailed, exitError = 0, 1, 2
 
-// verdict is the outcome of a point.
-type verdict string
-
-const (
-	pass verdict = "PASS"
-	fail verdict = "FAIL"
-	skip verdict = "SKIP"
-)
+// Verdicts on a point.
+const pass, fail, skip = "PASS", "FAIL", "SKIP"
 
 // Names of the points, in the order of the report. docs/contract.md describes each.
 const (
@@ -51,10 +41,9 @@ const (
 	pointKept         = "kept connections"
 	pointEnds         = "ends"
 	pointWrong        = "wrong setting"
-)
 
-// nameWidth is the length of the longest name.
-const nameWidth = len(pointReadyWithout)
+	nameWidth = len(pointReadyWithout) // the longest
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -107,12 +96,12 @@ func (b *bench) check(ctx context.Context) {
 }
 
 // add prints the line of a point. todo, for a FAIL, are lines that say what to do.
-func (b *bench) add(ctx context.Context, v verdict, point, seen string, todo ...string) {
+func (b *bench) add(ctx context.Context, verdict, point, seen string, todo ...string) {
 	if b.broken(ctx) {
 		return
 	}
-	b.count[v]++
-	_, _ = fmt.Fprintf(b.out, "%s  %-*s  %s\n", v, nameWidth, point, seen)
+	b.count[verdict]++
+	_, _ = fmt.Fprintf(b.out, "%s  %-*s  %s\n", verdict, nameWidth, point, seen)
 	for _, line := range todo {
 		_, _ = fmt.Fprintf(b.out, "      %-*s  -> %s\n", nameWidth, "", line)
 	}

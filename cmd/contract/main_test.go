@@ -66,7 +66,7 @@ func (r result) want(t *testing.T, code int, others map[string]string) {
 	for point, line := range lines {
 		want := others[point]
 		if want == "" {
-			want = string(pass)
+			want = pass
 		}
 		for part := range strings.SplitSeq(want, "|") {
 			if !strings.Contains(line, part) {

@@ -9,12 +9,9 @@ import (
 	"time"
 )
 
-// Without Redis, both instances are asked awayProbes times, awayPause apart: longer than WebApp's readiness probe,
-// which gives up after two misses 2 s apart, takes to notice.
-const (
-	awayProbes = 8
-	awayPause  = 500 * time.Millisecond
-)
+// awayProbes is how often both instances are asked without Redis, half a second apart: longer than WebApp's readiness
+// probe, which gives up after two misses 2 s apart, takes to notice.
+const awayProbes = 8
 
 const todoAlive = "answer it without asking anything else: when it fails, Kubernetes restarts the pod, which cures no " +
 	"backing service"
@@ -78,8 +75,9 @@ func (b *bench) checkProbes(ctx context.Context, first *instance) *instance {
 // becomes waits for a probe to succeed, reports it, and returns why it can say nothing without Redis, or "".
 func (b *bench) becomes(ctx context.Context, point, flag string, i *instance, path, todo string) (useless string) {
 	if path == "" {
-		b.add(ctx, skip, point, "no path for it ("+flag+")")
-		return "no path for it (" + flag + ")"
+		useless = "no path for it (" + flag + ")"
+		b.add(ctx, skip, point, useless)
+		return useless
 	}
 	seen := ""
 	if b.within(ctx, b.start, func() (ok bool) {
@@ -116,7 +114,7 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 		if ok, seen := probe(ctx, second.address, cmp.Or(b.ready, b.path)); ok {
 			tooReady = seen
 		}
-		b.sleep(ctx, awayPause)
+		b.sleep(ctx, time.Second/2)
 	}
 	for _, i := range instances {
 		gone = cmp.Or(gone, i.gone(ctx))

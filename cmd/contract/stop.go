@@ -8,13 +8,10 @@ import (
 	"time"
 )
 
-const (
-	// enter is how long a request gets to arrive in the app before SIGTERM is sent.
-	enter = 100 * time.Millisecond
-	// wrongLimit is how long the app may take to refuse a wrong setting. To check it takes no time; one that takes longer
-	// waits for something, and a rollout with it.
-	wrongLimit = 10 * time.Second
-)
+// wrongLimit is how long the app may take to refuse a wrong setting. One that takes longer waits for something.
+const wrongLimit = 10 * time.Second
+
+const rounded = 10 * time.Millisecond // times in the report
 
 const todoBefore = "find out why it fails without being stopped: its log says more"
 
@@ -34,7 +31,7 @@ func (b *bench) checkUnderWay(ctx context.Context, i *instance) {
 	b.note("sending SIGTERM to one instance with a request to %s under way", path)
 	answers := make(chan answer, 1)
 	go func() { answers <- get(ctx, i.address, path, b.grace) }()
-	b.sleep(ctx, enter)
+	b.sleep(ctx, 100*time.Millisecond) // for the request to arrive
 	gone, terminated := i.terminate(ctx), time.Now()
 	if b.slow == "" {
 		b.do(ctx, "", "unpause", b.redis.id)
@@ -54,14 +51,12 @@ func (b *bench) checkUnderWay(ctx context.Context, i *instance) {
 			"on SIGTERM stop accepting, finish what is under way, and only then end")
 	case after < 0:
 		b.add(ctx, skip, pointUnderWay, fmt.Sprintf("GET %s took %s, and was over before SIGTERM had been sent: name a path "+
-			"that takes longer (-slow)", path, hundredths(a.ended.Sub(a.sent))))
+			"that takes longer (-slow)", path, a.ended.Sub(a.sent).Round(rounded)))
 	default:
 		b.add(ctx, pass, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: complete answer %d, %s after it", path,
-			a.status, hundredths(after)))
+			a.status, after.Round(rounded)))
 	}
 }
-
-func hundredths(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
 
 // checkStop stops the first instance while a load balancer keeps connections to it.
 func (b *bench) checkStop(ctx context.Context, i *instance) {
@@ -96,7 +91,7 @@ func (b *bench) checkStop(ctx context.Context, i *instance) {
 			"if it has one: do not wait for idle connections to be closed, the load balancer keeps them open")
 		return
 	}
-	b.add(ctx, pass, pointEnds, fmt.Sprintf("%s after SIGTERM, exit code %d", hundredths(took), end.ExitCode))
+	b.add(ctx, pass, pointEnds, fmt.Sprintf("%s after SIGTERM, exit code %d", took.Round(rounded), end.ExitCode))
 }
 
 // checkWrongSettings starts the app with each wrong setting, all others right and Redis there.
