@@ -116,7 +116,8 @@ var settings = []setting{
 	{name: "REDIS_TIMEOUT", fallback: "500ms", form: durationForm(minRedisTimeout, maxRedisTimeout),
 		set:     duration(minRedisTimeout, maxRedisTimeout, func(c *Config) *time.Duration { return &c.Redis.Timeout }),
 		meaning: "The longest that a request waits for Redis before it is answered with 503."},
-	{name: "LISTEN_ADDR", fallback: ":5000", form: "[host]:port", set: address(func(c *Config) *string { return &c.ListenAddr }),
+	{name: "LISTEN_ADDR", fallback: ":5000", form: "[host]:port",
+		set:     address(func(c *Config) *string { return &c.ListenAddr }),
 		meaning: "Address for visitors and probes: /, /healthz, /readyz."},
 	{name: "METRICS_ADDR", fallback: ":9090", form: "[host]:port",
 		set: address(func(c *Config) *string { return &c.MetricsAddr }), meaning: "Address for Prometheus: /metrics."},
@@ -292,5 +293,5 @@ func writeHelp(w io.Writer) {
 		}
 		_, _ = fmt.Fprintf(w, "\n  %s (%s)\n      %s\n      Form: %s.\n", s.name, fallback, s.meaning, s.form)
 	}
-	_, _ = io.WriteString(w, "\nExit codes: 0 stopped as asked, 1 failed or stopped by a second signal, 2 invalid settings.\n")
+	_, _ = fmt.Fprintln(w, "\nExit codes: 0 stopped as asked, 1 failed or stopped by a second signal, 2 invalid settings.")
 }

@@ -11,7 +11,7 @@ import (
 // probeInterval is how often a Redis that was never reached is tried.
 const probeInterval = 500 * time.Millisecond
 
-// reasonPause is the least time between two lines about another reason of an outage: two may take turns with each visit.
+// reasonPause is the least time between two lines about another reason of an outage: two may take turns at each visit.
 const reasonPause = time.Second
 
 // watchedCounter tells operators how its counter fares: in metrics per call, in the log when it fails, when it fails

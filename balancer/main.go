@@ -1,10 +1,10 @@
 // Command balancer runs nginx in front of containers that come and go.
 //
-// nginx resolves the name of an upstream server only when it reads its configuration, and checks no server's health but
-// by sending it a visitor. So this program takes a configuration whose upstream servers are DNS names, each standing for
-// any number of containers, and gives nginx one in which every name is replaced by those of its addresses that say they
-// are ready. Once a second it looks again; when the answer has changed, it tests the new configuration with `nginx -t`
-// and has nginx reload it.
+// nginx resolves the name of an upstream server only when it reads its configuration, and checks a server's health only
+// by sending it a visitor. So this program takes a configuration whose upstream servers are DNS names, each of any
+// number of containers, and gives nginx one in which every name is replaced by those of its addresses that say they are
+// ready. Once a second it looks again; when the answer has changed, it tests the new configuration with `nginx -t` and
+// has nginx reload it.
 //
 // Settings are environment variables: NGINX_CONF is the configuration, READY_PATH (/readyz) is what a ready server
 // answers with 200.

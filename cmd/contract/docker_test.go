@@ -66,10 +66,10 @@ func TestGone(t *testing.T) {
 		state containerState
 		log   string
 	}{
-		"exit code 1, last line: b":                                     {containerState{ExitCode: 1}, "a\nb\n\n"},
-		"exit code 137, killed for using too much memory, last line: b": {containerState{ExitCode: 137, OOMKilled: true}, "b"},
-		"exit code 127, no such file":                                   {containerState{ExitCode: 127, Error: "no such file"}, ""},
-		"":                                                              {containerState{Running: true}, "a"},
+		"exit code 1, last line: b":                                   {containerState{ExitCode: 1}, "a\nb\n\n"},
+		"exit code 1, killed for using too much memory, last line: b": {containerState{ExitCode: 1, OOMKilled: true}, "b"},
+		"exit code 1, no file":                                        {containerState{ExitCode: 1, Error: "no file"}, ""},
+		"":                                                            {containerState{Running: true}, "a"},
 	} {
 		f := newFakeDocker(t, fakeApp{})
 		f.containers["id"] = &fakeContainer{state: test.state, log: test.log}

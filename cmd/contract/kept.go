@@ -23,7 +23,7 @@ type account struct {
 	lost        map[string]int // requests by reason
 }
 
-// stopUnder opens connections as a load balancer does, has terminate send SIGTERM, and goes on to send requests on those
+// stopUnder opens connections as a load balancer does, has terminate send SIGTERM, and then sends requests on those
 // that are open, by the rules in docs/contract.md ("What counts as lost"). They stay open until ctx is done.
 //
 // Nothing is sent while SIGTERM is on its way, which takes Docker a tenth of a second: a request that crosses with the

@@ -124,8 +124,9 @@ func TestRefused(t *testing.T) {
 	s := newStoppable(t, nil)
 	s.server.Close()
 	a := s.stop(t, func() {})
-	if len(a.lost) != 1 || !strings.Contains(a.String(), "8 sent before SIGTERM: ") || !strings.Contains(a.String(), "refused") {
-		t.Errorf("got %s, want all lost before SIGTERM: refused", a)
+	got := a.String()
+	if len(a.lost) != 1 || !strings.Contains(got, "8 sent before SIGTERM: ") || !strings.Contains(got, "refused") {
+		t.Errorf("got %s, want all lost before SIGTERM: refused", got)
 	}
 }
 

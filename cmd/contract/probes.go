@@ -13,8 +13,8 @@ import (
 // probe, which gives up after two misses 2 s apart, takes to notice.
 const awayProbes = 8
 
-const todoAlive = "answer it without asking anything else: when it fails, Kubernetes restarts the pod, which cures no " +
-	"backing service"
+const todoAlive = "answer it without asking anything else: when it fails, Kubernetes restarts the pod, which cures " +
+	"no backing service"
 
 // checkStart launches the first instance, locked down as under WebApp, and returns it, or nil if it does not answer.
 func (b *bench) checkStart(ctx context.Context) *instance {
@@ -136,8 +136,8 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	case gone != "":
 		b.add(ctx, skip, pointReadyWithout, "the app ended without Redis")
 	case tooReady != "":
-		b.add(ctx, fail, pointReadyWithout, tooReady, "answer 503 until the backing service was reached once: else a rollout "+
-			"with a wrong address or password replaces pods that work")
+		b.add(ctx, fail, pointReadyWithout, tooReady, "answer 503 until the backing service was reached once: else a "+
+			"rollout with a wrong address or password replaces pods that work")
 	default:
 		b.add(ctx, pass, pointReadyWithout, "GET "+b.ready+" fails on one that never had it")
 	}

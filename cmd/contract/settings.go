@@ -26,30 +26,34 @@ type settings struct {
 	bad                []string          // NAME=VALUE
 }
 
-// Forms of values. Docker itself says what is wrong with the name of an image; one with a leading - would be a flag.
-const (
-	imageForm    = `^[^-]`
-	imageWanted  = "an image such as registry/name:tag"
-	pathForm     = `^/([^/\s]\S*)?$`
-	pathWanted   = "a path such as /healthz"
-	envForm      = `^[A-Za-z_][A-Za-z0-9_.-]*=[^\r\n\x00]*$`
-	envWanted    = "NAME=VALUE, with a value of one line"
-	fileWanted   = "PATH=VALUE with a path such as /run/secrets/redis: its directory hides what the image has there"
-	placeholders = "{redis.host}, {redis.port}, {redis.password}"
+// form is what a value has to match, and how a message says so.
+type form struct{ pattern, wanted string }
+
+var (
+	portForm      = form{`^[1-9][0-9]{0,4}$`, "a number from 1 to 65535"}
+	userForm      = form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}
+	memoryForm    = form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}
+	directoryForm = form{`^(/[^/:,]+)+$`, "the absolute path of a directory, without : or a comma"}
+	envForm       = form{`^[A-Za-z_][A-Za-z0-9_.-]*=[^\r\n\x00]*$`, "NAME=VALUE, with a value of one line"}
+	fileForm      = form{`^(/[^/:,=]+){3,}=`, "PATH=VALUE with a path such as /run/secrets/redis: its directory is " +
+		"mounted, so that it hides what the image has there"}
+	imageForm   = form{`^[^-]`, "an image such as registry/name:tag"} // Docker says what else is wrong; -x would be a flag
+	pathForm    = form{`^/([^/\s]\S*)?$`, "a path such as /about"}
+	probeForm   = form{pathForm.pattern + "|^$", "a path such as /healthz, or nothing"}
+	ownForm     = form{} // what takes the value checks it
+	placeholder = regexp.MustCompile(`\{redis\.[^}]*\}`)
 )
 
-var placeholder = regexp.MustCompile(`\{redis\.[^}]*\}`)
+const placeholders = "{redis.host}, {redis.port}, {redis.password}"
 
 // parseSettings reads the command line. Its error lists everything that is wrong with it. For -help it prints to help.
 func parseSettings(args []string, help io.Writer) (*settings, error) {
 	s := &settings{env: map[string]string{}, files: map[string]string{}}
 	var problems []error
-	check := func(what, form, wanted, value string, set func(string) error) {
-		err := error(nil)
-		if regexp.MustCompile(form).MatchString(value) {
+	check := func(what, value string, f form, set func(string) error) {
+		err := errors.New("want " + f.wanted)
+		if regexp.MustCompile(f.pattern).MatchString(value) {
 			err = set(value)
-		} else {
-			err = errors.New("want " + wanted)
 		}
 		for _, p := range placeholder.FindAllString(value, -1) {
 			if !strings.Contains(placeholders, p) {
@@ -63,47 +67,41 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 	}
 	flags := flag.NewFlagSet("contract", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	add := func(name, fallback, form, wanted, usage string, set func(string) error) {
+	add := func(name, fallback string, f form, set func(string) error, usage string) {
 		if fallback != "" {
 			_ = set(fallback)
 			usage += " (default " + fallback + ")"
 		}
 		flags.Func(name, usage, func(value string) error {
-			check("-"+name, form, wanted, value, set)
+			check("-"+name, value, f, set)
 			return nil
 		})
 	}
 	// Where the component WebApp decides the same, the default is its value.
-	add("port", "5000", `^[1-9][0-9]{0,4}$`, "a number from 1 to 65535", "`port` that the app listens on for HTTP",
-		into(&s.port))
-	add("user", "65532", `^[1-9][0-9]{0,9}$`, "a number that is not 0", "`number` of the user and group that it runs as",
-		into(&s.user))
-	add("memory", "256m", `^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g",
-		"`memory` that it may use, in Docker's form", into(&s.memory))
-	add("writable", "", `^(/[^/:,]+)+$`, "the absolute path of a directory, without : or a comma",
-		"`directory` that it may write to, in memory; repeatable", onto(&s.writable))
-	add("env", "", envForm, envWanted, "`variable` of the app, NAME=VALUE; {redis.host}, {redis.port} and {redis.password}\n"+
-		"stand for those of a Redis that is then started beside it; repeatable", pair(s.env))
-	add("file", "", `^(/[^/:,=]+){3,}=`, fileWanted, "`file` in the app, PATH=VALUE, with the same placeholders, mounted as a "+
-		"Secret is:\nits directory has nothing else in it; repeatable", pair(s.files))
-	add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, imageWanted,
-		"`image` of that Redis, with sh and redis-server", into(&s.redisImage))
-	add("path", "/", pathForm, pathWanted, "`path` of the requests", into(&s.path))
-	add("slow", "", pathForm, pathWanted, "`path` of the request that is under way at SIGTERM. It must take longer than Docker "+
-		"to send that,\ntwo seconds say. Without it, one to -path with Redis paused", into(&s.slow))
-	add("live", "/healthz", pathForm+"|^$", pathWanted, "`path` of the liveness probe; empty for none", into(&s.live))
-	add("ready", "/readyz", pathForm+"|^$", pathWanted, "`path` of the readiness probe; empty for none", into(&s.ready))
-	add("start", "30s", "", "", "`time` that the app may take to start, and to notice its Redis", duration(&s.start))
-	add("grace", "20s", "", "", "`time` from SIGTERM to the end of the process", duration(&s.grace))
-	add("counter", "", "", "", "regular `expression` with one group: a number in the answer to -path that has to rise over\n"+
-		"both instances", func(value string) (err error) {
+	add("port", "5000", portForm, into(&s.port), "`port` that the app listens on for HTTP")
+	add("user", "65532", userForm, into(&s.user), "`number` of the user and group that it runs as")
+	add("memory", "256m", memoryForm, into(&s.memory), "`memory` that it may use, in Docker's form")
+	add("writable", "", directoryForm, onto(&s.writable), "`directory` that it may write to, in memory; repeatable")
+	add("env", "", envForm, pair(s.env), "`variable` of the app, NAME=VALUE; "+placeholders+"\n"+
+		"stand for those of a Redis that is then started beside it; repeatable")
+	add("file", "", fileForm, pair(s.files), "`file` in the app, PATH=VALUE, with the same placeholders, mounted as a\n"+
+		"Secret is: its directory has nothing else in it; repeatable")
+	add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, into(&s.redisImage), "`image` of that Redis, with sh")
+	add("path", "/", pathForm, into(&s.path), "`path` of the requests")
+	add("slow", "", pathForm, into(&s.slow), "`path` of the request that is under way at SIGTERM, which has to take two\n"+
+		"seconds, say: longer than Docker takes to send that. Without it, one to -path with Redis paused")
+	add("live", "/healthz", probeForm, into(&s.live), "`path` of the liveness probe; empty for none")
+	add("ready", "/readyz", probeForm, into(&s.ready), "`path` of the readiness probe; empty for none")
+	add("start", "30s", ownForm, duration(&s.start), "`time` that the app may take to start, and to notice its Redis")
+	add("grace", "20s", ownForm, duration(&s.grace), "`time` from SIGTERM to the end of the process")
+	add("counter", "", ownForm, func(value string) (err error) {
 		if s.counter, err = regexp.Compile(value); err == nil && s.counter.NumSubexp() != 1 {
 			err = errors.New(`want one group, for the number: seen\s([0-9]+)\stimes`)
 		}
 		return err
-	})
-	add("bad", "", envForm, envWanted, "wrong `setting`, NAME=VALUE, with which the app has to refuse to start, naming it; "+
-		"repeatable", onto(&s.bad))
+	}, "regular `expression` with one group: a number in the answer to -path that has to rise over both instances")
+	add("bad", "", envForm, onto(&s.bad), "wrong `setting`, NAME=VALUE, with which the app has to refuse to start,\n"+
+		"naming it; repeatable")
 
 	err := flags.Parse(args)
 	switch {
@@ -119,7 +117,7 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 	case flags.NArg() > 1:
 		problems = append(problems, errors.New("more than one image: name one, after the flags"))
 	default:
-		check("IMAGE, after the flags,", imageForm, imageWanted, flags.Arg(0), into(&s.image))
+		check("IMAGE, after the flags,", flags.Arg(0), imageForm, into(&s.image))
 	}
 	return s, errors.Join(problems...)
 }

@@ -78,7 +78,7 @@ func TestUsage(t *testing.T) {
 	if code := run(t.Context(), []string{"-help"}, nil, &out, &errOut); code != exitPassed || errOut.Len() > 0 {
 		t.Errorf("got exit code %d and %q", code, &errOut)
 	}
-	for _, part := range []string{"  -port port\n", "(default 5000)", "  -env variable\n", "  -bad setting\n", "Exit codes"} {
+	for _, part := range []string{"  -port port\n", "(default 5000)", "  -env variable\n", "  -bad setting\n", "codes"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("the help lacks %q:\n%s", part, &out)
 		}

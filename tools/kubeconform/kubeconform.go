@@ -1,11 +1,9 @@
 // Package kubeconform checks the Kubernetes objects among the golden files with kubeconform, against the API of each
-// version of Kubernetes that is supported. A misspelt field, or one that is newer than the cluster, makes pulumi up fail,
-// since a server-side apply refuses it; other clients get a warning, and the field is not set. Without a cluster of each
-// version nobody sees that before.
+// version of Kubernetes that is supported. A server-side apply refuses a field that is misspelt or newer than the
+// cluster, and nobody sees that before without a cluster of each version.
 //
-// kubeconform fetches its schemas from a public site. Here they are made of the OpenAPI document in Kubernetes' own Go
-// module, and of CustomResourceDefinitions in those of Karpenter and the Prometheus Operator, so that a Go module proxy
-// is all that the check needs.
+// kubeconform fetches its schemas from a public site. Here they are made of files in the Go modules of Kubernetes,
+// Karpenter and the Prometheus Operator, so that a Go module proxy is all that the check needs.
 //
 // What it cannot find: the OpenAPI document lists no permitted values of texts (restartPolicy: Alway), no fields that a
 // feature gate switches off, and nothing that an API server computes, e.g. that a selector has to match the labels.
@@ -76,11 +74,12 @@ const (
 // newValidator returns a validator for a version of Kubernetes and all definitions, whose schemas it writes into dir.
 func newValidator(ctx context.Context, version, dir string) (validator.Validator, error) {
 	schemas := map[string]schema{}
-	for _, d := range append([]source{{"k8s.io/kubernetes@v" + version, "api/openapi-spec/swagger.json"}}, definitions...) {
+	openAPI := source{"k8s.io/kubernetes@v" + version, "api/openapi-spec/swagger.json"}
+	for _, d := range append([]source{openAPI}, definitions...) {
 		content, err := read(ctx, d.module, d.file)
 		switch {
 		case err != nil:
-		case filepath.Ext(d.file) == ".json":
+		case d == openAPI:
 			err = addOpenAPI(schemas, content)
 		default:
 			err = addDefinition(schemas, content)
