@@ -46,31 +46,26 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 	if err := os.Rename(candidate, filepath.Join(n.dir, "nginx.conf")); err != nil {
 		return fmt.Errorf("putting the configuration of nginx in place: %w", err)
 	}
-	if n.process == nil {
-		return n.start()
+	if n.process != nil {
+		if err := n.process.Process.Signal(syscall.SIGHUP); err != nil {
+			return fmt.Errorf("reloading nginx: %w", err)
+		}
+		return nil
 	}
-	if err := n.process.Process.Signal(syscall.SIGHUP); err != nil {
-		return fmt.Errorf("reloading nginx: %w", err)
+	// The master process is not bound to a context: it ends by stop, which lets it finish.
+	process := n.command(context.Background(), "-c", filepath.Join(n.dir, "nginx.conf"), "-g", "daemon off;")
+	process.Stdout, process.Stderr = n.stdout, n.stderr
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("starting nginx: %w", err)
 	}
+	n.process, n.ended = process, make(chan error, 1)
+	go func() { n.ended <- process.Wait() }()
 	return nil
 }
 
 // command calls nginx with its own folder, and without the log file that it was compiled to open first.
 func (n *nginx) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, n.binary, append([]string{"-p", n.dir + "/", "-e", "stderr"}, args...)...)
-}
-
-// start starts the master process. It is not bound to a context: it ends by stop, which lets it finish.
-func (n *nginx) start() error {
-	n.process = n.command(context.Background(), "-c", filepath.Join(n.dir, "nginx.conf"), "-g", "daemon off;")
-	n.process.Stdout, n.process.Stderr = n.stdout, n.stderr
-	if err := n.process.Start(); err != nil {
-		n.process = nil
-		return fmt.Errorf("starting nginx: %w", err)
-	}
-	n.ended = make(chan error, 1)
-	go func() { n.ended <- n.process.Wait() }()
-	return nil
 }
 
 // stop lets nginx finish the requests that it has, for which worker_shutdown_timeout sets the limit.

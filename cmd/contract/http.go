@@ -45,11 +45,11 @@ func (c *conn) closed() bool {
 
 // answer is the outcome of a request.
 type answer struct {
-	sent, ended time.Time
-	status      int
-	body        string
-	keeps       bool   // the connection can be used again
-	failure     string // why there is no complete answer
+	ended   time.Time
+	status  int
+	body    string
+	keeps   bool   // the connection can be used again
+	failure string // why there is no complete answer
 }
 
 // lost says why the visitor did not get what was asked for, or "".
@@ -71,8 +71,7 @@ func (a answer) String() string {
 // ask sends a request and reads the answer. One without a length that ends with the connection counts as complete,
 // since nothing tells where it should have ended.
 func (c *conn) ask(path string, limit time.Duration) (a answer) {
-	a.sent = time.Now()
-	_ = c.SetDeadline(a.sent.Add(limit))
+	_ = c.SetDeadline(time.Now().Add(limit))
 	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: contract\r\n\r\n", path, c.RemoteAddr())
 	closed := "closed without an answer"
 	if err == nil {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -45,38 +44,23 @@ func stopUnder(ctx context.Context, address, path string, terminate func()) acco
 	}
 	total.kept = len(open)
 	terminate()
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	for n, c := range open {
-		group.Go(func() {
-			time.Sleep(time.Duration(n) * keptPause / keptConns)
-			asked, lost := c.goOn(path)
-			mu.Lock()
-			defer mu.Unlock()
-			total.asked += asked
-			if lost != "" {
-				total.lost["sent after SIGTERM: "+lost]++
+	for begun := time.Now(); time.Since(begun) < keptTime; time.Sleep(keptPause) {
+		open = slices.DeleteFunc(open, func(c *conn) bool {
+			a := answer{}
+			if !c.closed() {
+				total.asked++
+				a = c.ask(path, answerLimit)
 			}
+			if why := a.lost(); why != "" {
+				total.lost["sent after SIGTERM: "+why]++
+			}
+			if !a.keeps {
+				_ = c.Close()
+			}
+			return !a.keeps
 		})
 	}
-	group.Wait()
 	return total
-}
-
-// goOn sends requests on a kept connection for as long as it is open and none is lost.
-func (c *conn) goOn(path string) (asked int, lost string) {
-	for begun := time.Now(); time.Since(begun) < keptTime; time.Sleep(keptPause) {
-		a := answer{}
-		if !c.closed() {
-			a = c.ask(path, answerLimit)
-			asked++
-		}
-		if !a.keeps || a.lost() != "" {
-			_ = c.Close()
-			return asked, a.lost()
-		}
-	}
-	return asked, ""
 }
 
 // String is the account in a line.
