@@ -232,8 +232,13 @@ func (i *instance) gone(ctx context.Context) string {
 
 // terminate sends SIGTERM, or says how the process had ended before.
 func (i *instance) terminate(ctx context.Context) (gone string) {
-	if gone = i.gone(ctx); gone == "" {
-		i.do(ctx, "", "kill", "--signal", "TERM", i.id)
+	if i.broken(ctx) {
+		return ""
+	}
+	if _, err := i.docker(ctx, "", "kill", "--signal", "TERM", i.id); err != nil {
+		if gone = i.gone(ctx); gone == "" && i.err == nil {
+			i.err = err
+		}
 	}
 	return gone
 }
