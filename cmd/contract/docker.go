@@ -47,20 +47,18 @@ func dockerCLI(ctx context.Context, stdin string, args ...string) (string, error
 
 // usable returns an error that says what to do unless there is a Docker whose published ports are on this machine.
 func usable(ctx context.Context, d docker) error {
-	host, err := d(ctx, "", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-	switch {
-	case errors.Is(err, exec.ErrNotFound):
+	_, err := d(ctx, "", "version", "--format", "{{.Server.Version}}")
+	if errors.Is(err, exec.ErrNotFound) {
 		return errors.New("needs Docker, and there is no `docker` on PATH: install Docker Engine or Docker Desktop")
-	case err != nil:
-		return fmt.Errorf("asking which Docker to use: %w", err)
-	case !strings.HasPrefix(host, "unix://") && !strings.HasPrefix(host, "npipe://"):
-		return fmt.Errorf("needs a Docker on this machine, since it asks the app on published ports of 127.0.0.1; "+
-			"DOCKER_HOST or the current context is %s", host)
-	}
-	if _, err := d(ctx, "", "version", "--format", "{{.Server.Version}}"); err != nil {
+	} else if err != nil {
 		return fmt.Errorf("needs a running Docker daemon that this user may use (group docker): %w", err)
 	}
-	return nil
+	host, err := d(ctx, "", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	if err == nil && !strings.HasPrefix(host, "unix://") && !strings.HasPrefix(host, "npipe://") {
+		err = fmt.Errorf("needs a Docker on this machine, since it asks the app on published ports of 127.0.0.1; "+
+			"DOCKER_HOST or the current context is %s", host)
+	}
+	return err
 }
 
 // archive is a file as `docker cp` takes it, readable for everyone, since the user in the container owns nothing.

@@ -204,7 +204,7 @@ func TestEnvironment(t *testing.T) {
 		prepare func(*fakeDocker)
 		want    string
 	}{
-		"no docker":  {func(f *fakeDocker) { f.fails["context"] = exec.ErrNotFound }, "install Docker"},
+		"no docker":  {func(f *fakeDocker) { f.fails["version"] = exec.ErrNotFound }, "install Docker"},
 		"no daemon":  {func(f *fakeDocker) { f.fails["version"] = errors.New("refused") }, "running Docker daemon"},
 		"far daemon": {func(f *fakeDocker) { f.host = "ssh://build@far" }, "ssh://build@far"},
 		"no image": {func(f *fakeDocker) {

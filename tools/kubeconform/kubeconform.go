@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -100,12 +101,14 @@ func newValidator(ctx context.Context, version, dir string) (validator.Validator
 	return validator.New([]string{filepath.Join(dir, schemaFile)}, validator.Opts{SkipKinds: withoutSchema, Strict: true})
 }
 
+var errDownload = errors.New("downloading")
+
 // read returns a file of a module, e.g. k8s.io/kubernetes@v1.30.0, which it downloads unless the module cache has it.
 func read(ctx context.Context, module, file string) ([]byte, error) {
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
 	var answer struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &answer); jsonErr != nil || answer.Error != "" { // no JSON if it did not start
-		return nil, fmt.Errorf("downloading %s: %s (%w)", module, answer.Error, cmp.Or(err, jsonErr))
+		return nil, fmt.Errorf("%w %s: %s (%v)", errDownload, module, answer.Error, cmp.Or(err, jsonErr))
 	}
 	return os.ReadFile(filepath.Join(answer.Dir, filepath.FromSlash(file)))
 }
