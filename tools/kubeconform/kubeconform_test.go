@@ -19,8 +19,10 @@ var newer = map[string][]string{
 	"testdata/golden/prod-tolerance/horizontalpodautoscaler-scaleout.web.yaml": {"1.30.0"},
 }
 
-// goldenFiles are those of both projects, below the root of the repository: <variant>/<file>.
-var goldenFiles = []string{"testdata/golden/*/*.yaml", "cluster/testdata/golden/*/*.yaml"}
+// goldenFiles are those of both projects and of the examples, below the root of the repository.
+var goldenFiles = []string{
+	"testdata/golden/*/*.yaml", "cluster/testdata/golden/*/*.yaml", "examples/*/testdata/golden/*.yaml",
+}
 
 // object matches a golden file of a Kubernetes object. The others hold resources of other providers, the stack's
 // outputs, and files of Prometheus. One of the two fields is enough, so that the lack of the other is found.
