@@ -63,7 +63,7 @@ func deployToKubernetes(
 // connect is the provider for the cluster and, on EKS, what AWS reports of it.
 func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster, error) {
 	if target.EKS == nil {
-		provider, err := kube.NewKindProvider(ctx, "cluster", target.KindContext)
+		provider, err := kube.NewKindProvider(ctx, "cluster", target.Kind)
 		return provider, nil, err
 	}
 	found, eks := aws.LookupCluster(ctx, target.EKS.Name), *target.EKS

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,15 +25,16 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// connect uses the kubeconfig context of the stack, never the current one.
+// connect uses the context of the stack in the kubeconfig of `make up`, never the current one.
 func connect(t *testing.T) *rest.Config {
 	t.Helper()
 	name := strings.TrimSpace(string(pulumi(t, "config", "get", "kubeContext", "--stack", stackName())))
 	if !strings.HasPrefix(name, "kind-") {
 		t.Fatalf("stack %s deploys to context %q; these tests break things, so they run on kind only", stackName(), name)
 	}
+	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: filepath.Join(root, ".local", "kubeconfig")}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{CurrentContext: name}).ClientConfig()
+		rules, &clientcmd.ConfigOverrides{CurrentContext: name}).ClientConfig()
 	if err != nil {
 		t.Fatalf("connecting to %s: %v; is it running? `make up`", name, err)
 	}

@@ -5,7 +5,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,13 +174,18 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 	}
 }
 
-// makeUp runs `make up` in a copy of the project, on the state of the original.
+// makeUp runs `make up` in a copy of the project, on the state and with the passwords of the original.
 func makeUp(t *testing.T, dir string) (output string, err error) {
 	t.Helper()
 	environment, err := pulumiEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings, err := os.ReadFile(filepath.Join(root, ".local", stackFile()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addFile(t, dir, ".local/"+stackFile(), string(settings)) // for what Pulumi has encrypted there
 	command := exec.Command("make", "up", "STACK="+stackName(), "CLUSTER="+strings.TrimSuffix(controlPlane(t), "-control-plane"))
 	command.Dir, command.Env = dir, environment
 	out, err := command.CombinedOutput()

@@ -75,13 +75,12 @@ func tryPulumi(args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// pulumiInShell are the arguments of a shell that runs Pulumi. A CLI that `make up` installed is on the PATH of
-// pulumiEnvironment only, so a shell has to look for it.
-var pulumiInShell = []string{"-c", `exec pulumi "$@" --non-interactive`, "bash"}
+// pulumiInShell are the arguments of a shell that runs Pulumi: in pulumiEnvironment it is a function of `make env`.
+var pulumiInShell = []string{"-c", `pulumi "$@" --non-interactive`, "bash"}
 
-// pulumiEnvironment is this process' environment and what `make env` adds to it.
+// pulumiEnvironment is this process' environment and what `make env` adds to it, its function for bash included.
 var pulumiEnvironment = sync.OnceValues(func() ([]string, error) {
-	command := exec.Command("bash", "-c", `set -e; additions="$(make -s env)"; eval "$additions"; env -0`)
+	command := exec.Command("bash", "-c", `set -e; additions="$(make -s env)"; eval "$additions"; export -f pulumi; env -0`)
 	command.Dir, command.Stderr = root, os.Stderr
 	out, err := command.Output()
 	if err != nil {
@@ -134,10 +133,11 @@ func changes(t *testing.T, args ...string) map[string]string {
 	return changed
 }
 
-// stackFileWith is a copy of the stack's file with other values for some settings: keys and values in turn.
+// stackFileWith is a copy of the stack's settings, as `make up` gave them to Pulumi, with other values for some: keys and
+// values in turn.
 func stackFileWith(t *testing.T, settings ...string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, stackFile()))
+	content, err := os.ReadFile(filepath.Join(root, ".local", stackFile()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +75,45 @@ func TestEnvIsShell(t *testing.T) {
 	}
 	if want := "file://" + d.local("state"); !bytes.Equal(got, []byte(want)) {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestPulumiInShell: plain commands get the settings of the stack that they are about, unless they change the committed ones.
+func TestPulumiInShell(t *testing.T) {
+	d, _, out := newTestDriver(t)
+	write(t, d.local("Pulumi.dev.yaml"), "")
+	write(t, d.local("bin", "pulumi"), "#!/bin/sh\necho \"$@\"\n")
+	if err := os.Chmod(d.local("bin", "pulumi"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.env(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	file := " --config-file " + d.local("Pulumi.dev.yaml")
+	for typed, want := range map[string]string{
+		"up": "up" + file, "preview --diff": "preview" + file + " --diff", "up --stack dev": "up" + file + " --stack dev",
+		"up --stack prod": "up --stack prod", "up --stack=prod": "up --stack=prod", "destroy -s prod": "destroy -s prod",
+		"up --stack organization/scaleout/dev": "up" + file + " --stack organization/scaleout/dev",
+		"config get target":                    "config" + file + " get target", "config set maxReplicas 5": "config set maxReplicas 5",
+		"stack output": "stack output", "config": "config" + file, "": "",
+	} {
+		got, err := exec.Command("bash", "-c", out.String()+"pulumi "+typed).Output()
+		if err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("%s: got %q and %v, want %q", typed, got, err, want)
+		}
+	}
+}
+
+// TestNamesBelowLocalhost: they are this machine's, whether or not its resolver knows them, and choose the Ingress.
+func TestNamesBelowLocalhost(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Host)
+	}))
+	defer server.Close()
+	host := fmt.Sprintf("beside.localhost:%d", server.Listener.Addr().(*net.TCPAddr).Port)
+	status, said, err := get(context.Background(), "http://"+host+"/")
+	if err != nil || status != http.StatusOK || said != "200 OK\n"+host {
+		t.Errorf("got %q and %v, want the answer for %s", said, err, host)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,8 +14,8 @@ func nodeJSON(http, https int) string {
 }
 
 const (
-	runningNodes = "scaleout-worker running worker\nscaleout-control-plane running control-plane\n"
-	stoppedNodes = "scaleout-control-plane exited control-plane\nscaleout-worker running worker\n"
+	runningNodes = "scaleout-worker running\nscaleout-control-plane running\n"
+	stoppedNodes = "scaleout-control-plane exited\nscaleout-worker running\n"
 )
 
 // existing are the answers of a cluster that is there.
@@ -39,6 +40,10 @@ func TestClusterExists(t *testing.T) {
 	}
 	if kind := host.asked("go -C"); len(kind) != 1 || !strings.Contains(kind[0], "export kubeconfig --name scaleout") {
 		t.Errorf("got %q, want only the kubeconfig exported", kind)
+	}
+	// The user's own kubeconfig is not touched.
+	if env := host.ran[len(host.ran)-1].env; !slices.Equal(env, []string{"KUBECONFIG=" + d.local("kubeconfig")}) {
+		t.Errorf("got the environment %q for kind", env)
 	}
 }
 
@@ -93,7 +98,7 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 		{command: "docker ps", out: left},
 		{command: "go -C", does: func(c command) {
 			if strings.Contains(line(c), "create cluster") {
-				if !d.creating("scaleout") {
+				if !(d.mark(markCluster, "scaleout") == unfinished) {
 					t.Error("got no creation mark while Kind creates, want one")
 				}
 				if !strings.Contains(c.stdin, "hostPort: ") {
@@ -102,11 +107,12 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 			}
 		}},
 		{command: "docker image inspect"},
+		{command: "docker container inspect scaleout-control-plane", out: `[{"Id":"new"}]`},
 		{command: "docker exec"},
 	}
 	d, host, _ := newTestDriver(t, replies...)
 	d.HTTPPort, d.HTTPSPort = freePort(t), freePort(t)
-	if err := d.setMark(markCreating, d.Cluster, ""); err != nil {
+	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 		t.Fatal(err)
 	}
 	got, err := d.cluster(context.Background())
@@ -117,8 +123,8 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 	if len(kind) != 2 || !strings.Contains(kind[0], "delete cluster") || !strings.Contains(kind[1], "create cluster") {
 		t.Errorf("got %q, want a deletion and a creation", kind)
 	}
-	if d.creating(d.Cluster) {
-		t.Error("got a creation mark after the creation, want none")
+	if got := d.mark(markCluster, d.Cluster); got != "new" {
+		t.Errorf("got the mark %q after the creation, want the container's ID", got)
 	}
 }
 
@@ -135,37 +141,6 @@ func TestClusterConfig(t *testing.T) {
 	want := fmt.Sprintf("{containerPort: 30080, hostPort: %d, listenAddress: 127.0.0.1, protocol: TCP}", d.HTTPPort)
 	if !strings.Contains(got, want) || strings.Contains(got, "{{") {
 		t.Errorf("got %s\nwant %q in it and no template left", got, want)
-	}
-}
-
-func TestCurrentContextIsRestored(t *testing.T) {
-	const before = "apiVersion: v1\ncurrent-context: work\nkind: Config\n"
-	tests := []struct{ name, before, want string }{
-		{"it pointed elsewhere", before, before},
-		{"it pointed nowhere", "current-context: \"\"\n", "current-context: kind-scaleout\n"},
-		{"there was no file", "", "current-context: kind-scaleout\n"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var file string
-			d, _, _ := newTestDriver(t, reply{command: "go -C", does: func(command) {
-				changed := "current-context: kind-scaleout\n"
-				if tt.before == before {
-					changed = strings.Replace(before, "work", "kind-scaleout", 1)
-				}
-				write(t, file, changed)
-			}})
-			file = d.root + "/.kube/config"
-			if tt.before != "" {
-				write(t, file, tt.before)
-			}
-			if err := d.exportKubeconfig(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			if got := read(t, file); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
 	}
 }
 
@@ -197,13 +172,13 @@ func TestWireRegistry(t *testing.T) {
 func TestDeleteClusterRemovesTheMark(t *testing.T) {
 	for _, nodes := range []string{stoppedNodes, ""} {
 		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: nodes}, reply{command: "go -C"})
-		if err := d.setMark(markCreating, d.Cluster, ""); err != nil {
+		if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.deleteCluster(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if d.creating(d.Cluster) {
+		if d.mark(markCluster, d.Cluster) != "" {
 			t.Error("got a mark left behind, want none")
 		}
 	}

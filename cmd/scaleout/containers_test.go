@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,53 +23,6 @@ func newDockerDriver(t *testing.T, port int, replies ...reply) (*driver, *fakeRu
 	return d, host, openTestStack(t, d)
 }
 
-func takenPort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
-func TestPortIsFree(t *testing.T) {
-	taken := takenPort(t)
-	other := takenPort(t) // by something that is no container
-	nginx := func(port int) string {
-		return fmt.Sprintf(`[{"Id":"n","State":{"Running":true},"HostConfig":{"PortBindings":{"8080/tcp":[{"HostPort":"%d"}]}}}]`, port)
-	}
-	for _, tt := range []struct {
-		name    string
-		port    int
-		inspect reply
-		want    string
-	}{
-		{"by our nginx", taken, reply{out: nginx(taken)}, "this stack's"},
-		{"by another container", taken, reply{out: nginx(1)}, "HTTP_PORT"},
-		{"by something else", other, reply{fails: "No such container"}, fmt.Sprintf("port %d", other)},
-	} {
-		tt.inspect.command = "docker container inspect scaleout-nginx"
-		d, _, s := newDockerDriver(t, tt.port, tt.inspect)
-		did, err := d.portIsFree(context.Background(), s)
-		if text := fmt.Sprint(did, err); !strings.Contains(text, tt.want) || strings.Contains(tt.want, "this stack") != (err == nil) {
-			t.Errorf("%s: got %q, %v; want %q", tt.name, did, err, tt.want)
-		}
-	}
-}
-
-func TestPortOfNobody(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = listener.Close()
-	d, host, s := newDockerDriver(t, listener.Addr().(*net.TCPAddr).Port)
-	if did, err := d.portIsFree(context.Background(), s); !strings.HasSuffix(did, " is free") || err != nil || len(host.ran) > 0 {
-		t.Errorf("got %q, %v", did, err)
-	}
-}
-
 // Pulumi would replace a container that stands still, and the data of Redis with it.
 func TestStartContainers(t *testing.T) {
 	list := "docker ps --all --filter label=scaleout.network=scaleout --format {{.Names}} --filter status=exited --filter status=created"
@@ -79,7 +31,7 @@ func TestStartContainers(t *testing.T) {
 		start        reply
 		want         string
 	}{
-		{"none", "", reply{}, "none stands still"},
+		{"none", "", reply{}, "none is stopped"},
 		{"two", "scaleout-redis\nscaleout-web-1\n", reply{}, "started scaleout-redis\nstarted scaleout-web-1"},
 		{"one that is broken", "scaleout-web-1\n", reply{fails: "exec format error"}, "could not start scaleout-web-1"},
 		{"Redis", "scaleout-redis\n", reply{fails: "exec format error"}, "scaleout-redis does not start"},
@@ -100,18 +52,20 @@ func TestStartContainers(t *testing.T) {
 }
 
 func TestContainerLogs(t *testing.T) {
-	list := "docker ps --all --filter label=scaleout.network=scaleout --filter label=scaleout.component=nginx"
-	d, host, s := newDockerDriver(t, 8090, reply{command: list, out: "a\nb\n"}, reply{command: "sh -c"})
+	list := "docker ps --all --filter label=scaleout.network=scaleout --format {{.Names}} --filter label=scaleout.component=nginx"
+	d, _, s := newDockerDriver(t, 8090, reply{command: list, out: "a\nb\n"})
 	d.Component, d.Follow = "nginx", true
-	if err := d.containerLogs(context.Background(), s); err != nil {
+	c, err := d.logCommand(context.Background(), s)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(host.ran[1].env, ";"); got != "containers=a b;options=--tail 20 --follow" {
+	if got := strings.Join(c.env, ";"); got != "containers=a b;options=--tail 20 --follow" {
 		t.Errorf("got %q", got)
 	}
 	d, _, s = newDockerDriver(t, 8090, reply{command: list})
 	d.Component = "nginx"
-	wantError(t, d.containerLogs(context.Background(), s), "no container of nginx", "make up STACK=docker")
+	_, err = d.logCommand(context.Background(), s)
+	wantError(t, err, "no container of nginx", "make up STACK=docker")
 }
 
 func TestDownOnDocker(t *testing.T) {
@@ -137,8 +91,9 @@ func TestDownOnDocker(t *testing.T) {
 				reply{command: "/usr/bin/pulumi stack rm docker --yes --force --preserve-config"},
 				reply{command: "docker ps --all --filter label=scaleout.network", out: tt.left},
 				reply{command: "docker ps", out: tt.nodes},
-				reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel)},
 				reply{command: "docker rm --force --volumes kind-registry"})
+			host.replies = append(host.replies,
+				reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel(d))})
 			d.pulumi, host.path = "", map[string]string{"pulumi": "/usr/bin/pulumi"}
 			err := d.down(context.Background())
 			if tt.fails != "" {
@@ -159,9 +114,9 @@ func TestDownOnDocker(t *testing.T) {
 // Images that go elsewhere need no registry here, and are not pushed anew when the one here is another.
 func TestImagesElsewhere(t *testing.T) {
 	d, host, s := newDockerDriver(t, 8090, reply{command: "pulumi up"},
-		reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel)})
+		reply{command: "pulumi stack export", out: stateJSON(imageJSON("registry.example.com/app@sha256:" + strings.Repeat("0", 64)))})
 	s.existed = true
-	s.file.set(keyImageRepository, "registry.example.com/app")
+	s.set(keyImageRepository, "registry.example.com/app")
 	if _, err := d.update(context.Background(), s); err != nil {
 		t.Fatal(err)
 	}
@@ -177,8 +132,8 @@ func TestMatchSettingsOnDocker(t *testing.T) {
 		if _, err := d.matchSettings(context.Background(), s); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.setting(keyPublicPort); got != want || s.file.has(keyKubeContext) {
-			t.Errorf("HTTP_PORT=%d: got port %s, and a context: %t", port, got, s.file.has(keyKubeContext))
+		if got := s.setting(keyPublicPort); got != want || s.has(keyKubeContext) {
+			t.Errorf("HTTP_PORT=%d: got port %s, and a context: %t", port, got, s.has(keyKubeContext))
 		}
 	}
 }

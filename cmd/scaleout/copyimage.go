@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -16,15 +14,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// progressEvery is how often a copy that takes long says how far it is: seldom enough for a CI log.
-const progressEvery = 5 * time.Second
-
-// copiedTag is the tag of a copy: this and the first digits of its digest, so that it never moves. Nothing refers to
-// it; it is there because many registries delete manifests without a tag after a while.
-const (
-	copiedTag       = "promoted-"
-	copiedTagDigits = 16
-)
+// copiedTag is the beginning of a copy's tag, which goes on with 16 digits of its digest, so that it never moves. Nothing
+// refers to it; it is there because many registries delete manifests without a tag after a while.
+const copiedTag = "promoted-"
 
 // registryOptions log in as `docker push` would: with ~/.docker/config.json and its credential helpers. The library
 // talks plain HTTP to localhost, and HTTPS to others.
@@ -41,48 +33,50 @@ func findImage(ctx context.Context, reference, platform string) (*remote.Descrip
 	if err != nil {
 		return nil, fmt.Errorf("image %s: want <repository>@sha256:<digest>: %w", reference, err)
 	}
-	var built []v1.Platform
-	image, err := remote.Get(ref, registryOptions(ctx)...)
-	if err == nil {
-		built, err = platforms(image)
-	}
-	if notFound(err) {
-		return nil, fmt.Errorf("image %s is not, or no longer, in its registry; an old one may have expired (with ECR, see "+
-			"scaleout:ecrKeepImages): %w", reference, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("looking for image %s: %w\nNO_CHECK=1 does without, if nothing has to be copied",
-			reference, addLogin(ref, err))
-	}
 	want, err := v1.ParsePlatform(platform)
 	if err != nil {
 		return nil, fmt.Errorf("scaleout:imagePlatform %q: %w", platform, err)
 	}
 	want.Variant = "" // builders leave that of arm64 out or not, for the same program
-	if len(built) > 0 && !slices.ContainsFunc(built, func(p v1.Platform) bool { return p.Satisfies(*want) }) {
+	found, err := remote.Get(ref, registryOptions(ctx)...)
+	var built []v1.Platform
+	if err == nil {
+		built, err = platforms(found)
+	}
+	switch {
+	case notFound(err):
+		return nil, fmt.Errorf("image %s is not, or no longer, in its registry; an old one may have expired (with ECR, see "+
+			"scaleout:ecrKeepImages): %w", reference, err)
+	case err != nil:
+		return nil, fmt.Errorf("looking for image %s: %w\nNO_CHECK=1 does without, if nothing has to be copied",
+			reference, addLogin(ref, err))
+	}
+	for _, p := range built {
+		if p.Satisfies(*want) {
+			return found, nil
+		}
+	}
+	if len(built) > 0 {
 		return nil, fmt.Errorf("image %s was built for %v, and the nodes have scaleout:imagePlatform %s",
 			reference, built, platform)
 	}
-	return image, nil
+	return found, nil
 }
 
 // platforms are what an image, or an index of images, was built for; none if it does not say.
-func platforms(image *remote.Descriptor) ([]v1.Platform, error) {
-	if !image.MediaType.IsIndex() {
-		img, err := image.Image()
+func platforms(found *remote.Descriptor) (built []v1.Platform, err error) {
+	if !found.MediaType.IsIndex() {
+		image, err := found.Image()
 		if err != nil {
 			return nil, err
 		}
-		config, err := img.ConfigFile()
-		if err != nil {
+		config, err := image.ConfigFile()
+		if err != nil || config.Platform() == nil {
 			return nil, err
 		}
-		if p := config.Platform(); p != nil {
-			return []v1.Platform{*p}, nil
-		}
-		return nil, nil
+		return []v1.Platform{*config.Platform()}, nil
 	}
-	index, err := image.ImageIndex()
+	index, err := found.ImageIndex()
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +84,6 @@ func platforms(image *remote.Descriptor) ([]v1.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	var built []v1.Platform
 	for _, child := range manifest.Manifests {
 		if child.Platform != nil && child.Platform.OS != "unknown" { // attestations have no platform
 			built = append(built, *child.Platform)
@@ -101,7 +94,7 @@ func platforms(image *remote.Descriptor) ([]v1.Platform, error) {
 
 // copyImage copies an image, or an index with its images, to another repository, where it keeps its digest. What is
 // there already is not copied again.
-func (d *driver) copyImage(ctx context.Context, image *remote.Descriptor, reference string) (string, error) {
+func copyImage(ctx context.Context, image *remote.Descriptor, reference string) (string, error) {
 	to, err := name.NewDigest(reference)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", reference, err)
@@ -112,42 +105,19 @@ func (d *driver) copyImage(ctx context.Context, image *remote.Descriptor, refere
 	} else if !notFound(err) {
 		return "", fmt.Errorf("looking for image %s: %w", reference, addLogin(to, err))
 	}
-	digest := strings.TrimPrefix(to.DigestStr(), "sha256:")
-	tag := to.Tag(copiedTag + digest[:copiedTagDigits])
-	updates, copied := make(chan v1.Update), make(chan int64)
-	go func() { copied <- d.showProgress(updates) }()
-	err = remote.Push(tag, image, append(options, remote.WithProgress(updates))...) // closes updates
-	size := <-copied
-	if err == nil {
+	tag := to.Tag(fmt.Sprintf("%s%.16s", copiedTag, strings.TrimPrefix(to.DigestStr(), "sha256:")))
+	if err = remote.Push(tag, image, options...); err == nil {
 		_, err = remote.Get(to, options...) // which computes the digest of what it gets
 	}
-	if notFound(err) {
+	switch {
+	case notFound(err):
 		return "", fmt.Errorf("copying to %s: %w\nthe repository has to be there: a push to ECR, for one, creates none",
 			to.Context(), err)
-	}
-	if err != nil {
+	case err != nil:
 		return "", fmt.Errorf("copying to %s: %w", to.Context(), addLogin(to, err))
 	}
-	return fmt.Sprintf("copied %s to %s, the digest is the same; tag %s", megabytes(size), to.Context(), tag.TagStr()), nil
+	return fmt.Sprintf("copied to %s, the digest is the same; tag %s", to.Context(), tag.TagStr()), nil
 }
-
-// showProgress notes how much is there until updates end, and returns how much it was.
-func (d *driver) showProgress(updates <-chan v1.Update) (complete int64) {
-	last := d.steps.now()
-	for u := range updates {
-		if u.Error != nil {
-			continue // the push returns it
-		}
-		complete = u.Complete
-		if now := d.steps.now(); now.Sub(last) >= progressEvery {
-			last = now
-			d.steps.note("%s of %s", megabytes(u.Complete), megabytes(u.Total))
-		}
-	}
-	return complete
-}
-
-func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
 func notFound(err error) bool { return statusCode(err) == http.StatusNotFound }
 

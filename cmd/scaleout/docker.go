@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 )
-
-// createdBy is the label on what `up` made with Docker itself; `down` removes nothing that lacks it.
-const createdBy = "scaleout.created-by=make-up"
 
 // dockerAnswers checks that there is a Docker daemon and that this user may talk to it.
 func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
@@ -27,9 +25,7 @@ func explainDocker(err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("needs Docker, and there is no `docker` on PATH: install Docker Engine or Docker Desktop")
-	case !errors.As(err, &failed):
-		return fmt.Errorf("asking Docker for its version: %w", err)
-	case strings.Contains(failed.output, "permission denied"):
+	case errors.As(err, &failed) && strings.Contains(failed.output, "permission denied"):
 		return fmt.Errorf("the Docker daemon refuses this user (permission denied): join the group `docker` and log in "+
 			"again, or use rootless Docker: %w", err)
 	}
@@ -39,33 +35,23 @@ func explainDocker(err error) error {
 
 // container is the part of `docker container inspect` that decisions here depend on.
 type container struct {
-	ID     string `json:"Id"`
-	State  struct{ Running bool }
-	Config struct {
-		Image  string
-		Labels map[string]string
-	}
+	ID         string `json:"Id"`
+	State      struct{ Running bool }
+	Config     struct{ Labels map[string]string }
 	HostConfig struct {
 		PortBindings map[string][]struct{ HostPort string }
 	}
 	NetworkSettings struct{ Networks map[string]any }
 }
 
-// hostPort returns the host's port for a port of the container such as "80/tcp", or 0.
-func (c *container) hostPort(inside string) int {
-	for _, b := range c.HostConfig.PortBindings[inside] {
-		var p int
-		if asPort(&p)(b.HostPort) == nil {
+// hostPort returns the host's port for a TCP port of the container, or 0.
+func (c *container) hostPort(inside int) int {
+	for _, b := range c.HostConfig.PortBindings[fmt.Sprintf("%d/tcp", inside)] {
+		if p, err := strconv.Atoi(b.HostPort); err == nil {
 			return p
 		}
 	}
 	return 0
-}
-
-// ours tells whether `up` made the container.
-func (c *container) ours() bool {
-	key, value, _ := strings.Cut(createdBy, "=")
-	return c.Config.Labels[key] == value
 }
 
 // inspect returns a container, or nil if there is none of that name.
@@ -75,12 +61,12 @@ func (d *driver) inspect(ctx context.Context, name string) (*container, error) {
 	if errors.As(err, &failed) && strings.Contains(strings.ToLower(failed.output), "no such container") {
 		return nil, nil
 	}
+	var found [1]container // of one name there is one
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &found)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("inspecting container %s: %w", name, err)
-	}
-	var found [1]container // of one name there is one
-	if err := json.Unmarshal([]byte(out), &found); err != nil {
-		return nil, fmt.Errorf("reading `docker container inspect %s`: %w", name, err)
 	}
 	return &found[0], nil
 }
@@ -94,27 +80,65 @@ func (d *driver) mustInspect(ctx context.Context, name string) (*container, erro
 	return c, err
 }
 
-// haveImage makes sure that one of the images is on this machine and returns it. One that is there already is used as
-// it is, so that a machine without a way out works; otherwise the first that can be pulled is. The variable is the one
-// that lets the user name another image.
-func (d *driver) haveImage(ctx context.Context, variable string, images ...string) (string, error) {
+// firstImage returns the first of the images that is on this machine, so that a machine without a way out works, or else
+// the first, which whatever runs it pulls.
+func (d *driver) firstImage(ctx context.Context, images []string) string {
 	for _, image := range images {
 		if _, err := d.docker(ctx, "image", "inspect", "--format", "{{.Id}}", image); err == nil {
-			return image, nil
+			return image
 		}
 	}
-	var tried []string
-	for _, image := range images {
-		d.steps.note("pulling %s", image)
-		_, err := d.docker(ctx, "pull", "--quiet", image)
-		if err == nil {
-			return image, nil
-		}
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		tried = append(tried, err.Error())
+	return images[0]
+}
+
+// stackLabel is the filter for what a stack on Docker consists of, by the label that the program gives it.
+func stackLabel(s *stack) string { return "label=scaleout.network=" + s.setting(keyNamespace) }
+
+// containerNames lists the containers of a stack on Docker that filters of `docker ps` let through.
+func (d *driver) containerNames(ctx context.Context, s *stack, filters ...string) ([]string, error) {
+	args := []string{"ps", "--all", "--filter", stackLabel(s), "--format", "{{.Names}}"}
+	for _, filter := range filters {
+		args = append(args, "--filter", filter)
 	}
-	return "", fmt.Errorf("needs the image %s: not on this machine, and pulling failed (%s); set %s to an image "+
-		"that is here or can be pulled", strings.Join(images, " or "), strings.Join(tried, "; "), variable)
+	out, err := d.docker(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("listing the containers of stack %s: %w", d.Stack, err)
+	}
+	return strings.Fields(out), nil
+}
+
+// startContainers starts stopped containers of the stack. Pulumi would replace them, and the data of Redis would go with
+// its container. So only others than Redis are left to Pulumi if they do not start.
+func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) {
+	names, err := d.containerNames(ctx, s, "status=exited", "status=created")
+	if err != nil {
+		return "", err
+	}
+	did := []string{}
+	for _, name := range names {
+		_, err := d.docker(ctx, "start", name)
+		switch {
+		case err == nil:
+			did = append(did, "started "+name)
+		case name == s.setting(keyNamespace)+"-redis":
+			return "", fmt.Errorf("%s does not start: %w; Pulumi would replace it, and an anonymous volume with the count "+
+				"would go with it. If that may be: docker rm --volumes %[1]s", name, err)
+		default:
+			did = append(did, "could not start "+name+", Pulumi will replace it")
+		}
+	}
+	if len(names) == 0 {
+		return "none is stopped", nil
+	}
+	return strings.Join(did, "\n"), nil
+}
+
+// nothingLeft fails if containers of the stack are left after its destroy: those that Pulumi's state does not know.
+func (d *driver) nothingLeft(ctx context.Context, s *stack) (string, error) {
+	names, err := d.containerNames(ctx, s)
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s",
+			strings.Join(names, " "))
+	}
+	return "none left", err
 }

@@ -85,6 +85,9 @@ config:
   redisHost:
     type: string
     default: ""
+  readyPath:
+    type: string
+    default: /readyz
 `
 
 const devYAML = `# A local cluster. ` + "`make up`" + ` creates it.
@@ -104,7 +107,7 @@ func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes
 	root := t.TempDir()
 	write(t, filepath.Join(root, "Pulumi.yaml"), projectYAML)
 	write(t, filepath.Join(root, "Pulumi.dev.yaml"), devYAML)
-	s, err := parseSettings(nil, func(string) string { return "" })
+	s, err := parseSettings(func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +136,9 @@ func read(t *testing.T, path string) string {
 	}
 	return string(content)
 }
+
+// set gives a setting of a test another value.
+func (s *stack) set(key, value string) { s.file.set(key, value) }
 
 // wantError checks that an error has all the parts that make its line useful.
 func wantError(t *testing.T, err error, parts ...string) {

@@ -83,7 +83,7 @@ func TestGoal(t *testing.T) {
 				r.now.Image = tt.images[0].Image
 			}
 			if tt.configured != "" {
-				r.file.insert("  " + keyImage + ": " + tt.configured + "\n")
+				r.set(keyImage, tt.configured)
 			}
 			if err := d.setMark(markRollback, d.Stack, tt.unfinished); err != nil {
 				t.Fatal(err)

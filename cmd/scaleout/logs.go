@@ -9,6 +9,9 @@ import (
 // logLines is how many recent lines of each pod are printed: about a screen for two pods.
 const logLines = "20"
 
+// diagnoseLines is how much of each answer is shown after an update has failed.
+const diagnoseLines = 60
+
 // followScript runs kubectl until standard input ends. Docker does not end what runs in a container when its client
 // is interrupted, but it does close the input; otherwise every Ctrl-C would leave a kubectl in the node.
 const followScript = `exec 3<&0
@@ -16,26 +19,22 @@ kubectl "$@" </dev/null & k=$!
 { cat <&3; kill $k; } >/dev/null 2>&1 &
 wait $k`
 
-// logs prints the log lines of one component's pods, each with its pod's name.
+// containersScript prints or follows the logs of containers side by side, each line with its container's name. As one
+// process group it ends with one interrupt.
+const containersScript = `for c in $containers; do
+  docker logs $options "$c" 2>&1 | awk -v name="$c" '{ print "[" name "] " $0; fflush() }' &
+done
+wait`
+
+// logs prints the log lines of one component's pods or containers, each with its name.
 func (d *driver) logs(ctx context.Context) error {
-	s, err := d.openStack()
+	s, err := d.openStack(machineKeys...)
 	if err != nil {
 		return err
 	}
-	if s.onDocker() {
-		return d.containerLogs(ctx, s)
-	}
-	if d.Component == "nginx" {
-		return fmt.Errorf("stack %s has no nginx, which is for stacks on Docker: COMPONENT is web, redis or traefik", d.Stack)
-	}
-	args := logArgs(d.Component, s.setting(keyNamespace))
-	if !s.onKind() {
-		return fmt.Errorf("stack %s is not on this machine; with your own kubectl: kubectl %s", d.Stack, strings.Join(args, " "))
-	}
-	c := d.kubectlCommand("", args...)
-	if d.Follow {
-		c = d.inNode("sh", append([]string{"-c", followScript, "follow", kubeconfigFlag}, append(args, "--follow")...)...)
-		c.holdStdin = true
+	c, err := d.logCommand(ctx, s)
+	if err != nil {
+		return err
 	}
 	c.live = d.out
 	if _, err := d.host.Run(ctx, c); err != nil && ctx.Err() == nil {
@@ -44,16 +43,61 @@ func (d *driver) logs(ctx context.Context) error {
 	return nil
 }
 
-// logArgs are kubectl's arguments for the logs of web, redis or traefik.
-func logArgs(component, namespace string) []string {
-	name := component
-	switch component {
+func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
+	if s.onDocker() {
+		names, err := d.containerNames(ctx, s, "label=scaleout.component="+d.Component)
+		if err == nil && len(names) == 0 {
+			err = fmt.Errorf("stack %s has no container of %s; it has web, redis and nginx once `make up STACK=%[1]s` has run",
+				d.Stack, d.Component)
+		}
+		options := "--tail " + logLines
+		if d.Follow {
+			options += " --follow"
+		}
+		env := []string{"containers=" + strings.Join(names, " "), "options=" + options}
+		return command{name: "sh", args: []string{"-c", containersScript}, env: env}, err
+	}
+	if d.Component == "nginx" {
+		return command{}, fmt.Errorf("stack %s has no nginx, which is for stacks on Docker: COMPONENT is web, redis or traefik", d.Stack)
+	}
+	label, namespace := d.Component, s.setting(keyNamespace)
+	switch d.Component {
 	case "web":
-		name = "webapp"
+		label = "webapp"
 	case "traefik":
 		namespace = "traefik"
 	}
-	return []string{"logs", "--namespace", namespace, "--selector", "app.kubernetes.io/name=" + name,
+	args := []string{"logs", "--namespace", namespace, "--selector", "app.kubernetes.io/name=" + label,
 		"--all-containers", "--prefix", "--tail", logLines,
 		"--max-log-requests", "50"} // kubectl follows 5 pods by default, and there may be maxReplicas of them
+	if !s.onKind() {
+		return command{}, fmt.Errorf("stack %s is not on this machine; with your own kubectl: kubectl %s", d.Stack, strings.Join(args, " "))
+	}
+	if !d.Follow {
+		return d.inNode("kubectl", append([]string{kubeconfigFlag}, args...)...), nil
+	}
+	c := d.inNode("sh", append([]string{"-c", followScript, "follow", kubeconfigFlag}, append(args, "--follow")...)...)
+	c.holdStdin = true
+	return c, nil
+}
+
+// diagnose shows, after an update on kind has failed, the pods of the stack, their latest warnings and the end of their
+// logs. Pulumi's message names the object that failed, and not always why.
+func (d *driver) diagnose(ctx context.Context, s *stack) {
+	if !s.onKind() || ctx.Err() != nil {
+		return
+	}
+	for _, args := range [][]string{
+		{"get", "pods"},
+		{"get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp", "--no-headers",
+			"--output=custom-columns=:.involvedObject.name,:.message"},
+		{"logs", "--selector=app.kubernetes.io/part-of=scaleout", "--all-containers", "--prefix", "--ignore-errors", "--tail=8"},
+	} {
+		// The update has failed for a reason of its own, and that one is reported.
+		out, _ := d.kubectl(ctx, append(args, "--namespace", s.setting(keyNamespace))...)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		for _, line := range lines[max(0, len(lines)-diagnoseLines):] {
+			d.steps.note("%s", line)
+		}
+	}
 }

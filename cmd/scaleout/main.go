@@ -1,13 +1,20 @@
+// Command scaleout drives the stacks of this project: `up` takes a machine that has Docker and Go to a running app,
+// `down` removes all of it, and `status`, `logs` and `env` help in between. `promote` and `rollback` change which image
+// a stack runs, wherever it is, and need only Pulumi and the registry. The Makefile calls it.
+//
+// It finds what it made by asking Docker, Kubernetes and Pulumi, and keeps what they cannot know in .local. So every step
+// can be repeated, and the next run finishes one that was interrupted. It edits no committed file (but `promote` and
+// `rollback`, whose result is one), not the user's kubeconfig, and not Pulumi's state.
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,18 +22,9 @@ import (
 	"golang.org/x/term"
 )
 
-// Exit codes. 2 for usage and 128+SIGINT are what shells and Go's flag package use; `go run` turns all of them into 1.
-const (
-	exitFailure     = 1
-	exitUsage       = 2
-	exitInterrupted = 130
-)
-
-// usageError is a mistake in what was typed rather than something that went wrong.
-type usageError struct{ error }
-
-// Unwrap gives errors.Is and errors.As the mistake itself.
-func (e usageError) Unwrap() error { return e.error }
+// localDir holds what belongs to this checkout on this machine: tools, Pulumi's state, the passphrase, the settings of
+// local stacks, the kubeconfig of kind clusters. Not in git.
+const localDir = ".local"
 
 // subcommand is one verb of the command line.
 type subcommand struct {
@@ -44,8 +42,24 @@ func subcommands() []subcommand {
 		{"rollback", "deploy in STACK an image that ran there: the previous one, or TO", (*driver).rollback, true, true},
 		{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
 		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},
-		{"env", "print the shell variables with which plain pulumi commands see this stack", (*driver).env, false, false},
+		{"env", "print the shell variables with which plain commands see this stack", (*driver).env, false, false},
 	}
+}
+
+// driver is one run of a subcommand.
+type driver struct {
+	settings
+	root   string // absolute path of the project
+	host   runner
+	out    io.Writer
+	getenv func(string) string
+	steps  *steps
+	pulumi string // path of the Pulumi CLI, once it is known
+	// download saves the file at a URL.
+	download func(ctx context.Context, url, file string) error
+	// stdin is where a person answers, if it is a terminal.
+	stdin    io.Reader
+	terminal bool
 }
 
 func main() {
@@ -70,73 +84,64 @@ func passSignals(cancel context.CancelFunc, host *execRunner) {
 
 // run is main without the process around it. It returns the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, host runner, out, errOut io.Writer) int {
-	if len(args) == 0 {
-		printUsage(errOut)
-		return exitUsage
+	if len(args) == 1 && args[0] == "help" {
+		printUsage(out)
+		return 0
 	}
-	err := dispatch(ctx, args, getenv, host, out)
+	commands := subcommands()
+	i := slices.IndexFunc(commands, func(c subcommand) bool { return len(args) == 1 && c.name == args[0] })
+	if i < 0 {
+		printUsage(errOut)
+		return 2
+	}
+	err := start(ctx, commands[i], getenv, host, out)
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, flag.ErrHelp):
-		printUsage(out)
-		return 0
 	case ctx.Err() != nil:
 		_, _ = fmt.Fprintf(errOut, "scaleout %s: interrupted; the same command goes on from here\n", args[0])
-		return exitInterrupted
+		return 130 // 128+SIGINT, as shells do
 	}
 	_, _ = fmt.Fprintf(errOut, "scaleout %s: %v\n", args[0], err)
-	if errors.As(err, new(usageError)) {
-		return exitUsage
-	}
-	return exitFailure
+	return 1
 }
 
-func dispatch(ctx context.Context, args []string, getenv func(string) string, host runner, out io.Writer) error {
-	for _, c := range subcommands() {
-		if c.name != args[0] {
-			continue
-		}
-		s, err := parseSettings(args[1:], getenv)
-		if err != nil {
-			return usageError{err}
-		}
-		if strings.Contains(s.Stack, "/") && !c.release {
-			return usageError{fmt.Errorf("STACK=%q: %s takes the plain name of a stack of this project", s.Stack, c.name)}
-		}
-		root, err := findRoot()
+func start(ctx context.Context, c subcommand, getenv func(string) string, host runner, out io.Writer) error {
+	s, err := parseSettings(getenv)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(s.Stack, "/") && !c.release {
+		return fmt.Errorf("STACK=%q: %s takes the plain name of a stack of this project", s.Stack, c.name)
+	}
+	root, err := os.Getwd()
+	if err != nil || !isFile(filepath.Join(root, "Pulumi.yaml")) {
+		return fmt.Errorf("no Pulumi.yaml here: run this in the project's folder (%w)", err)
+	}
+	d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv, steps: newSteps(out, time.Now),
+		download: download, stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
+	if c.alone {
+		release, err := d.lock(c.name)
 		if err != nil {
 			return err
 		}
-		d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv,
-			steps: newSteps(out, time.Now), download: download,
-			stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
-		if c.alone {
-			release, err := d.lock(c.name)
-			if err != nil {
-				return err
-			}
-			defer release()
-		}
-		return c.run(d, ctx)
+		defer release()
 	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		return flag.ErrHelp
-	}
-	var names []string
-	for _, c := range subcommands() {
-		names = append(names, c.name)
-	}
-	return usageError{fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(names, ", "))}
+	return c.run(d, ctx)
 }
 
 func printUsage(w io.Writer) {
-	_, _ = fmt.Fprint(w, "usage: scaleout COMMAND [flags]\n\ncommands:\n")
+	_, _ = fmt.Fprint(w, "usage: scaleout COMMAND\n\ncommands:\n")
 	for _, c := range subcommands() {
 		_, _ = fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 	}
-	_, _ = fmt.Fprint(w, "\nflags, each also an environment variable:\n")
-	for _, o := range new(settings).options() {
-		_, _ = fmt.Fprintf(w, "  -%-15s %-15s %s\n", o.flag, o.variable, o.usage)
+	_, _ = fmt.Fprint(w, "\nenvironment variables:\n")
+	for _, v := range new(settings).variables() {
+		_, _ = fmt.Fprintf(w, "  %-15s %s\n", v.name, v.usage)
 	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }

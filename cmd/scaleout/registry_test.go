@@ -29,7 +29,8 @@ func registryJSON(running bool, port int, label string) string {
 		"NetworkSettings":{"Networks":{"bridge":{}}}}]`, running, label, port)
 }
 
-const ourLabel = `"scaleout.created-by":"make-up"`
+// ourLabel is what `up` gives a registry in the driver's folder.
+func ourLabel(d *driver) string { return `"scaleout.made-in":"` + d.root + `"` }
 
 func TestRegistryExists(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusUnauthorized} {
@@ -84,55 +85,49 @@ func TestRegistryPortConflicts(t *testing.T) {
 }
 
 func TestCreateRegistry(t *testing.T) {
-	port := listen(t, 200)
-	d, host, _ := newTestDriver(t, reply{command: "docker image inspect"}, reply{command: "docker run"})
+	port := freePort(t)
+	d, host, _ := newTestDriver(t, reply{command: "docker run"})
 	d.RegistryPort = port
-	if _, err := d.runRegistry(context.Background()); err != nil {
+	if _, err := d.createRegistry(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	ran := host.asked("docker run")
 	publish := fmt.Sprintf("127.0.0.1:%d:5000", port)
-	for _, want := range []string{"--label " + createdBy, publish, "--name kind-registry registry:3"} {
+	for _, want := range []string{"--label scaleout.made-in=" + d.root, publish, "--name kind-registry registry:3"} {
 		if len(ran) != 1 || !strings.Contains(ran[0], want) {
 			t.Errorf("got %q, want %q in it", ran, want)
 		}
 	}
 }
 
-func TestImageThatCannotBeHad(t *testing.T) {
-	d, host, _ := newTestDriver(t,
-		reply{command: "docker image inspect", fails: "No such image"},
-		reply{command: "docker pull", fails: "Error: dial tcp: lookup registry.example: no such host"})
-	_, err := d.haveImage(context.Background(), "NODE_IMAGE", "one:1", "two:2")
-	wantError(t, err, "one:1 or two:2", "not on this machine", "no such host", "set NODE_IMAGE")
-	if got := len(host.asked("docker pull")); got != 2 {
-		t.Errorf("got %d pulls, want one per image", got)
-	}
-}
-
-func TestImageOnThisMachineIsNotPulled(t *testing.T) {
-	d, host, _ := newTestDriver(t,
-		reply{command: "docker image inspect --format {{.Id}} one:1", fails: "No such image"},
-		reply{command: "docker image inspect --format {{.Id}} two:2"})
-	got, err := d.haveImage(context.Background(), "NODE_IMAGE", "one:1", "two:2")
-	if err != nil || got != "two:2" || len(host.asked("docker pull")) != 0 {
-		t.Errorf("got %q, %v and pulls %q, want two:2 without a pull", got, err, host.asked("docker pull"))
+func TestImageOnThisMachineIsTaken(t *testing.T) {
+	for _, tt := range []struct{ first, second, want string }{
+		{"", "", "one:1"}, {"No such image", "", "two:2"}, {"No such image", "No such image", "one:1"},
+	} {
+		d, _, _ := newTestDriver(t,
+			reply{command: "docker image inspect --format {{.Id}} one:1", fails: tt.first},
+			reply{command: "docker image inspect --format {{.Id}} two:2", fails: tt.second})
+		if got := d.firstImage(context.Background(), []string{"one:1", "two:2"}); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
 	}
 }
 
 func TestRemoveRegistry(t *testing.T) {
 	tests := []struct {
-		name, inspect, missing, want string
-		removed                      int
+		name, label, missing, want string
+		removed                    int
 	}{
-		{"ours", registryJSON(true, 5001, ourLabel), "", "removed", 1},
-		{"not ours", registryJSON(true, 5001, `"other":"x"`), "", "left kind-registry alone", 0},
+		{"ours", `"scaleout.made-in":"HERE"`, "", "removed", 1},
+		{"of another checkout", `"scaleout.made-in":"/elsewhere"`, "", "left kind-registry alone", 0},
+		{"nobody's", `"other":"x"`, "", "left kind-registry alone", 0},
 		{"gone", "", "Error: No such container: kind-registry", "none", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, host, _ := newTestDriver(t,
-				reply{command: "docker container inspect", out: tt.inspect, fails: tt.missing}, reply{command: "docker rm"})
+			d, host, _ := newTestDriver(t, reply{command: "docker rm"})
+			inspect := registryJSON(true, 5001, strings.ReplaceAll(tt.label, "HERE", d.root))
+			host.replies = append(host.replies, reply{command: "docker container inspect", out: inspect, fails: tt.missing})
 			got, err := d.removeRegistry(context.Background())
 			if err != nil || !strings.HasPrefix(got, tt.want) || len(host.asked("docker rm")) != tt.removed {
 				t.Errorf("got %q, %v and %q, want %q", got, err, host.asked("docker rm"), tt.want)

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -25,24 +27,27 @@ type release struct {
 
 // promote deploys in a stack the image that runs in another one. Nothing is built, so what was tested is what runs.
 func (d *driver) promote(ctx context.Context) error {
-	if err := d.checkFrom(); err != nil {
-		return usageError{err}
+	switch {
+	case d.From == "":
+		return errors.New("FROM is missing: the stack whose image is deployed, e.g. make promote FROM=staging STACK=prod")
+	case !qualifiedStack.MatchString(d.From):
+		return fmt.Errorf("FROM=%q: want the name of a stack, such as staging, or organization/project/stack", d.From)
+	case d.From == d.Stack:
+		return fmt.Errorf("FROM and STACK are both %s", d.Stack)
 	}
 	r, err := d.openRelease(ctx, "promote")
 	if err != nil {
 		return err
 	}
 	var image string
-	if err := d.steps.do("stack "+d.From, func() (string, error) {
-		image, err = d.imageOfSource(ctx, r.stack)
-		return "runs " + image, err
-	}); err != nil {
-		return err
-	}
-	if err := d.readTarget(ctx, r); err != nil {
-		return err
-	}
-	if err := d.steps.do("image", func() (string, error) { return d.place(ctx, r, image) }); err != nil {
+	if err := d.steps.doAll(
+		step{"stack " + d.From, func() (string, error) {
+			image, err = d.imageOfSource(ctx, r.stack)
+			return "runs " + image, err
+		}},
+		step{"stack " + d.Stack, func() (string, error) { return d.readTarget(ctx, r) }},
+		step{"image", func() (string, error) { return d.place(ctx, r, image) }},
+	); err != nil {
 		return err
 	}
 	return d.deploy(ctx, r)
@@ -54,40 +59,26 @@ func (d *driver) rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.readTarget(ctx, r); err != nil {
-		return err
-	}
-	if err := d.steps.do("images that ran there", func() (string, error) {
-		if r.to, err = d.goal(ctx, r); err != nil {
-			return "", err // which lists them
-		}
-		d.steps.note("%s", strings.ReplaceAll(r.now.listed(), "\n", "\n    "))
-		return "goes to " + r.to, nil
-	}); err != nil {
-		return fmt.Errorf("stack %s: %w", d.Stack, err)
-	}
-	if err := d.steps.do("image", func() (string, error) {
-		if d.NoCheck {
-			return "not asked for: NO_CHECK", nil
-		}
-		_, err := findImage(ctx, r.to, r.setting(keyImagePlatform))
-		return "is in its registry", err
-	}); err != nil {
+	if err := d.steps.doAll(
+		step{"stack " + d.Stack, func() (string, error) { return d.readTarget(ctx, r) }},
+		step{"images that ran there", func() (string, error) {
+			if r.to, err = d.goal(ctx, r); err != nil {
+				return "", fmt.Errorf("stack %s: %w", d.Stack, err)
+			}
+			d.steps.note("%s", strings.ReplaceAll(r.now.listed(), "\n", "\n    "))
+			return "goes to " + r.to, nil
+		}},
+		step{"image", func() (string, error) {
+			if d.NoCheck {
+				return "not asked for: NO_CHECK", nil
+			}
+			_, err := findImage(ctx, r.to, r.setting(keyImagePlatform))
+			return "is in its registry", err
+		}},
+	); err != nil {
 		return err
 	}
 	return d.deploy(ctx, r)
-}
-
-func (d *driver) checkFrom() error {
-	switch {
-	case d.From == "":
-		return errors.New("FROM is missing: the stack whose image is deployed, e.g. make promote FROM=staging STACK=prod")
-	case !qualifiedStack.MatchString(d.From):
-		return fmt.Errorf("FROM=%q: want the name of a stack, such as staging, or organization/project/stack", d.From)
-	case d.From == d.Stack:
-		return fmt.Errorf("FROM and STACK are both %s", d.Stack)
-	}
-	return nil
 }
 
 // openRelease opens the stack that gets another image, and finds the Pulumi CLI.
@@ -96,14 +87,15 @@ func (d *driver) openRelease(ctx context.Context, what string) (*release, error)
 	if err != nil {
 		return nil, err
 	}
-	parts, own := strings.Split(d.Stack, "/"), s.project.get("name")
-	if len(parts) == 3 && parts[1] != own {
-		return nil, usageError{fmt.Errorf("STACK=%q: its project is %s, and the one here is %s", d.Stack, parts[1], own)}
+	s.existed = true
+	project := s.project.Rest["name"]
+	if parts := strings.Split(d.Stack, "/"); len(parts) == 3 && parts[1] != project.Value {
+		return nil, fmt.Errorf("STACK=%q: its project is %s, and the one here is %s", d.Stack, parts[1], project.Value)
 	}
 	return &release{stack: s, what: what}, d.steps.do("Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) })
 }
 
-// openAnywhere reads a stack's files and chooses its backend: that of `up`, and for a stack that is not on this
+// openAnywhere reads a stack's settings and chooses its backend: that of `up`, and for a stack that is not on this
 // machine, if the environment names none, the one that pulumi is logged in to. `up` does not take that one: it creates
 // stacks, which could then be in the wrong place; those asked for here have to be there.
 func (d *driver) openAnywhere(stackName string) (*stack, error) {
@@ -115,8 +107,10 @@ func (d *driver) openAnywhere(stackName string) (*stack, error) {
 		s.backend = backend{env: quietPulumi(), words: "the backend that pulumi is logged in to"}
 		return s, nil
 	}
-	s.backend, err = d.chooseBackend()
-	return s, err
+	if s.backend, err = d.chooseBackend(); err != nil {
+		return nil, err
+	}
+	return s, d.carry(s, machineKeys...)
 }
 
 // imageOfSource returns what runs in FROM. A stack without a file here, such as one of another project, is looked for
@@ -144,12 +138,9 @@ func (d *driver) imageOfSource(ctx context.Context, target *stack) (string, erro
 }
 
 // readTarget reads what the stack runs now.
-func (d *driver) readTarget(ctx context.Context, r *release) error {
-	return d.steps.do("stack "+d.Stack, func() (string, error) {
-		var err error
-		r.now, err = d.outputs(ctx, r.stack, d.Stack)
-		return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
-	})
+func (d *driver) readTarget(ctx context.Context, r *release) (said string, err error) {
+	r.now, err = d.outputs(ctx, r.stack, d.Stack)
+	return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
 }
 
 // place decides by which reference the target gets an image: as it is, if it is in the target's registry already or if
@@ -160,43 +151,35 @@ func (d *driver) place(ctx context.Context, r *release, image string) (string, e
 		return "", err
 	}
 	repository, digest := splitReference(image)
-	same, err := sameRegistry(repository, own)
-	if err != nil {
-		return "", err
-	}
-	var found *remote.Descriptor
-	if !d.NoCheck || !same {
-		if found, err = findImage(ctx, image, r.setting(keyImagePlatform)); err != nil {
-			return "", err
-		}
-	}
+	same := own == ""
 	if !same {
-		r.to, r.source = own+"@sha256:"+digest, found
-		return "is in another registry: copied to " + own + " before the update", nil
+		from, fromErr := name.NewRepository(repository)
+		to, err := name.NewRepository(own)
+		if err = errors.Join(fromErr, err); err != nil {
+			return "", fmt.Errorf("scaleout:imageRepository %q: %w", own, err)
+		}
+		same = from.RegistryStr() == to.RegistryStr()
 	}
 	r.to = image
+	if !same {
+		r.to = own + "@sha256:" + digest
+	}
+	if !d.NoCheck || !same {
+		found, err := findImage(ctx, image, r.setting(keyImagePlatform))
+		if err != nil {
+			return "", err
+		}
+		if !same {
+			r.source = found
+			return "is in another registry: copied to " + own + " before the update", nil
+		}
+	}
 	did := "used where it is, nothing is copied; the target must be allowed to pull from " + repository
 	if isECR(repository) {
 		did += ":\nAmazonEC2ContainerRegistryPullOnly on its nodes' role, " +
 			"and from another account that repository's policy too"
 	}
 	return did, nil
-}
-
-// sameRegistry tells whether an image in one repository needs no copy for a stack with the other; "" is none.
-func sameRegistry(repository, own string) (bool, error) {
-	if own == "" {
-		return true, nil
-	}
-	from, err := name.NewRepository(repository)
-	if err != nil {
-		return false, err
-	}
-	to, err := name.NewRepository(own)
-	if err != nil {
-		return false, fmt.Errorf("scaleout:imageRepository %q: %w", own, err)
-	}
-	return from.RegistryStr() == to.RegistryStr(), nil
 }
 
 // repository is where the stack's own images are, without a tag; "" if its settings name none. The address of an ECR
@@ -227,7 +210,7 @@ func (s *stack) repository(now outputs) (string, error) {
 // goal is the image that a rollback goes to: TO; or that of a rollback that did not end; or the newest that ran before
 // what the stack is to run. If that update failed, what ran before is the newest of all.
 func (d *driver) goal(ctx context.Context, r *release) (string, error) {
-	configured := r.file.get(keyImage)
+	configured := r.setting(keyImage)
 	switch {
 	case d.To != "":
 		return r.now.choose(d.To)
@@ -237,7 +220,7 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 	case configured != "":
 		return r.now.before(configured)
 	}
-	last, err := d.history(ctx, r.stack)
+	last, err := d.lastUpdate(ctx, r.stack)
 	if err != nil {
 		return "", err
 	}
@@ -250,42 +233,53 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 
 // deploy shows what will change, asks, and changes it: the image's place, the stack file, the stack.
 func (d *driver) deploy(ctx context.Context, r *release) error {
-	configured := r.file.get(keyImage)
+	configured, file := r.setting(keyImage), stackFileName(d.Stack)
 	if r.to == configured && r.to == r.now.Image {
 		d.steps.note("stack %s runs it already: nothing to do", d.Stack)
 		return d.clearMark(markRollback, d.Stack)
 	}
-	d.showPlan(r, configured)
-	if err := d.confirm(ctx); err != nil {
-		return err
-	}
-	if r.source != nil {
-		if err := d.steps.do("copy", func() (string, error) { return d.copyImage(ctx, r.source, r.to) }); err != nil {
-			return err
-		}
-	}
-	if err := d.steps.do(stackFileName(d.Stack), func() (string, error) { return d.configure(ctx, r) }); err != nil {
-		return err
-	}
-	if err := d.updateImage(ctx, r); err != nil {
-		return d.explainRelease(r, err)
-	}
-	d.finishRelease(r)
-	return d.clearMark(markRollback, d.Stack)
-}
-
-// showPlan tells what will change.
-func (d *driver) showPlan(r *release, configured string) {
 	d.steps.printf("==> %s of stack %s\n", r.what, d.Stack)
 	d.steps.note("runs    %s", cmp.Or(r.now.Image, "nothing yet"))
 	if configured != "" && configured != r.now.Image {
 		d.steps.note("was to  %s, which no update has brought there", configured)
 	}
 	d.steps.note("will    %s", r.to)
-	d.steps.note("writes  %s in %s", keyImage, stackFileName(d.Stack))
+	d.steps.note("writes  %s in %s", keyImage, file)
 	if configured == "" {
 		d.steps.note("        from then on the stack builds no image; back: `pulumi config rm image --stack %s`", d.Stack)
 	}
+	if err := d.confirm(ctx); err != nil {
+		return err
+	}
+	var steps []step
+	if r.source != nil {
+		steps = append(steps, step{"copy", func() (string, error) { return copyImage(ctx, r.source, r.to) }})
+	}
+	steps = append(steps, step{file, func() (string, error) { return "set " + keyImage, d.configure(ctx, r) }})
+	if err := d.steps.doAll(steps...); err != nil {
+		return err
+	}
+	steps = nil
+	if r.onDocker() { // the refresh would replace what is stopped, and with Redis its data
+		steps = append(steps, step{"containers", func() (string, error) { return d.startContainers(ctx, r.stack) }})
+	}
+	steps = append(steps, step{"pulumi up", func() (string, error) { return d.update(ctx, r.stack) }})
+	err := d.steps.doAll(steps...)
+	switch {
+	case err != nil && r.what == "rollback":
+		return fmt.Errorf("%w\n`make rollback%s` tries again, TO=<number> goes to another image", err, stackArgument(d.Stack))
+	case err != nil && r.now.Image != "":
+		return fmt.Errorf("%w\nto return to %s: make rollback%s", err, r.now.Image, stackArgument(d.Stack))
+	case err != nil:
+		return err
+	}
+	d.steps.total(r.what)
+	d.steps.note("%s says what runs; commit its line:", file)
+	d.steps.note("  %s: %s", keyImage, r.to)
+	if r.what == "promote" && r.now.Image != "" {
+		d.steps.note("back: make rollback%s", stackArgument(d.Stack))
+	}
+	return d.clearMark(markRollback, d.Stack)
 }
 
 // confirm asks whoever is at the terminal. Where nobody is, as in CI, the command itself is the answer.
@@ -297,83 +291,105 @@ func (d *driver) confirm(ctx context.Context) error {
 	typed := make(chan string, 1)
 	go func() {
 		text, _ := bufio.NewReader(d.stdin).ReadString('\n') // at its end: no
-		typed <- text
+		typed <- strings.ToLower(strings.TrimSpace(text))
 	}()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case text := <-typed:
-		if answer := strings.ToLower(strings.TrimSpace(text)); answer == "y" || answer == "yes" {
-			return nil
+	case answer := <-typed:
+		if answer != "y" && answer != "yes" {
+			return errors.New("not confirmed: nothing was changed")
 		}
-		return errors.New("not confirmed: nothing was changed")
+		return nil
 	}
 }
 
-// configure writes the image into the stack file. The mark is for a rollback that ends here: the next one could not
-// tell it from a promotion that failed, and would go forth again.
-func (d *driver) configure(ctx context.Context, r *release) (string, error) {
+// configure writes the image into the committed stack file, which is what the user wants, and into its copy. The mark is
+// for a rollback that ends here: the next one could not tell it from a promotion that failed, and would go forth again.
+func (d *driver) configure(ctx context.Context, r *release) error {
 	err := d.clearMark(markRollback, d.Stack)
 	if r.what == "rollback" {
 		err = d.setMark(markRollback, d.Stack, r.to)
 	}
 	if err != nil {
-		return "", err
-	}
-	if _, err := d.runPulumi(ctx, r.stack, "config", "set", "--stack", d.Stack, keyImage, r.to); err != nil {
-		return "", fmt.Errorf("writing %s: %w", stackFileName(d.Stack), err)
-	}
-	if r.file, err = readStackFile(filepath.Join(d.root, stackFileName(d.Stack))); err != nil {
-		return "", err
-	}
-	if got := r.file.get(keyImage); got != r.to {
-		return "", fmt.Errorf("%s has %s %q after `pulumi config set`, want %s", stackFileName(d.Stack), keyImage, got, r.to)
-	}
-	return "set " + keyImage, nil
-}
-
-// updateImage runs `pulumi up`: for a stack on this machine as `up` does, for others plainly, since its notes about an
-// interruption are made from the state.
-func (d *driver) updateImage(ctx context.Context, r *release) error {
-	r.existed = true
-	if r.onDocker() { // `up --refresh` would replace what is stopped, and with Redis its data
-		if err := d.steps.do("containers", func() (string, error) { return d.startContainers(ctx, r.stack) }); err != nil {
-			return err
-		}
-	}
-	return d.steps.do("pulumi up", func() (string, error) {
-		if r.local() {
-			return d.update(ctx, r.stack)
-		}
-		_, err := d.host.Run(ctx, d.pulumiCommand(r.stack, d.root, d.steps.stream(), "", "up", "--yes", "--stack", d.Stack))
-		if err != nil {
-			return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
-		}
-		return "stack " + d.Stack + " is up to date", nil
-	})
-}
-
-// explainRelease adds how to return to an update that failed.
-func (d *driver) explainRelease(r *release, err error) error {
-	switch {
-	case r.what == "rollback":
-		return fmt.Errorf("%w\n`make rollback%s` tries again, TO=<number> goes to another image", err, stackArgument(d.Stack))
-	case r.now.Image == "":
 		return err
 	}
-	return fmt.Errorf("%w\nto return to %s: make rollback%s", err, r.now.Image, stackArgument(d.Stack))
+	if _, err := d.runPulumi(ctx, r.stack, "config", "set", "--stack", d.Stack, keyImage, r.to); err != nil {
+		return fmt.Errorf("writing %s: %w", stackFileName(d.Stack), err)
+	}
+	if r.file.set(keyImage, r.to); r.local() {
+		return d.saveCopy(r.stack)
+	}
+	return nil
 }
 
-// finishRelease tells what is left to do.
-func (d *driver) finishRelease(r *release) {
-	d.steps.total(r.what)
-	marked := ""
-	if r.local() {
-		marked = " (not those marked `" + mark + "`)"
+// deployed is an element of the output `images`: a reference by digest that an update put there, and when that update
+// began (RFC 3339, UTC).
+type deployed struct {
+	Image string `json:"image"`
+	Since string `json:"since"`
+}
+
+// digestPrefix is the beginning of a digest. Seven digits, as git's, are enough to tell twenty images apart, and more
+// than a number in the list ever has.
+var digestPrefix = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+// listed is the images with their numbers, times and as many digits of the digest as Docker shows, a line each.
+func (o outputs) listed() string {
+	if len(o.Images) == 0 {
+		return "none"
 	}
-	d.steps.note("%s says what runs; commit its line%s:", stackFileName(d.Stack), marked)
-	d.steps.note("  %s: %s", keyImage, r.to)
-	if r.what == "promote" && r.now.Image != "" {
-		d.steps.note("back: make rollback%s", stackArgument(d.Stack))
+	running := slices.IndexFunc(o.Images, func(v deployed) bool { return v.Image == o.Image })
+	lines := make([]string, len(o.Images))
+	for i, v := range o.Images {
+		repository, digest := splitReference(v.Image)
+		lines[i] = fmt.Sprintf("%2d  %s  %.12s  %s", i+1, v.Since, digest, repository)
+		if i == running {
+			lines[i] += "  (runs)"
+		}
 	}
+	return strings.Join(lines, "\n")
+}
+
+// splitReference returns the repository of a reference by digest, and the digits of the digest.
+func splitReference(image string) (repository, digest string) {
+	repository, digest, _ = strings.Cut(image, "@")
+	return repository, strings.TrimPrefix(digest, "sha256:")
+}
+
+// choose returns the one image that TO means.
+func (o outputs) choose(to string) (string, error) {
+	digits := strings.TrimPrefix(to, "sha256:")
+	number, err := strconv.Atoi(to)
+	if digestPrefix.MatchString(digits) {
+		number = 0
+	} else if err != nil && !strings.Contains(to, "@") {
+		return "", fmt.Errorf("TO=%q: want a number of the list, a digest or at least its first 7 digits, or "+
+			"<repository>@sha256:<digest>; the list is\n%s", to, o.listed())
+	}
+	var found []string
+	for i, v := range o.Images {
+		_, digest := splitReference(v.Image)
+		means := v.Image == to || number == i+1 || len(digits) >= 7 && strings.HasPrefix(digest, digits)
+		if means && !slices.Contains(found, v.Image) {
+			found = append(found, v.Image)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("TO=%q: not among the images that ran there, which are\n%s", to, o.listed())
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("TO=%q means several images: give more digits, the number or the whole reference of one of\n%s",
+		to, o.listed())
+}
+
+// before returns the newest image that is not this one.
+func (o outputs) before(image string) (string, error) {
+	i := slices.IndexFunc(o.Images, func(v deployed) bool { return v.Image != image })
+	if i < 0 {
+		return "", fmt.Errorf("there is no image to go back to; those that ran there are\n%s", o.listed())
+	}
+	return o.Images[i].Image, nil
 }

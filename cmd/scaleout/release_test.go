@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -23,6 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/pulumi/pulumi/sdk/v3"
+	"gopkg.in/yaml.v3"
 )
 
 // testRegistry is a registry on this machine that counts what is written to it.
@@ -146,17 +147,19 @@ func outputsAre(t *testing.T, stack string, images ...string) reply {
 func newRelease(t *testing.T, config string, replies ...reply) (*driver, *fakeRunner, *bytes.Buffer) {
 	t.Helper()
 	sets := func(c command) {
-		f, err := readStackFile(filepath.Join(c.dir, stackFileName(c.args[3])))
+		path := filepath.Join(c.dir, stackFileName(c.args[3]))
+		f, err := readSettingsFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at, _ := f.find(keyImage); at >= 0 {
-			f.splice(at, 1)
+		f.set(keyImage, c.args[5])
+		content, err := yaml.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
 		}
-		f.insert("  " + keyImage + ": " + c.args[5] + "\n")
-		write(t, f.path, strings.Join(f.lines, ""))
+		write(t, path, string(content))
 	}
-	d, host, out := newTestDriver(t, append(replies, reply{command: "pulumi version", out: "v" + pulumiVersion},
+	d, host, out := newTestDriver(t, append(replies, reply{command: "pulumi version", out: "v" + sdk.Version.String()},
 		reply{command: "pulumi config set --stack ", does: sets}, reply{command: "pulumi up --yes --stack "})...)
 	host.path = map[string]string{"pulumi": "pulumi"}
 	d.getenv, d.Stack, d.From = elsewhere, "prod", "staging"
@@ -273,14 +276,8 @@ func TestPromoteQualified(t *testing.T) {
 	wantDeployed(t, host, "acme/scaleout/prod", tested)
 	d.Stack = "acme/other/prod"
 	wantError(t, d.promote(t.Context()), "its project is other", "scaleout")
-	err := dispatchIn(t, d, "up", "-stack", "acme/scaleout/prod")
-	wantError(t, err, "up takes the plain name")
-}
-
-func dispatchIn(t *testing.T, d *driver, args ...string) error {
-	t.Helper()
-	t.Chdir(d.root)
-	return dispatch(t.Context(), args, func(string) string { return "" }, d.host, d.out)
+	stack := func(name string) string { return map[string]string{"STACK": "acme/scaleout/prod"}[name] }
+	wantError(t, start(t.Context(), subcommands()[0], stack, d.host, d.out), "up takes the plain name")
 }
 
 // TestNothingIsTouched: what is wrong shows before the first change of a registry, a file or a stack.
@@ -442,7 +439,7 @@ func TestReleaseOnThisMachine(t *testing.T) {
 	r := newTestRegistry(t)
 	tested := r.push(t, "app", "linux/amd64")
 	d, host, _ := newRelease(t, "", outputsAre(t, "staging", tested), outputsAre(t, "dev"),
-		reply{command: "docker container inspect", fails: "No such container"})
+		reply{command: "pulumi stack export", out: `{"deployment": null}`})
 	d.Stack, d.getenv = "dev", func(string) string { return "" }
 	// Its own repository is in the registry of this machine; that one is this test's.
 	write(t, filepath.Join(d.root, "Pulumi.dev.yaml"), strings.ReplaceAll(devYAML, "localhost:5001", r.host))
@@ -463,9 +460,10 @@ func TestReleaseOnThisMachine(t *testing.T) {
 // TestReleaseOnDocker: `up --refresh` would replace a container that stands still, and the count would go with it.
 func TestReleaseOnDocker(t *testing.T) {
 	d, host, s := newDockerDriver(t, 8090,
-		reply{command: "docker ps", out: "scaleout-redis\n"}, reply{command: "docker start"},
-		reply{command: "docker container inspect", fails: "No such container"}, reply{command: "pulumi up"})
-	if err := d.updateImage(t.Context(), &release{stack: s}); err != nil {
+		reply{command: "docker ps", out: "scaleout-redis\n"}, reply{command: "docker start"}, reply{command: "pulumi config set"},
+		reply{command: "pulumi stack export", out: `{"deployment": null}`}, reply{command: "pulumi up"})
+	s.existed = true
+	if err := d.deploy(t.Context(), &release{stack: s, to: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	commands := strings.Join(host.asked(""), "\n")
@@ -512,25 +510,6 @@ func TestRepository(t *testing.T) {
 	}
 }
 
-func TestSameRegistry(t *testing.T) {
-	for _, tt := range []struct {
-		repository, own string
-		want            bool
-	}{
-		{"localhost:5001/a", "localhost:5001/b", true},
-		{"localhost:5001/a", "localhost:5002/a", false},
-		{"docker.io/acme/a", "acme/b", true},
-		{"ghcr.io/acme/a", "acme/a", false},
-		{"ghcr.io/acme/a", "", true},
-		{"1.dkr.ecr.eu-central-1.amazonaws.com/a", "2.dkr.ecr.eu-central-1.amazonaws.com/a", false},
-		{"1.dkr.ecr.eu-central-1.amazonaws.com/a", "1.dkr.ecr.eu-west-1.amazonaws.com/a", false},
-	} {
-		if got, err := sameRegistry(tt.repository, tt.own); err != nil || got != tt.want {
-			t.Errorf("%s and %q: got %t and %v, want %t", tt.repository, tt.own, got, err, tt.want)
-		}
-	}
-}
-
 // TestBackendOfARelease: a stack elsewhere is looked for where pulumi is logged in, if the environment says nothing.
 func TestBackendOfARelease(t *testing.T) {
 	d, _, _ := newRelease(t, "")
@@ -544,19 +523,4 @@ func TestBackendOfARelease(t *testing.T) {
 	}
 	_, err := d.openAnywhere("qa")
 	wantError(t, err, "stack qa")
-}
-
-func TestProgress(t *testing.T) {
-	d, _, out := newTestDriver(t)
-	now := time.Unix(0, 0)
-	d.steps.now = func() time.Time { now = now.Add(progressEvery / 2); return now }
-	updates := make(chan v1.Update, 5)
-	for complete := range 5 {
-		updates <- v1.Update{Complete: int64(complete) * 1e6, Total: 4e6}
-	}
-	close(updates)
-	got := d.showProgress(updates)
-	if want := "    1.0 MB of 4.0 MB\n    3.0 MB of 4.0 MB\n"; out.String() != want || got != 4e6 {
-		t.Errorf("got %q and %d, want %q", out, got, want)
-	}
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -32,8 +32,6 @@ type command struct {
 	holdStdin bool
 	// live takes the output as it comes; nil keeps it, to be returned or to explain an error.
 	live io.Writer
-	// beforeInterrupt, if set, is called when the program is about to be interrupted, while it stands still.
-	beforeInterrupt func()
 }
 
 // runner runs programs. Tests put their own in its place.
@@ -70,18 +68,18 @@ func lastLine(s string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// execRunner runs real programs, one at a time, but for those that run while another is about to be interrupted.
+// execRunner runs real programs, one at a time.
 type execRunner struct {
 	group atomic.Int64 // process group of the running child, 0 if there is none
 }
 
-// Run starts the program in a process group of its own. Otherwise Ctrl-C in a terminal would reach it directly as
-// well as through us, and Pulumi takes a second interrupt as an order to drop everything.
+// Run starts the program in a process group of its own, and interrupts that group when the context ends. Otherwise
+// Ctrl-C in a terminal would reach it directly as well, and Pulumi takes a second interrupt as an order to drop everything.
 func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 	cmd := exec.CommandContext(ctx, c.name, c.args...)
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return interrupt(cmd.Process.Pid, c.beforeInterrupt) }
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = cancelGrace
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
@@ -95,36 +93,22 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 		cmd.Stdin = read
 	}
 	var stdout, all bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
 	if c.live != nil {
 		both := io.MultiWriter(c.live, &all)
 		cmd.Stdout, cmd.Stderr = both, both
-	} else {
-		cmd.Stdout, cmd.Stderr = &stdout, &all
 	}
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("starting %s: %w", c.name, err)
 	}
-	outer := r.group.Swap(int64(cmd.Process.Pid))
+	r.group.Store(int64(cmd.Process.Pid))
 	err := cmd.Wait()
-	r.group.Store(outer)
+	r.group.Store(0)
 	if err != nil {
 		shown := strings.Join(append([]string{c.name}, c.args...), " ")
 		return stdout.String(), &commandError{command: shown, cause: err, output: all.String()}
 	}
 	return stdout.String(), nil
-}
-
-// interrupt sends SIGINT to a process group. If there is something to do before, the group is stopped meanwhile, and gets
-// the signal as the first thing when it goes on.
-func interrupt(group int, before func()) error {
-	if before == nil {
-		return syscall.Kill(-group, syscall.SIGINT)
-	}
-	if err := syscall.Kill(-group, syscall.SIGSTOP); err != nil {
-		return err
-	}
-	before()
-	return errors.Join(syscall.Kill(-group, syscall.SIGINT), syscall.Kill(-group, syscall.SIGCONT))
 }
 
 // LookPath finds a program on PATH.
@@ -135,4 +119,105 @@ func (r *execRunner) terminate() {
 	if group := r.group.Load(); group != 0 {
 		_ = syscall.Kill(-int(group), syscall.SIGTERM)
 	}
+}
+
+// docker runs a docker command and returns what it printed, without the spaces around it.
+func (d *driver) docker(ctx context.Context, args ...string) (string, error) {
+	out, err := d.host.Run(ctx, command{name: "docker", args: args})
+	return strings.TrimSpace(out), err
+}
+
+// kind runs the version of kind that tools/go.mod pins; Go compiles it on first use and keeps it in its cache. It writes a
+// kubeconfig of this folder: whoever works on another cluster must not find kubectl turned to this one.
+func (d *driver) kind(ctx context.Context, live io.Writer, stdin string, args ...string) (string, error) {
+	args = append([]string{"-C", filepath.Join(d.root, "tools"), "tool", "kind"}, args...)
+	return d.host.Run(ctx, command{name: "go", args: args, stdin: stdin, live: live, env: []string{d.kubeconfig()}})
+}
+
+// kubeconfig is the variable that names the kubeconfig of the clusters of this folder.
+func (d *driver) kubeconfig() string { return "KUBECONFIG=" + d.local("kubeconfig") }
+
+// steps announces what is being done, what came of it and how long it took, as plain lines that read well in a
+// terminal and in a CI log.
+type steps struct {
+	out     io.Writer
+	now     func() time.Time
+	started time.Time
+}
+
+func newSteps(out io.Writer, now func() time.Time) *steps {
+	return &steps{out: out, now: now, started: now()}
+}
+
+// step is one thing to do. What run returns says what it found or did.
+type step struct {
+	title string
+	run   func() (string, error)
+}
+
+// doAll runs steps until one fails.
+func (s *steps) doAll(all ...step) error {
+	for _, one := range all {
+		if err := s.do(one.title, one.run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *steps) do(title string, f func() (string, error)) error {
+	s.printf("==> %s\n", title)
+	began := s.now()
+	result, err := f()
+	took := duration(s.now().Sub(began))
+	if err != nil {
+		s.printf("    failed after %s\n", took)
+		return err
+	}
+	s.printf("    %s (%s)\n", strings.ReplaceAll(result, "\n", "\n    "), took)
+	return nil
+}
+
+// note prints a line that belongs to the step under way.
+func (s *steps) note(format string, args ...any) { s.printf("    "+format+"\n", args...) }
+
+// total prints the time since the start.
+func (s *steps) total(what string) {
+	s.printf("==> %s in %s\n", what, duration(s.now().Sub(s.started)))
+}
+
+// stream returns a writer for the output of a command that takes long.
+func (s *steps) stream() io.Writer { return &prefixWriter{out: s.out, prefix: "    | ", atStart: true} }
+
+func (s *steps) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+
+// duration prints short times to a tenth and others to a second: nobody compares more digits.
+func duration(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}
+
+// prefixWriter puts a prefix before every line.
+type prefixWriter struct {
+	out     io.Writer
+	prefix  string
+	atStart bool
+}
+
+// Write implements io.Writer.
+func (w *prefixWriter) Write(p []byte) (int, error) {
+	var b bytes.Buffer
+	for _, c := range p {
+		if w.atStart {
+			b.WriteString(w.prefix)
+		}
+		b.WriteByte(c)
+		w.atStart = c == '\n'
+	}
+	if _, err := w.out.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

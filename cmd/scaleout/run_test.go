@@ -54,30 +54,6 @@ func TestCancelInterruptsTheWholeGroup(t *testing.T) {
 	}
 }
 
-// TestStandsStillBeforeTheInterrupt: what is looked at then must not change.
-func TestStandsStillBeforeTheInterrupt(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	host, live, called := new(execRunner), &cancelOnReady{cancel: cancel}, false
-	_, err := host.Run(ctx, command{name: "sh", live: live, args: []string{"-c",
-		`trap 'echo interrupted; exit 1' INT; echo $$ ready; while :; do :; done`},
-		beforeInterrupt: func() {
-			called = true
-			pid, _, _ := strings.Cut(live.String(), " ")
-			for state := ""; !strings.HasPrefix(state, "T"); { // stopped; for ever if it is not
-				out, err := host.Run(context.Background(), command{name: "ps", args: []string{"-o", "state=", "-p", pid}})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				state = out
-			}
-		}})
-	if err == nil || !called || !strings.HasSuffix(live.String(), "interrupted\n") {
-		t.Errorf("got %v and %q, want it stopped (%t) and then interrupted", err, live, called)
-	}
-}
-
 // cancelOnReady cancels once the program has printed "ready".
 type cancelOnReady struct {
 	mu     sync.Mutex

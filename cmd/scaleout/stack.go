@@ -1,15 +1,23 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // Settings of the program (see Pulumi.yaml) that the driver reads or writes.
@@ -17,25 +25,57 @@ const (
 	keyTarget          = "scaleout:target"
 	keyNamespace       = "scaleout:namespace"
 	keyKubeContext     = "scaleout:kubeContext"
+	keyAdoptExisting   = "scaleout:adoptExisting"
 	keyPublicPort      = "scaleout:publicPort"
+	keyReadyPath       = "scaleout:readyPath"
 	keyImageRepository = "scaleout:imageRepository"
 	keyImagePlatform   = "scaleout:imagePlatform"
 	keyImage           = "scaleout:image"
 	keyECRRepository   = "scaleout:ecrRepository"
+	keyRedis           = "scaleout:redis"
 	keyRedisHost       = "scaleout:redisHost"
 	keyRedisPassword   = "scaleout:redisPassword"
 )
 
-// stack is a stack's files and the way to its state.
-type stack struct {
-	file    *stackFile
-	project *stackFile // Pulumi.yaml, for the defaults in it
-	backend backend
-	existed bool // before this run
+// saltKey is Pulumi's key for the passphrase's salt, at the top level of a stack file.
+const saltKey = "encryptionsalt"
+
+// machineKeys are the settings that `up` computes for this machine at each run.
+var machineKeys = []string{keyKubeContext, keyAdoptExisting, keyPublicPort, keyImageRepository, keyImagePlatform}
+
+// settingsFile is a Pulumi.<stack>.yaml, or Pulumi.yaml. Nodes keep what is not understood here as it is written.
+type settingsFile struct {
+	Config map[string]yaml.Node `yaml:"config"`
+	Rest   map[string]yaml.Node `yaml:",inline"`
 }
 
-// openStack reads the stack's files and chooses the backend.
-func (d *driver) openStack() (*stack, error) {
+func readSettingsFile(name string) (settingsFile, error) {
+	f := settingsFile{Config: map[string]yaml.Node{}, Rest: map[string]yaml.Node{}}
+	content, err := os.ReadFile(name)
+	if err == nil {
+		err = yaml.Unmarshal(content, &f)
+	}
+	if err != nil {
+		return f, fmt.Errorf("reading the stack's settings: %w", err)
+	}
+	return f, nil
+}
+
+func (f settingsFile) set(key, value string) {
+	f.Config[key] = yaml.Node{Kind: yaml.ScalarNode, Value: value}
+}
+
+// stack is a stack's settings and the way to its state. The settings of a local stack are a copy of the committed file in
+// localDir, with what is true on this machine only; Pulumi gets it by --config-file.
+type stack struct {
+	name          string
+	file, project settingsFile
+	backend       backend
+	existed       bool // before this run
+}
+
+// openStack reads the stack's settings, with those of its copy that are named, and chooses the backend.
+func (d *driver) openStack(carried ...string) (*stack, error) {
 	s, err := d.readStack(d.Stack)
 	if err != nil {
 		return nil, err
@@ -47,63 +87,127 @@ func (d *driver) openStack() (*stack, error) {
 		return nil, fmt.Errorf("stack %s is not on this machine, so its state should not be either: export PULUMI_BACKEND_URL, e.g. "+
 			"s3://<bucket>, or PULUMI_ACCESS_TOKEN for Pulumi Cloud (docs/production.md)", d.Stack)
 	}
-	return s, nil
+	return s, d.carry(s, carried...)
 }
 
-// readStack reads the files of a stack, whose name may have organization and project before it.
+// readStack reads the committed files of a stack, whose name may have organization and project before it.
 func (d *driver) readStack(name string) (*stack, error) {
-	name = path.Base(name)
-	file, err := readStackFile(filepath.Join(d.root, stackFileName(name)))
-	if err != nil {
+	s := &stack{name: path.Base(name)}
+	var err error
+	if s.file, err = readSettingsFile(filepath.Join(d.root, stackFileName(name))); err != nil {
 		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml`, or from Pulumi.docker.yaml, "+
-			"would start one", name, err)
+			"would start one", s.name, err)
 	}
-	project, err := readStackFile(filepath.Join(d.root, "Pulumi.yaml"))
-	return &stack{file: file, project: project}, err
+	s.project, err = readSettingsFile(filepath.Join(d.root, "Pulumi.yaml"))
+	return s, err
 }
 
-// stackFileName is the file with a stack's settings, in the project's folder.
+// stackFileName is the file with a stack's settings, in the project's folder and in localDir.
 func stackFileName(name string) string { return "Pulumi." + path.Base(name) + ".yaml" }
 
-// setting returns a config value: the stack's own, or the default in Pulumi.yaml.
-func (s *stack) setting(key string) string {
-	if s.file.has(key) {
-		return s.file.get(key)
+// carry takes over from the previous copy of a local stack's settings what Pulumi generated, unless the committed file has
+// its own, and the values of these keys.
+func (d *driver) carry(s *stack, keys ...string) error {
+	if !s.local() {
+		return nil
 	}
-	at, declared := s.project.find(key)
-	if at < 0 {
-		at, declared = s.project.find(strings.TrimPrefix(key, "scaleout:"))
+	previous, err := readSettingsFile(d.local(stackFileName(s.name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	for _, line := range s.project.lines[at+1:] {
-		e, ok := parseEntry(line)
-		if at < 0 || ok && e.indent <= declared.indent {
-			break
+	if err != nil {
+		return err
+	}
+	salt, generated := previous.Rest[saltKey]
+	if _, own := s.file.Rest[saltKey]; generated && !own {
+		s.file.Rest[saltKey] = salt
+	}
+	own, password := s.file.Rest[saltKey], previous.Config[keyRedisPassword]
+	if !password.IsZero() && !s.has(keyRedisPassword) && own.Value == salt.Value {
+		s.file.Config[keyRedisPassword] = password
+	}
+	for _, key := range keys {
+		if value, ok := previous.Config[key]; ok {
+			s.file.Config[key] = value
 		}
-		if ok && e.key == "default" {
-			return scalar(e.tail)
-		}
 	}
-	return ""
+	return nil
 }
 
-// onKind tells whether the stack goes to a local Kind cluster, onDocker whether it goes to this machine's Docker.
+// saveCopy writes the settings of a local stack in one go, so that an interruption leaves the old ones or the new ones.
+func (d *driver) saveCopy(s *stack) error {
+	content := bytes.NewBufferString("# Made of " + stackFileName(s.name) + " by make up, which writes it anew each time.\n")
+	encoder := yaml.NewEncoder(content)
+	encoder.SetIndent(2) // as Pulumi does
+	err, name := encoder.Encode(s.file), d.local(stackFileName(s.name))
+	if err == nil {
+		err = os.WriteFile(name+".tmp", content.Bytes(), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(name+".tmp", name)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the settings of stack %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// has tells whether the stack's own settings have the key, whatever its value.
+func (s *stack) has(key string) bool {
+	_, ok := s.file.Config[key]
+	return ok
+}
+
+// setting returns a scalar setting: the stack's own, or the default in Pulumi.yaml.
+func (s *stack) setting(key string) string {
+	if own, ok := s.file.Config[key]; ok {
+		return own.Value
+	}
+	declared, ok := s.project.Config[strings.TrimPrefix(key, "scaleout:")]
+	if !ok {
+		declared = s.project.Config[key]
+	}
+	var of struct{ Default yaml.Node }
+	if declared.Kind == yaml.MappingNode && declared.Decode(&of) == nil {
+		return of.Default.Value
+	}
+	return declared.Value
+}
+
+// onKind tells whether the stack goes to a local kind cluster, onDocker whether it goes to this machine's Docker.
 func (s *stack) onKind() bool   { return s.setting(keyTarget) == "kind" }
 func (s *stack) onDocker() bool { return s.setting(keyTarget) == "docker" }
 
 // local tells whether everything of the stack is on this machine, so that `up` prepares it and `down` removes it.
 func (s *stack) local() bool { return s.onKind() || s.onDocker() }
 
-// runPulumi runs the Pulumi CLI on the project and returns what it printed.
-func (d *driver) runPulumi(ctx context.Context, s *stack, args ...string) (string, error) {
-	return d.host.Run(ctx, d.pulumiCommand(s, d.root, nil, "", args...))
+// localRepository is an image repository in a registry on this machine.
+var localRepository = regexp.MustCompile(`^(localhost|127\.0\.0\.1):\d+/`)
+
+// pushesHere tells whether the images go to the registry that `up` takes care of.
+func (s *stack) pushesHere() bool { return localRepository.MatchString(s.setting(keyImageRepository)) }
+
+// configFlag gives Pulumi the settings of a local stack. Only the commands that read settings have the flag.
+func (d *driver) configFlag(s *stack) []string {
+	if !s.local() {
+		return nil
+	}
+	return []string{"--config-file", d.local(stackFileName(s.name))}
 }
 
-func (d *driver) pulumiCommand(s *stack, dir string, live io.Writer, stdin string, args ...string) command {
-	env := append([]string{}, s.backend.env...)
+// runPulumi runs the Pulumi CLI on the project and returns what it printed.
+func (d *driver) runPulumi(ctx context.Context, s *stack, args ...string) (string, error) {
+	return d.host.Run(ctx, d.pulumiCommand(s, nil, args...))
+}
+
+func (d *driver) pulumiCommand(s *stack, live io.Writer, args ...string) command {
 	// A CLI that is not on PATH finds the language host beside itself.
-	env = append(env, "PATH="+filepath.Dir(d.pulumi)+string(os.PathListSeparator)+d.getenv("PATH"))
-	args = append(args, "--non-interactive")
-	return command{name: d.pulumi, args: args, dir: dir, env: env, live: live, stdin: stdin}
+	env := append(slices.Clone(s.backend.env), "PATH="+filepath.Dir(d.pulumi)+string(os.PathListSeparator)+d.getenv("PATH"))
+	if s.onKind() {
+		// An object that a killed update made has a field manager that is gone, whose fields are taken over by force.
+		env = append(env, d.kubeconfig(), "PULUMI_K8S_ENABLE_PATCH_FORCE=true")
+	}
+	return command{name: d.pulumi, args: append(args, "--non-interactive"), dir: d.root, env: env, live: live}
 }
 
 // listedStack is one of the project's stacks as the backend knows it.
@@ -114,13 +218,9 @@ type listedStack struct {
 
 // stacks asks the backend for the project's stacks.
 func (d *driver) stacks(ctx context.Context, s *stack) ([]listedStack, error) {
-	out, err := d.runPulumi(ctx, s, "stack", "ls", "--json")
-	if err != nil {
-		return nil, fmt.Errorf("listing stacks: %w", err)
-	}
 	var stacks []listedStack
-	if err := json.Unmarshal([]byte(out), &stacks); err != nil {
-		return nil, fmt.Errorf("reading the list of stacks: %w", err)
+	if err := d.pulumiJSON(ctx, s, &stacks, "stack", "ls", "--json"); err != nil {
+		return nil, explainPulumi(d.Stack, fmt.Errorf("listing the stacks: %w", err))
 	}
 	for i, known := range stacks {
 		stacks[i].Name = path.Base(known.Name) // Pulumi Cloud puts the organisation before it
@@ -128,79 +228,151 @@ func (d *driver) stacks(ctx context.Context, s *stack) ([]listedStack, error) {
 	return stacks, nil
 }
 
-// stackExists asks the backend.
+// pulumiJSON reads what a Pulumi command prints.
+func (d *driver) pulumiJSON(ctx context.Context, s *stack, into any, args ...string) error {
+	out, err := d.runPulumi(ctx, s, args...)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), into)
+}
+
 func (d *driver) stackExists(ctx context.Context, s *stack) (bool, error) {
 	stacks, err := d.stacks(ctx, s)
 	return slices.ContainsFunc(stacks, func(known listedStack) bool { return known.Name == d.Stack }), err
 }
 
-// ensureStack makes sure that the backend knows the stack. It does not select it, so whatever the user has selected
-// for plain pulumi commands stays.
-func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
-	exists, err := d.stackExists(ctx, s)
-	if err != nil {
-		return "", explainPulumi(d.Stack, err)
-	}
-	if s.existed = exists; exists {
-		return d.reopenStack(ctx, s)
-	}
-	if err := d.clearMark(markUnderWay, d.Stack); err != nil { // of a stack that is gone, too
-		return "", err
-	}
-	// Lines that `up` wrote for a stack that is gone were encrypted for that one.
-	if s.file.marked(saltKey) {
-		if len(s.file.clean()) > 0 {
-			d.steps.note("dropping what an earlier `up` wrote to Pulumi.%s.yaml: its stack is gone", d.Stack)
-		}
-		if err := s.file.save(); err != nil {
-			return "", err
-		}
-	}
-	copied, err := d.onCopy(ctx, s, "", "stack", "init", d.Stack, "--no-select")
-	if err != nil {
-		return "", explainPulumi(d.Stack, fmt.Errorf("creating stack %s: %w", d.Stack, err))
-	}
-	return "created in " + s.backend.words, s.takeSalt(copied)
+// outputs are the stack's outputs that the driver uses.
+type outputs struct {
+	// Image is the reference, by digest, of the image that runs; Images are those that ran, the newest first.
+	Image        string     `json:"image"`
+	Images       []deployed `json:"images"`
+	URL          string     `json:"url"`
+	NextCommands []string   `json:"nextCommands"`
 }
 
-// reopenStack settles what an earlier run of Pulumi left unfinished.
-func (d *driver) reopenStack(ctx context.Context, s *stack) (string, error) {
-	did, err := d.settle(ctx, s)
+func (d *driver) outputs(ctx context.Context, s *stack, name string) (outputs, error) {
+	var o outputs
+	if err := d.pulumiJSON(ctx, s, &o, "stack", "output", "--json", "--stack", name); err != nil {
+		return o, fmt.Errorf("reading the outputs of stack %s: %w", name, err)
+	}
+	return o, nil
+}
+
+// pulumiUpdate is an entry of a stack's history. Kind is update, destroy or another; Result succeeded, failed or
+// in-progress.
+type pulumiUpdate struct {
+	Kind, Result, EndTime string
+	ResourceChanges       map[string]int
+}
+
+// lastUpdate returns the last entry of the stack's history; without Kind if there is none.
+func (d *driver) lastUpdate(ctx context.Context, s *stack) (pulumiUpdate, error) {
+	var updates []pulumiUpdate
+	err := d.pulumiJSON(ctx, s, &updates, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
 	if err != nil {
-		return "", explainPulumi(d.Stack, err)
+		return pulumiUpdate{}, fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
 	}
-	if did != "" {
-		did = ", " + did
-	}
-	return "exists in " + s.backend.words + did, nil
+	return append(updates, pulumiUpdate{})[0], nil
 }
 
-// onCopy runs a Pulumi command that writes to the stack file, on a copy of it, and returns the copy. Pulumi lays the
-// whole file out anew when it writes; the caller takes the one new value over.
-func (d *driver) onCopy(ctx context.Context, s *stack, stdin string, args ...string) (*stackFile, error) {
-	dir := d.local("copy")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("copying the stack file: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for _, f := range []*stackFile{s.file, s.project} {
-		content := []byte(strings.Join(f.lines, ""))
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f.path)), content, 0o600); err != nil {
-			return nil, fmt.Errorf("copying the stack file: %w", err)
-		}
-	}
-	if _, err := d.host.Run(ctx, d.pulumiCommand(s, dir, nil, stdin, args...)); err != nil {
-		return nil, err
-	}
-	return readStackFile(filepath.Join(dir, filepath.Base(s.file.path)))
+// quietPulumi is set for every Pulumi command: no question of an update server, whose answer changes nothing here.
+func quietPulumi() []string { return []string{"PULUMI_SKIP_UPDATE_CHECK=true"} }
+
+// backend is where Pulumi keeps the state and how it encrypts secrets.
+type backend struct {
+	env   []string // to add to the environment of Pulumi commands
+	words string   // which describe it
+	local bool     // the state is inside the project, and nobody else uses it
 }
 
-// takeSalt brings the salt of a copy into the stack file, if it has none.
-func (s *stack) takeSalt(from *stackFile) error {
-	salt := from.get(saltKey)
-	if salt == "" || s.file.has(saltKey) {
+// chooseBackend keeps the user's choice as far as the environment has one, and otherwise takes a folder and a
+// passphrase file inside the project: no account is needed, and no login on this machine is touched.
+func (d *driver) chooseBackend() (backend, error) {
+	b := backend{env: quietPulumi()}
+	if err := d.makeLocal(); err != nil {
+		return b, err
+	}
+	switch {
+	case d.getenv("PULUMI_BACKEND_URL") != "":
+		b.words = "PULUMI_BACKEND_URL"
+	case d.getenv("PULUMI_ACCESS_TOKEN") != "":
+		b.words = "Pulumi Cloud (PULUMI_ACCESS_TOKEN)"
+	default:
+		b.env = append(b.env, "PULUMI_BACKEND_URL=file://"+filepath.ToSlash(d.local("state")))
+		b.words, b.local = localDir+"/state", true
+	}
+	if cmp.Or(d.getenv("PULUMI_CONFIG_PASSPHRASE"), d.getenv("PULUMI_CONFIG_PASSPHRASE_FILE")) != "" {
+		b.words += ", passphrase from the environment"
+		return b, nil
+	}
+	file := d.local("passphrase")
+	b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE="+file)
+	b.words += ", passphrase in " + localDir + "/passphrase"
+	return b, ensurePassphrase(file)
+}
+
+// ensurePassphrase creates the file with a random passphrase. An existing one is never overwritten: what it encrypted
+// could not be read again.
+func ensurePassphrase(file string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	s.file.setSalt(salt)
-	return s.file.save()
+	if err == nil {
+		_, err = f.WriteString(rand.Text() + "\n")
+		if err = errors.Join(err, f.Close()); err != nil {
+			_ = os.Remove(file)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("creating the passphrase file: %w", err)
+	}
+	return nil
 }
+
+// pulumiFunction is a shell function that gives plain Pulumi commands the settings of the stack that they are about, if
+// localDir has them. A variable could not tell `--stack prod` from a local stack.
+const pulumiFunction = `pulumi() (
+  stack="${PULUMI_STACK:-}" before=""
+  for argument in "$@"; do
+    case "$before" in --stack | -s) stack="$argument" ;; esac
+    case "$argument" in --stack=*) stack="${argument#--stack=}" ;; esac
+    before="$argument"
+  done
+  settings=%s/Pulumi."${stack##*/}".yaml
+  case "${1:-} ${2:-}" in
+  "config set"* | "config rm"*) ;; # of the committed file
+  config\ * | preview\ * | up\ * | refresh\ * | destroy\ * | import\ * | watch\ *)
+    if [ -f "$settings" ]; then
+      verb="$1" && shift
+      set -- "$verb" --config-file "$settings" "$@"
+    fi ;;
+  esac
+  command pulumi "$@"
+)
+`
+
+// env prints what `up` gives to Pulumi and kubectl, as shell commands: eval "$(make -s env)".
+func (d *driver) env(context.Context) error {
+	s, err := d.openStack(machineKeys...)
+	if err != nil {
+		return err
+	}
+	variables := append(slices.Clone(s.backend.env), "PULUMI_STACK="+d.Stack)
+	if s.onKind() {
+		variables = append(variables, d.kubeconfig())
+	}
+	for _, v := range variables {
+		key, value, _ := strings.Cut(v, "=")
+		d.steps.printf("export %s=%s\n", key, shellQuote(value))
+	}
+	if isFile(d.local("bin", "pulumi")) {
+		d.steps.printf("export PATH=%s:\"$PATH\"\n", shellQuote(d.local("bin")))
+	}
+	d.steps.printf(pulumiFunction, shellQuote(d.local()))
+	return nil
+}
+
+// shellQuote makes one word of s for any POSIX shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -21,7 +21,7 @@ func TestSetting(t *testing.T) {
 	s := openTestStack(t, d)
 	for key, want := range map[string]string{
 		keyTarget: "kind", keyPublicPort: "8080", keyNamespace: "scaleout", keyImagePlatform: "linux/amd64", keyRedisHost: "",
-		"scaleout:unknown": "",
+		"scaleout:unknown": "", keyReadyPath: "/readyz",
 	} {
 		if got := s.setting(key); got != want {
 			t.Errorf("%s: got %q, want %q", key, got, want)
@@ -53,9 +53,12 @@ func TestEnsureStackCreates(t *testing.T) {
 	if err != nil || !strings.HasPrefix(got, "created in .local/state") {
 		t.Fatalf("got %q and %v, want it created", got, err)
 	}
-	want := strings.Replace(devYAML, "config:", "encryptionsalt: v1:new=:v1:x # set by make up\nconfig:", 1)
-	if got := read(t, filepath.Join(d.root, "Pulumi.dev.yaml")); got != want {
-		t.Errorf("got %q, want %q", got, want)
+	if got := read(t, filepath.Join(d.root, "Pulumi.dev.yaml")); got != devYAML {
+		t.Errorf("got the committed file %q, want it as it was", got)
+	}
+	if got := read(t, d.local("Pulumi.dev.yaml")); !strings.Contains(got, "encryptionsalt: v1:new=:v1:x\n") ||
+		!strings.Contains(got, "\n  scaleout:target: kind\n") || !strings.Contains(got, `scaleout:maxReplicas: "10"`) {
+		t.Errorf("got the copy %q, want the settings and the salt", got)
 	}
 	env := strings.Join(host.ran[0].env, "\n")
 	for _, want := range []string{
@@ -69,8 +72,7 @@ func TestEnsureStackCreates(t *testing.T) {
 
 func TestEnsureStackExists(t *testing.T) {
 	for _, list := range []string{`[{"name":"dev"}]`, `[{"name":"acme/dev"}]`} {
-		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: list},
-			reply{command: "pulumi stack export --stack dev", out: `{"deployment": null}`})
+		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: list})
 		got, err := d.ensureStack(context.Background(), openTestStack(t, d))
 		if err != nil || !strings.HasPrefix(got, "exists") {
 			t.Errorf("got %q and %v, want it to exist", got, err)
@@ -81,13 +83,15 @@ func TestEnsureStackExists(t *testing.T) {
 func TestStaleEncryption(t *testing.T) {
 	t.Run("written by an earlier up", func(t *testing.T) {
 		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: "[]"}, initWrites(t))
+		write(t, d.local("Pulumi.dev.yaml"), "encryptionsalt: v1:old\nconfig:\n  scaleout:redisPassword:\n    secure: v1:old\n")
 		s := openTestStack(t, d)
-		s.file.setSalt("v1:old")
-		s.file.setPassword("v1:old")
+		if !s.has(keyRedisPassword) {
+			t.Error("got no password of the copy")
+		}
 		if _, err := d.ensureStack(context.Background(), s); err != nil {
 			t.Fatal(err)
 		}
-		if got := read(t, s.file.path); strings.Contains(got, "v1:old") || !strings.Contains(got, "v1:new=") {
+		if got := read(t, d.local("Pulumi.dev.yaml")); strings.Contains(got, "v1:old") || !strings.Contains(got, "v1:new=") {
 			t.Errorf("got %q, want the old encryption replaced", got)
 		}
 	})
@@ -101,11 +105,14 @@ func TestStaleEncryption(t *testing.T) {
 
 func TestEnsurePassword(t *testing.T) {
 	encrypts := func(c command) {
-		path := filepath.Join(c.dir, "Pulumi.dev.yaml")
+		path := c.args[len(c.args)-2]
 		write(t, path, read(t, path)+"  scaleout:redisPassword:\n    secure: v1:cipher=\n")
 	}
 	d, host, out := newTestDriver(t, reply{command: "pulumi config set --secret scaleout:redisPassword", does: encrypts})
 	s := openTestStack(t, d)
+	if err := d.saveCopy(s); err != nil {
+		t.Fatal(err)
+	}
 	got, err := d.ensurePassword(context.Background(), s)
 	if err != nil || got != "generated" {
 		t.Fatalf("got %q and %v, want it generated", got, err)
@@ -114,9 +121,9 @@ func TestEnsurePassword(t *testing.T) {
 	if len(password) < 20 || strings.Contains(line(host.ran[0]), password) || strings.Contains(out.String(), password) {
 		t.Errorf("got password %q in %q and %q, want a long one and only on standard input", password, line(host.ran[0]), out)
 	}
-	written := read(t, s.file.path)
-	if !strings.Contains(written, "    secure: v1:cipher= # set by make up\n") || strings.Contains(written, password) {
-		t.Errorf("got %q, want the marked ciphertext", written)
+	committed := read(t, filepath.Join(d.root, "Pulumi.dev.yaml"))
+	if written := read(t, d.local("Pulumi.dev.yaml")); committed != devYAML || strings.Contains(written, password) {
+		t.Errorf("got %q and %q, want the ciphertext in the copy only", written, committed)
 	}
 	if got, err := d.ensurePassword(context.Background(), s); err != nil || got != "exists" || len(host.ran) != 1 {
 		t.Errorf("got %q, %v and %d commands, want the second run to leave it", got, err, len(host.ran))
@@ -131,6 +138,7 @@ func TestPasswordElsewhere(t *testing.T) {
 		{"none", "", true},
 		{"set", "  scaleout:redisPassword:\n    secure: v1:x\n", false},
 		{"managed Redis", "  scaleout:redisHost: redis.example\n", true},
+		{"no Redis", "  scaleout:redis: false\n", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,8 +163,8 @@ func TestMatchSettings(t *testing.T) {
 		d.HTTPPort, d.RegistryPort = 8080, 5001
 		s := openTestStack(t, d)
 		got, err := d.matchSettings(context.Background(), s)
-		if err != nil || got != "match this machine" || s.file.String() != devYAML {
-			t.Errorf("got %q, %v and %q, want no change", got, err, s.file)
+		if err != nil || got != "match this machine" {
+			t.Errorf("got %q, %v, want no change", got, err)
 		}
 	})
 	t.Run("other ports, cluster and platform", func(t *testing.T) {
@@ -168,22 +176,25 @@ func TestMatchSettings(t *testing.T) {
 		}
 		for key, want := range map[string]string{keyKubeContext: "kind-other", keyPublicPort: "9090",
 			keyImageRepository: "localhost:5002/scaleout", keyImagePlatform: "linux/arm64"} {
-			if got := s.file.get(key); got != want {
+			if got := s.setting(key); got != want {
 				t.Errorf("%s: got %q, want %q", key, got, want)
 			}
 		}
-		if s.file.clean(); s.file.String() != devYAML {
-			t.Errorf("got %q after cleaning, want %q", s.file, devYAML)
+		if got := read(t, filepath.Join(d.root, "Pulumi.dev.yaml")); got != devYAML {
+			t.Errorf("got the committed file %q, want it as it was", got)
+		}
+		again, err := d.openStack(machineKeys...)
+		if err != nil || again.setting(keyPublicPort) != "9090" || openTestStack(t, d).setting(keyPublicPort) != "8080" {
+			t.Errorf("got port %s and %v, want the copy's, and the committed one for an up", again.setting(keyPublicPort), err)
 		}
 	})
 	t.Run("a registry elsewhere stays", func(t *testing.T) {
 		d, _, _ := newTestDriver(t, platform("linux/amd64"))
 		d.HTTPPort, d.RegistryPort = 8080, 5002
 		s := openTestStack(t, d)
-		s.file.set(keyImageRepository, "registry.example/app")
-		before := s.file.String()
-		if _, err := d.matchSettings(context.Background(), s); err != nil || s.file.String() != before {
-			t.Errorf("got %q and %v, want no change", s.file, err)
+		s.set(keyImageRepository, "registry.example/app")
+		if _, err := d.matchSettings(context.Background(), s); err != nil || s.setting(keyImageRepository) != "registry.example/app" {
+			t.Errorf("got %q and %v, want no change", s.setting(keyImageRepository), err)
 		}
 	})
 }

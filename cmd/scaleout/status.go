@@ -4,12 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
+	"time"
 )
+
+// answerWait is how long the app may take to answer after `pulumi up`, which waited for its pods already: what is
+// left is the ingress controller noticing them.
+const answerWait = time.Minute
 
 // status shows what is there. A part that cannot be seen says so and does not hide the others.
 func (d *driver) status(ctx context.Context) error {
-	s, err := d.openStack()
+	s, err := d.openStack(machineKeys...)
 	if err != nil {
 		return err
 	}
@@ -17,7 +25,9 @@ func (d *driver) status(ctx context.Context) error {
 		d.clusterStatus(ctx, s.setting(keyNamespace))
 	}
 	if s.onDocker() {
-		d.containerStatus(ctx, s)
+		out, err := d.docker(ctx, "ps", "--all", "--filter", stackLabel(s),
+			"--format", "table {{.Names}}\t{{.Status}}\t{{.Ports}}")
+		d.section("containers", out, err)
 	}
 	if _, ok := d.findPulumi(ctx); !ok {
 		d.section("stack "+d.Stack, "no Pulumi CLI here yet; `make up` brings it", nil)
@@ -28,15 +38,20 @@ func (d *driver) status(ctx context.Context) error {
 		d.section("stack "+d.Stack, "not created yet", err)
 		return nil
 	}
-	update, err := d.lastUpdate(ctx, s)
-	d.section("stack "+d.Stack, update, err)
-	o, err := d.outputs(ctx, s, d.Stack)
-	if err != nil || o.URL == "" {
-		d.section("URL", "none yet", err)
-		return nil
+	last, err := d.lastUpdate(ctx, s)
+	changes, _ := json.Marshal(last.ResourceChanges) // map keys come sorted
+	text := fmt.Sprintf("last %s: %s at %s, changes %s", last.Kind, last.Result, last.EndTime, changes)
+	if last.Kind == "" {
+		text = "never updated"
 	}
-	a, err := get(ctx, o.URL)
-	d.section("GET "+o.URL, a.String(), err)
+	d.section("stack "+d.Stack, text, err)
+	o, err := d.outputs(ctx, s, d.Stack)
+	d.section("URL", o.URL, err)
+	if o.URL != "" {
+		url := strings.TrimSuffix(o.URL, "/") + s.setting(keyReadyPath) // a visit would be counted
+		_, said, err := get(ctx, url)
+		d.section("GET "+url, said, err)
+	}
 	return nil
 }
 
@@ -61,7 +76,7 @@ func (d *driver) clusterStatus(ctx context.Context, namespace string) {
 		{"autoscaler", []string{"get", "hpa", "--namespace", namespace}},
 		{"ingress", []string{"get", "ingress", "--namespace", namespace}},
 	} {
-		out, err := d.kubectl(ctx, "", q.args...)
+		out, err := d.kubectl(ctx, q.args...)
 		d.section(q.title, out, err)
 		if err != nil {
 			return // the others would fail for the same reason
@@ -72,7 +87,7 @@ func (d *driver) clusterStatus(ctx context.Context, namespace string) {
 // section prints one part of the status.
 func (d *driver) section(title, text string, err error) {
 	if err != nil {
-		text = "not to be seen: " + err.Error()
+		text = "unavailable: " + err.Error()
 	}
 	if text = strings.TrimSpace(text); text == "" {
 		text = "none"
@@ -80,35 +95,42 @@ func (d *driver) section(title, text string, err error) {
 	d.steps.printf("==> %s\n    %s\n", title, strings.ReplaceAll(text, "\n", "\n    "))
 }
 
-// lastUpdate tells what Pulumi did last and how it ended.
-func (d *driver) lastUpdate(ctx context.Context, s *stack) (string, error) {
-	u, err := d.history(ctx, s)
-	if err != nil || u.Kind == "" {
-		return "never updated", err
-	}
-	changes, err := json.Marshal(u.ResourceChanges) // map keys come sorted
+// get asks once. It returns the status, and the answer as `up` and `status` print it.
+func get(ctx context.Context, url string) (status int, said string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", fmt.Errorf("printing the changes: %w", err)
+		return 0, "", fmt.Errorf("asking %s: %w", url, err)
 	}
-	return fmt.Sprintf("last %s: %s at %s, changes %s", u.Kind, u.Result, u.EndTime, changes), nil
+	if strings.HasSuffix(req.URL.Hostname(), ".localhost") { // this machine (RFC 6761), but not every resolver knows
+		req.Host, req.URL.Host = req.URL.Host, net.JoinHostPort("localhost", req.URL.Port())
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4096)) // the app says one line; an error page is longer
+	if err != nil {
+		return 0, "", fmt.Errorf("reading the answer of %s: %w", url, err)
+	}
+	said = res.Status
+	if served := res.Header.Get("X-Served-By"); served != "" {
+		said += ", X-Served-By: " + served
+	}
+	return res.StatusCode, strings.TrimSpace(said + "\n" + strings.TrimSpace(string(body))), nil
 }
 
-// pulumiUpdate is an entry of a stack's history. Kind is update, destroy or another; Result succeeded, failed or
-// in-progress.
-type pulumiUpdate struct {
-	Kind, Result, EndTime string
-	ResourceChanges       map[string]int
-}
-
-// history returns the last entry of the stack's history; without Kind if there is none.
-func (d *driver) history(ctx context.Context, s *stack) (pulumiUpdate, error) {
-	out, err := d.runPulumi(ctx, s, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
-	var updates []pulumiUpdate
-	if err == nil {
-		err = json.Unmarshal([]byte(out), &updates)
+// waitForAnswer asks until the app answers 200.
+func waitForAnswer(ctx context.Context, url string) (string, error) {
+	for deadline := time.Now().Add(answerWait); ; time.Sleep(500 * time.Millisecond) {
+		status, said, err := get(ctx, url)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("GET %s: %s", url, said)
+		}
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
+			return said, err
+		}
 	}
-	if err != nil {
-		return pulumiUpdate{}, fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
-	}
-	return append(updates, pulumiUpdate{})[0], nil
 }

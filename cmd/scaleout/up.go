@@ -2,7 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
 )
 
 // up takes the machine to a running stack. Each step looks before it acts, so that a second run, or one after an
@@ -15,50 +21,41 @@ func (d *driver) up(ctx context.Context) error {
 	if err := d.requirePassword(s); err != nil {
 		return err
 	}
-	type step struct {
-		title string
-		run   func() (string, error)
-	}
-	prepare := []step{
+	steps := []step{
 		{"Docker", func() (string, error) { return d.dockerAnswers(ctx) }},
 		{"Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }},
 	}
 	registry := step{"registry", func() (string, error) { return d.registry(ctx) }}
 	switch {
 	case s.onKind():
-		prepare = append(prepare,
+		steps = append(steps,
 			step{"Kind", func() (string, error) { return d.ensureKind(ctx) }},
 			registry,
 			step{"cluster " + d.Cluster, func() (string, error) { return d.cluster(ctx) }},
 			step{"registry in the cluster", func() (string, error) { return d.wireRegistry(ctx) }},
 		)
 	case s.onDocker() && s.pushesHere():
-		prepare = append(prepare, registry)
+		steps = append(steps, registry)
 	}
-	deploy := []step{{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }}}
+	steps = append(steps, step{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }})
 	if s.local() {
-		deploy = append(deploy,
+		steps = append(steps,
 			step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
 			step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
 		)
 	}
 	if s.onDocker() {
-		deploy = append(deploy,
-			step{"port", func() (string, error) { return d.portIsFree(ctx, s) }},
-			step{"containers", func() (string, error) { return d.startContainers(ctx, s) }},
-		)
+		steps = append(steps, step{"containers", func() (string, error) { return d.startContainers(ctx, s) }})
 	}
-	deploy = append(deploy, step{"pulumi up", func() (string, error) {
+	steps = append(steps, step{"pulumi up", func() (string, error) {
 		result, err := d.update(ctx, s)
 		if err != nil && s.existed {
 			err = fmt.Errorf("%w\nto return to the image that ran before: make rollback%s", err, stackArgument(d.Stack))
 		}
 		return result, err
 	}})
-	for _, st := range append(prepare, deploy...) {
-		if err := d.steps.do(st.title, st.run); err != nil {
-			return err
-		}
+	if err := d.steps.doAll(steps...); err != nil {
+		return err
 	}
 	return d.finish(ctx, s)
 }
@@ -75,13 +72,16 @@ func (d *driver) finish(ctx context.Context, s *stack) error {
 			// A cloud load balancer and its name take minutes to become known; the stack itself is complete.
 			return "no answer yet: " + err.Error(), nil
 		}
-		return a.String(), err
+		return a, err
 	})
 	if err != nil {
 		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status%[2]s` and `make logs%[2]s`",
 			err, stackArgument(d.Stack))
 	}
 	d.steps.total("up")
+	if s.onKind() {
+		d.steps.note(`eval "$(make -s env%s)"   # for kubectl and pulumi`, stackArgument(d.Stack))
+	}
 	for _, c := range o.NextCommands {
 		d.steps.note("%s", c)
 	}
@@ -97,4 +97,158 @@ func stackArgument(stack string) string {
 		return ""
 	}
 	return " STACK=" + stack
+}
+
+// ensureStack makes sure that the backend knows the stack. It does not select it, so that the user's selection stays.
+func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
+	exists, err := d.stackExists(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	if s.existed = exists; exists {
+		return "exists in " + s.backend.words, nil
+	}
+	create := d.pulumiCommand(s, nil, "stack", "init", d.Stack, "--no-select")
+	if s.local() {
+		// What the copy has of a stack that is gone was encrypted for that one.
+		committed, err := d.readStack(d.Stack)
+		if err != nil {
+			return "", err
+		}
+		s.file = committed.file
+		if err := errors.Join(d.saveCopy(s), d.clearMark(markUnderWay, d.Stack)); err != nil {
+			return "", err
+		}
+		// The command has no --config-file: it writes the passphrase's salt beside the Pulumi.yaml that it finds.
+		project := d.local("Pulumi.yaml")
+		defer func() { _ = os.Remove(project) }()
+		name := s.project.Rest["name"]
+		if err := os.WriteFile(project, []byte("name: "+name.Value+"\nruntime: go\n"), 0o600); err != nil {
+			return "", fmt.Errorf("creating stack %s: %w", d.Stack, err)
+		}
+		create.dir = d.local()
+	}
+	if _, err := d.host.Run(ctx, create); err != nil {
+		return "", explainPulumi(d.Stack, fmt.Errorf("creating stack %s: %w", d.Stack, err))
+	}
+	if s.local() {
+		if s.file, err = readSettingsFile(d.local(stackFileName(d.Stack))); err != nil {
+			return "", err
+		}
+	}
+	return "created in " + s.backend.words, nil
+}
+
+// matchSettings makes the copy of the stack's settings say what is true of this machine: the cluster's context, the port
+// to reach the app at, the registry's port and the platform, which is Docker's.
+func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
+	platform, err := d.docker(ctx, "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
+	if err != nil {
+		return "", fmt.Errorf("asking Docker for its platform: %w", err)
+	}
+	var did []string
+	set := func(when bool, key, value string) {
+		if when && s.setting(key) != value {
+			s.file.set(key, value)
+			did = append(did, fmt.Sprintf("%s is %s in %s/%s", key, value, localDir, stackFileName(d.Stack)))
+		}
+	}
+	set(s.onKind(), keyKubeContext, "kind-"+d.Cluster)
+	set(d.HTTPPort != 0, keyPublicPort, strconv.Itoa(d.HTTPPort)) // on kind it is the cluster's by now
+	set(s.pushesHere(), keyImageRepository, fmt.Sprintf("localhost:%d/%s", d.RegistryPort,
+		localRepository.ReplaceAllLiteralString(s.setting(keyImageRepository), "")))
+	set(true, keyImagePlatform, platform)
+	if len(did) == 0 {
+		did = []string{"match this machine"}
+	}
+	return strings.Join(did, "\n"), d.saveCopy(s)
+}
+
+// requirePassword fails early where a password has to come from the user.
+func (d *driver) requirePassword(s *stack) error {
+	if s.has(keyRedisPassword) || s.setting(keyRedis) == "false" || s.local() && s.setting(keyRedisHost) == "" {
+		return nil
+	}
+	return fmt.Errorf("stack %s has no Redis password, and only a Redis that `up` itself makes on this machine gets a generated one; set it with:\n"+
+		"  eval \"$(make -s env%s)\"\n  pulumi config set --secret redisPassword --stack %[1]s", d.Stack, stackArgument(d.Stack))
+}
+
+// ensurePassword gives a local stack a random Redis password if it has none. The password goes to Pulumi through
+// standard input, which encrypts it into the copy of the settings.
+func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
+	if s.has(keyRedisPassword) {
+		return "exists", nil
+	}
+	args := []string{"config", "set", "--secret", keyRedisPassword, "--stack", d.Stack}
+	set := d.pulumiCommand(s, nil, append(args, d.configFlag(s)...)...)
+	set.stdin = rand.Text()
+	_, err := d.host.Run(ctx, set)
+	if err == nil {
+		s.file, err = readSettingsFile(d.local(stackFileName(d.Stack)))
+	}
+	if err == nil && !s.has(keyRedisPassword) {
+		err = errors.New("pulumi left none in the settings")
+	}
+	if err != nil {
+		return "", explainPulumi(d.Stack, fmt.Errorf("encrypting the Redis password: %w", err))
+	}
+	return "generated", nil
+}
+
+// update runs `pulumi up`. On this machine without its preview: that would run the program a second time for an answer
+// nobody waits for. Elsewhere the preview stays: what it finds wrong is found before anything was changed.
+func (d *driver) update(ctx context.Context, s *stack) (string, error) {
+	args := []string{"up", "--yes", "--stack", d.Stack}
+	if s.local() {
+		args = append(args, "--skip-preview")
+	}
+	if s.local() && s.existed {
+		flags, err := d.lookAgain(ctx, s)
+		if err != nil {
+			return "", explainPulumi(d.Stack, err)
+		}
+		args = append(args, flags...)
+	}
+	if err := d.change(ctx, s, append(args, d.configFlag(s)...)...); err != nil {
+		d.diagnose(ctx, s)
+		return "", explainPulumi(d.Stack, fmt.Errorf("updating stack %s: %w", d.Stack, err))
+	}
+	return "stack " + d.Stack + " is up to date", nil
+}
+
+// existsAdvice is about objects that no interrupted update has left, since those are taken over.
+const existsAdvice = "an object is in the cluster but not in the state: of another stack, which needs another " +
+	"scaleout:namespace, or of a state that was lost (docs/operations.md)"
+
+// explainPulumi adds what to do to errors whose own text does not say it.
+func explainPulumi(stack string, err error) error {
+	var failed *commandError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	stack = path.Base(stack)
+	for _, known := range []struct{ sign, advice string }{
+		{"incorrect passphrase", "the settings (Pulumi." + stack + ".yaml, also in " + localDir + ") or the state were encrypted with " +
+			"another passphrase: put that one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete the " +
+			"lines `encryptionsalt` and `secure` from Pulumi." + stack + ".yaml, and " + localDir + "/Pulumi." + stack + ".yaml, and run this again"},
+		{"currently locked", "another update is running; if it is not, `eval \"$(make -s env)\"; pulumi cancel --stack " +
+			stack + "` removes its lock"},
+		{"pulumi-language-go", "the Pulumi CLI came without its Go language host: put pulumi-language-go on PATH or into " +
+			localDir + "/bin"},
+		{"no resource plugin", "a provider plugin is neither installed nor can it be downloaded: `pulumi plugin install` " +
+			"takes a file or --server"},
+		{"is already in use by container", "a container of that name is there but not in the state: remove it (docker rm --force), " +
+			"or give this stack other names (scaleout:namespace)"},
+		{"port is already allocated", "set HTTP_PORT to a free port"},
+		{"address already in use", "set HTTP_PORT to a free port"},
+		{"network with name", "a network of that name is there but not in the state: remove it (docker network rm), or give " +
+			"this stack another name (scaleout:namespace)"},
+		{`" already exists`, existsAdvice},
+		{"resource already exists", existsAdvice}, // the Kubernetes provider from 4.29 on; not "Layer already exists" of a push
+	} {
+		if strings.Contains(failed.output, known.sign) {
+			return fmt.Errorf("%w\n%s", err, known.advice)
+		}
+	}
+	return fmt.Errorf("%w\nwhat is there now: `make status%[2]s`; what the app says: `make logs%[2]s`", err, stackArgument(stack))
 }

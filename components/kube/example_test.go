@@ -171,7 +171,7 @@ func ExampleNewALBClass() {
 
 func ExampleNewKindProvider() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
-		provider, err := kube.NewKindProvider(ctx, "cluster", "kind-shop")
+		provider, err := kube.NewKindProvider(ctx, "cluster", kube.KindCluster{Context: "kind-shop"})
 		if err != nil {
 			return err
 		}

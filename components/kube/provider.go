@@ -55,17 +55,30 @@ func (c *EKSCluster) Validate() field.ErrorList {
 	return problems
 }
 
-// NewKindProvider connects to a local cluster made by kind. context is that of the user's kubeconfig, kind-<cluster>. Any
-// other is refused, so that no slip of the current context turns a development stack loose on a cluster that matters.
+// KindCluster is a local cluster made by kind.
+type KindCluster struct {
+	// Context of the kubeconfig, kind-<cluster>. Any other is refused, so that no slip of the current context turns a
+	// development stack loose on a cluster that matters. Required.
+	Context string
+	// AdoptExisting takes over an object that exists already when it is to be created, as after an interrupted update.
+	// Otherwise that fails, since the object may be another stack's.
+	AdoptExisting bool
+}
+
+// NewKindProvider connects to a local cluster made by kind.
 func NewKindProvider(
-	ctx *pulumi.Context, name, context string, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, cluster KindCluster, opts ...pulumi.ResourceOption,
 ) (*kubernetes.Provider, error) {
-	if err := check.Join(fmt.Sprintf("provider %q", name), CheckKindContext(context)); err != nil {
+	if err := check.Join(fmt.Sprintf("provider %q", name), CheckKindContext(cluster.Context)); err != nil {
 		return nil, err
 	}
-	return newProvider(ctx, name, &kubernetes.ProviderArgs{
-		Context: pulumi.String(context), ClusterIdentifier: pulumi.String(context),
-	}, opts...)
+	args := &kubernetes.ProviderArgs{
+		Context: pulumi.String(cluster.Context), ClusterIdentifier: pulumi.String(cluster.Context),
+	}
+	if cluster.AdoptExisting {
+		args.UpsertExistingObjects = pulumi.Bool(true)
+	}
+	return newProvider(ctx, name, args, opts...)
 }
 
 // NewEKSProvider connects to an EKS cluster.

@@ -95,8 +95,21 @@ func TestProvidersRefuse(t *testing.T) {
 		"name", "region", "roleArn", "endpoint", "certificateAuthority", "arn")
 	for _, context := range []string{"", "production", "kind-", "Kind-a", "kind-a b"} {
 		componenttest.Refuses(t, func(ctx *pulumi.Context) error {
-			_, err := NewKindProvider(ctx, "cluster", context)
+			_, err := NewKindProvider(ctx, "cluster", KindCluster{Context: context})
 			return err
 		}, "context")
+	}
+}
+
+// Only who asks for it takes over what exists.
+func TestAdoptExisting(t *testing.T) {
+	for _, adopt := range []bool{true, false} {
+		inputs := componenttest.Find(t, componenttest.Record(t, func(ctx *pulumi.Context) error {
+			_, err := NewKindProvider(ctx, "cluster", KindCluster{Context: "kind-a", AdoptExisting: adopt})
+			return err
+		}), "kubernetes", "cluster").Inputs
+		if got, set := inputs["upsertExistingObjects"]; set != adopt {
+			t.Errorf("AdoptExisting %t: got %v, set %t", adopt, got, set)
+		}
 	}
 }

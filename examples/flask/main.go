@@ -17,7 +17,7 @@ func main() { pulumi.Run(program) }
 const name = "flask"
 
 func program(ctx *pulumi.Context) error {
-	provider, err := kube.NewKindProvider(ctx, "cluster", "kind-scaleout")
+	provider, err := kube.NewKindProvider(ctx, "cluster", kube.KindCluster{Context: "kind-scaleout"})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 func main() { pulumi.Run(program) }
 
 func program(ctx *pulumi.Context) error {
-	provider, err := kube.NewKindProvider(ctx, "cluster", "kind-scaleout")
+	provider, err := kube.NewKindProvider(ctx, "cluster", kube.KindCluster{Context: "kind-scaleout"})
 	if err != nil {
 		return err
 	}

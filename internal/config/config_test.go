@@ -720,7 +720,7 @@ func acceptedInCluster(c *Config, k *Kubernetes, later pulumi.StringOutput) map[
 	if k.EKS != nil {
 		problems["cluster"] = k.EKS.Validate()
 	} else {
-		problems["cluster"] = kube.CheckKindContext(k.KindContext)
+		problems["cluster"] = kube.CheckKindContext(k.Kind.Context)
 	}
 	switch {
 	case k.External != nil:

@@ -19,9 +19,9 @@ import (
 
 // Kubernetes is everything that may differ between two stacks in clusters.
 type Kubernetes struct {
-	// KindContext or EKS is the cluster to deploy to: exactly one of them is set.
-	KindContext string
-	EKS         *kube.EKSCluster
+	// Kind is the cluster to deploy to, unless EKS is set.
+	Kind kube.KindCluster
+	EKS  *kube.EKSCluster
 	// Namespace of the app.
 	Namespace kube.NamespaceArgs
 	// Traefik and MetricsServer are nil where the cluster has its own.
@@ -99,10 +99,11 @@ func albOf(route *kube.Route) *kube.ALB {
 }
 
 func (d *decoder) clusterOf(t *Kubernetes, target string) {
-	context, name, role := d.Text("kubeContext"), d.clusterText("eksCluster", "", outputName), d.Text("eksRoleArn")
+	kind := kube.KindCluster{Context: d.Text("kubeContext"), AdoptExisting: d.Boolean("adoptExisting")}
+	name, role := d.clusterText("eksCluster", "", outputName), d.Text("eksRoleArn")
 	if target == "kind" {
-		t.KindContext = context
-		d.Check("kind", kube.CheckKindContext(context))
+		t.Kind = kind
+		d.Check("kind", kube.CheckKindContext(kind.Context))
 		return
 	}
 	t.EKS = &kube.EKSCluster{Name: name, Region: d.Optional("aws:region"), RoleARN: role}

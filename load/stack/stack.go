@@ -66,7 +66,7 @@ func findRoot() (string, error) {
 
 // pulumi runs the CLI with the backend of `make up`.
 func (p Project) pulumi(ctx context.Context, args ...string) ([]byte, error) {
-	const script = `additions="$(make -s --no-print-directory env)" && eval "$additions" && exec pulumi "$@" --non-interactive`
+	const script = `additions="$(make -s --no-print-directory env)" && eval "$additions" && pulumi "$@" --non-interactive`
 	return p.Run(ctx, p.Root, script, append(args, "--stack", p.Stack)...)
 }
 
@@ -111,8 +111,10 @@ func (p Project) Cluster(ctx context.Context, name string) (*rest.Config, string
 			return nil, "", err
 		}
 	}
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(),
-		&clientcmd.ConfigOverrides{CurrentContext: name})
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	// The clusters of `make up` are in a kubeconfig of the project.
+	rules.Precedence = append([]string{filepath.Join(p.Root, ".local", "kubeconfig")}, rules.Precedence...)
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: name})
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, "", fmt.Errorf("connecting to the context %q: %w; -context takes another", name, err)

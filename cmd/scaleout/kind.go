@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+	"time"
+
+	"example.com/scaleout/internal/nodeport"
+)
+
+//go:embed kind.yaml
+var kindConfig string
+
+// nodesReady is how long the nodes may take to be ready; a laptop needs about 30 s after a reboot.
+const nodesReady = 4 * time.Minute
+
+// unfinished is what markCluster holds while kind creates the cluster. Half a cluster is easier replaced than repaired.
+const unfinished = "unfinished"
+
+// nodeImages returns the images a new cluster can be made from. The first is what kind v0.33.0 publishes for Kubernetes
+// 1.34: https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0 (other tags may be for another kind). The second
+// is a patch release that mirrors and offline machines hold. 1.34 is the newest that runs on hosts with cgroup v1.
+func nodeImages() []string {
+	return []string{
+		"kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
+		"kindest/node:v1.34.2",
+	}
+}
+
+// controlPlane is the container of the cluster's first node.
+func (d *driver) controlPlane() string { return d.Cluster + "-control-plane" }
+
+// node is one container of the kind cluster.
+type node struct{ name, state string }
+
+// nodes returns the cluster's containers; none if there is no cluster.
+func (d *driver) nodes(ctx context.Context) ([]node, error) {
+	out, err := d.docker(ctx, "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster="+d.Cluster,
+		"--format", "{{.Names}} {{.State}}")
+	if err != nil {
+		return nil, fmt.Errorf("listing the nodes of cluster %s: %w", d.Cluster, err)
+	}
+	var found []node
+	for _, line := range strings.Split(out, "\n") {
+		if f := strings.Fields(line); len(f) == 2 {
+			found = append(found, node{f[0], f[1]})
+		}
+	}
+	return found, nil
+}
+
+// cluster makes sure that the kind cluster exists and runs, and settles its ports.
+func (d *driver) cluster(ctx context.Context) (string, error) {
+	nodes, err := d.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
+		d.steps.note("removing what an interrupted creation left")
+		if _, err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
+			return "", fmt.Errorf("removing the unfinished cluster: %w", err)
+		}
+		nodes = nil
+	}
+	if len(nodes) == 0 {
+		return d.createCluster(ctx)
+	}
+	if err := d.adoptPorts(ctx); err != nil {
+		return "", err
+	}
+	did := "exists"
+	for _, n := range nodes {
+		if n.state == "running" {
+			continue
+		}
+		if _, err := d.docker(ctx, "start", n.name); err != nil {
+			return "", fmt.Errorf("starting node %s: %w", n.name, err)
+		}
+		did = "started"
+	}
+	if err := d.waitForNodes(ctx); err != nil {
+		return "", err
+	}
+	if _, err := d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster); err != nil {
+		return "", fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	return fmt.Sprintf("%s, %d node(s), ports %d and %d", did, len(nodes), d.HTTPPort, d.HTTPSPort), nil
+}
+
+// adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user asked for others.
+func (d *driver) adoptPorts(ctx context.Context) error {
+	c, err := d.mustInspect(ctx, d.controlPlane())
+	if err != nil {
+		return err
+	}
+	for _, p := range []struct {
+		want     *int
+		inside   int
+		variable string
+	}{{&d.HTTPPort, nodeport.HTTP, "HTTP_PORT"}, {&d.HTTPSPort, nodeport.HTTPS, "HTTPS_PORT"}} {
+		has := c.hostPort(p.inside)
+		switch {
+		case has == 0:
+			return fmt.Errorf("cluster %s has no host port for %d/tcp, so `up` did not make it: set CLUSTER to another name, "+
+				"or delete it", d.Cluster, p.inside)
+		case *p.want != 0 && *p.want != has:
+			return fmt.Errorf("cluster %s was made with port %d, and %s=%d asks for another: unset %[3]s, "+
+				"or run `make down` first", d.Cluster, has, p.variable, *p.want)
+		}
+		*p.want = has
+	}
+	return nil
+}
+
+// clusterConfig renders kind.yaml, after making sure that the ports are free.
+func (d *driver) clusterConfig() (string, error) {
+	d.HTTPPort, d.HTTPSPort = cmp.Or(d.HTTPPort, defaultHTTPPort), cmp.Or(d.HTTPSPort, defaultHTTPSPort)
+	for variable, port := range map[string]int{"HTTP_PORT": d.HTTPPort, "HTTPS_PORT": d.HTTPSPort} {
+		if portTaken(port) {
+			return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", port, variable)
+		}
+	}
+	var b bytes.Buffer
+	err := template.Must(template.New("kind.yaml").Parse(kindConfig)).Execute(&b, map[string]any{
+		"HTTPPort": d.HTTPPort, "NodeHTTP": nodeport.HTTP, "HTTPSPort": d.HTTPSPort, "NodeHTTPS": nodeport.HTTPS,
+		"Workers": make([]struct{}, d.Workers),
+	})
+	return b.String(), err
+}
+
+func (d *driver) createCluster(ctx context.Context) (string, error) {
+	config, err := d.clusterConfig()
+	if err != nil {
+		return "", err
+	}
+	images := nodeImages()
+	if d.NodeImage != "" {
+		images = []string{d.NodeImage}
+	}
+	image := d.firstImage(ctx, images)
+	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
+		return "", err
+	}
+	_, err = d.kind(ctx, d.steps.stream(), config, "create", "cluster", "--name", d.Cluster, "--image", image,
+		"--config", "-", "--wait", nodesReady.String())
+	if ctx.Err() != nil {
+		return "", ctx.Err() // and the mark stays
+	}
+	if err != nil { // kind has removed what it made
+		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image,
+			errors.Join(err, d.clearMark(markCluster, d.Cluster)))
+	}
+	made, err := d.mustInspect(ctx, d.controlPlane())
+	if err != nil {
+		return "", err
+	}
+	if err := d.setMark(markCluster, d.Cluster, made.ID); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), d.waitForNodes(ctx)
+}
+
+// madeCluster tells whether `up` made the cluster from this folder.
+func (d *driver) madeCluster(ctx context.Context) (bool, error) {
+	mark := d.mark(markCluster, d.Cluster)
+	c, err := d.inspect(ctx, d.controlPlane())
+	return mark != "" && (mark == unfinished || c != nil && c.ID == mark), err
+}
+
+// deleteCluster deletes the cluster, whole or in part, and its entry in the kubeconfig.
+func (d *driver) deleteCluster(ctx context.Context) (string, error) {
+	nodes, err := d.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(nodes) == 0 {
+		return "none", d.clearMark(markCluster, d.Cluster)
+	}
+	if _, err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
+		return "", fmt.Errorf("deleting cluster %s: %w", d.Cluster, err)
+	}
+	return fmt.Sprintf("deleted %s, %d node(s)", d.Cluster, len(nodes)), d.clearMark(markCluster, d.Cluster)
+}
+
+// kubeconfigFlag names the administrator's kubeconfig inside the node.
+const kubeconfigFlag = "--kubeconfig=/etc/kubernetes/admin.conf"
+
+// inNode is a command inside the control plane's node.
+func (d *driver) inNode(program string, args ...string) command {
+	return command{name: "docker", args: append([]string{"exec", "--interactive", d.controlPlane(), program}, args...)}
+}
+
+// kubectl runs the kubectl inside the control plane's node. It is always there and always of the cluster's version.
+func (d *driver) kubectl(ctx context.Context, args ...string) (string, error) {
+	return d.host.Run(ctx, d.inNode("kubectl", append([]string{kubeconfigFlag}, args...)...))
+}
+
+// waitForNodes waits until the API server answers and all nodes are ready.
+func (d *driver) waitForNodes(ctx context.Context) error {
+	for deadline := time.Now().Add(nodesReady); ; time.Sleep(time.Second) {
+		_, err := d.kubectl(ctx, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=30s")
+		var failed *commandError
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.As(err, &failed) && strings.Contains(failed.output, "/etc/kubernetes/admin.conf: no such file"):
+			return fmt.Errorf("cluster %s was never set up (node %s has no admin.conf): run `make down`, then `make up`, "+
+				"or delete it", d.Cluster, d.controlPlane())
+		case time.Now().After(deadline):
+			return fmt.Errorf("cluster %s runs but its nodes are not ready after %s: see `docker logs %s`, or start "+
+				"over with `make down`: %w", d.Cluster, nodesReady, d.controlPlane(), err)
+		}
+	}
+}
+
+// kindNetwork is the docker network that kind's nodes share.
+const kindNetwork = "kind"
+
+// wireRegistry lets every node pull from the registry under the name that the host pushes to. `localhost` inside a node is
+// the node itself, so containerd there is told to go to the registry's container:
+// https://kind.sigs.k8s.io/docs/user/local-registry/
+func (d *driver) wireRegistry(ctx context.Context) (string, error) {
+	var did []string
+	c, err := d.mustInspect(ctx, d.RegistryName)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := c.NetworkSettings.Networks[kindNetwork]; !ok {
+		if _, err := d.docker(ctx, "network", "connect", kindNetwork, d.RegistryName); err != nil {
+			return "", fmt.Errorf("connecting the registry to the nodes' network: %w", err)
+		}
+		did = append(did, "connected to network "+kindNetwork)
+	}
+	nodes, err := d.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	folder := fmt.Sprintf("/etc/containerd/certs.d/localhost:%d", d.RegistryPort)
+	want := fmt.Sprintf("[host.\"http://%s:5000\"]", d.RegistryName)
+	for _, n := range nodes {
+		if got, err := d.docker(ctx, "exec", n.name, "cat", folder+"/hosts.toml"); err == nil && got == want {
+			continue
+		}
+		write := fmt.Sprintf("mkdir -p '%s' && cat >'%[1]s/hosts.toml'", folder)
+		args := []string{"exec", "--interactive", n.name, "sh", "-c", write}
+		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: want + "\n"}); err != nil {
+			return "", fmt.Errorf("telling node %s about the registry: %w", n.name, err)
+		}
+		did = append(did, "told "+n.name)
+	}
+	return cmp.Or(strings.Join(did, ", "), "exists"), nil
+}

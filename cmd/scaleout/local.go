@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Marks are files in localDir that hold what no one can be asked for, and so outlive an interruption.
+const (
+	// markCluster holds the ID of the control plane's container of a cluster that `up` made, or unfinished. `down`
+	// removes no other cluster.
+	markCluster = "cluster-"
+	// markUnderWay is there while Pulumi changes a stack, and stays if that is interrupted.
+	markUnderWay = "under-way-"
+	// markRollback holds the image that a rollback goes to, until it is there.
+	markRollback = "rolling-back-"
+)
+
+// local returns a path below localDir.
+func (d *driver) local(elem ...string) string {
+	return filepath.Join(append([]string{d.root, localDir}, elem...)...)
+}
+
+func (d *driver) makeLocal() error {
+	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
+		return fmt.Errorf("creating %s: %w", localDir, err)
+	}
+	return nil
+}
+
+// setMark writes a mark. The name of a stack may have organization and project before it.
+func (d *driver) setMark(mark, name, content string) error {
+	err := d.makeLocal()
+	if err == nil {
+		err = os.WriteFile(d.local(mark+path.Base(name)), []byte(content), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("noting what is under way: %w", err)
+	}
+	return nil
+}
+
+func (d *driver) clearMark(mark, name string) error {
+	if err := os.Remove(d.local(mark + path.Base(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("noting what is finished: %w", err)
+	}
+	return nil
+}
+
+// mark returns what a mark holds, or nothing.
+func (d *driver) mark(mark, name string) string {
+	content, _ := os.ReadFile(d.local(mark + path.Base(name)))
+	return string(content)
+}
+
+// lock keeps a second command that changes something out of this folder. The kernel drops the lock with the process that
+// holds it, however that ends.
+func (d *driver) lock(what string) (release func(), err error) {
+	if err := d.makeLocal(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(d.local("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", localDir, err)
+	}
+	release = func() { _ = f.Close() } // the file stays: who has it open would lock one that is gone
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		holder, _ := os.ReadFile(f.Name())
+		release()
+		return nil, fmt.Errorf("another run is under way in this folder (%s): wait for it, or interrupt it",
+			strings.TrimSpace(string(holder)))
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%s of stack %s, process %d\n", what, d.Stack, os.Getpid())
+	}
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("locking %s: %w", localDir, err)
+	}
+	return release, nil
+}
