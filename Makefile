@@ -52,7 +52,7 @@ promote: ## deploy in STACK the image that runs in FROM, without a build: make p
 rollback: ## deploy in STACK the image before, or TO: a number of the list that this prints, a digest, a reference
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
-env: ## shell variables for plain pulumi commands: eval "$(make -s env)"
+env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
 up down promote rollback status logs env: # what is set for make (FROM=staging) is in the environment of its commands
 	@go run ./cmd/scaleout $@
 

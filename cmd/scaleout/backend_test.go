@@ -122,16 +122,14 @@ func elsewhere(name string) string {
 	return map[string]string{"PULUMI_BACKEND_URL": "s3://state", "PULUMI_CONFIG_PASSPHRASE": "x"}[name]
 }
 
-// A second, empty state of production in a folder of this machine would say that nothing is there.
-func TestStateOfAStackElsewhereIsNotHere(t *testing.T) {
-	d, _, _ := newTestDriver(t)
+// What runs elsewhere is looked for where pulumi is logged in, and neither made nor destroyed from here.
+func TestStackElsewhere(t *testing.T) {
+	d, host, _ := newTestDriver(t)
 	d.Stack = "prod"
 	write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n")
-	_, err := d.openStack()
-	wantError(t, err, "export PULUMI_BACKEND_URL")
-	wantError(t, d.env(context.Background()), "export PULUMI_BACKEND_URL")
-	d.getenv = elsewhere
-	if _, err := d.openStack(); err != nil {
-		t.Error(err)
+	wantError(t, d.up(context.Background()), "not on this machine", "pulumi up --stack prod")
+	wantError(t, d.down(context.Background()), "not on this machine", "pulumi destroy --stack prod")
+	if s := openTestStack(t, d); strings.Contains(strings.Join(s.backend.env, " "), "PULUMI_BACKEND_URL") || len(host.ran) > 0 {
+		t.Errorf("got the backend %q after %q", s.backend.env, host.asked(""))
 	}
 }

@@ -13,15 +13,12 @@ func nodeJSON(http, https int) string {
 		"30080/tcp":[{"HostPort":"%d"}],"30443/tcp":[{"HostPort":"%d"}]}}}]`, http, https)
 }
 
-const (
-	runningNodes = "scaleout-worker running\nscaleout-control-plane running\n"
-	stoppedNodes = "scaleout-control-plane exited\nscaleout-worker running\n"
-)
+const runningNodes = "scaleout-worker\nscaleout-control-plane\n"
 
 // existing are the answers of a cluster that is there.
-func existing(nodes string) []reply {
+func existing() []reply {
 	return []reply{
-		{command: "docker ps", out: nodes},
+		{command: "docker ps", out: runningNodes},
 		{command: "docker container inspect scaleout-control-plane", out: nodeJSON(8080, 8443)},
 		{command: "docker start"},
 		{command: "docker exec"},
@@ -30,13 +27,16 @@ func existing(nodes string) []reply {
 }
 
 func TestClusterExists(t *testing.T) {
-	d, host, _ := newTestDriver(t, existing(runningNodes)...)
+	d, host, _ := newTestDriver(t, existing()...)
 	got, err := d.cluster(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "exists, 2 node(s), ports 8080 and 8443"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := host.asked("docker start"); len(got) != 1 || got[0] != "docker start scaleout-worker scaleout-control-plane" {
+		t.Errorf("got %q, want the nodes started, in case that they are stopped", got)
 	}
 	if kind := host.asked("go -C"); len(kind) != 1 || !strings.Contains(kind[0], "export kubeconfig --name scaleout") {
 		t.Errorf("got %q, want only the kubeconfig exported", kind)
@@ -47,20 +47,9 @@ func TestClusterExists(t *testing.T) {
 	}
 }
 
-func TestClusterIsStarted(t *testing.T) {
-	d, host, _ := newTestDriver(t, existing(stoppedNodes)...)
-	got, err := d.cluster(context.Background())
-	if err != nil || !strings.HasPrefix(got, "started") {
-		t.Fatalf("got %q and %v, want it started", got, err)
-	}
-	if got := host.asked("docker start"); len(got) != 1 || got[0] != "docker start scaleout-control-plane" {
-		t.Errorf("got %q, want only the stopped node started", got)
-	}
-}
-
 func TestClusterPortConflicts(t *testing.T) {
 	t.Run("asked for another port", func(t *testing.T) {
-		d, _, _ := newTestDriver(t, existing(runningNodes)...)
+		d, _, _ := newTestDriver(t, existing()...)
 		d.HTTPPort = 9090
 		_, err := d.cluster(context.Background())
 		wantError(t, err, "was made with port 8080", "HTTP_PORT=9090", "unset HTTP_PORT")
@@ -170,7 +159,7 @@ func TestWireRegistry(t *testing.T) {
 }
 
 func TestDeleteClusterRemovesTheMark(t *testing.T) {
-	for _, nodes := range []string{stoppedNodes, ""} {
+	for _, nodes := range []string{runningNodes, ""} {
 		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: nodes}, reply{command: "go -C"})
 		if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 			t.Fatal(err)

@@ -38,58 +38,26 @@ func findImage(ctx context.Context, reference, platform string) (*remote.Descrip
 		return nil, fmt.Errorf("scaleout:imagePlatform %q: %w", platform, err)
 	}
 	want.Variant = "" // builders leave that of arm64 out or not, for the same program
-	found, err := remote.Get(ref, registryOptions(ctx)...)
-	var built []v1.Platform
+	found, err := remote.Get(ref, append(registryOptions(ctx), remote.WithPlatform(*want))...)
+	var config *v1.ConfigFile
 	if err == nil {
-		built, err = platforms(found)
+		var image v1.Image
+		if image, err = found.Image(); err == nil { // of an index the one for the platform
+			config, err = image.ConfigFile()
+		}
 	}
 	switch {
 	case notFound(err):
 		return nil, fmt.Errorf("image %s is not, or no longer, in its registry; an old one may have expired (with ECR, see "+
 			"scaleout:ecrKeepImages): %w", reference, err)
 	case err != nil:
-		return nil, fmt.Errorf("looking for image %s: %w\nNO_CHECK=1 does without, if nothing has to be copied",
-			reference, addLogin(ref, err))
-	}
-	for _, p := range built {
-		if p.Satisfies(*want) {
-			return found, nil
-		}
-	}
-	if len(built) > 0 {
-		return nil, fmt.Errorf("image %s was built for %v, and the nodes have scaleout:imagePlatform %s",
-			reference, built, platform)
+		return nil, fmt.Errorf("looking for image %s for scaleout:imagePlatform %s: %w\n"+
+			"NO_CHECK=1 does without, if nothing has to be copied", reference, platform, addLogin(ref, err))
+	case config.Platform() != nil && !config.Platform().Satisfies(*want):
+		return nil, fmt.Errorf("image %s was built for %s, and the nodes have scaleout:imagePlatform %s",
+			reference, config.Platform(), platform)
 	}
 	return found, nil
-}
-
-// platforms are what an image, or an index of images, was built for; none if it does not say.
-func platforms(found *remote.Descriptor) (built []v1.Platform, err error) {
-	if !found.MediaType.IsIndex() {
-		image, err := found.Image()
-		if err != nil {
-			return nil, err
-		}
-		config, err := image.ConfigFile()
-		if err != nil || config.Platform() == nil {
-			return nil, err
-		}
-		return []v1.Platform{*config.Platform()}, nil
-	}
-	index, err := found.ImageIndex()
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	for _, child := range manifest.Manifests {
-		if child.Platform != nil && child.Platform.OS != "unknown" { // attestations have no platform
-			built = append(built, *child.Platform)
-		}
-	}
-	return built, nil
 }
 
 // copyImage copies an image, or an index with its images, to another repository, where it keeps its digest. What is

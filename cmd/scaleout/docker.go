@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 	"strings"
 )
@@ -14,23 +13,10 @@ import (
 func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
 	version, err := d.docker(ctx, "version", "--format", "{{.Server.Version}}")
 	if err != nil {
-		return "", explainDocker(err)
+		err = fmt.Errorf("needs a running Docker daemon that this user may talk to: install or start Docker Desktop or Docker "+
+			"Engine (`sudo systemctl start docker`), join the group `docker`, or set DOCKER_HOST if it runs elsewhere: %w", err)
 	}
-	return "version " + version + " answers", nil
-}
-
-// explainDocker says what to do about a Docker that does not answer.
-func explainDocker(err error) error {
-	var failed *commandError
-	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		return errors.New("needs Docker, and there is no `docker` on PATH: install Docker Engine or Docker Desktop")
-	case errors.As(err, &failed) && strings.Contains(failed.output, "permission denied"):
-		return fmt.Errorf("the Docker daemon refuses this user (permission denied): join the group `docker` and log in "+
-			"again, or use rootless Docker: %w", err)
-	}
-	return fmt.Errorf("needs a running Docker daemon: start Docker Desktop, or `sudo systemctl start docker`; "+
-		"if it runs elsewhere, set DOCKER_HOST: %w", err)
+	return "version " + version + " answers", err
 }
 
 // container is the part of `docker container inspect` that decisions here depend on.

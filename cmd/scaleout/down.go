@@ -1,23 +1,20 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // down removes what up made, and works when part of it is gone already.
 func (d *driver) down(ctx context.Context) error {
-	s, err := d.openStack(machineKeys...)
+	s, err := d.openLocal("destroy", machineKeys...)
 	if err != nil {
 		return err
-	}
-	if !s.local() {
-		return d.downElsewhere(ctx, s)
 	}
 	if err := d.steps.do("Docker", func() (string, error) { return d.dockerAnswers(ctx) }); err != nil {
 		return err
@@ -34,13 +31,32 @@ func (d *driver) down(ctx context.Context) error {
 }
 
 func (d *driver) downOnKind(ctx context.Context, s *stack) error {
-	destroyErr := d.steps.do("pulumi destroy", func() (string, error) { return d.destroyOnKind(ctx, s) })
+	nothing, err := d.nothingToDestroy(ctx, s)
+	if err != nil {
+		return err
+	}
+	stays, err := d.clusterStays(ctx, s)
+	if err != nil {
+		return err
+	}
+	destroyErr := d.steps.do("pulumi destroy", func() (string, error) {
+		if nothing != "" {
+			return nothing, nil
+		}
+		running, err := d.clusterRuns(ctx)
+		switch {
+		case err != nil || running:
+			return d.destroy(ctx, s)
+		case stays != "":
+			return "", fmt.Errorf("cluster %s is not running, and stays: %s; `make up` starts it", d.Cluster, stays)
+		}
+		return "skipped: cluster " + d.Cluster + " is not running, and what was in it goes with it", nil
+	})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	stays, err := d.clusterStays(ctx, s)
-	if err != nil || stays != "" && destroyErr != nil {
-		return errors.Join(destroyErr, err)
+	if stays != "" && destroyErr != nil {
+		return destroyErr
 	}
 	steps := []step{{"stack " + d.Stack, func() (string, error) { return d.removeStack(ctx, s) }}}
 	if stays == "" {
@@ -62,70 +78,41 @@ func (d *driver) downOnKind(ctx context.Context, s *stack) error {
 
 // clusterStays returns why the cluster is not to be deleted with the stack; "" if it is.
 func (d *driver) clusterStays(ctx context.Context, s *stack) (string, error) {
-	nodes, err := d.nodes(ctx)
-	if err != nil || len(nodes) == 0 {
+	controlPlane, err := d.inspect(ctx, d.controlPlane())
+	if err != nil || controlPlane == nil {
 		return "", err
 	}
-	ours, err := d.madeCluster(ctx)
-	if err != nil {
-		return "", err
-	}
-	if !ours {
+	switch d.mark(markCluster, d.Cluster) {
+	case controlPlane.ID, unfinished:
+	default:
 		return "`up` in this folder did not make it", nil
 	}
-	neighbours, err := d.neighbours(ctx, s)
-	if err != nil || len(neighbours) == 0 {
-		return "", err
-	}
-	return strings.Join(neighbours, ", ") + " is in them, and its `make down` will remove them", nil
-}
-
-// neighbours are the other stacks of this backend that have objects in the cluster.
-func (d *driver) neighbours(ctx context.Context, s *stack) ([]string, error) {
 	if d.pulumi == "" {
-		return nil, nil
+		return "", nil
 	}
 	stacks, err := d.stacks(ctx, s)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	var found []string
+	var neighbours []string
 	for _, other := range stacks {
 		if other.Name == d.Stack || other.ResourceCount == 0 {
 			continue
 		}
 		st, err := d.readState(ctx, s, other.Name)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		if st.deploysTo("kind-" + d.Cluster) {
-			found = append(found, other.Name)
+		if slices.ContainsFunc(st.Deployment.Resources, func(r resource) bool {
+			return r.Type == "pulumi:providers:kubernetes" && r.Inputs["context"] == "kind-"+d.Cluster
+		}) {
+			neighbours = append(neighbours, other.Name)
 		}
 	}
-	return found, nil
-}
-
-// destroyOnKind destroys the stack's resources if there is a stack and a cluster to reach.
-func (d *driver) destroyOnKind(ctx context.Context, s *stack) (string, error) {
-	if nothing, err := d.nothingToDestroy(ctx, s); nothing != "" || err != nil {
-		return nothing, err
+	if len(neighbours) == 0 {
+		return "", nil
 	}
-	nodes, err := d.nodes(ctx)
-	if err != nil {
-		return "", err
-	}
-	stopped := len(nodes) == 0 || d.mark(markCluster, d.Cluster) == unfinished
-	for _, n := range nodes {
-		stopped = stopped || n.name == d.controlPlane() && n.state != "running"
-	}
-	if !stopped {
-		return d.destroy(ctx, s)
-	}
-	stays, err := d.clusterStays(ctx, s)
-	if err != nil || stays != "" {
-		return "", cmp.Or(err, fmt.Errorf("cluster %s is not running, and stays: %s; `make up` starts it", d.Cluster, stays))
-	}
-	return "skipped: cluster " + d.Cluster + " is not running, and what was in it goes with it", nil
+	return strings.Join(neighbours, ", ") + " is in them, and its `make down` will remove them", nil
 }
 
 // destroy destroys the stack's resources, and what an interrupted update has left beside them.
@@ -170,23 +157,6 @@ func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 		return "", fmt.Errorf("removing the settings of stack %s: %w", d.Stack, err)
 	}
 	return did, d.clearMark(markUnderWay, d.Stack)
-}
-
-// downElsewhere destroys a stack that is not on this machine. Its record and its file stay: they are shared with others.
-func (d *driver) downElsewhere(ctx context.Context, s *stack) error {
-	if d.Confirm != d.Stack {
-		return fmt.Errorf("stack %s is not on this machine: destroying it needs CONFIRM=%[1]s", d.Stack)
-	}
-	err := d.steps.doAll(
-		step{"Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }},
-		step{"pulumi destroy", func() (string, error) { return d.destroy(ctx, s) }},
-	)
-	if err != nil {
-		return err
-	}
-	d.steps.total("down")
-	d.steps.note("the empty stack is kept with its history: `pulumi stack rm %s --preserve-config` removes it", d.Stack)
-	return nil
 }
 
 // nothingToDestroy returns the reason to skip the destroy, or "" if there is something to destroy.

@@ -3,10 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"testing"
 )
+
+// controlPlane is the container of a cluster that `up` made in the driver's folder.
+func controlPlane(running bool) string {
+	return fmt.Sprintf(`[{"Id":"made-here","State":{"Running":%t}}]`, running)
+}
 
 // downReplies are the answers of a machine on which everything is there.
 func downReplies() []reply {
@@ -19,7 +24,7 @@ func downReplies() []reply {
 		{command: "/usr/bin/pulumi stack rm dev --yes --force --preserve-config"},
 		{command: "docker ps", out: runningNodes},
 		{command: "go -C"},
-		{command: "docker container inspect scaleout-control-plane", out: `[{"Id":"made-here"}]`},
+		{command: "docker container inspect scaleout-control-plane", out: controlPlane(true)},
 		{command: "docker container inspect kind-registry", out: registryJSON(true, 5001, `"scaleout.made-in":"HERE"`)},
 		{command: "docker rm --force --volumes kind-registry"},
 	}
@@ -55,11 +60,11 @@ func TestDown(t *testing.T) {
 		destroys, stackRemovals, clusters, registries int
 	}{
 		{"everything is there", nil, 1, 1, 1, 1},
-		{"the cluster is gone", func(r []reply) { r[6].out = "" }, 0, 1, 0, 1},
-		{"the cluster is stopped", func(r []reply) { r[6].out = stoppedNodes }, 0, 1, 1, 1},
+		{"the cluster is gone", func(r []reply) { r[6].out, r[8].fails = "", "no such container" }, 0, 1, 0, 1},
+		{"the cluster is stopped", func(r []reply) { r[8].out = controlPlane(false) }, 0, 1, 1, 1},
 		{"the stack is gone", func(r []reply) { r[2].out = "[]" }, 0, 0, 1, 1},
 		{"the registry is another's", func(r []reply) { r[9].out = registryJSON(true, 5001, `"scaleout.made-in":"/elsewhere"`) }, 1, 1, 1, 0},
-		{"the cluster is another's", func(r []reply) { r[8].out = `[{"Id":"of-another-checkout"}]` }, 1, 1, 0, 0},
+		{"the cluster is another's", func(r []reply) { r[8].out = `[{"Id":"of-another-checkout","State":{"Running":true}}]` }, 1, 1, 0, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,7 +123,7 @@ func TestDownLeavesAClusterThatIsUsed(t *testing.T) {
 func TestDownBesideANeighbourNeedsTheDestroy(t *testing.T) {
 	for name, change := range map[string]func([]reply){
 		"destroying stack dev": func(r []reply) { r[3].fails = "error: deleting failed" },
-		"not running":          func(r []reply) { r[6].out = stoppedNodes },
+		"not running":          func(r []reply) { r[8].out = controlPlane(false) },
 	} {
 		replies := downReplies()
 		change(replies)
@@ -126,27 +131,6 @@ func TestDownBesideANeighbourNeedsTheDestroy(t *testing.T) {
 		wantError(t, d.down(context.Background()), name)
 		if len(host.asked("/usr/bin/pulumi stack rm"))+len(host.asked("go -C"))+len(host.asked("docker rm")) > 0 {
 			t.Errorf("%s: got %q, want nothing removed", name, host.asked(""))
-		}
-	}
-}
-
-func TestDownElsewhereNeedsConfirmation(t *testing.T) {
-	d, host := newDownDriver(t, nil)
-	d.getenv = elsewhere
-	d.Stack = "prod"
-	write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n")
-	err := d.down(context.Background())
-	wantError(t, err, "CONFIRM=prod")
-	if len(host.ran) != 0 {
-		t.Errorf("got %v after %d commands, want it before any", err, len(host.ran))
-	}
-	d.Confirm = "prod"
-	if err := d.down(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range host.ran {
-		if !strings.HasPrefix(line(c), "/usr/bin/pulumi ") {
-			t.Errorf("got %q, want only pulumi commands", line(c))
 		}
 	}
 }

@@ -67,9 +67,6 @@ func (f *fakeRunner) asked(prefix string) []string {
 	return found
 }
 
-// errNoWayOut is what a machine without a network says.
-var errNoWayOut = errors.New("lookup get.pulumi.com: no such host")
-
 const projectYAML = `name: scaleout
 runtime: go
 config:

@@ -38,13 +38,6 @@ func (d *driver) readState(ctx context.Context, s *stack, name string) (state, e
 	return st, nil
 }
 
-// deploysTo tells whether the stack has a provider for a kubeconfig context, and so its objects in that cluster.
-func (st state) deploysTo(kubeContext string) bool {
-	return slices.ContainsFunc(st.Deployment.Resources, func(r resource) bool {
-		return r.Type == "pulumi:providers:kubernetes" && r.Inputs["context"] == kubeContext
-	})
-}
-
 // lookAgain returns the flags that keep Pulumi from believing a state that does not hold any more: a refresh, since the
 // cluster or containers may have been removed behind its back, and the replacement of images that their registry, which
 // may be a new one, does not have. It also sees to what an interrupted run has left.
@@ -130,22 +123,13 @@ func (d *driver) waitForDeletions(ctx context.Context) error {
 	}
 }
 
-// dockerParts are the kinds of things that a stack on Docker consists of, with the arguments that list the IDs of all of a
-// kind, as Pulumi has them, and those that remove one.
-var dockerParts = []struct {
-	kind         string
-	list, remove []string
-}{
-	{"container", []string{"--all", "--no-trunc"}, []string{"rm", "--force", "--volumes"}},
-	{"network", []string{"--no-trunc"}, []string{"rm"}},
-	{"volume", nil, []string{"rm"}},
-}
-
-// removeUnknown removes what carries the label of this stack and is not in its state.
+// removeUnknown removes what carries the label of this stack on Docker and is not in its state.
 func (d *driver) removeUnknown(ctx context.Context, s *stack, st state) error {
-	for _, part := range dockerParts {
-		list := append([]string{part.kind, "ls", "--quiet", "--filter", stackLabel(s)}, part.list...)
-		ids, err := d.docker(ctx, list...)
+	for _, part := range []struct{ list, remove []string }{
+		{[]string{"container", "ls", "--all"}, []string{"container", "rm", "--force", "--volumes"}},
+		{[]string{"network", "ls"}, []string{"network", "rm"}},
+	} {
+		ids, err := d.docker(ctx, append(part.list, "--quiet", "--no-trunc", "--filter", stackLabel(s))...)
 		if err != nil {
 			return fmt.Errorf("looking for what an interrupted run left: %w", err)
 		}
@@ -153,10 +137,10 @@ func (d *driver) removeUnknown(ctx context.Context, s *stack, st state) error {
 			if slices.ContainsFunc(st.Deployment.Resources, func(r resource) bool { return r.ID == id }) {
 				continue
 			}
-			if _, err := d.docker(ctx, append(append([]string{part.kind}, part.remove...), id)...); err != nil {
+			if _, err := d.docker(ctx, append(part.remove, id)...); err != nil {
 				return fmt.Errorf("removing what an interrupted run left: %w", err)
 			}
-			d.steps.note("removed %s %.12s, which is not in the state", part.kind, id)
+			d.steps.note("removed %s %.12s, which is not in the state", part.list[0], id)
 		}
 	}
 	return nil

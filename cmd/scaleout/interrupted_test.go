@@ -112,9 +112,8 @@ func TestSharedStateIsNotChanged(t *testing.T) {
 func TestRemoveUnknown(t *testing.T) {
 	d, host, s := newDockerDriver(t, 8090,
 		reply{command: "pulumi stack export", out: stateJSON(`{"id": "known"}`)},
-		reply{command: "docker container ls --quiet --filter label=scaleout.network=scaleout --all --no-trunc", out: "known\nleft\n"},
-		reply{command: "docker network ls --quiet --filter label=scaleout.network=scaleout --no-trunc", out: "network\n"},
-		reply{command: "docker volume ls --quiet --filter label=scaleout.network=scaleout"},
+		reply{command: "docker container ls --all --quiet --no-trunc --filter label=scaleout.network=scaleout", out: "known\nleft\n"},
+		reply{command: "docker network ls --quiet --no-trunc --filter label=scaleout.network=scaleout", out: "network\n"},
 		reply{command: "docker container rm"}, reply{command: "docker network rm"})
 	if _, err := d.lookAgain(t.Context(), s); err != nil || len(host.asked("docker")) != 0 {
 		t.Errorf("got %v and %q, want nothing looked for without an interruption", err, host.asked("docker"))

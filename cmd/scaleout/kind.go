@@ -36,23 +36,16 @@ func nodeImages() []string {
 // controlPlane is the container of the cluster's first node.
 func (d *driver) controlPlane() string { return d.Cluster + "-control-plane" }
 
-// node is one container of the kind cluster.
-type node struct{ name, state string }
+// nodeLabel is the filter for the cluster's containers.
+func (d *driver) nodeLabel() string { return "label=io.x-k8s.kind.cluster=" + d.Cluster }
 
-// nodes returns the cluster's containers; none if there is no cluster.
-func (d *driver) nodes(ctx context.Context) ([]node, error) {
-	out, err := d.docker(ctx, "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster="+d.Cluster,
-		"--format", "{{.Names}} {{.State}}")
+// nodes returns the names of the cluster's containers; none if there is no cluster.
+func (d *driver) nodes(ctx context.Context) ([]string, error) {
+	out, err := d.docker(ctx, "ps", "--all", "--filter", d.nodeLabel(), "--format", "{{.Names}}")
 	if err != nil {
 		return nil, fmt.Errorf("listing the nodes of cluster %s: %w", d.Cluster, err)
 	}
-	var found []node
-	for _, line := range strings.Split(out, "\n") {
-		if f := strings.Fields(line); len(f) == 2 {
-			found = append(found, node{f[0], f[1]})
-		}
-	}
-	return found, nil
+	return strings.Fields(out), nil
 }
 
 // cluster makes sure that the kind cluster exists and runs, and settles its ports.
@@ -74,15 +67,8 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if err := d.adoptPorts(ctx); err != nil {
 		return "", err
 	}
-	did := "exists"
-	for _, n := range nodes {
-		if n.state == "running" {
-			continue
-		}
-		if _, err := d.docker(ctx, "start", n.name); err != nil {
-			return "", fmt.Errorf("starting node %s: %w", n.name, err)
-		}
-		did = "started"
+	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil { // which may run already
+		return "", fmt.Errorf("starting the nodes: %w", err)
 	}
 	if err := d.waitForNodes(ctx); err != nil {
 		return "", err
@@ -90,7 +76,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if _, err := d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster); err != nil {
 		return "", fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	return fmt.Sprintf("%s, %d node(s), ports %d and %d", did, len(nodes), d.HTTPPort, d.HTTPSPort), nil
+	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort), nil
 }
 
 // adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user asked for others.
@@ -166,11 +152,10 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), d.waitForNodes(ctx)
 }
 
-// madeCluster tells whether `up` made the cluster from this folder.
-func (d *driver) madeCluster(ctx context.Context) (bool, error) {
-	mark := d.mark(markCluster, d.Cluster)
+// clusterRuns tells whether the cluster can be asked.
+func (d *driver) clusterRuns(ctx context.Context) (bool, error) {
 	c, err := d.inspect(ctx, d.controlPlane())
-	return mark != "" && (mark == unfinished || c != nil && c.ID == mark), err
+	return c != nil && c.State.Running && d.mark(markCluster, d.Cluster) != unfinished, err
 }
 
 // deleteCluster deletes the cluster, whole or in part, and its entry in the kubeconfig.
@@ -244,15 +229,15 @@ func (d *driver) wireRegistry(ctx context.Context) (string, error) {
 	folder := fmt.Sprintf("/etc/containerd/certs.d/localhost:%d", d.RegistryPort)
 	want := fmt.Sprintf("[host.\"http://%s:5000\"]", d.RegistryName)
 	for _, n := range nodes {
-		if got, err := d.docker(ctx, "exec", n.name, "cat", folder+"/hosts.toml"); err == nil && got == want {
+		if got, err := d.docker(ctx, "exec", n, "cat", folder+"/hosts.toml"); err == nil && got == want {
 			continue
 		}
 		write := fmt.Sprintf("mkdir -p '%s' && cat >'%[1]s/hosts.toml'", folder)
-		args := []string{"exec", "--interactive", n.name, "sh", "-c", write}
+		args := []string{"exec", "--interactive", n, "sh", "-c", write}
 		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: want + "\n"}); err != nil {
-			return "", fmt.Errorf("telling node %s about the registry: %w", n.name, err)
+			return "", fmt.Errorf("telling node %s about the registry: %w", n, err)
 		}
-		did = append(did, "told "+n.name)
+		did = append(did, "told "+n)
 	}
 	return cmp.Or(strings.Join(did, ", "), "exists"), nil
 }

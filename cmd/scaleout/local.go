@@ -69,23 +69,13 @@ func (d *driver) lock(what string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", localDir, err)
 	}
-	release = func() { _ = f.Close() } // the file stays: who has it open would lock one that is gone
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.Name())
-		release()
-		return nil, fmt.Errorf("another run is under way in this folder (%s): wait for it, or interrupt it",
-			strings.TrimSpace(string(holder)))
+		_ = f.Close()
+		return nil, fmt.Errorf("another run is under way in this folder (%s): wait for it, or interrupt it (%w)",
+			strings.TrimSpace(string(holder)), err)
 	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = fmt.Fprintf(f, "%s of stack %s, process %d\n", what, d.Stack, os.Getpid())
-	}
-	if err != nil {
-		release()
-		return nil, fmt.Errorf("locking %s: %w", localDir, err)
-	}
-	return release, nil
+	_ = f.Truncate(0) // what it says is for people
+	_, _ = fmt.Fprintf(f, "%s of stack %s, process %d\n", what, d.Stack, os.Getpid())
+	return func() { _ = f.Close() }, nil // the file stays: who has it open would lock one that is gone
 }

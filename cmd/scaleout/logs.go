@@ -28,7 +28,7 @@ wait`
 
 // logs prints the log lines of one component's pods or containers, each with its name.
 func (d *driver) logs(ctx context.Context) error {
-	s, err := d.openStack(machineKeys...)
+	s, err := d.openStack(d.Stack, machineKeys...)
 	if err != nil {
 		return err
 	}

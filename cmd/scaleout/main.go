@@ -55,8 +55,6 @@ type driver struct {
 	getenv func(string) string
 	steps  *steps
 	pulumi string // path of the Pulumi CLI, once it is known
-	// download saves the file at a URL.
-	download func(ctx context.Context, url, file string) error
 	// stdin is where a person answers, if it is a terminal.
 	stdin    io.Reader
 	terminal bool
@@ -119,7 +117,7 @@ func start(ctx context.Context, c subcommand, getenv func(string) string, host r
 		return fmt.Errorf("no Pulumi.yaml here: run this in the project's folder (%w)", err)
 	}
 	d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv, steps: newSteps(out, time.Now),
-		download: download, stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
+		stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
 	if c.alone {
 		release, err := d.lock(c.name)
 		if err != nil {

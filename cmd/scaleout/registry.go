@@ -57,12 +57,8 @@ func (d *driver) registry(ctx context.Context) (string, error) {
 func (d *driver) createRegistry(ctx context.Context) (string, error) {
 	d.RegistryPort = cmp.Or(d.RegistryPort, defaultRegistryPort)
 	if portTaken(d.RegistryPort) {
-		what := "something that is no registry"
-		if registryAnswers(ctx, d.RegistryPort) == nil {
-			what = "a registry that is not the container " + d.RegistryName + " (nodes reach it by that name)"
-		}
-		return "", fmt.Errorf("port %d on 127.0.0.1 is taken by %s: set REGISTRY_PORT to a free port, "+
-			"or REGISTRY_NAME to that registry's container", d.RegistryPort, what)
+		return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set REGISTRY_PORT to a free port, or, if it is a registry's, "+
+			"REGISTRY_NAME to its container, by which the nodes reach it", d.RegistryPort)
 	}
 	_, err := d.docker(ctx, "run", "--detach", "--restart=always", "--label", madeIn+"="+d.root, "--network=bridge",
 		"--publish", fmt.Sprintf("127.0.0.1:%d:5000", d.RegistryPort), "--name", d.RegistryName, d.RegistryImage)

@@ -83,7 +83,7 @@ func (d *driver) rollback(ctx context.Context) error {
 
 // openRelease opens the stack that gets another image, and finds the Pulumi CLI.
 func (d *driver) openRelease(ctx context.Context, what string) (*release, error) {
-	s, err := d.openAnywhere(d.Stack)
+	s, err := d.openStack(d.Stack, machineKeys...)
 	if err != nil {
 		return nil, err
 	}
@@ -95,28 +95,10 @@ func (d *driver) openRelease(ctx context.Context, what string) (*release, error)
 	return &release{stack: s, what: what}, d.steps.do("Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) })
 }
 
-// openAnywhere reads a stack's settings and chooses its backend: that of `up`, and for a stack that is not on this
-// machine, if the environment names none, the one that pulumi is logged in to. `up` does not take that one: it creates
-// stacks, which could then be in the wrong place; those asked for here have to be there.
-func (d *driver) openAnywhere(stackName string) (*stack, error) {
-	s, err := d.readStack(stackName)
-	if err != nil {
-		return nil, err
-	}
-	if !s.local() && d.getenv("PULUMI_BACKEND_URL") == "" && d.getenv("PULUMI_ACCESS_TOKEN") == "" {
-		s.backend = backend{env: quietPulumi(), words: "the backend that pulumi is logged in to"}
-		return s, nil
-	}
-	if s.backend, err = d.chooseBackend(); err != nil {
-		return nil, err
-	}
-	return s, d.carry(s, machineKeys...)
-}
-
 // imageOfSource returns what runs in FROM. A stack without a file here, such as one of another project, is looked for
 // in the target's backend.
 func (d *driver) imageOfSource(ctx context.Context, target *stack) (string, error) {
-	s, err := d.openAnywhere(d.From)
+	s, err := d.openStack(d.From, machineKeys...)
 	if errors.Is(err, fs.ErrNotExist) {
 		s, err = target, nil
 	}

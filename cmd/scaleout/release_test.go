@@ -296,7 +296,8 @@ func TestNothingIsTouched(t *testing.T) {
 		{"nothing runs in FROM", own, "", nil, []string{"no output `image`", "pulumi up --stack staging"}},
 		{"a tag runs in FROM", own, "app:v1", nil, []string{`"app:v1"`, "@sha256:"}},
 		{"gone", own, imageOf(from.host+"/app", "1"), nil, []string{"no longer, in its registry", "ecrKeepImages"}},
-		{"other platforms", own, arm, nil, []string{"linux/arm64 linux/s390x", "imagePlatform linux/amd64"}},
+		{"other platforms", own, arm, nil, []string{"no child with platform linux/amd64", "imagePlatform linux/amd64"}},
+		{"another platform", own, from.push(t, "one", "linux/arm64"), nil, []string{"built for linux/arm64", "imagePlatform linux/amd64"}},
 		{"ECR before its first update", "  scaleout:ecrRepository: live\n", tested, nil,
 			[]string{"ecrRepository live", "run `pulumi up` once"}},
 		{"no repository", "  scaleout:imageRepository: A B\n", tested, nil, []string{`imageRepository "A B"`}},
@@ -498,7 +499,7 @@ func TestRepository(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d, _, _ := newRelease(t, tt.config)
-			s, err := d.openAnywhere("prod")
+			s, err := d.openStack("prod")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -515,12 +516,12 @@ func TestBackendOfARelease(t *testing.T) {
 	d, _, _ := newRelease(t, "")
 	for stack, want := range map[string]string{"prod": "", "dev": "PULUMI_BACKEND_URL=file://" + d.local("state")} {
 		d.getenv = func(string) string { return "" }
-		s, err := d.openAnywhere(stack)
+		s, err := d.openStack(stack)
 		if env := strings.Join(s.backend.env, "\n"); err != nil || !strings.Contains(env, want) ||
 			strings.Contains(env, "PULUMI_BACKEND_URL") != (want != "") {
 			t.Errorf("%s: got %q and %v, want %q in it", stack, env, err, want)
 		}
 	}
-	_, err := d.openAnywhere("qa")
+	_, err := d.openStack("qa")
 	wantError(t, err, "stack qa")
 }

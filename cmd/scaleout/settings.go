@@ -24,7 +24,7 @@ type settings struct {
 	HTTPPort, HTTPSPort, Workers int
 	RegistryName, RegistryImage  string
 	RegistryPort                 int
-	Component, Confirm, From, To string
+	Component, From, To          string
 	Follow, Yes, NoCheck         bool
 }
 
@@ -49,7 +49,6 @@ func (s *settings) variables() []variable {
 		{"COMPONENT", "logs of web, redis, traefik or nginx (web)", asText(&s.Component,
 			regexp.MustCompile(`^(web|redis|traefik|nginx)$`), "web, redis, traefik or nginx")},
 		{"FOLLOW", "keep printing logs: 1 or 0 (0)", asBool(&s.Follow)},
-		{"CONFIRM", "name of the stack, to destroy one that is not on this machine", asText(&s.Confirm, nil, "")},
 		// FROM and TO are checked where they are used: other programs have variables of these names too.
 		{"FROM", "promote: the stack whose image is deployed", asText(&s.From, nil, "")},
 		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", asText(&s.To, nil, "")},

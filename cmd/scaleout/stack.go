@@ -74,20 +74,30 @@ type stack struct {
 	existed       bool // before this run
 }
 
-// openStack reads the stack's settings, with those of its copy that are named, and chooses the backend.
-func (d *driver) openStack(carried ...string) (*stack, error) {
-	s, err := d.readStack(d.Stack)
+// openStack reads a stack's settings, with those of its copy that are named, and chooses the backend: for a stack that is
+// not on this machine, if the environment names none, the one that pulumi is logged in to.
+func (d *driver) openStack(name string, carried ...string) (*stack, error) {
+	s, err := d.readStack(name)
 	if err != nil {
 		return nil, err
+	}
+	if !s.local() && d.getenv("PULUMI_BACKEND_URL") == "" && d.getenv("PULUMI_ACCESS_TOKEN") == "" {
+		s.backend = backend{env: quietPulumi(), words: "the backend that pulumi is logged in to"}
+		return s, nil
 	}
 	if s.backend, err = d.chooseBackend(); err != nil {
 		return nil, err
 	}
-	if !s.local() && s.backend.local {
-		return nil, fmt.Errorf("stack %s is not on this machine, so its state should not be either: export PULUMI_BACKEND_URL, e.g. "+
-			"s3://<bucket>, or PULUMI_ACCESS_TOKEN for Pulumi Cloud (docs/production.md)", d.Stack)
-	}
 	return s, d.carry(s, carried...)
+}
+
+// openLocal is openStack for what is about this machine.
+func (d *driver) openLocal(verb string, carried ...string) (*stack, error) {
+	s, err := d.openStack(d.Stack, carried...)
+	if err == nil && !s.local() {
+		err = fmt.Errorf("stack %s is not on this machine, which is all that this is for: pulumi %s --stack %[1]s", d.Stack, verb)
+	}
+	return s, err
 }
 
 // readStack reads the committed files of a stack, whose name may have organization and project before it.
@@ -355,7 +365,7 @@ const pulumiFunction = `pulumi() (
 
 // env prints what `up` gives to Pulumi and kubectl, as shell commands: eval "$(make -s env)".
 func (d *driver) env(context.Context) error {
-	s, err := d.openStack(machineKeys...)
+	s, err := d.openStack(d.Stack, machineKeys...)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 func openTestStack(t *testing.T, d *driver) *stack {
 	t.Helper()
-	s, err := d.openStack()
+	s, err := d.openStack(d.Stack)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestSetting(t *testing.T) {
 func TestMissingStackFile(t *testing.T) {
 	d, _, _ := newTestDriver(t)
 	d.Stack = "qa"
-	_, err := d.openStack()
+	_, err := d.openStack(d.Stack)
 	wantError(t, err, "stack qa", "cp Pulumi.dev.yaml Pulumi.qa.yaml")
 }
 
@@ -130,29 +130,12 @@ func TestEnsurePassword(t *testing.T) {
 	}
 }
 
-func TestPasswordElsewhere(t *testing.T) {
-	tests := []struct {
-		name, extra string
-		wantErr     bool
-	}{
-		{"none", "", true},
-		{"set", "  scaleout:redisPassword:\n    secure: v1:x\n", false},
-		{"managed Redis", "  scaleout:redisHost: redis.example\n", true},
-		{"no Redis", "  scaleout:redis: false\n", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			d, _, _ := newTestDriver(t)
-			d.getenv = elsewhere
-			d.Stack = "prod"
-			write(t, filepath.Join(d.root, "Pulumi.prod.yaml"), "config:\n  scaleout:target: eks\n"+tt.extra)
-			err := d.requirePassword(openTestStack(t, d))
-			if tt.wantErr {
-				wantError(t, err, "pulumi config set --secret redisPassword --stack prod")
-			} else if err != nil {
-				t.Errorf("got %v, want no error", err)
-			}
-		})
+func TestPasswordOfAnotherRedis(t *testing.T) {
+	d, host, _ := newTestDriver(t)
+	write(t, filepath.Join(d.root, "Pulumi.dev.yaml"), devYAML+"  scaleout:redisHost: redis.example\n")
+	wantError(t, d.up(context.Background()), "pulumi config set --secret redisPassword --stack dev")
+	if len(host.ran) > 0 {
+		t.Errorf("got %q, want nothing done before", host.asked(""))
 	}
 }
 
@@ -183,7 +166,7 @@ func TestMatchSettings(t *testing.T) {
 		if got := read(t, filepath.Join(d.root, "Pulumi.dev.yaml")); got != devYAML {
 			t.Errorf("got the committed file %q, want it as it was", got)
 		}
-		again, err := d.openStack(machineKeys...)
+		again, err := d.openStack(d.Stack, machineKeys...)
 		if err != nil || again.setting(keyPublicPort) != "9090" || openTestStack(t, d).setting(keyPublicPort) != "8080" {
 			t.Errorf("got port %s and %v, want the copy's, and the committed one for an up", again.setting(keyPublicPort), err)
 		}

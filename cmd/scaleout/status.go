@@ -17,17 +17,21 @@ const answerWait = time.Minute
 
 // status shows what is there. A part that cannot be seen says so and does not hide the others.
 func (d *driver) status(ctx context.Context) error {
-	s, err := d.openStack(machineKeys...)
+	s, err := d.openStack(d.Stack, machineKeys...)
 	if err != nil {
 		return err
 	}
-	if s.onKind() {
-		d.clusterStatus(ctx, s.setting(keyNamespace))
-	}
-	if s.onDocker() {
-		out, err := d.docker(ctx, "ps", "--all", "--filter", stackLabel(s),
-			"--format", "table {{.Names}}\t{{.Status}}\t{{.Ports}}")
+	if s.local() {
+		containers := stackLabel(s)
+		if s.onKind() {
+			containers = d.nodeLabel()
+		}
+		out, err := d.docker(ctx, "ps", "--all", "--filter", containers, "--format", "table {{.Names}}\t{{.Status}}\t{{.Ports}}")
 		d.section("containers", out, err)
+	}
+	if s.onKind() {
+		out, err := d.kubectl(ctx, "get", "nodes,pods,hpa,ingress", "--namespace", s.setting(keyNamespace))
+		d.section("cluster "+d.Cluster, out, err)
 	}
 	if _, ok := d.findPulumi(ctx); !ok {
 		d.section("stack "+d.Stack, "no Pulumi CLI here yet; `make up` brings it", nil)
@@ -53,35 +57,6 @@ func (d *driver) status(ctx context.Context) error {
 		d.section("GET "+url, said, err)
 	}
 	return nil
-}
-
-// clusterStatus shows the containers and, if the API server answers, the objects.
-func (d *driver) clusterStatus(ctx context.Context, namespace string) {
-	nodes, err := d.nodes(ctx)
-	if err != nil || len(nodes) == 0 {
-		d.section("cluster "+d.Cluster, "none; `make up` makes it", err)
-		return
-	}
-	var containers []string
-	for _, n := range nodes {
-		containers = append(containers, n.name+" "+n.state)
-	}
-	d.section("cluster "+d.Cluster, strings.Join(containers, "\n"), nil)
-	for _, q := range []struct {
-		title string
-		args  []string
-	}{
-		{"nodes", []string{"get", "nodes"}},
-		{"pods", []string{"get", "pods", "--namespace", namespace, "--output=wide"}},
-		{"autoscaler", []string{"get", "hpa", "--namespace", namespace}},
-		{"ingress", []string{"get", "ingress", "--namespace", namespace}},
-	} {
-		out, err := d.kubectl(ctx, q.args...)
-		d.section(q.title, out, err)
-		if err != nil {
-			return // the others would fail for the same reason
-		}
-	}
 }
 
 // section prints one part of the status.

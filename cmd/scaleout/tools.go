@@ -3,11 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3"
@@ -59,47 +54,13 @@ func (d *driver) ensurePulumi(ctx context.Context) (string, error) {
 const installScript = "https://get.pulumi.com/install.sh"
 
 // installPulumi runs the official installer with the project's folder as its root. The script is saved before it
-// runs, so that a broken download runs nothing.
+// runs, so that a broken download runs nothing; it needs curl itself.
 func (d *driver) installPulumi(ctx context.Context) error {
 	script := d.local("install-pulumi.sh")
-	if err := d.download(ctx, installScript, script); err != nil {
-		return fmt.Errorf("downloading %s: %w", installScript, err)
+	_, err := d.host.Run(ctx, command{name: "curl", args: []string{"-fsSL", "--max-time", "30", "--output", script, installScript}})
+	if err == nil {
+		args := []string{script, "--version", sdk.Version.String(), "--install-root", d.local(), "--no-edit-path"}
+		_, err = d.host.Run(ctx, command{name: "sh", args: args})
 	}
-	args := []string{script, "--version", sdk.Version.String(), "--install-root", d.local(), "--no-edit-path"}
-	_, err := d.host.Run(ctx, command{name: "sh", args: args})
 	return err
-}
-
-// download saves a small file.
-func download(ctx context.Context, url, file string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	content, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the answer is %s", res.Status)
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, content, 0o600)
-}
-
-// ensureKind makes Go compile the pinned kind, so that the time for it shows here and an error is seen early.
-func (d *driver) ensureKind(ctx context.Context) (string, error) {
-	args := []string{"-C", filepath.Join(d.root, "tools"), "tool", "kind", "version", "--quiet"}
-	version, err := d.host.Run(ctx, command{name: "go", args: args})
-	if err != nil {
-		return "", fmt.Errorf("needs kind, which Go compiles from the modules in tools/go.mod; set GOPROXY to a module "+
-			"proxy that this machine reaches: %w", err)
-	}
-	return "version " + lastLine(version), nil
 }

@@ -57,16 +57,16 @@ func TestFindPulumi(t *testing.T) {
 
 // TestNoPulumi checks the one line that is left when nothing works: what was needed, what was tried, what to set.
 func TestNoPulumi(t *testing.T) {
-	d, _, _ := newTestDriver(t)
-	d.download = func(context.Context, string, string) error { return errNoWayOut }
+	const noWayOut = "curl: (6) Could not resolve host: get.pulumi.com"
+	d, _, _ := newTestDriver(t, reply{command: "curl -fsSL", fails: noWayOut})
 	_, err := d.ensurePulumi(context.Background())
-	wantError(t, err, "needs the Pulumi CLI", "3.276.0", "none on PATH", errNoWayOut.Error(), "HTTPS_PROXY")
+	wantError(t, err, "needs the Pulumi CLI", "3.276.0", "none on PATH", noWayOut, "HTTPS_PROXY")
 }
 
 func TestInstalledPulumi(t *testing.T) {
 	d, host, _ := newTestDriver(t)
-	d.download = func(_ context.Context, _, file string) error { write(t, file, "true\n"); return nil }
 	host.replies = []reply{
+		{command: "curl -fsSL"},
 		{command: "sh ", does: func(command) { write(t, d.local("bin", "pulumi"), "") }},
 		{command: d.local("bin", "pulumi") + " version", out: "v3.276.0\n"},
 	}

@@ -14,12 +14,13 @@ import (
 // up takes the machine to a running stack. Each step looks before it acts, so that a second run, or one after an
 // interruption, does only what is missing.
 func (d *driver) up(ctx context.Context) error {
-	s, err := d.openStack()
+	s, err := d.openLocal("up")
 	if err != nil {
 		return err
 	}
-	if err := d.requirePassword(s); err != nil {
-		return err
+	if s.setting(keyRedisHost) != "" && !s.has(keyRedisPassword) {
+		return fmt.Errorf("stack %s has no password of the Redis at redisHost; set it with:\n"+
+			"  eval \"$(make -s env%s)\"\n  pulumi config set --secret redisPassword --stack %[1]s", d.Stack, stackArgument(d.Stack))
 	}
 	steps := []step{
 		{"Docker", func() (string, error) { return d.dockerAnswers(ctx) }},
@@ -29,21 +30,18 @@ func (d *driver) up(ctx context.Context) error {
 	switch {
 	case s.onKind():
 		steps = append(steps,
-			step{"Kind", func() (string, error) { return d.ensureKind(ctx) }},
 			registry,
 			step{"cluster " + d.Cluster, func() (string, error) { return d.cluster(ctx) }},
 			step{"registry in the cluster", func() (string, error) { return d.wireRegistry(ctx) }},
 		)
-	case s.onDocker() && s.pushesHere():
+	case s.pushesHere():
 		steps = append(steps, registry)
 	}
-	steps = append(steps, step{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }})
-	if s.local() {
-		steps = append(steps,
-			step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
-			step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
-		)
-	}
+	steps = append(steps,
+		step{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }},
+		step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
+		step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
+	)
 	if s.onDocker() {
 		steps = append(steps, step{"containers", func() (string, error) { return d.startContainers(ctx, s) }})
 	}
@@ -66,14 +64,7 @@ func (d *driver) finish(ctx context.Context, s *stack) error {
 	if err != nil {
 		return err
 	}
-	err = d.steps.do("GET "+o.URL, func() (string, error) {
-		a, err := waitForAnswer(ctx, o.URL)
-		if err != nil && !s.local() {
-			// A cloud load balancer and its name take minutes to become known; the stack itself is complete.
-			return "no answer yet: " + err.Error(), nil
-		}
-		return a, err
-	})
+	err = d.steps.do("GET "+o.URL, func() (string, error) { return waitForAnswer(ctx, o.URL) })
 	if err != nil {
 		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status%[2]s` and `make logs%[2]s`",
 			err, stackArgument(d.Stack))
@@ -108,33 +99,29 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 	if s.existed = exists; exists {
 		return "exists in " + s.backend.words, nil
 	}
-	create := d.pulumiCommand(s, nil, "stack", "init", d.Stack, "--no-select")
-	if s.local() {
-		// What the copy has of a stack that is gone was encrypted for that one.
-		committed, err := d.readStack(d.Stack)
-		if err != nil {
-			return "", err
-		}
-		s.file = committed.file
-		if err := errors.Join(d.saveCopy(s), d.clearMark(markUnderWay, d.Stack)); err != nil {
-			return "", err
-		}
-		// The command has no --config-file: it writes the passphrase's salt beside the Pulumi.yaml that it finds.
-		project := d.local("Pulumi.yaml")
-		defer func() { _ = os.Remove(project) }()
-		name := s.project.Rest["name"]
-		if err := os.WriteFile(project, []byte("name: "+name.Value+"\nruntime: go\n"), 0o600); err != nil {
-			return "", fmt.Errorf("creating stack %s: %w", d.Stack, err)
-		}
+	// What the copy has of a stack that is gone was encrypted for that one.
+	committed, err := d.readStack(d.Stack)
+	if err != nil {
+		return "", err
+	}
+	s.file = committed.file
+	if err := errors.Join(d.saveCopy(s), d.clearMark(markUnderWay, d.Stack)); err != nil {
+		return "", err
+	}
+	// The command has no --config-file: it writes the passphrase's salt beside the Pulumi.yaml that it finds.
+	project, name := d.local("Pulumi.yaml"), s.project.Rest["name"]
+	defer func() { _ = os.Remove(project) }()
+	err = os.WriteFile(project, []byte("name: "+name.Value+"\nruntime: go\n"), 0o600)
+	if err == nil {
+		create := d.pulumiCommand(s, nil, "stack", "init", d.Stack, "--no-select")
 		create.dir = d.local()
+		_, err = d.host.Run(ctx, create)
 	}
-	if _, err := d.host.Run(ctx, create); err != nil {
+	if err == nil {
+		s.file, err = readSettingsFile(d.local(stackFileName(d.Stack)))
+	}
+	if err != nil {
 		return "", explainPulumi(d.Stack, fmt.Errorf("creating stack %s: %w", d.Stack, err))
-	}
-	if s.local() {
-		if s.file, err = readSettingsFile(d.local(stackFileName(d.Stack))); err != nil {
-			return "", err
-		}
 	}
 	return "created in " + s.backend.words, nil
 }
@@ -162,15 +149,6 @@ func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
 		did = []string{"match this machine"}
 	}
 	return strings.Join(did, "\n"), d.saveCopy(s)
-}
-
-// requirePassword fails early where a password has to come from the user.
-func (d *driver) requirePassword(s *stack) error {
-	if s.has(keyRedisPassword) || s.setting(keyRedis) == "false" || s.local() && s.setting(keyRedisHost) == "" {
-		return nil
-	}
-	return fmt.Errorf("stack %s has no Redis password, and only a Redis that `up` itself makes on this machine gets a generated one; set it with:\n"+
-		"  eval \"$(make -s env%s)\"\n  pulumi config set --secret redisPassword --stack %[1]s", d.Stack, stackArgument(d.Stack))
 }
 
 // ensurePassword gives a local stack a random Redis password if it has none. The password goes to Pulumi through
@@ -216,10 +194,6 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 	return "stack " + d.Stack + " is up to date", nil
 }
 
-// existsAdvice is about objects that no interrupted update has left, since those are taken over.
-const existsAdvice = "an object is in the cluster but not in the state: of another stack, which needs another " +
-	"scaleout:namespace, or of a state that was lost (docs/operations.md)"
-
 // explainPulumi adds what to do to errors whose own text does not say it.
 func explainPulumi(stack string, err error) error {
 	var failed *commandError
@@ -227,24 +201,21 @@ func explainPulumi(stack string, err error) error {
 		return err
 	}
 	stack = path.Base(stack)
+	const foreign = "it is of another stack, which needs another scaleout:namespace, or of a state that was lost (docs/operations.md)"
 	for _, known := range []struct{ sign, advice string }{
-		{"incorrect passphrase", "the settings (Pulumi." + stack + ".yaml, also in " + localDir + ") or the state were encrypted with " +
-			"another passphrase: put that one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete the " +
-			"lines `encryptionsalt` and `secure` from Pulumi." + stack + ".yaml, and " + localDir + "/Pulumi." + stack + ".yaml, and run this again"},
+		{"incorrect passphrase", "the settings (Pulumi." + stack + ".yaml, also in " + localDir + ") or the state were encrypted " +
+			"with another passphrase: put that one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete " +
+			"the lines `encryptionsalt` and `secure` from Pulumi." + stack + ".yaml, and " + localDir + "/Pulumi." + stack + ".yaml"},
 		{"currently locked", "another update is running; if it is not, `eval \"$(make -s env)\"; pulumi cancel --stack " +
 			stack + "` removes its lock"},
 		{"pulumi-language-go", "the Pulumi CLI came without its Go language host: put pulumi-language-go on PATH or into " +
 			localDir + "/bin"},
-		{"no resource plugin", "a provider plugin is neither installed nor can it be downloaded: `pulumi plugin install` " +
-			"takes a file or --server"},
-		{"is already in use by container", "a container of that name is there but not in the state: remove it (docker rm --force), " +
-			"or give this stack other names (scaleout:namespace)"},
+		{"is already in use by container", "a container of that name is there but not in the state: " + foreign},
+		{"network with name", "a network of that name is there but not in the state: " + foreign},
 		{"port is already allocated", "set HTTP_PORT to a free port"},
 		{"address already in use", "set HTTP_PORT to a free port"},
-		{"network with name", "a network of that name is there but not in the state: remove it (docker network rm), or give " +
-			"this stack another name (scaleout:namespace)"},
-		{`" already exists`, existsAdvice},
-		{"resource already exists", existsAdvice}, // the Kubernetes provider from 4.29 on; not "Layer already exists" of a push
+		{`" already exists`, "an object is in the cluster but not in the state: " + foreign},
+		{"resource already exists", "an object is in the cluster but not in the state: " + foreign}, // not "Layer already exists"
 	} {
 		if strings.Contains(failed.output, known.sign) {
 			return fmt.Errorf("%w\n%s", err, known.advice)

@@ -84,7 +84,6 @@ func TestExplainPulumi(t *testing.T) {
 		{"passphrase", "error: getting secrets manager: incorrect passphrase", "encrypted with another passphrase"},
 		{"lock", "the stack is currently locked by 1 lock(s)", "pulumi cancel --stack dev"},
 		{"language host", "error: no language plugin 'pulumi-language-go' found", "put pulumi-language-go on PATH"},
-		{"plugin", "error: no resource plugin 'pulumi-resource-docker-v4.11.2'", "pulumi plugin install"},
 		{"lost state", `error: deployments.apps "web" already exists`, "not in the state"},
 		{"anything else", "layer: Layer already exists\nerror: update failed", "`make status`"},
 	} {
@@ -96,20 +95,5 @@ func TestExplainPulumi(t *testing.T) {
 				t.Error("got an error without its cause, want it wrapped")
 			}
 		})
-	}
-}
-
-func TestExplainDocker(t *testing.T) {
-	_, notFound := (&fakeRunner{}).LookPath("docker")
-	for _, tt := range []struct {
-		name string
-		err  error
-		want string
-	}{
-		{"not installed", notFound, "install Docker"},
-		{"not allowed", &commandError{output: "permission denied while trying to connect to the socket"}, "group `docker`"},
-		{"not running", &commandError{output: "Cannot connect to the Docker daemon"}, "DOCKER_HOST"},
-	} {
-		t.Run(tt.name, func(t *testing.T) { wantError(t, explainDocker(tt.err), tt.want) })
 	}
 }

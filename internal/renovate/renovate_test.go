@@ -150,17 +150,6 @@ func TestImagesOfDockerfiles(t *testing.T) {
 	}
 }
 
-// The constant that repeats a version of go.mod is found.
-func TestConstants(t *testing.T) {
-	module := read(t, "go.mod")
-	for _, file := range []string{"cmd/scaleout/tools.go"} {
-		got := find(t, file, read(t, file))
-		if len(got) != 1 || !strings.Contains(module, got[0].name+" v"+got[0].value+"\n") {
-			t.Errorf("%s: got %v, want a module of go.mod and its version", file, got)
-		}
-	}
-}
-
 // A digest says which action runs, the comment behind it lets Renovate tell which version that is.
 func TestActions(t *testing.T) {
 	files, err := fs.Glob(os.DirFS(root), ".github/workflows/*.y*ml")
