@@ -56,7 +56,7 @@ func TestClusterPortConflicts(t *testing.T) {
 	})
 	t.Run("a cluster of someone else", func(t *testing.T) {
 		d, _, _ := newTestDriver(t, reply{command: "docker ps", out: runningNodes},
-			reply{command: "docker container inspect", out: `[{"HostConfig":{"PortBindings":{}}}]`})
+			reply{command: "docker container inspect", out: `[{"Id":"abc","HostConfig":{"PortBindings":{}}}]`})
 		_, err := d.cluster(context.Background())
 		wantError(t, err, "no host port for 30080/tcp", "set CLUSTER")
 	})

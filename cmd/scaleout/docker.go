@@ -31,7 +31,7 @@ type container struct {
 }
 
 // hostPort returns the host's port for a TCP port of the container, or 0.
-func (c *container) hostPort(inside int) int {
+func (c container) hostPort(inside int) int {
 	for _, b := range c.HostConfig.PortBindings[fmt.Sprintf("%d/tcp", inside)] {
 		if p, err := strconv.Atoi(b.HostPort); err == nil {
 			return p
@@ -40,30 +40,21 @@ func (c *container) hostPort(inside int) int {
 	return 0
 }
 
-// inspect returns a container, or nil if there is none of that name.
-func (d *driver) inspect(ctx context.Context, name string) (*container, error) {
+// inspect returns a container, without an ID if there is none of that name.
+func (d *driver) inspect(ctx context.Context, name string) (container, error) {
 	out, err := d.docker(ctx, "container", "inspect", name)
 	var failed *commandError
 	if errors.As(err, &failed) && strings.Contains(strings.ToLower(failed.output), "no such container") {
-		return nil, nil
+		return container{}, nil
 	}
 	var found [1]container // of one name there is one
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &found)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("inspecting container %s: %w", name, err)
+		err = fmt.Errorf("inspecting container %s: %w", name, err)
 	}
-	return &found[0], nil
-}
-
-// mustInspect is inspect for a container that has to be there.
-func (d *driver) mustInspect(ctx context.Context, name string) (*container, error) {
-	c, err := d.inspect(ctx, name)
-	if err == nil && c == nil {
-		return nil, fmt.Errorf("container %s has gone", name)
-	}
-	return c, err
+	return found[0], err
 }
 
 // firstImage returns the first of the images that is on this machine, so that a machine without a way out works, or else

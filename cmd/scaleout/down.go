@@ -79,7 +79,7 @@ func (d *driver) downOnKind(ctx context.Context, s *stack) error {
 // clusterStays returns why the cluster is not to be deleted with the stack; "" if it is.
 func (d *driver) clusterStays(ctx context.Context, s *stack) (string, error) {
 	controlPlane, err := d.inspect(ctx, d.controlPlane())
-	if err != nil || controlPlane == nil {
+	if err != nil || controlPlane.ID == "" {
 		return "", err
 	}
 	switch d.mark(markCluster, d.Cluster) {
@@ -118,6 +118,9 @@ func (d *driver) clusterStays(ctx context.Context, s *stack) (string, error) {
 // destroy destroys the stack's resources, and what an interrupted update has left beside them.
 func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 	interrupted := d.mark(markUnderWay, d.Stack) != ""
+	if err := d.saveCopy(s); err != nil { // it may be gone
+		return "", err
+	}
 	args := append([]string{"destroy", "--yes", "--skip-preview", "--stack", d.Stack}, d.configFlag(s)...)
 	if s.onDocker() {
 		args = append(args, "--refresh") // a container that is gone cannot be stopped

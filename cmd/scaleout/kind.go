@@ -81,7 +81,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 
 // adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user asked for others.
 func (d *driver) adoptPorts(ctx context.Context) error {
-	c, err := d.mustInspect(ctx, d.controlPlane())
+	c, err := d.inspect(ctx, d.controlPlane())
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image,
 			errors.Join(err, d.clearMark(markCluster, d.Cluster)))
 	}
-	made, err := d.mustInspect(ctx, d.controlPlane())
+	made, err := d.inspect(ctx, d.controlPlane())
 	if err != nil {
 		return "", err
 	}
@@ -155,7 +155,7 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 // clusterRuns tells whether the cluster can be asked.
 func (d *driver) clusterRuns(ctx context.Context) (bool, error) {
 	c, err := d.inspect(ctx, d.controlPlane())
-	return c != nil && c.State.Running && d.mark(markCluster, d.Cluster) != unfinished, err
+	return c.State.Running && d.mark(markCluster, d.Cluster) != unfinished, err
 }
 
 // deleteCluster deletes the cluster, whole or in part, and its entry in the kubeconfig.
@@ -190,14 +190,10 @@ func (d *driver) kubectl(ctx context.Context, args ...string) (string, error) {
 func (d *driver) waitForNodes(ctx context.Context) error {
 	for deadline := time.Now().Add(nodesReady); ; time.Sleep(time.Second) {
 		_, err := d.kubectl(ctx, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=30s")
-		var failed *commandError
-		switch {
-		case err == nil || ctx.Err() != nil:
+		if err == nil || ctx.Err() != nil {
 			return err
-		case errors.As(err, &failed) && strings.Contains(failed.output, "/etc/kubernetes/admin.conf: no such file"):
-			return fmt.Errorf("cluster %s was never set up (node %s has no admin.conf): run `make down`, then `make up`, "+
-				"or delete it", d.Cluster, d.controlPlane())
-		case time.Now().After(deadline):
+		}
+		if time.Now().After(deadline) {
 			return fmt.Errorf("cluster %s runs but its nodes are not ready after %s: see `docker logs %s`, or start "+
 				"over with `make down`: %w", d.Cluster, nodesReady, d.controlPlane(), err)
 		}
@@ -212,7 +208,7 @@ const kindNetwork = "kind"
 // https://kind.sigs.k8s.io/docs/user/local-registry/
 func (d *driver) wireRegistry(ctx context.Context) (string, error) {
 	var did []string
-	c, err := d.mustInspect(ctx, d.RegistryName)
+	c, err := d.inspect(ctx, d.RegistryName)
 	if err != nil {
 		return "", err
 	}

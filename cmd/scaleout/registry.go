@@ -25,7 +25,7 @@ func (d *driver) registry(ctx context.Context) (string, error) {
 	}
 	did := "exists"
 	switch {
-	case c == nil:
+	case c.ID == "":
 		did, err = d.createRegistry(ctx)
 	case c.hostPort(5000) == 0:
 		err = fmt.Errorf("container %s publishes no port for 5000/tcp, so nothing can be pushed to it: "+
@@ -94,7 +94,7 @@ func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case c == nil:
+	case c.ID == "":
 		return "none", nil
 	case c.Config.Labels[madeIn] != d.root:
 		return "left " + d.RegistryName + " alone: `up` in this folder did not make it", nil

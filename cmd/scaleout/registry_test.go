@@ -72,7 +72,7 @@ func TestRegistryPortConflicts(t *testing.T) {
 		wantError(t, err, "is taken", "REGISTRY_PORT", "REGISTRY_NAME")
 	})
 	t.Run("the container publishes nothing", func(t *testing.T) {
-		d, _, _ := newTestDriver(t, reply{command: "docker container inspect", out: `[{"State":{"Running":true}}]`})
+		d, _, _ := newTestDriver(t, reply{command: "docker container inspect", out: `[{"Id":"abc","State":{"Running":true}}]`})
 		_, err := d.registry(context.Background())
 		wantError(t, err, "publishes no port", "REGISTRY_NAME")
 	})

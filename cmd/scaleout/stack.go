@@ -319,26 +319,13 @@ func (d *driver) chooseBackend() (backend, error) {
 	file := d.local("passphrase")
 	b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE="+file)
 	b.words += ", passphrase in " + localDir + "/passphrase"
-	return b, ensurePassphrase(file)
-}
-
-// ensurePassphrase creates the file with a random passphrase. An existing one is never overwritten: what it encrypted
-// could not be read again.
-func ensurePassphrase(file string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	if isFile(file) { // what it has encrypted could not be read with another
+		return b, nil
 	}
-	if err == nil {
-		_, err = f.WriteString(rand.Text() + "\n")
-		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(file)
-		}
+	if err := os.WriteFile(file, []byte(rand.Text()+"\n"), 0o600); err != nil {
+		return b, fmt.Errorf("creating the passphrase file: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("creating the passphrase file: %w", err)
-	}
-	return nil
+	return b, nil
 }
 
 // pulumiFunction is a shell function that gives plain Pulumi commands the settings of the stack that they are about, if

@@ -154,8 +154,11 @@ func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
 // ensurePassword gives a local stack a random Redis password if it has none. The password goes to Pulumi through
 // standard input, which encrypts it into the copy of the settings.
 func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
-	if s.has(keyRedisPassword) {
+	switch {
+	case s.has(keyRedisPassword):
 		return "exists", nil
+	case s.setting(keyRedis) == "false":
+		return "not needed", nil
 	}
 	args := []string{"config", "set", "--secret", keyRedisPassword, "--stack", d.Stack}
 	set := d.pulumiCommand(s, nil, append(args, d.configFlag(s)...)...)
