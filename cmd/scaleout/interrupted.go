@@ -96,8 +96,8 @@ func (d *driver) settle(ctx context.Context, s *stack, st state) error {
 			return fmt.Errorf("clearing what was under way: %w", err)
 		}
 	case pending > 0:
-		d.steps.note("%d operations in the state were not seen to end. They may be of a run that somebody else has under way. If not, "+
-			"this clears them: pulumi %s", pending, strings.Join(refresh, " "))
+		d.steps.note("%d operations in the state were not seen to end. They may be of a run that somebody else has under way. "+
+			"If not, this clears them: pulumi %s", pending, strings.Join(refresh, " "))
 	}
 	if s.onDocker() {
 		return d.removeUnknown(ctx, s, st)

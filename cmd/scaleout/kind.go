@@ -56,7 +56,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	}
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
 		d.steps.note("removing what an interrupted creation left")
-		if _, err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
+		if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
 			return "", fmt.Errorf("removing the unfinished cluster: %w", err)
 		}
 		nodes = nil
@@ -73,7 +73,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if err := d.waitForNodes(ctx); err != nil {
 		return "", err
 	}
-	if _, err := d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster); err != nil {
+	if err := d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster); err != nil {
 		return "", fmt.Errorf("writing the kubeconfig: %w", err)
 	}
 	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort), nil
@@ -133,7 +133,7 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 		return "", err
 	}
-	_, err = d.kind(ctx, d.steps.stream(), config, "create", "cluster", "--name", d.Cluster, "--image", image,
+	err = d.kind(ctx, d.steps.stream(), config, "create", "cluster", "--name", d.Cluster, "--image", image,
 		"--config", "-", "--wait", nodesReady.String())
 	if ctx.Err() != nil {
 		return "", ctx.Err() // and the mark stays
@@ -167,7 +167,7 @@ func (d *driver) deleteCluster(ctx context.Context) (string, error) {
 	if len(nodes) == 0 {
 		return "none", d.clearMark(markCluster, d.Cluster)
 	}
-	if _, err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
+	if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
 		return "", fmt.Errorf("deleting cluster %s: %w", d.Cluster, err)
 	}
 	return fmt.Sprintf("deleted %s, %d node(s)", d.Cluster, len(nodes)), d.clearMark(markCluster, d.Cluster)

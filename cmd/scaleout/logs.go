@@ -58,7 +58,8 @@ func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 		return command{name: "sh", args: []string{"-c", containersScript}, env: env}, err
 	}
 	if d.Component == "nginx" {
-		return command{}, fmt.Errorf("stack %s has no nginx, which is for stacks on Docker: COMPONENT is web, redis or traefik", d.Stack)
+		return command{}, fmt.Errorf("stack %s has no nginx, which is for stacks on Docker: COMPONENT is web, redis or traefik",
+			d.Stack)
 	}
 	label, namespace := d.Component, s.setting(keyNamespace)
 	switch d.Component {
@@ -71,7 +72,8 @@ func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 		"--all-containers", "--prefix", "--tail", logLines,
 		"--max-log-requests", "50"} // kubectl follows 5 pods by default, and there may be maxReplicas of them
 	if !s.onKind() {
-		return command{}, fmt.Errorf("stack %s is not on this machine; with your own kubectl: kubectl %s", d.Stack, strings.Join(args, " "))
+		return command{}, fmt.Errorf("stack %s is not on this machine; with your own kubectl: kubectl %s",
+			d.Stack, strings.Join(args, " "))
 	}
 	if !d.Follow {
 		return d.inNode("kubectl", append([]string{kubeconfigFlag}, args...)...), nil

@@ -30,7 +30,7 @@ func (d *driver) promote(ctx context.Context) error {
 	switch {
 	case d.From == "":
 		return errors.New("FROM is missing: the stack whose image is deployed, e.g. make promote FROM=staging STACK=prod")
-	case !qualifiedStack.MatchString(d.From):
+	case !qualifiedStack.pattern.MatchString(d.From):
 		return fmt.Errorf("FROM=%q: want the name of a stack, such as staging, or organization/project/stack", d.From)
 	case d.From == d.Stack:
 		return fmt.Errorf("FROM and STACK are both %s", d.Stack)

@@ -129,9 +129,10 @@ func (d *driver) docker(ctx context.Context, args ...string) (string, error) {
 
 // kind runs the version of kind that tools/go.mod pins; Go compiles it on first use and keeps it in its cache. It writes a
 // kubeconfig of this folder: whoever works on another cluster must not find kubectl turned to this one.
-func (d *driver) kind(ctx context.Context, live io.Writer, stdin string, args ...string) (string, error) {
+func (d *driver) kind(ctx context.Context, live io.Writer, stdin string, args ...string) error {
 	args = append([]string{"-C", filepath.Join(d.root, "tools"), "tool", "kind"}, args...)
-	return d.host.Run(ctx, command{name: "go", args: args, stdin: stdin, live: live, env: []string{d.kubeconfig()}})
+	_, err := d.host.Run(ctx, command{name: "go", args: args, stdin: stdin, live: live, env: []string{d.kubeconfig()}})
+	return err
 }
 
 // kubeconfig is the variable that names the kubeconfig of the clusters of this folder.

@@ -28,32 +28,53 @@ type settings struct {
 	Follow, Yes, NoCheck         bool
 }
 
+// form is what a value looks like.
+type form struct {
+	pattern *regexp.Regexp
+	words   string
+}
+
+var (
+	anyText   = form{regexp.MustCompile(``), ""}
+	component = form{regexp.MustCompile(`^(web|redis|traefik|nginx)$`), "web, redis, traefik or nginx"}
+	yesOrNo   = form{regexp.MustCompile(`^[01]$`), "1 or 0"}
+	fewNodes  = form{regexp.MustCompile(`^[0-9]{1,2}$`), "a number, 0 to 99"}
+	port      = form{regexp.MustCompile(
+		`^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`), "a port, 1 to 65535"}
+	// plainName is what Docker, kind and Pulumi all take as a name.
+	plainName = form{regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`), "lower-case letters, digits and hyphens"}
+	// qualifiedStack is a stack's name, with or without the organization and the project before it.
+	qualifiedStack = form{
+		regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]*/([A-Za-z0-9][A-Za-z0-9._-]*/)?)?[a-z0-9]([a-z0-9-]*[a-z0-9])?$`),
+		"lower-case letters, digits and hyphens, such as prod, or organization/project/stack",
+	}
+)
+
 // variable is one setting's place in the environment.
 type variable struct {
 	name, usage string
-	set         func(string) error
+	into        any // *string, *int or *bool
+	form        form
 }
 
 func (s *settings) variables() []variable {
 	return []variable{
-		{"STACK", "the Pulumi stack (dev)", asText(&s.Stack, qualifiedStack,
-			"lower-case letters, digits and hyphens, such as prod, or organization/project/stack")},
-		{"CLUSTER", "the kind cluster (scaleout)", asName(&s.Cluster)},
-		{"HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", asNumber(&s.HTTPPort, 1, 65535)},
-		{"HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", asNumber(&s.HTTPSPort, 1, 65535)},
-		{"WORKERS", "nodes of a new cluster besides the control plane (0)", asNumber(&s.Workers, 0, 99)},
-		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", asText(&s.NodeImage, nil, "")},
-		{"REGISTRY_NAME", "the registry's container (kind-registry)", asName(&s.RegistryName)},
-		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", asNumber(&s.RegistryPort, 1, 65535)},
-		{"REGISTRY_IMAGE", "image of the registry (registry:3)", asText(&s.RegistryImage, nil, "")},
-		{"COMPONENT", "logs of web, redis, traefik or nginx (web)", asText(&s.Component,
-			regexp.MustCompile(`^(web|redis|traefik|nginx)$`), "web, redis, traefik or nginx")},
-		{"FOLLOW", "keep printing logs: 1 or 0 (0)", asBool(&s.Follow)},
+		{"STACK", "the Pulumi stack (dev)", &s.Stack, qualifiedStack},
+		{"CLUSTER", "the kind cluster (scaleout)", &s.Cluster, plainName},
+		{"HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", &s.HTTPPort, port},
+		{"HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", &s.HTTPSPort, port},
+		{"WORKERS", "nodes of a new cluster besides the control plane (0)", &s.Workers, fewNodes},
+		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", &s.NodeImage, anyText},
+		{"REGISTRY_NAME", "the registry's container (kind-registry)", &s.RegistryName, plainName},
+		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", &s.RegistryPort, port},
+		{"REGISTRY_IMAGE", "image of the registry (registry:3)", &s.RegistryImage, anyText},
+		{"COMPONENT", "logs of web, redis, traefik or nginx (web)", &s.Component, component},
+		{"FOLLOW", "keep printing logs: 1 or 0 (0)", &s.Follow, yesOrNo},
 		// FROM and TO are checked where they are used: other programs have variables of these names too.
-		{"FROM", "promote: the stack whose image is deployed", asText(&s.From, nil, "")},
-		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", asText(&s.To, nil, "")},
-		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", asBool(&s.Yes)},
-		{"NO_CHECK", "promote, rollback: do not ask whether the image is there: 1 or 0 (0)", asBool(&s.NoCheck)},
+		{"FROM", "promote: the stack whose image is deployed", &s.From, anyText},
+		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, anyText},
+		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, yesOrNo},
+		{"NO_CHECK", "promote, rollback: do not ask whether the image is there: 1 or 0 (0)", &s.NoCheck, yesOrNo},
 	}
 }
 
@@ -65,54 +86,22 @@ func parseSettings(getenv func(string) string) (settings, error) {
 	}
 	var problems []error
 	for _, v := range s.variables() {
-		if value := getenv(v.name); value != "" {
-			if err := v.set(value); err != nil {
-				problems = append(problems, fmt.Errorf("%s=%q: %w", v.name, value, err))
-			}
+		value := getenv(v.name)
+		if value == "" {
+			continue
+		}
+		if !v.form.pattern.MatchString(value) {
+			problems = append(problems, fmt.Errorf("%s=%q: want %s", v.name, value, v.form.words))
+			continue
+		}
+		switch into := v.into.(type) {
+		case *string:
+			*into = value
+		case *int:
+			*into, _ = strconv.Atoi(value) // digits only
+		case *bool:
+			*into = value == "1"
 		}
 	}
 	return s, errors.Join(problems...)
-}
-
-var (
-	// validName is what Docker, kind and Pulumi all take as a name.
-	validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	// qualifiedStack is a stack's name, with or without the organization and the project before it.
-	qualifiedStack = regexp.MustCompile(
-		`^([A-Za-z0-9][A-Za-z0-9_-]*/([A-Za-z0-9][A-Za-z0-9._-]*/)?)?[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-)
-
-// asText takes a value of a form; nil is any.
-func asText(p *string, form *regexp.Regexp, want string) func(string) error {
-	return func(v string) error {
-		if form != nil && !form.MatchString(v) {
-			return errors.New("want " + want)
-		}
-		*p = v
-		return nil
-	}
-}
-
-func asName(p *string) func(string) error {
-	return asText(p, validName, "lower-case letters, digits and hyphens")
-}
-
-func asNumber(p *int, from, to int) func(string) error {
-	return func(v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < from || n > to {
-			return fmt.Errorf("want a whole number, %d to %d", from, to)
-		}
-		*p = n
-		return nil
-	}
-}
-
-func asBool(p *bool) func(string) error {
-	return func(v string) (err error) {
-		if *p, err = strconv.ParseBool(v); err != nil {
-			return errors.New("want 1 or 0")
-		}
-		return nil
-	}
 }

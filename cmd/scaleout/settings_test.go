@@ -39,7 +39,7 @@ func TestParseSettings(t *testing.T) {
 func TestParseSettingsNamesEveryProblem(t *testing.T) {
 	env := map[string]string{"HTTP_PORT": "70000", "STACK": "../prod", "WORKERS": "-1", "COMPONENT": "db"}
 	_, err := parseSettings(func(k string) string { return env[k] })
-	wantError(t, err, `HTTP_PORT="70000": want a whole number, 1 to 65535`, `STACK="../prod"`, `WORKERS="-1"`, `COMPONENT="db"`)
+	wantError(t, err, `HTTP_PORT="70000": want a port, 1 to 65535`, `STACK="../prod"`, `WORKERS="-1"`, `COMPONENT="db"`)
 }
 
 func TestExitCodes(t *testing.T) {

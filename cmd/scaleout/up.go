@@ -204,11 +204,12 @@ func explainPulumi(stack string, err error) error {
 		return err
 	}
 	stack = path.Base(stack)
-	const foreign = "it is of another stack, which needs another scaleout:namespace, or of a state that was lost (docs/operations.md)"
+	const foreign = "it is of another stack, which needs another scaleout:namespace, or of a state that was lost " +
+		"(docs/operations.md)"
 	for _, known := range []struct{ sign, advice string }{
 		{"incorrect passphrase", "the settings (Pulumi." + stack + ".yaml, also in " + localDir + ") or the state were encrypted " +
-			"with another passphrase: put that one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete " +
-			"the lines `encryptionsalt` and `secure` from Pulumi." + stack + ".yaml, and " + localDir + "/Pulumi." + stack + ".yaml"},
+			"with another passphrase: put that one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, " +
+			"delete the lines `encryptionsalt` and `secure` from Pulumi." + stack + ".yaml, and " + localDir + "/Pulumi." + stack + ".yaml"},
 		{"currently locked", "another update is running; if it is not, `eval \"$(make -s env)\"; pulumi cancel --stack " +
 			stack + "` removes its lock"},
 		{"pulumi-language-go", "the Pulumi CLI came without its Go language host: put pulumi-language-go on PATH or into " +
