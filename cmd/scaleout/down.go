@@ -131,7 +131,8 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 	case s.onDocker():
 		err = d.removeUnknown(ctx, s, state{})
 	case s.onKind():
-		_, err = d.kubectl(ctx, "delete", "namespace", s.setting(keyNamespace), "--ignore-not-found")
+		_, err = d.kubectl(ctx, "delete", "namespaces", "--field-selector", "metadata.name="+s.setting(keyNamespace),
+			"--selector", "app.kubernetes.io/part-of=scaleout")
 	}
 	if err != nil {
 		return "", explainPulumi(d.Stack, fmt.Errorf("destroying stack %s: %w", d.Stack, err))

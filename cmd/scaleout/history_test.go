@@ -77,7 +77,7 @@ func TestGoal(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, _, _ := newTestDriver(t, reply{command: "pulumi stack history --json --page-size 1 --stack dev", out: tt.history})
+			d, _, _ := newTestDriver(t, reply{command: "pulumi stack history --json --page-size 20 --stack dev", out: tt.history})
 			r := &release{stack: openTestStack(t, d), now: outputs{Images: tt.images}}
 			if d.To = tt.to; len(tt.images) > 0 {
 				r.now.Image = tt.images[0].Image

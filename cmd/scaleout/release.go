@@ -202,11 +202,12 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 	case configured != "":
 		return r.now.before(configured)
 	}
-	last, err := d.lastUpdate(ctx, r.stack)
+	updates, err := d.history(ctx, r.stack)
 	if err != nil {
 		return "", err
 	}
-	if last.Kind == "update" && last.Result != "succeeded" {
+	last := slices.IndexFunc(updates, func(u pulumiUpdate) bool { return u.Kind == "update" })
+	if last >= 0 && updates[last].Result != "succeeded" {
 		d.steps.note("the last update did not succeed: going back to the newest image that did")
 		return r.now.before("")
 	}
@@ -227,8 +228,13 @@ func (d *driver) deploy(ctx context.Context, r *release) error {
 	}
 	d.steps.note("will    %s", r.to)
 	d.steps.note("writes  %s in %s", keyImage, file)
+	back := "pulumi config rm image --stack " + d.Stack
+	if folder := r.setting(keyBuildContext); folder != "" {
+		d.steps.note("removes %s: %s", keyBuildContext, folder)
+		back += " && pulumi config set buildContext " + shellQuote(folder) + " --stack " + d.Stack
+	}
 	if configured == "" {
-		d.steps.note("        from then on the stack builds no image; back: `pulumi config rm image --stack %s`", d.Stack)
+		d.steps.note("        from then on the stack builds no image; back: `%s`", back)
 	}
 	if err := d.confirm(ctx); err != nil {
 		return err
@@ -299,7 +305,16 @@ func (d *driver) configure(ctx context.Context, r *release) error {
 	if _, err := d.runPulumi(ctx, r.stack, "config", "set", "--stack", d.Stack, keyImage, r.to); err != nil {
 		return fmt.Errorf("writing %s: %w", stackFileName(d.Stack), err)
 	}
-	if r.file.set(keyImage, r.to); r.local() {
+	// The program refuses a finished image beside a folder to build one of. This comes second: without both, an interruption
+	// here would have the next update build the default folder.
+	if r.setting(keyBuildContext) != "" {
+		if _, err := d.runPulumi(ctx, r.stack, "config", "rm", "--stack", d.Stack, keyBuildContext); err != nil {
+			return fmt.Errorf("writing %s: %w", stackFileName(d.Stack), err)
+		}
+	}
+	r.file.set(keyImage, r.to)
+	delete(r.file.Config, keyBuildContext)
+	if r.local() {
 		return d.saveCopy(r.stack)
 	}
 	return nil
@@ -333,9 +348,12 @@ func (o outputs) listed() string {
 	return strings.Join(lines, "\n")
 }
 
-// splitReference returns the repository of a reference by digest, and the digits of the digest.
+// splitReference returns the repository of a reference by digest, which may have a tag too, and the digits of the digest.
 func splitReference(image string) (repository, digest string) {
 	repository, digest, _ = strings.Cut(image, "@")
+	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") { // not before a port
+		repository = repository[:at]
+	}
 	return repository, strings.TrimPrefix(digest, "sha256:")
 }
 

@@ -398,6 +398,21 @@ func TestRollback(t *testing.T) {
 			t.Errorf("got %d writes and the mark %q, want neither", r.writes.Load(), d.mark(markRollback, "prod"))
 		}
 	})
+	t.Run("of a stack that builds another folder", func(t *testing.T) {
+		d, host, out := newRelease(t, "  scaleout:buildContext: shop\n", outputsAre(t, "prod", running, previous),
+			reply{command: "pulumi stack history", out: `[{"kind":"refresh"},{"kind":"update","result":"succeeded"}]`},
+			reply{command: "pulumi config rm"})
+		if err := d.rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"pulumi config set --stack prod " + keyImage + " " + previous, "pulumi config rm --stack prod " + keyBuildContext}
+		for i, got := range host.asked("pulumi config") {
+			if !strings.HasPrefix(got, want[i]) {
+				t.Errorf("got %q, want %q: the program refuses the folder beside an image", got, want[i])
+			}
+		}
+		wantOutput(t, out, "removes "+keyBuildContext+": shop", "config set buildContext 'shop' --stack prod")
+	})
 	t.Run("to one that has expired", func(t *testing.T) {
 		gone := imageOf(r.host+"/app", "2")
 		d, host, _ := newRelease(t, "  scaleout:image: "+running+"\n", outputsAre(t, "prod", running, gone))

@@ -31,6 +31,7 @@ const (
 	keyImageRepository = "scaleout:imageRepository"
 	keyImagePlatform   = "scaleout:imagePlatform"
 	keyImage           = "scaleout:image"
+	keyBuildContext    = "scaleout:buildContext"
 	keyECRRepository   = "scaleout:ecrRepository"
 	keyRedis           = "scaleout:redis"
 	keyRedisHost       = "scaleout:redisHost"
@@ -276,14 +277,13 @@ type pulumiUpdate struct {
 	ResourceChanges       map[string]int
 }
 
-// lastUpdate returns the last entry of the stack's history; without Kind if there is none.
-func (d *driver) lastUpdate(ctx context.Context, s *stack) (pulumiUpdate, error) {
-	var updates []pulumiUpdate
-	err := d.pulumiJSON(ctx, s, &updates, "stack", "history", "--json", "--page-size", "1", "--stack", d.Stack)
+// history returns the last entries of the stack's history, the newest first.
+func (d *driver) history(ctx context.Context, s *stack) (updates []pulumiUpdate, err error) {
+	err = d.pulumiJSON(ctx, s, &updates, "stack", "history", "--json", "--page-size", "20", "--stack", d.Stack)
 	if err != nil {
-		return pulumiUpdate{}, fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
+		err = fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
 	}
-	return append(updates, pulumiUpdate{})[0], nil
+	return updates, err
 }
 
 // quietPulumi is set for every Pulumi command: no question of an update server, whose answer changes nothing here.

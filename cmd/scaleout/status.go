@@ -42,7 +42,8 @@ func (d *driver) status(ctx context.Context) error {
 		d.section("stack "+d.Stack, "not created yet", err)
 		return nil
 	}
-	last, err := d.lastUpdate(ctx, s)
+	updates, err := d.history(ctx, s)
+	last := append(updates, pulumiUpdate{})[0]
 	changes, _ := json.Marshal(last.ResourceChanges) // map keys come sorted
 	text := fmt.Sprintf("last %s: %s at %s, changes %s", last.Kind, last.Result, last.EndTime, changes)
 	if last.Kind == "" {
