@@ -24,10 +24,37 @@ const besideName = "beside"
 func beside(t *testing.T, settings ...string) outputs {
 	t.Helper()
 	writeBeside(t, settings...)
-	if out, err := makeBeside(t, "up").CombinedOutput(); err != nil {
-		t.Fatalf("make up STACK=%s: %v\n%s", besideName, err, out)
-	}
+	runBeside(t, "up")
 	return besideOutputs(t)
+}
+
+// changeBeside gives the second stack other values for some settings: keys and values in turn. They take effect with the
+// next `make up`.
+func changeBeside(t *testing.T, settings ...string) {
+	t.Helper()
+	text, err := os.ReadFile(besideFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := string(text)
+	for i := 0; i < len(settings); i += 2 {
+		changed = withSetting(changed, settings[i], settings[i+1])
+	}
+	if err := os.WriteFile(besideFile, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runBeside runs a target of make for the second stack, which has to succeed, and returns what it printed.
+func runBeside(t *testing.T, target string, variables ...string) string {
+	t.Helper()
+	command := makeBeside(t, target)
+	command.Args = append(command.Args, variables...)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make %s STACK=%s: %v\n%s", target, besideName, err, out)
+	}
+	return string(out)
 }
 
 // writeBeside writes the second stack's file, and removes file and stack when the test ends.

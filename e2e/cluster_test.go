@@ -58,6 +58,17 @@ func kubectl(t *testing.T, args ...string) string {
 	return onNode(t, controlPlane(t), append([]string{"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"}, args...)...)
 }
 
+// apply creates or changes objects as kubectl does.
+func apply(t *testing.T, manifests string) {
+	t.Helper()
+	command := exec.Command("docker", "exec", "--interactive", controlPlane(t),
+		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "apply", "--filename=-")
+	command.Stdin = strings.NewReader(manifests)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("applying manifests: %v\n%s", err, out)
+	}
+}
+
 // controlPlane is the node that the cluster is controlled from.
 func controlPlane(t *testing.T) string {
 	t.Helper()

@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var answerForm = regexp.MustCompile(`^Hello from container! I have been seen (\d+) times\.\n?$`)
+// answerForm is the answer of the hit counter and of examples/flask.
+var answerForm = regexp.MustCompile(`^Hello from (?:container|Flask)! I have been seen (\d+) times\.\n?$`)
 
 // visit asks the app once, on a connection of its own so that each visit is balanced anew.
 func visit(t *testing.T, address string) (count int, servedBy string) {

@@ -174,6 +174,65 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 	}
 }
 
+// A version that ends at once is rolled out, and stands still, when load makes the autoscaler ask for more pods. The old
+// version gets most of them, since Kubernetes shares them out by the pods that each version has, and serves all visits;
+// make up fails, and says how to return.
+func TestScaleOutDuringStuckRollout(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	base := up(t)
+	o := beside(t, "scaleout:cpuRequest", scaledRequest, "scaleout:targetCpuUtilization", scaledTarget,
+		"scaleout:minReplicas", strconv.Itoa(scaledMin), "scaleout:maxReplicas", strconv.Itoa(scaledSome),
+		"scaleout:loadBalancerDelaySeconds", "5", "scaleout:rolloutTimeoutSeconds", "90")
+	client := clientset(t)
+	explainFailure(t, client, o.Namespace)
+	autoscaler := watched{client, o.Namespace, o.HPA}
+	autoscaler.until(t, scaledMin)
+	old := podNames(t, client, o.Namespace)
+	changeBeside(t, "scaleout:environment", "{LOG_LEVEL: deafening}")
+	stuck := startRun(t, "up")
+	stuck.waitFor(t, point{"with a pod of the new version", func(ctx context.Context) bool {
+		return slices.ContainsFunc(podNames(t, client, o.Namespace), func(name string) bool { return !slices.Contains(old, name) })
+	}})
+	visitors := crowd{url: base.URL, host: besideName + ".localhost", kept: light - 50, fresh: 50}
+	traffic := visitors.visit(t)
+	err := stuck.wait(t)
+	ready, waiting := 0, 0
+	for _, pod := range podsOf(t, client, o.Namespace, "app.kubernetes.io/name=webapp") {
+		broken := slices.ContainsFunc(pod.Spec.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Value == "deafening" })
+		switch isReady := podReady(pod); {
+		case broken && isReady:
+			t.Errorf("%s is of the broken version, and ready", pod.Name)
+		case broken:
+			waiting++
+		case isReady:
+			ready++
+		}
+	}
+	came := traffic.leave()
+	came.expectNoLoss(t)
+	if message := stuck.output.String(); err == nil || !containsEach(message, []string{"LOG_LEVEL", "make rollback STACK=" + besideName}) {
+		t.Errorf("make up of the broken version: got %v, want the reason and the way back:\n%s", err, message)
+	}
+	if ready <= scaledMin {
+		t.Errorf("%d pods of the old version are ready, want more than the %d before the load", ready, scaledMin)
+	}
+	h, err := autoscaler.autoscaler(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, "stuck", fmt.Sprintf("a wrong setting, %d visits a second", light), fmt.Sprintf("%d, then %d", scaledMin, h.Status.DesiredReplicas),
+		strconv.Itoa(ready), strconv.Itoa(waiting), fmt.Sprintf("%d of %d", came.failed, len(came.answers)))
+	changeBeside(t, "scaleout:environment", "{}")
+	runBeside(t, "up")
+}
+
+func podReady(pod corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
 // makeUp runs `make up` in a copy of the project, on the state and with the passwords of the original.
 func makeUp(t *testing.T, dir string) (output string, err error) {
 	t.Helper()

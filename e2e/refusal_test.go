@@ -69,6 +69,7 @@ func TestRefusals(t *testing.T) {
 	refusedByDecoder(t)
 	refusedByPulumi(t)
 	refusedForMissingCluster(t)
+	refusedForLostData(t)
 	survivesAnything(t)
 }
 
@@ -258,6 +259,25 @@ func refusedForMissingCluster(t *testing.T) {
 	}
 	before.expectSame(t, touched(t))
 	record(t, "refusals", "a kind cluster that does not exist", "1", "refused by the provider after "+seconds(time.Since(start))+"; nothing was touched")
+}
+
+// Another storage class would replace the claim, and with it what Redis has counted. It is refused, with the way to keep it.
+func refusedForLostData(t *testing.T) {
+	t.Helper()
+	before := touched(t)
+	file := stackFileWith(t, "scaleout:redisStorageClass", "another")
+	for _, command := range []string{"preview", "up"} {
+		args := []string{command, "--stack", stackName(), "--config-file", file}
+		if command == "up" {
+			args = append(args, "--yes", "--skip-preview")
+		}
+		out, err := tryPulumi(args...)
+		if err == nil || !hasLine(string(out), []string{"another", "redis-data"}) {
+			t.Errorf("pulumi %s with another storage class: got %v, want a message that names the claim and what is lost:\n%s", command, err, out)
+		}
+	}
+	before.expectSame(t, touched(t))
+	record(t, "refusals", "another storage class for the data of Redis", "2", "refused by preview and by up; the claim is what it was")
 }
 
 // survivesAnything gives the decoder random values. Each has to be accepted or refused with a message that names a key;

@@ -6,7 +6,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -94,12 +93,7 @@ func applyPlain(t *testing.T, o outputs) {
 	redis := kubectl(t, "get", "--namespace", o.Namespace, "statefulset/redis", "--output=jsonpath={.spec.template.spec.containers[0].image}")
 	manifests := strings.NewReplacer("REDIS_IMAGE", redis, "APP_IMAGE", o.Image,
 		"CPU_REQUEST", scaledRequest, "CPU_TARGET", scaledTarget, "MAX_REPLICAS", strconv.Itoa(scaledMax)).Replace(plainManifests)
-	command := exec.Command("docker", "exec", "--interactive", controlPlane(t),
-		"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "apply", "--filename=-")
-	command.Stdin = strings.NewReader(manifests)
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("applying the plain manifests: %v\n%s", err, out)
-	}
+	apply(t, manifests)
 }
 
 // lookedAt waits until the pods have started and are at rest, and there are new measurements of them, so that the steps of

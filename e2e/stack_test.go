@@ -60,6 +60,20 @@ func pulumi(t *testing.T, args ...string) []byte {
 
 // tryPulumi is pulumi for commands that may fail. It returns what was printed to standard error as well if they do.
 func tryPulumi(args ...string) ([]byte, error) {
+	command, err := pulumiCommand(args...)
+	if err != nil {
+		return nil, err
+	}
+	var out, progress bytes.Buffer
+	command.Stdout, command.Stderr = &out, &progress
+	if err := command.Run(); err != nil {
+		return append(out.Bytes(), progress.Bytes()...), err
+	}
+	return out.Bytes(), nil
+}
+
+// pulumiCommand is a command of the Pulumi CLI that has not been started.
+func pulumiCommand(args ...string) (*exec.Cmd, error) {
 	environment, err := pulumiEnvironment()
 	if err != nil {
 		return nil, err
@@ -67,12 +81,7 @@ func tryPulumi(args ...string) ([]byte, error) {
 	command := exec.Command("bash", append(slices.Clone(pulumiInShell), args...)...)
 	command.Dir = root
 	command.Env = append(environment, "PULUMI_STACK="+stackName())
-	var out, progress bytes.Buffer
-	command.Stdout, command.Stderr = &out, &progress
-	if err := command.Run(); err != nil {
-		return append(out.Bytes(), progress.Bytes()...), err
-	}
-	return out.Bytes(), nil
+	return command, nil
 }
 
 // pulumiInShell are the arguments of a shell that runs Pulumi: in pulumiEnvironment it is a function of `make env`.

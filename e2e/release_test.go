@@ -1,0 +1,49 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// The image that runs in the stack under test is deployed in a second stack, which runs another one, and the second stack
+// goes back: neither builds anything, and visitors notice neither.
+func TestPromoteAndRollBack(t *testing.T) {
+	requireTarget(t, "kind")
+	measures(t)
+	first := up(t)
+	second := beside(t, "scaleout:imageBuildArgs", `{"E2E": "another"}`, "scaleout:minReplicas", "2")
+	if first.Image == second.Image {
+		t.Fatalf("both stacks run %s, so a promotion would change nothing", first.Image)
+	}
+	client := clientset(t)
+	explainFailure(t, client, second.Namespace)
+	for _, release := range []struct {
+		name, target, want string
+		variables          []string
+	}{
+		{"`make promote`", "promote", first.Image, []string{"FROM=" + stackName(), "YES=1"}},
+		{"`make rollback`", "rollback", second.Image, []string{"YES=1"}},
+	} {
+		waitReady(t, client, second)
+		took := time.Duration(0)
+		visitors := crowd{url: first.URL, host: besideName + ".localhost", kept: 40, fresh: 10}
+		came := during(t, second, release.name, visitors, func() {
+			start := time.Now()
+			out := runBeside(t, release.target, release.variables...)
+			took = time.Since(start)
+			if !strings.Contains(out, "will    "+release.want) {
+				t.Errorf("%s does not show what it changes:\n%s", release.name, out)
+			}
+		})
+		came.expectNoLoss(t)
+		running := kubectl(t, "get", "deployment", second.Deployment, "--namespace", second.Namespace,
+			"--output", "jsonpath={.spec.template.spec.containers[0].image}")
+		if running != release.want || besideOutputs(t).Image != release.want {
+			t.Errorf("after %s %s runs, and the output says %s; want %s", release.name, running, besideOutputs(t).Image, release.want)
+		}
+		record(t, "releases", release.name, seconds(took), "the image of the digest, nothing built")
+	}
+}
