@@ -1,6 +1,6 @@
 module example.com/scaleout
 
-go 1.26.6
+go 1.26.7
 
 require (
 	github.com/blang/semver v3.5.1+incompatible

@@ -1,6 +1,6 @@
 module example.com/scaleout/app
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/prometheus/client_golang v1.25.0

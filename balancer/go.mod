@@ -1,3 +1,3 @@
 module example.com/scaleout/balancer
 
-go 1.26
+go 1.26.7

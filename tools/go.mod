@@ -1,6 +1,6 @@
 module example.com/scaleout/tools
 
-go 1.26
+go 1.26.7
 
 tool sigs.k8s.io/kind
 

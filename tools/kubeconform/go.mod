@@ -1,6 +1,6 @@
 module example.com/scaleout/tools/kubeconform
 
-go 1.26
+go 1.26.7
 
 require (
 	github.com/yannh/kubeconform v0.8.0
