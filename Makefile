@@ -1,14 +1,13 @@
 # Everything a person or a CI job does here is one of these targets. `make` or `make help` lists them.
-STACK      ?= dev
-OUT        ?= rendered/$(STACK)
-BASE       ?= origin/main
-RUN        ?= .
-FUZZTIME   ?= 5m
-LOAD       ?=
-DASHBOARDS ?=
-SET        ?=
-IMAGE      ?=
-CONTRACT   ?=
+STACK    ?= dev
+OUT      ?= rendered/$(STACK)
+BASE     ?= origin/main
+RUN      ?= .
+FUZZTIME ?= 5m
+LOAD     ?=
+SET      ?=
+IMAGE    ?=
+CONTRACT ?=
 
 PROGRAM := bin/scaleout
 CLUSTER := bin/cluster
@@ -60,9 +59,8 @@ load: ## send load to the running STACK and report how it scales; LOAD="-profile
 	@cd load && go build -o ../bin/load .
 	@bin/load $(LOAD)
 
-dashboards: ## forward ports to the Grafana and the Prometheus of STACK; DASHBOARDS=-h for all flags
-	@cd load && go build -o ../bin/dashboards ./dashboards
-	@bin/dashboards $(DASHBOARDS)
+dashboards: ## forward ports to the Grafana and the Prometheus of STACK until Ctrl-C, with kubectl; CONTEXT=NAME if not on kind
+	@sh tools/dashboards.sh
 
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .
