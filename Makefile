@@ -14,6 +14,8 @@ CLUSTER := bin/cluster
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES := . app balancer e2e load monitoring tools/kubeconform
 SETTINGS = $(foreach setting,$(SET),-set '$(setting)')
+# With these variables pulumi finds the stack of make up.
+FIND_STACK = variables="$$(go run ./cmd/scaleout env)" && eval "$$variables"
 
 export STACK IMAGE CONTRACT BASE
 
@@ -57,10 +59,10 @@ up down promote rollback status logs env: # what is set for make (FROM=staging) 
 
 load: ## send load to the running STACK and report how it scales; LOAD="-profile blackfriday", LOAD=-h for all flags
 	@cd load && go build -o ../bin/load .
-	@bin/load $(LOAD)
+	@$(FIND_STACK) && bin/load $(LOAD)
 
 dashboards: ## forward ports to the Grafana and the Prometheus of STACK until Ctrl-C, with kubectl; CONTEXT=NAME if not on kind
-	@sh tools/dashboards.sh
+	@$(FIND_STACK) && . tools/dashboards.sh
 
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .

@@ -1,3 +1,5 @@
+// Command load sends a profile of requests to a running stack, shows how it scales while it does, and reports what came
+// of it.
 package main
 
 import (
@@ -14,120 +16,128 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
-	"golang.org/x/term"
 	"k8s.io/client-go/kubernetes"
 
 	"example.com/scaleout/load/record"
-	"example.com/scaleout/load/stack"
-	"example.com/scaleout/load/traffic"
+	"example.com/scaleout/load/report"
 	"example.com/scaleout/load/watch"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return
-		}
+	stack := pulumiStack{name: cmp.Or(os.Getenv("STACK"), "dev"), run: pulumi}
+	if err := run(ctx, os.Args[1:], stack, os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		_, _ = fmt.Fprintf(os.Stderr, "load: %v\n", err)
-		os.Exit(1) //nolint:gocritic // stop only frees the signals
+		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
-	o, err := parseOptions(args, os.Getenv, out)
+// run sends a load, or reads what came of one, and reports on it.
+func run(ctx context.Context, args []string, stack pulumiStack, out io.Writer) error {
+	o, err := parseOptions(args, out)
 	if err != nil {
 		return err
 	}
-	p, err := stack.Open(o.stack)
-	if err != nil {
-		return err
-	}
-	var base *record.Run
+	var base, r *record.Run
 	if o.baseline != "" {
 		if base, err = record.Read(o.baseline); err != nil {
 			return err
 		}
 	}
-	var r *record.Run
 	if o.from != "" {
 		r, err = record.Read(o.from)
 	} else {
-		r, err = send(ctx, o, p, out)
+		r, err = send(ctx, o, stack, out)
 	}
 	if err != nil {
 		return err
 	}
-	if o.name != "" {
-		r.Name = o.name
+	r.Name = cmp.Or(o.name, r.Name)
+	name := regexp.MustCompile(`[^\pL\pN.]+`).ReplaceAllString(r.Name, "-")
+	folder := cmp.Or(o.out, filepath.Join("reports", r.Started.Format("20060102-150405")+"-"+strings.Trim(name, "-.")))
+	goal := o.goal.Seconds() * 1000
+	if err := save(folder, r, base, goal); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
 	}
-	folder := cmp.Or(o.out, filepath.Join(p.Root, "reports", r.Started.Format("20060102-150405")+"-"+slug(r.Name)))
-	if err := save(folder, r, base, milliseconds(o.goal)); err != nil {
-		return err
-	}
-	conclude(out, r, milliseconds(o.goal), folder)
+	conclude(out, r, goal, folder)
 	return nil
 }
 
 // send sends the load and returns what was seen. Ctrl-C ends it early, and what was seen until then counts.
-func send(ctx context.Context, o *options, p stack.Project, out io.Writer) (*record.Run, error) {
-	s, err := p.Outputs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	url, namespace, hpa, err := o.aim(s)
+func send(ctx context.Context, o *options, stack pulumiStack, out io.Writer) (*record.Run, error) {
+	s, err := stack.outputs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	_, _ = fmt.Fprintf(out, "%s to %s of stack %s: %s, up to %.0f requests a second; Ctrl-C ends it with a report\n",
-		o.profile.Name, url, o.stack, o.profile.Duration(), o.profile.Peak())
+		o.profile.Name, s.URL, stack.name, o.profile.Duration(), o.profile.Peak())
 	r := &record.Run{
-		Stack: o.stack, URL: url, Host: o.host, Profile: o.profile, Name: o.name,
+		Stack: stack.name, URL: s.URL, Host: o.host, Image: s.Image, Profile: o.profile, Name: o.name,
 		Machine: fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
 	}
-	if !o.elsewhere() {
-		r.Image = s.Image
+	namespace, hpa := s.Namespace, s.HPA
+	if o.host != "" { // what answers there is not the stack's app
+		r.Image, hpa = "", ""
+	}
+	if o.hpa != "" {
+		namespace, hpa, _ = strings.Cut(o.hpa, "/")
 	}
 	var watcher *watch.Watcher
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
 	if hpa != "" {
-		config, context, err := p.Cluster(ctx, o.context)
+		config, name, err := stack.cluster(ctx, o.context)
 		if err != nil {
 			return nil, err
 		}
 		client, err := kubernetes.NewForConfig(config)
 		if err != nil {
-			return nil, fmt.Errorf("connecting to %s: %w", context, err)
+			return nil, fmt.Errorf("connecting to %s: %w", name, err)
 		}
-		_, _ = fmt.Fprintf(out, "following the autoscaler %s/%s in %s\n", namespace, hpa, context)
-		if watcher, err = watch.Start(ctx, watching, client, namespace, hpa); err != nil {
+		_, _ = fmt.Fprintf(out, "following the autoscaler %s/%s in %s\n", namespace, hpa, name)
+		if watcher, err = watch.Start(ctx, client, namespace, hpa); err != nil {
 			return nil, err
 		}
-		settings := watcher.Settings()
-		r.Autoscaler, r.HPA, r.Context = &settings, namespace+"/"+hpa, context
+		r.Autoscaler, r.HPA, r.Context = watcher.Settings, namespace+"/"+hpa, name
 	}
-	v := &view{out: out, terminal: isTerminal(out), settings: r.Autoscaler}
-	observe(ctx, r, v, watcher, traffic.Settings{URL: url, Host: o.host, Timeout: o.timeout, Workers: workers})
+	observe(ctx, r, out, watcher)
 	if len(r.Samples) == 0 {
 		return nil, errors.New("interrupted before its first second; there is nothing to report")
 	}
 	return r, nil
 }
 
-// slug is a name as a part of a path.
-func slug(name string) string {
-	return strings.Trim(notInPaths.ReplaceAllString(name, "-"), "-.")
+// save writes the report to a folder. Where one of its files cannot be made, the others are written all the same.
+func save(folder string, r, base *record.Run, goal float64) error {
+	var problems [6]error
+	content := map[string][]byte{"run.csv": r.CSV()}
+	content["run.json"], problems[0] = r.JSON()
+	content["report.html"], problems[1] = report.Page(r, base, goal)
+	content["light.svg"], problems[2] = report.Picture("svg", r, base, report.Light)
+	content["dark.svg"], problems[3] = report.Picture("svg", r, base, report.Dark)
+	content["light.png"], problems[4] = report.Picture("png", r, base, report.Light)
+	problems[5] = os.MkdirAll(folder, 0o755)
+	err := errors.Join(problems[:]...)
+	for name, text := range content {
+		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), text, 0o644))
+	}
+	return err
 }
 
-var notInPaths = regexp.MustCompile(`[^\pL\pN.]+`)
-
-func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
-
-func isTerminal(out io.Writer) bool {
-	file, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor is a small number
+// conclude prints the verdict and where the report is.
+func conclude(out io.Writer, r *record.Run, goal float64, folder string) {
+	_, _ = fmt.Fprintln(out)
+	for _, row := range r.Rows(goal) {
+		_, _ = fmt.Fprintf(out, "  %-24s %s\n", row.Name, row.Value)
+	}
+	for reason, n := range r.Total.Failures {
+		_, _ = fmt.Fprintf(out, "  %d times %s\n", n, reason)
+	}
+	if a := r.Advise(goal); r.Autoscaler != nil && a.Problem != "" {
+		_, _ = fmt.Fprintf(out, "\n  no advice on the autoscaler: %s\n", a.Problem)
+	} else if r.Autoscaler != nil {
+		_, _ = fmt.Fprintf(out, "\n  the numbers suggest cpuRequest %dm, targetCpuUtilization %d, minReplicas %d, "+
+			"maxReplicas %d; why: the report\n", a.Settings.Request, a.Settings.Target, a.Settings.Min, a.Settings.Max)
+	}
+	_, _ = fmt.Fprintf(out, "\n  report: %s\n", filepath.Join(folder, "report.html"))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,21 +13,17 @@ import (
 	"time"
 
 	"example.com/scaleout/load/record"
-	"example.com/scaleout/load/stack"
 	"example.com/scaleout/load/traffic"
-	"example.com/scaleout/load/watch"
 )
 
-func parse(args ...string) (*options, error) {
-	return parseOptions(args, func(string) string { return "" }, io.Discard)
-}
+func parse(args ...string) (*options, error) { return parseOptions(args, io.Discard) }
 
 func TestOptions(t *testing.T) {
 	o, err := parse("-profile", "blackfriday", "-speed", "3", "-scale", "2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.stack != "dev" || o.name != "blackfriday" || o.profile.Duration() != 5*time.Minute || o.profile.Peak() != 400 {
+	if o.name != "blackfriday" || o.profile.Duration() != 5*time.Minute || o.profile.Peak() != 400 {
 		t.Errorf("got %+v", o)
 	}
 	for args, want := range map[string][]string{
@@ -39,11 +34,8 @@ func TestOptions(t *testing.T) {
 		"-scale 0.001":                           {"-scale 0.001", "not at least 1 a second"},
 		"-speed 0.1":                             {"lasts 50m0s, -max-time is 20m0s"},
 		"-scale 2":                               {"up to 1200 requests a second, -max-rate is 1000"},
-		"-url http://example.com":                {"-url sends load", "-force"},
-		"-host a.example -hpa b":                 {"-host sends load", "-hpa sends load", `-hpa "b" is not NAMESPACE/NAME`},
-		"-force -url ftp://example.com":          {`-url "ftp://example.com" is not an http or https URL`},
+		"-hpa b -scale 2":                        {`-hpa "b" is not NAMESPACE/NAME`, "-max-rate"},
 		"-goal 0s -scale 9":                      {"-goal 0s", "-max-rate"},
-		"-timeout -1s":                           {"-timeout -1s"},
 		"step":                                   {`"step" is not a flag`},
 		"-from run.json -goal 0s":                {"-goal 0s"},
 		"-from run.json -speed 0 -goal 0s extra": {`"extra" is not a flag`, "-goal 0s"},
@@ -61,14 +53,9 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// fakeProject has the outputs of a stack, and no cluster.
-func fakeProject(outputs string) stack.Project {
-	return stack.Project{Stack: "dev", Run: func(_ context.Context, _, _ string, args ...string) ([]byte, error) {
-		if args[0] == "stack" {
-			return []byte(outputs), nil
-		}
-		return nil, errors.New("no such key")
-	}}
+// withOutputs has the outputs of a stack, and no cluster.
+func withOutputs(outputs string) pulumiStack {
+	return fake(map[string]string{"stack output --json --stack dev": outputs})
 }
 
 // A load on a stack without an autoscaler is sent, seen and reported.
@@ -82,7 +69,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	r, err := send(t.Context(), o, fakeProject(`{"url": "`+server.URL+`"}`), &out)
+	r, err := send(t.Context(), o, withOutputs(`{"url": "`+server.URL+`"}`), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +111,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(2500*time.Millisecond, cancel)
-	r, err := send(ctx, o, fakeProject(`{"url": "`+server.URL+`"}`), io.Discard)
+	r, err := send(ctx, o, withOutputs(`{"url": "`+server.URL+`"}`), io.Discard)
 	if err != nil || !r.Interrupted || len(r.Samples) == 0 {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -135,39 +122,23 @@ func TestStackNotUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(t.Context(), o, fakeProject("{}"), io.Discard); err == nil || !strings.Contains(err.Error(), "make up STACK=dev") {
+	if _, err := send(t.Context(), o, withOutputs("{}"), io.Discard); err == nil || !strings.Contains(err.Error(), "make up STACK=dev") {
 		t.Errorf("got %v, want what to do", err)
 	}
 }
 
-// On a terminal each second is shown, and one line in five stays; a log has only those.
+// Every fifth second is shown, with what has failed since the line before.
 func TestView(t *testing.T) {
-	settings := &watch.Settings{Min: 2, Max: 10, Target: 50}
-	state := watch.State{Desired: 4, Ready: 3, CPU: 70}
-	show := func(terminal bool) string {
-		var out bytes.Buffer
-		v := &view{out: &out, terminal: terminal, settings: settings}
-		for i := range 10 {
-			sum := traffic.Summary{Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0} // ten have no answer yet
-			v.second(i, 100, sum, i+1, state)
-			if i == 6 {
-				v.decisions([]watch.Event{{Message: "New size: 4"}})
-			}
-		}
-		return out.String()
+	var out bytes.Buffer
+	v := &view{out: &out, settings: &record.Settings{Min: 2, Max: 10, Target: 50}}
+	for i := range 10 {
+		sum := traffic.Summary{Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0} // ten have no answer yet
+		v.second(i, 100, sum, i+1, record.State{Desired: 4, Ready: 3, CPU: 70})
 	}
-	log, terminal := show(false), show(true)
 	want := "   time   sent/s   failed      p50     p95     p99      CPU  pods  wanted  (target 50 %, 2 to 10 pods)\n" +
 		"   0:05      100        5   1.2 ms   46 ms       -     70 %    3       4  █████\n" +
-		"         autoscaler: New size: 4\n" +
 		"   0:10      100        5   1.2 ms   46 ms       -     70 %    3       4  ██████████\n"
-	if log != want {
-		t.Errorf("the log is\n%swant\n%s", log, want)
-	}
-	if n := strings.Count(terminal, "\r\x1b[K"); n != 12 {
-		t.Errorf("the terminal's line was written %d times:\n%q", n, terminal)
-	}
-	if strings.Count(terminal, "\n") != strings.Count(log, "\n") {
-		t.Errorf("other lines stay on a terminal than in a log:\n%s", terminal)
+	if got := out.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Forwards ports of this machine to the Grafana and the Prometheus of the stack STACK until Ctrl-C; `make dashboards` runs it.
+# Forwards ports of this machine to the Grafana and the Prometheus of the stack STACK until Ctrl-C; `make dashboards` sources it, with
+# the function pulumi of `make env`.
 set -eu
 
 fail() {
@@ -13,8 +14,6 @@ forward() { # Service, its port, port of this machine
 	exec kubectl --context "$CONTEXT" --namespace "$namespace" port-forward "service/$1" "$3:$2" >/dev/null
 }
 
-variables="$(make -s --no-print-directory env)"
-eval "$variables"
 grafana= prometheus=
 outputs="$(of_stack stack output --shell)"
 eval "$outputs"

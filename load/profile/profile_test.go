@@ -19,23 +19,24 @@ func TestNamed(t *testing.T) {
 		"wave":        {6 * time.Minute, 600, 360 * 305},
 		"blackfriday": {15 * time.Minute, 200, 120*500/60. + 180*12500/120. + 420*200 + 60*12500/120. + 120*500/60.},
 	}
-	if len(Names()) != len(want) {
-		t.Errorf("there are %d profiles, and %d expectations", len(Names()), len(want))
+	if len(named) != len(want) {
+		t.Errorf("there are %d profiles, and %d expectations", len(named), len(want))
 	}
-	for _, name := range Names() {
-		p, err := Named(name[0])
+	for _, known := range named {
+		name := known.name
+		p, err := Named(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := p.validate(); err != nil {
-			t.Errorf("%s: %v", name[0], err)
+			t.Errorf("%s: %v", name, err)
 		}
-		w := want[name[0]]
+		w := want[name]
 		if p.Duration() != w.duration || math.Abs(p.Peak()-w.peak) > 1e-9 {
-			t.Errorf("%s: lasts %s and peaks at %g, want %s and %g", name[0], p.Duration(), p.Peak(), w.duration, w.peak)
+			t.Errorf("%s: lasts %s and peaks at %g, want %s and %g", name, p.Duration(), p.Peak(), w.duration, w.peak)
 		}
 		if sent := p.Sent(p.Duration().Seconds()); math.Abs(sent-w.sent) > 1 {
-			t.Errorf("%s: sends %g, want %g", name[0], sent, w.sent)
+			t.Errorf("%s: sends %g, want %g", name, sent, w.sent)
 		}
 	}
 	if _, err := Named("rush"); err == nil || !strings.Contains(err.Error(), `"rush"`) || !strings.Contains(err.Error(), "blackfriday") {

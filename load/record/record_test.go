@@ -9,10 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"example.com/scaleout/load/profile"
-	"example.com/scaleout/load/watch"
 )
 
 // stepRun is a run of an app whose pods use 1m of CPU at rest and 0.2m for each request a second, up to 300 of them.
@@ -20,7 +18,7 @@ import (
 // 2 again 60 s after the fall. A pod serves 5 s after it was wanted; until then answers are slow and some fail.
 func stepRun() *Run {
 	p := profile.Profile{Name: "step", Points: []profile.Point{{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 600}, {At: 240, Rate: 600}, {At: 240, Rate: 10}, {At: 360, Rate: 10}}}
-	r := &Run{Name: "test", Profile: p, Autoscaler: &watch.Settings{Min: 2, Max: 10, Target: 50, Request: 40}}
+	r := &Run{Name: "test", Profile: p, Autoscaler: &Settings{Min: 2, Max: 10, Target: 50, Request: 40}}
 	for i := range 360 {
 		at := float64(i + 1)
 		s := Sample{At: at, Planned: p.Sent(at) - p.Sent(at-1)}
@@ -46,27 +44,42 @@ func stepRun() *Run {
 	}
 	r.Total.Failures = map[string]int{"503 Service Unavailable": r.Total.Failed()}
 	r.Total.P50, r.Total.P95, r.Total.P99, r.Total.Max = 2, 6, 700, 900
-	r.Events = []Event{{80, "SuccessfulRescale", "New size: 8; reason: cpu above target"}}
+	r.Events = []Event{{At: 80, Reason: "SuccessfulRescale", Message: "New size: 8; reason: cpu above target"}}
 	return r
 }
 
 func TestVerdict(t *testing.T) {
-	v := stepRun().Judge(150)
-	if over := v.Over; over < .15 || over > .25 {
+	v := stepRun().judge(150)
+	if over := v.over; over < .15 || over > .25 {
 		t.Errorf("over-provisioned by %g", over)
 	}
-	v.Over = 0
-	want := Verdict{
-		Sent: 60*10 + 180*600 + 120*10, Failed: 24, P50: 2, P95: 6, P99: 700, Max: 900, WorstP95: 800,
-		LongestTrouble: 24 * time.Second, Scaled: true, StartPods: 2, PeakPods: 8,
-		Capacity: 25 * time.Second, Back: 60 * time.Second, Decisions: 2, Reversals: 1,
-		PodSeconds: 84*2 + 215*8 + 61*2, PerThousand: (84*2 + 215*8 + 61*2) / 109.8,
-	}
-	if math.Abs(v.PerThousand-want.PerThousand) < 1e-9 {
-		v.PerThousand = want.PerThousand
+	v.over = 0
+	want := verdict{
+		worstP95: 800, longestTrouble: 24, startPods: 2, peakPods: 8, capacity: 25, back: 60, decisions: 2, reversals: 1,
+		podSeconds: 84*2 + 215*8 + 61*2,
 	}
 	if v != want {
 		t.Errorf("got  %+v\nwant %+v", v, want)
+	}
+	var rows []string
+	for _, row := range stepRun().Rows(150) {
+		rows = append(rows, row.Name+": "+row.Value)
+	}
+	if got, want := strings.Join(rows, "\n"), `requests: 109800
+failed: 24 (0.02 %)
+not sent in time: 0.0 %
+latency p50, p95, p99: 2.0 ms, 6.0 ms, 700 ms
+longest answer: 900 ms
+p95 of the worst second: 800 ms
+longest trouble: 24 s
+pods: 2 to 8
+time to capacity: 25 s
+time back: 60 s
+decisions: 2, 1 of them back
+at the maximum: 0 s
+pod seconds: 2010, 18.3 for 1,000 requests
+over-provisioned: +24 %`; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -78,15 +91,15 @@ func TestLoadGeneratorTooSlow(t *testing.T) {
 		r.Samples[130].Sent += r.Samples[i].Sent
 		r.Samples[i].Sent, r.Samples[i].OK = 0, 0
 	}
-	if v := r.Judge(150); math.Abs(v.Short-30*600/109800.) > .001 {
-		t.Errorf("30 s of 600 a second were late; the verdict says %g", v.Short)
+	if v := r.judge(150); math.Abs(v.late-30*600/109800.) > .001 {
+		t.Errorf("30 s of 600 a second were late; the verdict says %g", v.late)
 	}
 	r = stepRun()
 	for i := range r.Samples {
 		r.Samples[i].Sent -= r.Samples[i].Sent / 10
 	}
-	if v := r.Judge(150); math.Abs(v.Short-.1) > .001 {
-		t.Errorf("a tenth was not sent; the verdict says %g", v.Short)
+	if v := r.judge(150); math.Abs(v.late-.1) > .001 {
+		t.Errorf("a tenth was not sent; the verdict says %g", v.late)
 	}
 	if a := r.Advise(150); !strings.Contains(a.Problem, "10 % less than planned") {
 		t.Errorf("advice from it: %+v", a)
@@ -96,19 +109,18 @@ func TestLoadGeneratorTooSlow(t *testing.T) {
 // The advice finds the costs that the run was made with, and what follows from them.
 func TestAdvice(t *testing.T) {
 	r := stepRun()
-	cost, found := r.cost()
-	if !found || math.Abs(cost.rest-1) > .3 || math.Abs(cost.request-.2) > .01 {
-		t.Errorf("costs %+v, want 1m at rest and 0.2 for a request", cost)
+	if rest, request := r.cost(); math.Abs(rest-1) > .3 || math.Abs(request-.2) > .01 {
+		t.Errorf("costs %gm at rest and %g for a request, want 1 and 0.2", rest, request)
 	}
 	if rate, limited := r.capacity(150); math.Abs(rate-75) > 1e-9 || !limited {
 		t.Errorf("a pod has borne %g a second within the goal (and no more: %t), want the 75 of eight pods, and that 300 were too many", rate, limited)
 	}
-	if start, found := r.startTime(); start != 5*time.Second || !found {
-		t.Errorf("a pod served after %s, want 5s", start)
+	if start, found := r.startTime(); start != 5 || !found {
+		t.Errorf("a pod served after %g s, want 5", start)
 	}
 	a := r.Advise(150)
 	// The step is sixtyfold, so the target is the least there is; 75 requests take 16m, and 600 take 8 pods at full use.
-	if want := (watch.Settings{Request: 20, Target: 30, Min: 2, Max: 34}); a.Settings != want || a.Problem != "" {
+	if want := (Settings{Request: 20, Target: 30, Min: 2, Max: 34}); a.Settings != want || a.Problem != "" {
 		t.Errorf("advice %+v, want %+v", a, want)
 	}
 	text := strings.Join(a.Reasons, "\n")
@@ -124,7 +136,7 @@ func TestAdvice(t *testing.T) {
 		r.Samples[i].P95, r.Samples[i].OK, r.Samples[i].Failures = 5, r.Samples[i].Sent, nil
 	}
 	a = r.Advise(150)
-	if want := (watch.Settings{Request: 100, Target: 30, Min: 2, Max: 6}); a.Settings != want {
+	if want := (Settings{Request: 100, Target: 30, Min: 2, Max: 6}); a.Settings != want {
 		t.Errorf("advice for pods that had no trouble: %+v, want %+v", a, want)
 	}
 	if text := strings.Join(a.Reasons, "\n"); !strings.Contains(text, "300 requests a second") || !strings.Contains(text, "stays at 100m, which is enough for 493") {
@@ -133,7 +145,7 @@ func TestAdvice(t *testing.T) {
 	// What the limit leaves above the request bears the growth too.
 	r.Autoscaler.Limit = 4000
 	a = r.Advise(150)
-	if want := (watch.Settings{Request: 100, Target: 66, Min: 2, Max: 3}); a.Settings != want {
+	if want := (Settings{Request: 100, Target: 66, Min: 2, Max: 3}); a.Settings != want {
 		t.Errorf("advice for pods with a high limit: %+v, want %+v", a, want)
 	}
 
@@ -167,23 +179,23 @@ func TestAdvice(t *testing.T) {
 func TestWithoutAutoscaler(t *testing.T) {
 	r := stepRun()
 	r.Autoscaler = nil
-	v := r.Judge(150)
-	if v.Scaled || v.PodSeconds != 0 || v.Failed != 24 {
+	v := r.judge(150)
+	if v.podSeconds != 0 || v.longestTrouble != 24 {
 		t.Errorf("got %+v", v)
 	}
-	if len(v.Rows(150)) != 7 {
-		t.Errorf("%d rows", len(v.Rows(150)))
+	if rows := r.Rows(150); len(rows) != 7 {
+		t.Errorf("%d rows", len(rows))
 	}
 }
 
 func TestFiles(t *testing.T) {
 	r := stepRun()
 	path := filepath.Join(t.TempDir(), "run.json")
-	var text bytes.Buffer
-	if err := r.WriteJSON(&text); err != nil {
+	text, err := r.JSON()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Read(path)
@@ -202,12 +214,8 @@ func TestFiles(t *testing.T) {
 		}
 	}
 
-	r.Samples[0].CPU = watch.Unknown
-	text.Reset()
-	if err := r.WriteCSV(&text); err != nil {
-		t.Fatal(err)
-	}
-	lines, err := csv.NewReader(&text).ReadAll()
+	r.Samples[0].CPU = Unknown
+	lines, err := csv.NewReader(bytes.NewReader(r.CSV())).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}

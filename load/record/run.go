@@ -3,18 +3,14 @@ package record
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"time"
 
 	"example.com/scaleout/load/profile"
 	"example.com/scaleout/load/traffic"
-	"example.com/scaleout/load/watch"
 )
 
 // Run is one load from its start to its end. It is what is compared with another, so it holds what both depend on.
@@ -24,20 +20,18 @@ type Run struct {
 	Stack   string `json:"stack"`
 	URL     string `json:"url"`
 	Machine string `json:"machine"`
-	// Host was asked for in place of the one in URL. With it, or another URL than the stack's, Image is not known.
-	Host    string    `json:"host,omitempty"`
-	Image   string    `json:"image,omitempty"`
-	Started time.Time `json:"started"`
-	// Profile is what was to be sent.
+	// Host was asked for in place of the one in URL. Image is then not known.
+	Host    string          `json:"host,omitempty"`
+	Image   string          `json:"image,omitempty"`
+	Started time.Time       `json:"started"`
 	Profile profile.Profile `json:"profile"`
 	// Autoscaler is nil if none was followed; HPA is its namespace and name, in the cluster of a kubeconfig's Context.
-	Autoscaler *watch.Settings `json:"autoscaler,omitempty"`
-	HPA        string          `json:"hpa,omitempty"`
-	Context    string          `json:"context,omitempty"`
+	Autoscaler *Settings `json:"autoscaler,omitempty"`
+	HPA        string    `json:"hpa,omitempty"`
+	Context    string    `json:"context,omitempty"`
 	// Samples are one for each second.
 	Samples []Sample `json:"samples"`
-	// Events are what the autoscaler did.
-	Events []Event `json:"events"`
+	Events  []Event  `json:"events"`
 	// Total is what came of all requests.
 	Total traffic.Summary `json:"total"`
 	// Interrupted is true if the load ended before its profile did.
@@ -51,12 +45,38 @@ type Sample struct {
 	// Planned is how many requests the profile has in this second.
 	Planned float64 `json:"planned"`
 	traffic.Summary
-	watch.State
+	State
+}
+
+// Unknown is the CPU of pods that have not been measured.
+const Unknown = -1
+
+// Settings of an autoscaler are those that a run is compared by.
+type Settings struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+	// Target is the CPU that a pod shall use, in percent of its request.
+	Target int `json:"target"`
+	// Request is the CPU that each pod has reserved, Limit what it may use, in thousandths of a core; 0 without one.
+	Request int64 `json:"request"`
+	Limit   int64 `json:"limit"`
+}
+
+// State is what is known at a moment.
+type State struct {
+	// Desired is how many pods the autoscaler wants, Ready how many serve.
+	Desired int `json:"desired"`
+	Ready   int `json:"ready"`
+	// CPU is what the autoscaler last measured, in percent of a pod's request: Unknown if it could not. CPUMilli is the
+	// same in thousandths of a core for each pod.
+	CPU      int   `json:"cpu"`
+	CPUMilli int64 `json:"cpuMilli"`
 }
 
 // Event is something that the autoscaler did.
 type Event struct {
-	// At is in seconds since the start.
+	Time time.Time `json:"-"`
+	// At is in seconds since the start of a load.
 	At      float64 `json:"at"`
 	Reason  string  `json:"reason"`
 	Message string  `json:"message"`
@@ -78,31 +98,22 @@ func Read(path string) (*Run, error) {
 	return r, nil
 }
 
-// WriteJSON writes the run for Read and for other programs, with a line for each sample and event.
-func (r *Run) WriteJSON(w io.Writer) error {
+// JSON is the run for Read and for other programs, with a line for each sample and event.
+func (r *Run) JSON() ([]byte, error) {
 	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(bytes.ReplaceAll(text, []byte(`{"at":`), []byte("\n"+`{"at":`)), '\n'))
-	return err
+	return append(bytes.ReplaceAll(text, []byte(`{"at":`), []byte("\n"+`{"at":`)), '\n'), err
 }
 
-// WriteCSV writes the samples, a line for each second.
-func (r *Run) WriteCSV(w io.Writer) error {
-	out := csv.NewWriter(w)
-	err := out.Write([]string{"second", "planned", "sent", "ok", "failed", "p50_ms", "p95_ms", "p99_ms", "cpu_percent", "cpu_milli", "desired", "ready"})
+// CSV has the samples, a line for each second.
+func (r *Run) CSV() []byte {
+	text := []byte("second,planned,sent,ok,failed,p50_ms,p95_ms,p99_ms,cpu_percent,cpu_milli,desired,ready\n")
 	for _, s := range r.Samples {
-		number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 		cpu := ""
-		if s.CPU != watch.Unknown {
+		if s.CPU != Unknown {
 			cpu = strconv.Itoa(s.CPU)
 		}
-		err = errors.Join(err, out.Write([]string{
-			number(s.At), number(s.Planned), strconv.Itoa(s.Sent), strconv.Itoa(s.OK), strconv.Itoa(s.Failed()),
-			number(s.P50), number(s.P95), number(s.P99), cpu, strconv.FormatInt(s.CPUMilli, 10), strconv.Itoa(s.Desired), strconv.Itoa(s.Ready),
-		}))
+		text = fmt.Appendf(text, "%g,%g,%d,%d,%d,%g,%g,%g,%s,%d,%d,%d\n",
+			s.At, s.Planned, s.Sent, s.OK, s.Failed(), s.P50, s.P95, s.P99, cpu, s.CPUMilli, s.Desired, s.Ready)
 	}
-	out.Flush()
-	return errors.Join(err, out.Error())
+	return text
 }

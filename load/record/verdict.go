@@ -1,133 +1,101 @@
 package record
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"slices"
-	"time"
 
-	"example.com/scaleout/load/watch"
+	"example.com/scaleout/load/profile"
 )
 
-// Verdict is what the numbers of a run come to.
-type Verdict struct {
-	// Sent and Failed are requests. Short is the part of the planned ones that the load generator sent a second late or
-	// later, if at all: above a hundredth, the run says more about its machine than about the app.
-	Sent, Failed int
-	Short        float64
-	// P50, P95, P99 and Max are of the good answers, in milliseconds.
-	P50, P95, P99, Max float64
-	// WorstP95 is that of the worst second in which at least minCount requests were sent.
-	WorstP95 float64
-	// LongestTrouble is the longest time in which each second had a failure or a 95th percentile above the goal.
-	LongestTrouble time.Duration
+// verdict is what the numbers of a run come to. Times are in seconds; Rows says what each number means.
+type verdict struct {
+	late           float64 // part of the planned requests
+	worstP95       float64
+	longestTrouble float64
 
-	// Scaled tells whether there was an autoscaler; what follows is 0 without one.
-	Scaled bool
-	// StartPods were ready at the start, PeakPods at most.
-	StartPods, PeakPods int
-	// Capacity is the time from the first rise of the load until all pods that were wanted for it were ready; 0 if no more
-	// were wanted.
-	Capacity time.Duration
-	// Rise is the part of Capacity in which the load itself still rose.
-	Rise time.Duration
-	// Back is the time from the last fall of the load until no more than StartPods were ready; 0 if that was not seen.
-	Back time.Duration
-	// Decisions are the changes of the number of wanted pods, Reversals those of them in the other direction than the one
-	// before.
-	Decisions, Reversals int
-	// AtMax is how long as many pods were wanted as there may be.
-	AtMax time.Duration
-	// PodSeconds is the sum over all pods of the time for which each was ready; PerThousand is that for a thousand requests.
-	PodSeconds, PerThousand float64
-	// Over is how many pod seconds there were for each one needed, less one: 0.5 is half as much again. NaN if the CPU was
-	// not measured.
-	Over float64
+	// The rest is 0 without an autoscaler.
+	startPods, peakPods  int
+	capacity, rise       float64 // 0 if no more pods were wanted; rise is the part in which the load itself still rose
+	back                 float64 // 0 if that was not seen
+	decisions, reversals int
+	atMax, podSeconds    float64
+	over                 float64 // NaN if the CPU was not measured
 }
 
 // minCount is how many requests make a percentile of a second worth looking at.
 const minCount = 20
 
-// Judge computes the verdict; goal is the 95th percentile that is still good, in milliseconds.
-func (r *Run) Judge(goal float64) Verdict {
-	v := Verdict{
-		Sent: r.Total.Sent, Failed: r.Total.Failed(), Over: math.NaN(),
-		P50: r.Total.P50, P95: r.Total.P95, P99: r.Total.P99, Max: r.Total.Max,
-	}
-	planned, sent, behind, late, trouble := 0., 0., 0., 0., 0
+// judge computes the verdict; goal is the 95th percentile that is still good, in milliseconds.
+func (r *Run) judge(goal float64) (v verdict) {
+	planned, sent, behind, trouble := 0., 0., 0., 0.
 	for _, s := range r.Samples {
 		planned += s.Planned
 		sent += float64(s.Sent)
 		// What was not sent by the end of its second, once each. Two are due to the planned ones having fractions.
 		now := max(0, planned-sent-2)
-		late, behind = late+max(0, now-behind), now
+		v.late, behind = v.late+max(0, now-behind), now
 		if s.Sent >= minCount {
-			v.WorstP95 = max(v.WorstP95, s.P95)
+			v.worstP95 = max(v.worstP95, s.P95)
 		}
-		if s.Failed() > 0 || s.P95 > goal {
-			trouble++
-		} else {
+		trouble++
+		if s.Failed() == 0 && s.P95 <= goal {
 			trouble = 0
 		}
-		v.LongestTrouble = max(v.LongestTrouble, seconds(float64(trouble)))
+		v.longestTrouble = max(v.longestTrouble, trouble)
 	}
 	if planned > 0 {
-		v.Short = late / planned
+		v.late /= planned
 	}
 	if r.Autoscaler != nil && len(r.Samples) > 0 {
 		r.judgeScaling(&v)
+		r.judgeTimes(&v)
+		v.over = r.over()
 	}
 	return v
 }
 
-func (r *Run) judgeScaling(v *Verdict) {
-	first := r.Samples[0]
-	v.Scaled, v.StartPods, v.PeakPods = true, first.Ready, first.Ready
-	wanted, direction := first.Desired, 0
+func (r *Run) judgeScaling(v *verdict) {
+	v.startPods = r.Samples[0].Ready
+	wanted, direction := r.Samples[0].Desired, 0
 	for _, s := range r.Samples {
-		v.PeakPods = max(v.PeakPods, s.Ready)
-		v.PodSeconds += float64(s.Ready)
+		v.peakPods = max(v.peakPods, s.Ready)
+		v.podSeconds += float64(s.Ready)
 		if s.Desired >= r.Autoscaler.Max {
-			v.AtMax += time.Second
+			v.atMax++
 		}
-		if s.Desired != wanted && s.Desired != 0 {
-			turn := 1
-			if s.Desired < wanted {
-				turn = -1
-			}
-			v.Decisions++
+		if turn := cmp.Compare(s.Desired, wanted); turn != 0 && s.Desired != 0 {
+			v.decisions++
 			if turn == -direction {
-				v.Reversals++
+				v.reversals++
 			}
 			wanted, direction = s.Desired, turn
 		}
 	}
-	if r.Total.Sent > 0 {
-		v.PerThousand = v.PodSeconds / float64(r.Total.Sent) * 1000
-	}
-	r.judgeTimes(v)
-	v.Over = r.over()
 }
 
 // judgeTimes finds when the pods followed the load up and down.
-func (r *Run) judgeTimes(v *Verdict) {
+func (r *Run) judgeTimes(v *verdict) {
 	rise, top, fall := r.edges()
-	most := slices.MaxFunc(r.Samples, func(a, b Sample) int { return a.Desired - b.Desired }).Desired
-	if most > r.Samples[0].Desired {
-		for _, s := range r.Samples {
-			if s.At >= rise && s.Ready >= most {
-				v.Capacity = seconds(s.At - rise)
-				v.Rise = seconds(min(s.At, top) - rise)
-				break
-			}
+	first := func(from float64, reached func(Sample) bool) (at float64, found bool) {
+		i := slices.IndexFunc(r.Samples, func(s Sample) bool { return s.At >= from && reached(s) })
+		if i < 0 {
+			return 0, false
 		}
+		return r.Samples[i].At, true
 	}
-	if v.PeakPods > v.StartPods {
-		for _, s := range r.Samples {
-			if s.At >= fall && s.Ready <= v.StartPods {
-				v.Back = seconds(s.At - fall)
-				break
-			}
-		}
+	most := 0
+	for _, s := range r.Samples {
+		most = max(most, s.Desired)
+	}
+	at, found := first(rise, func(s Sample) bool { return s.Ready >= most })
+	if found && most > r.Samples[0].Desired {
+		v.capacity, v.rise = at-rise, min(at, top)-rise
+	}
+	at, found = first(fall, func(s Sample) bool { return s.Ready <= v.startPods })
+	if found && v.peakPods > v.startPods {
+		v.back = at - fall
 	}
 }
 
@@ -135,23 +103,15 @@ func (r *Run) judgeTimes(v *Verdict) {
 func (r *Run) edges() (rise, top, fall float64) {
 	points, peak := r.Profile.Points, r.Profile.Peak()
 	for _, p := range points {
-		if p.Rate <= points[0].Rate {
-			rise = p.At
-			continue
-		}
-		break
-	}
-	for _, p := range slices.Backward(points) {
-		if p.Rate == peak {
-			fall = p.At
+		if p.Rate > points[0].Rate {
 			break
 		}
+		rise = p.At
 	}
-	top = fall
+	top = points[slices.IndexFunc(points, func(p profile.Point) bool { return p.Rate == peak })].At
 	for _, p := range points {
 		if p.Rate == peak {
-			top = p.At
-			break
+			fall = p.At
 		}
 	}
 	return rise, top, fall
@@ -161,12 +121,12 @@ func (r *Run) edges() (rise, top, fall float64) {
 // target, and no fewer than the minimum.
 func (r *Run) over() float64 {
 	had, needed := 0., 0.
-	cpu, measured := watch.Unknown, 0 // the last measurement, and of how many pods it is the mean
+	cpu, measured := Unknown, 0 // the last measurement, and of how many pods it is the mean
 	for _, s := range r.Samples {
 		if s.CPU != cpu {
 			cpu, measured = s.CPU, s.Ready
 		}
-		if s.CPU == watch.Unknown || r.Autoscaler.Target == 0 {
+		if s.CPU == Unknown || r.Autoscaler.Target == 0 {
 			continue
 		}
 		had += float64(s.Ready)
@@ -176,4 +136,68 @@ func (r *Run) over() float64 {
 	return had/needed - 1 // NaN if nothing was measured
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// Row is a number of a verdict with what it means.
+type Row struct{ Name, Value, Meaning string }
+
+// Rows are the numbers of the verdict in words, the same for each run, so that those of two stand side by side.
+func (r *Run) Rows(goal float64) []Row {
+	v, t := r.judge(goal), r.Total
+	failed := "0"
+	if t.Failed() > 0 {
+		failed = fmt.Sprintf("%d (%.2f %%)", t.Failed(), 100*float64(t.Failed())/float64(t.Sent))
+	}
+	worst := fmt.Sprintf("of those with at least %d requests", minCount)
+	trouble := "seconds in a row with a failure or a p95 above " + Milliseconds(goal)
+	quantiles := fmt.Sprintf("%s, %s, %s", Milliseconds(t.P50), Milliseconds(t.P95), Milliseconds(t.P99))
+	rows := []Row{
+		{"requests", fmt.Sprint(t.Sent), "sent at the profile's pace, however slow the answers"},
+		{"failed", failed, "no answer, or another than 2xx"},
+		{"not sent in time", fmt.Sprintf("%.1f %%", v.late*100), "above 1 % the load generator was the limit"},
+		{"latency p50, p95, p99", quantiles, "of the good answers"},
+		{"longest answer", Milliseconds(t.Max), ""},
+		{"p95 of the worst second", Milliseconds(v.worstP95), worst},
+		{"longest trouble", seconds(v.longestTrouble), trouble},
+	}
+	if r.Autoscaler == nil {
+		return rows
+	}
+	capacity, back, over := "not needed, or not reached", "not seen", "CPU not measured"
+	if v.capacity > 0 {
+		capacity = seconds(v.capacity)
+		if v.rise >= 1 {
+			capacity += ", of which the load rose for " + seconds(v.rise)
+		}
+	}
+	if v.back > 0 {
+		back = seconds(v.back)
+	}
+	if !math.IsNaN(v.over) && !math.IsInf(v.over, 0) {
+		over = fmt.Sprintf("%+.0f %%", v.over*100)
+	}
+	pods := fmt.Sprintf("%d to %d", v.startPods, v.peakPods)
+	turns := "changes of the number of wanted pods; back is the other direction than the one before"
+	decisions := fmt.Sprintf("%d, %d of them back", v.decisions, v.reversals)
+	cost := fmt.Sprintf("%.0f, %.1f for 1,000 requests", v.podSeconds, v.podSeconds/float64(max(t.Sent, 1))*1000)
+	return append(rows, []Row{
+		{"pods", pods, "ready, at the start and at most"},
+		{"time to capacity", capacity, "from the first rise of the load until all pods wanted for it were ready"},
+		{"time back", back, "from the end of the highest load until no more pods than at the start were ready"},
+		{"decisions", decisions, turns},
+		{"at the maximum", seconds(v.atMax), "when the autoscaler could not have wanted more pods"},
+		{"pod seconds", cost, "what the run cost"},
+		{"over-provisioned", over, "pod seconds beyond what the measured CPU needed at the target"},
+	}...)
+}
+
+// Milliseconds is a latency with two digits or more, or a dash if there is none.
+func Milliseconds(ms float64) string {
+	switch {
+	case ms == 0:
+		return "-"
+	case ms < 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}
+
+func seconds(s float64) string { return fmt.Sprintf("%.0f s", s) }

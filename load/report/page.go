@@ -2,12 +2,11 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
-	"io"
-	"strings"
 
 	"example.com/scaleout/load/record"
 )
@@ -15,93 +14,70 @@ import (
 //go:embed page.html.tmpl
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"clock": clock}).Parse(pageText))
 
-// page is what the template shows.
-type page struct {
-	Run, Base   *record.Run
-	Light, Dark template.HTML
-	Rows        []row
-	Events      []event
-	Advice      record.Advice
-	Goal        float64
-	Settings    []setting
-}
-
-// row has the numbers of the run and of the one that it is compared with.
-type row struct {
+// line has a number or a setting of the run and of the one that it is compared with.
+type line struct {
 	record.Row
-	Base string
+	Base    string
+	Differs bool
 }
 
-type event struct{ At, Message string }
-
-// setting is what the runs were made with; Differs if not both with the same.
-type setting struct {
-	Name, Value, Base string
-	Differs           bool
-}
-
-// HTML writes the page of a run; base may be nil. goal is the 95th percentile that is still good, in milliseconds.
-func HTML(w io.Writer, run, base *record.Run, goal float64) error {
-	p := page{Run: run, Base: base, Goal: goal, Advice: run.Advise(goal)}
-	for theme, to := range map[*Theme]*template.HTML{&Light: &p.Light, &Dark: &p.Dark} {
-		svg, err := SVG(run, base, *theme)
+// Page is the page of a run; base may be nil. goal is the 95th percentile that is still good, in milliseconds.
+func Page(run, base *record.Run, goal float64) ([]byte, error) {
+	pictures := map[string]template.HTML{}
+	for name, theme := range map[string]Theme{"light": Light, "dark": Dark} {
+		svg, err := Picture("svg", run, base, theme)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		*to = inline(svg)
+		_, inline, _ := bytes.Cut(svg, []byte("<svg"))          // an XML declaration is only for a file of its own
+		pictures[name] = template.HTML("<svg" + string(inline)) // the library escapes the names in it
 	}
-	baseRows := []record.Row{}
+	var baseNumbers, baseSettings []record.Row
 	if base != nil {
-		baseRows = base.Judge(goal).Rows(goal)
+		baseNumbers, baseSettings = base.Rows(goal), settings(base)
 	}
-	for i, r := range run.Judge(goal).Rows(goal) {
-		line := row{Row: r}
-		if i < len(baseRows) {
-			line.Base = baseRows[i].Value
-		}
-		p.Rows = append(p.Rows, line)
-	}
-	for _, e := range run.Events {
-		p.Events = append(p.Events, event{fmt.Sprintf("%d:%02d", int(e.At)/60, int(e.At)%60), e.Reason + ": " + e.Message})
-	}
-	p.Settings = settings(run, base)
-	return pageTemplate.Execute(w, p)
+	var out bytes.Buffer
+	err := pageTemplate.Execute(&out, map[string]any{
+		"Run": run, "Base": base, "Pictures": pictures, "Advice": run.Advise(goal),
+		"Numbers": beside(run.Rows(goal), baseNumbers), "Settings": beside(settings(run), baseSettings),
+	})
+	return out.Bytes(), err
 }
 
-// inline is the picture without what only a file of its own may have: an XML declaration.
-func inline(svg []byte) template.HTML {
-	text := string(svg)
-	if i := strings.Index(text, "<svg"); i > 0 {
-		text = text[i:]
+func beside(rows, base []record.Row) (lines []line) {
+	for i, row := range rows {
+		l := line{Row: row}
+		if i < len(base) {
+			l.Base = base[i].Value
+			l.Differs = l.Base != l.Value && l.Name != "started" // never the same, which is no difference to point at
+		}
+		lines = append(lines, l)
 	}
-	return template.HTML(text) //nolint:gosec // drawn here; names in it are escaped by the library
+	return lines
 }
 
-func settings(run, base *record.Run) (all []setting) {
-	describe := func(r *record.Run) [][2]string {
-		lines := [][2]string{
-			{"stack", r.Stack}, {"URL", r.URL}, {"host", cmp.Or(r.Host, "that of the URL")}, {"image", cmp.Or(r.Image, "not known")}, {"machine", r.Machine},
-			{"profile", fmt.Sprintf("%s, %s, up to %.0f requests a second", r.Profile.Name, r.Profile.Duration(), r.Profile.Peak())},
-		}
-		autoscaler := "none followed"
-		if a := r.Autoscaler; a != nil {
-			autoscaler = fmt.Sprintf("%s in %s: %d to %d pods at %d %% of %dm", r.HPA, r.Context, a.Min, a.Max, a.Target, a.Request)
-		}
-		return append(lines, [2]string{"autoscaler", autoscaler})
+// settings are what a run was made with.
+func settings(r *record.Run) []record.Row {
+	autoscaler := "none followed"
+	if a := r.Autoscaler; a != nil {
+		autoscaler = fmt.Sprintf("%s in %s: %d to %d pods at %d %% of %dm",
+			r.HPA, r.Context, a.Min, a.Max, a.Target, a.Request)
 	}
-	began := setting{Name: "started", Value: started(run)}
-	for _, l := range describe(run) {
-		all = append(all, setting{Name: l[0], Value: l[1]})
+	p := r.Profile
+	profile := fmt.Sprintf("%s, %s, up to %.0f requests a second", p.Name, p.Duration(), p.Peak())
+	return []record.Row{
+		{Name: "started", Value: r.Started.UTC().Format("2006-01-02 15:04 UTC")},
+		{Name: "stack", Value: r.Stack},
+		{Name: "URL", Value: r.URL},
+		{Name: "host", Value: cmp.Or(r.Host, "that of the URL")},
+		{Name: "image", Value: cmp.Or(r.Image, "not known")},
+		{Name: "machine", Value: r.Machine},
+		{Name: "profile", Value: profile},
+		{Name: "autoscaler", Value: autoscaler},
 	}
-	if base != nil {
-		began.Base = started(base) // never the same, which is no difference to point at
-		for i, l := range describe(base) {
-			all[i].Base, all[i].Differs = l[1], l[1] != all[i].Value
-		}
-	}
-	return append([]setting{began}, all...)
 }
 
-func started(r *record.Run) string { return r.Started.UTC().Format("2006-01-02 15:04 UTC") }
+// clock is a number of seconds as minutes and seconds.
+func clock(seconds float64) string { return fmt.Sprintf("%d:%02d", int(seconds)/60, int(seconds)%60) }

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"image/color"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -16,6 +17,29 @@ import (
 	"example.com/scaleout/load/record"
 )
 
+// Theme is a set of colours. Those of the lines are from the palette of Okabe and Ito, which stays apart for all kinds
+// of colour blindness (https://jfly.uni-koeln.de/color/); lines that share a panel differ in their dashes too.
+type Theme struct {
+	background, ink, faint          color.Color
+	main, second, third, bad, faded color.Color
+}
+
+func rgb(hex uint32) color.Color {
+	return color.RGBA{R: uint8(hex >> 16), G: uint8(hex >> 8), B: uint8(hex), A: 255}
+}
+
+// Light and Dark are for pages with a light and a dark background.
+var (
+	Light = Theme{
+		background: rgb(0xffffff), ink: rgb(0x24292f), faint: rgb(0xd8dee4),
+		main: rgb(0x0072b2), second: rgb(0x009e73), third: rgb(0xcc79a7), bad: rgb(0xd55e00), faded: rgb(0x8c959f),
+	}
+	Dark = Theme{
+		background: rgb(0x0d1117), ink: rgb(0xe6edf3), faint: rgb(0x30363d),
+		main: rgb(0x56b4e9), second: rgb(0x2bc492), third: rgb(0xe39bc4), bad: rgb(0xff8c42), faded: rgb(0x8b949e),
+	}
+)
+
 // Sizes of the picture. The width is that of a README's column; the legends stand beside the panels, where they hide no
 // line.
 var (
@@ -25,15 +49,12 @@ var (
 	margin      = vg.Points(8)
 )
 
-const dpi = 144
-
 // picture is the panels of a run over one time axis.
 type picture struct {
-	theme  Theme
-	run    *record.Run
-	base   *record.Run // nil without a run to compare with
-	panels []*panel
-	err    error
+	theme     Theme
+	run, base *record.Run // base is nil without a run to compare with
+	baseName  string
+	panels    []*panel
 }
 
 // panel is a plot with its legend beside it.
@@ -42,62 +63,28 @@ type panel struct {
 	legend plot.Legend
 }
 
-// SVG draws a run, and the pods and latencies of another if base is not nil.
-func SVG(run, base *record.Run, theme Theme) ([]byte, error) {
-	p := newPicture(run, base, theme)
-	w, h := p.size()
-	canvas := vgsvg.New(w, h)
-	if err := p.draw(draw.New(canvas)); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if _, err := canvas.WriteTo(&out); err != nil {
-		return nil, fmt.Errorf("writing the picture: %w", err)
-	}
-	// A reader may not have the font that the widths were computed with.
-	return bytes.ReplaceAll(out.Bytes(), []byte("font-family:Liberation Sans;"),
-		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
-}
-
-// PNG is SVG for what cannot show one.
-func PNG(run, base *record.Run, theme Theme) ([]byte, error) {
-	p := newPicture(run, base, theme)
-	w, h := p.size()
-	canvas := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi))
-	if err := p.draw(draw.New(canvas)); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(&out); err != nil {
-		return nil, fmt.Errorf("writing the picture: %w", err)
-	}
-	return out.Bytes(), nil
-}
-
-func newPicture(run, base *record.Run, theme Theme) *picture {
+// Picture draws a run, and the pods and latencies of another if base is not nil, as "svg" or "png".
+func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) {
 	p := &picture{theme: theme, run: run, base: base}
+	if base != nil {
+		p.baseName = base.Name
+	}
 	p.requests()
 	p.latency()
 	if run.Autoscaler != nil {
 		p.cpu()
 		p.pods()
 	}
-	return p
-}
-
-func (p *picture) size() (w, h vg.Length) {
-	return width, panelHeight*vg.Length(len(p.panels)) + 2*margin
-}
-
-// draw aligns the panels, so that one moment is at one place in all of them.
-func (p *picture) draw(dc draw.Canvas) error {
-	if p.err != nil {
-		return fmt.Errorf("drawing the picture: %w", p.err)
+	height := panelHeight*vg.Length(len(p.panels)) + 2*margin
+	var canvas vg.CanvasWriterTo = vgsvg.New(width, height)
+	if format == "png" {
+		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144))}
 	}
-	dc.SetColor(p.theme.background)
+	dc := draw.New(canvas)
+	dc.SetColor(theme.background)
 	dc.Fill(dc.Path())
 	dc = draw.Crop(dc, margin, -margin, margin, -margin)
-	rows := make([][]*plot.Plot, len(p.panels))
+	rows := make([][]*plot.Plot, len(p.panels)) // aligned, so that one moment is at one place in all of them
 	for i, panel := range p.panels {
 		rows[i] = []*plot.Plot{panel.plot}
 	}
@@ -109,7 +96,13 @@ func (p *picture) draw(dc draw.Canvas) error {
 		beside.Min.X, beside.Max.X = dc.Max.X-legendWidth+margin, dc.Max.X
 		panel.legend.Draw(beside)
 	}
-	return nil
+	var out bytes.Buffer
+	if _, err := canvas.WriteTo(&out); err != nil {
+		return nil, fmt.Errorf("writing the picture: %w", err)
+	}
+	// A reader may not have the font that the widths were computed with.
+	return bytes.ReplaceAll(out.Bytes(), []byte("font-family:Liberation Sans;"),
+		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
 }
 
 // add makes a panel; unit is what its vertical axis shows.
@@ -128,7 +121,7 @@ func (p *picture) add(unit string) *panel {
 		axis.Padding = 0
 	}
 	n.plot.X.Min, n.plot.X.Max = 0, p.end()
-	n.plot.X.Tick.Marker, n.plot.Y.Tick.Marker = minutes{}, round{}
+	n.plot.X.Tick.Marker, n.plot.Y.Tick.Marker = plot.TickerFunc(minutes), plot.TickerFunc(round)
 	n.plot.Y.Min = 0
 	n.legend.Top, n.legend.Left = true, true
 	style(&n.legend.TextStyle, 8)

@@ -8,13 +8,13 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/scaleout/load/profile"
 	"example.com/scaleout/load/record"
-	"example.com/scaleout/load/watch"
 )
 
 // example is a short run with one decision.
@@ -23,7 +23,7 @@ func example(name string) *record.Run {
 	r := &record.Run{
 		Name: name, Stack: "dev", URL: "http://localhost:8080", Image: "registry.example.com/team/app@sha256:" + strings.Repeat("0123456789abcdef", 4), Machine: "2 cores",
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Profile: p,
-		Autoscaler: &watch.Settings{Min: 2, Max: 10, Target: 50, Request: 100},
+		Autoscaler: &record.Settings{Min: 2, Max: 10, Target: 50, Request: 100},
 		HPA:        "shop/web", Context: "kind",
 		Events: []record.Event{{At: 80, Reason: "SuccessfulRescale", Message: "New size: 6; reason: cpu above <target>"}},
 	}
@@ -32,7 +32,7 @@ func example(name string) *record.Run {
 		s := record.Sample{At: at, Planned: p.Sent(at) - p.Sent(at-1)}
 		s.Sent = int(s.Planned)
 		s.OK, s.P50, s.P95, s.P99 = s.Sent, 2, 6, 11
-		s.Desired, s.Ready, s.CPU = 2, 2, watch.Unknown
+		s.Desired, s.Ready, s.CPU = 2, 2, record.Unknown
 		if at > 80 {
 			s.Desired, s.Ready, s.CPU, s.CPUMilli = 6, 6, 60, 60
 		}
@@ -46,11 +46,11 @@ func example(name string) *record.Run {
 func TestPage(t *testing.T) {
 	run, base := example("ours"), example("plain <manifests>")
 	base.Autoscaler.Target = 60
-	var out bytes.Buffer
-	if err := HTML(&out, run, base, 150); err != nil {
+	content, err := Page(run, base, 150)
+	if err != nil {
 		t.Fatal(err)
 	}
-	page := out.String()
+	page := string(content)
 	for _, want := range []string{
 		"<h1>ours</h1>", "plain &lt;manifests&gt;", "cpu above &lt;target&gt;", "1:20", "time to capacity",
 		`<tr class="differs"><th>autoscaler</th><td>shop/web in kind: 2 to 10 pods at 50 % of 100m</td><td>shop/web in kind: 2 to 10 pods at 60 % of 100m</td></tr>`, "<tr><th>started</th>",
@@ -93,7 +93,7 @@ func TestContrast(t *testing.T) {
 		ground := luminance(theme.background)
 		for line, c := range map[string]color.Color{
 			"main": theme.main, "second": theme.second, "third": theme.third, "bad": theme.bad,
-			"baseline": theme.baseline, "annotate": theme.annotate, "ink": theme.ink,
+			"faded": theme.faded, "ink": theme.ink,
 		} {
 			l := luminance(c)
 			if contrast := (max(l, ground) + .05) / (min(l, ground) + .05); contrast < 3 {
@@ -117,7 +117,7 @@ func TestPictures(t *testing.T) {
 		"beside one without": {example("ours"), still, []string{"p95, docker"}},
 	} {
 		for _, theme := range []Theme{Light, Dark} {
-			svg, err := SVG(c.run, c.base, theme)
+			svg, err := Picture("svg", c.run, c.base, theme)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -135,7 +135,7 @@ func TestPictures(t *testing.T) {
 			}
 		}
 	}
-	picture, err := PNG(example("ours"), nil, Light)
+	picture, err := Picture("png", example("ours"), nil, Light)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,5 +152,27 @@ func TestPictures(t *testing.T) {
 	}
 	if decoded.Bounds().Dx() < 1000 || len(colors) < 20 {
 		t.Errorf("the picture is %v and has %d colours", decoded.Bounds(), len(colors))
+	}
+}
+
+// The pictures of docs/scaling.md are those of its data.
+func TestDocumentation(t *testing.T) {
+	const folder = "../../docs/scaling/"
+	run, err := record.Read(folder + "scaleout.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := record.Read(folder + "plain.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, theme := range map[string]Theme{"light.svg": Light, "dark.svg": Dark} {
+		want, err := os.ReadFile(folder + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Picture("svg", run, base, theme); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs from what is drawn now: %v", name, err)
+		}
 	}
 }

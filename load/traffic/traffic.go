@@ -4,6 +4,7 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -20,127 +21,82 @@ import (
 type Traffic struct {
 	// Started is when the first request was due.
 	Started time.Time
+	// Done is closed once the last answer is there.
+	Done chan struct{}
 
 	mutex   sync.Mutex
-	begun   []int // requests, by second
 	seconds []second
-	all     second
-	done    chan struct{}
 }
 
-// second is what came of the requests that were sent in one second.
+// second has the requests that were sent in one second: how many, and what came of those that have ended.
 type second struct {
+	begun    int
 	took     []time.Duration // of the good answers
 	failures map[string]int
 }
 
-func (s *second) add(took time.Duration, failure string) {
-	if failure == "" {
-		s.took = append(s.took, took)
-		return
-	}
-	if s.failures == nil {
-		s.failures = map[string]int{}
-	}
-	s.failures[failure]++
-}
+// timeout is how long a request waits for its answer. Tests wait less.
+var timeout = 5 * time.Second
 
-// Settings are how the requests are sent.
-type Settings struct {
-	// URL to get.
-	URL string
-	// Host is the name to ask for; empty for that in the URL.
-	Host string
-	// Timeout is how long each request waits for its answer.
-	Timeout time.Duration
-	// Workers is how many requests may wait at once. When that many do, fewer are sent than the profile wants.
-	Workers int
-}
+const (
+	// workers is how many requests may wait at once. When that many do, fewer are sent than the profile wants. At the
+	// default -max-rate that is half a second's.
+	workers = 500
+	// bodyLimit is how much of an answer is read; the app's is shorter.
+	bodyLimit = 1 << 10
+)
 
-// Start sends the profile until it ends, or ctx does. The rate does not depend on the answers: what would have come on
-// time from users comes on time here, so that a slow app is seen as slow. A request on a kept connection that the server
-// has closed meanwhile is sent again on a new one, as browsers do (net/http's Transport).
-func Start(ctx context.Context, p profile.Profile, s Settings) *Traffic {
-	target := vegeta.Target{Method: http.MethodGet, URL: s.URL}
-	if s.Host != "" {
-		target.Header = http.Header{"Host": {s.Host}}
+// Start gets the URL as the profile says, until it or ctx ends; host, if not empty, is asked for in place of the one in
+// the URL. The rate does not depend on the answers, so that a slow app is seen as slow. A request on a kept connection
+// that the server has closed meanwhile is sent again on a new one, as browsers do (net/http's Transport).
+func Start(ctx context.Context, p profile.Profile, url, host string) *Traffic {
+	target := vegeta.Target{Method: http.MethodGet, URL: url}
+	if host != "" {
+		target.Header = http.Header{"Host": {host}}
 	}
-	attacker := vegeta.NewAttacker(vegeta.Timeout(s.Timeout), vegeta.MaxWorkers(uint64(s.Workers)), //nolint:gosec // Workers is a small number.
-		vegeta.Connections(s.Workers), vegeta.MaxBody(bodyLimit), vegeta.Redirects(vegeta.NoFollow))
-	t := &Traffic{Started: time.Now(), done: make(chan struct{})}
+	attacker := vegeta.NewAttacker(vegeta.Timeout(timeout), vegeta.MaxWorkers(workers), vegeta.Connections(workers),
+		vegeta.MaxBody(bodyLimit), vegeta.Redirects(vegeta.NoFollow))
+	t := &Traffic{Started: time.Now(), Done: make(chan struct{})}
 	targeter := vegeta.NewStaticTargeter(target)
 	results := attacker.Attack(func(next *vegeta.Target) error {
-		t.begin() // vegeta asks for each target just before it sends
+		t.note(time.Now(), func(s *second) { s.begun++ }) // vegeta asks for each target just before it sends
 		return targeter(next)
 	}, p, p.Duration(), p.Name)
 	go func() {
-		defer close(t.done)
+		defer close(t.Done)
 		for r := range results {
-			t.add(r)
+			t.note(r.Timestamp, func(s *second) { s.add(r) })
 		}
 	}()
-	go func() {
-		select {
-		case <-ctx.Done():
-			attacker.Stop()
-		case <-t.done:
-		}
-	}()
+	context.AfterFunc(ctx, func() { attacker.Stop() })
 	return t
 }
 
-// bodyLimit is how much of an answer is read; the app's is shorter.
-const bodyLimit = 1 << 10
-
-// Done is closed once the last answer is there.
-func (t *Traffic) Done() <-chan struct{} { return t.done }
-
-func (t *Traffic) begin() {
-	i := int(time.Since(t.Started) / time.Second)
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	for len(t.begun) <= i {
-		t.begun = append(t.begun, 0)
-	}
-	t.begun[i]++
-}
-
-// Begun is how many requests have been sent in a second since the start, answered or not.
-func (t *Traffic) Begun(i int) int {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	if i >= len(t.begun) {
-		return 0
-	}
-	return t.begun[i]
-}
-
-func (t *Traffic) add(r *vegeta.Result) {
-	i := max(0, int(r.Timestamp.Sub(t.Started)/time.Second))
+// note changes the second of a moment.
+func (t *Traffic) note(at time.Time, change func(*second)) {
+	i := max(0, int(at.Sub(t.Started)/time.Second))
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	for len(t.seconds) <= i {
-		t.seconds = append(t.seconds, second{})
+		t.seconds = append(t.seconds, second{failures: map[string]int{}})
 	}
-	why := failure(r)
-	t.seconds[i].add(r.Latency, why)
-	t.all.add(r.Latency, why)
+	change(&t.seconds[i])
 }
 
-// failure is why a request had no good answer, without the ports in it, which all differ; empty if it had one.
-func failure(r *vegeta.Result) string {
+func (s *second) add(r *vegeta.Result) {
 	switch {
-	case r.Code == 0:
-		return r.Error[strings.LastIndex(r.Error, ": ")+1:]
+	case r.Code == 0: // without the ports in the error, which all differ
+		s.failures[r.Error[strings.LastIndex(r.Error, ": ")+1:]]++
 	case r.Code >= http.StatusMultipleChoices:
-		return fmt.Sprintf("%d %s", r.Code, http.StatusText(int(r.Code)))
+		s.failures[fmt.Sprintf("%d %s", r.Code, http.StatusText(int(r.Code)))]++
+	default:
+		s.took = append(s.took, r.Latency)
 	}
-	return ""
 }
 
 // Summary is what came of a number of requests.
 type Summary struct {
-	// Sent is all of them, OK those with an answer of 2xx.
+	// Sent is all that have ended, OK those with an answer of 2xx.
 	Sent int `json:"sent"`
 	OK   int `json:"ok"`
 	// Failures are the others, by reason.
@@ -155,43 +111,39 @@ type Summary struct {
 // Failed is how many had no good answer.
 func (s Summary) Failed() int { return s.Sent - s.OK }
 
-// Second is what has come so far of the requests sent in a second since the start.
-func (t *Traffic) Second(i int) Summary {
+// Second is how many requests were sent in a second since the start, and what has come of them so far.
+func (t *Traffic) Second(i int) (begun int, sum Summary) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	if i >= len(t.seconds) {
-		return Summary{}
+		return 0, Summary{}
 	}
-	return t.seconds[i].summary()
-}
-
-// Failed is how many have failed so far. Total would sort the times of all answers for it, while others wait to be noted.
-func (t *Traffic) Failed() (n int) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	for _, count := range t.all.failures {
-		n += count
-	}
-	return n
+	return t.seconds[i].begun, t.seconds[i].summary()
 }
 
 // Total is what has come so far of all requests.
 func (t *Traffic) Total() Summary {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	return t.all.summary()
+	all := second{failures: map[string]int{}}
+	for _, s := range t.seconds {
+		all.took = append(all.took, s.took...)
+		for reason, n := range s.failures {
+			all.failures[reason] += n
+		}
+	}
+	return all.summary()
 }
 
 func (s *second) summary() Summary {
-	sum := Summary{OK: len(s.took), Failures: map[string]int{}}
-	for reason, n := range s.failures {
-		sum.Failures[reason] = n
+	sum := Summary{OK: len(s.took), Sent: len(s.took), Failures: maps.Clone(s.failures)}
+	for _, n := range s.failures {
 		sum.Sent += n
 	}
-	sum.Sent += sum.OK
 	if len(s.took) > 0 {
 		slices.Sort(s.took) // in place: what comes later is appended
-		sum.P50, sum.P95, sum.P99, sum.Max = quantile(s.took, .5), quantile(s.took, .95), quantile(s.took, .99), quantile(s.took, 1)
+		sum.P50, sum.P95 = quantile(s.took, .5), quantile(s.took, .95)
+		sum.P99, sum.Max = quantile(s.took, .99), quantile(s.took, 1)
 	}
 	return sum
 }

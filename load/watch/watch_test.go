@@ -1,8 +1,8 @@
 package watch
 
 import (
-	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
+
+	"example.com/scaleout/load/record"
 )
 
 func autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
@@ -57,20 +59,29 @@ func event(name, message string, count int32, at time.Time) *corev1.Event {
 	}
 }
 
-// What the autoscaler decides and what the Deployment has is seen as it changes.
-func TestFollows(t *testing.T) {
+// What the autoscaler decides and what the Deployment has is seen as it changes; what was decided before is not.
+func TestLook(t *testing.T) {
 	ctx := t.Context()
 	client := fake.NewClientset(autoscaler(), deployment(), event("old", "New size: 4", 1, time.Now().Add(-time.Hour)))
-	w, err := Start(ctx, ctx, client, "shop", "web")
+	w, err := Start(ctx, client, "shop", "web")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Settings{Min: 2, Max: 10, Target: 50, Request: 100, Limit: 500}); w.Settings() != want {
-		t.Errorf("settings %+v, want %+v", w.Settings(), want)
+	if want := (record.Settings{Min: 2, Max: 10, Target: 50, Request: 100, Limit: 500}); *w.Settings != want {
+		t.Errorf("settings %+v, want %+v", *w.Settings, want)
 	}
-	if want := (State{CPU: Unknown}); w.State() != want {
-		t.Errorf("before any measurement: %+v, want %+v", w.State(), want)
+	look := func(want record.State, messages ...string) {
+		t.Helper()
+		state, events := w.Look(ctx)
+		var got []string
+		for _, e := range events {
+			got = append(got, e.Message)
+		}
+		if state != want || !slices.Equal(got, messages) {
+			t.Errorf("saw %+v and events %q, want %+v and %q", state, got, want, messages)
+		}
 	}
+	look(record.State{CPU: record.Unknown})
 
 	h, d := autoscaler(), deployment()
 	h.Status.DesiredReplicas, d.Status.ReadyReplicas = 5, 3
@@ -90,28 +101,23 @@ func TestFollows(t *testing.T) {
 	}
 	must(client.AutoscalingV2().HorizontalPodAutoscalers("shop").Update(ctx, h, metav1.UpdateOptions{}))
 	must(client.AppsV1().Deployments("shop").Update(ctx, d, metav1.UpdateOptions{}))
-	eventually(t, func() bool { return w.State() == State{Desired: 5, Ready: 3, CPU: 83, CPUMilli: 83} },
-		func() any { return w.State() })
-
+	now := record.State{Desired: 5, Ready: 3, CPU: 83, CPUMilli: 83}
+	look(now)
 	must(client.CoreV1().Events("shop").Create(ctx, event("up", "New size: 5", 1, time.Now()), metav1.CreateOptions{}))
-	eventually(t, func() bool { return len(w.Events()) == 1 }, func() any { return w.Events() })
-	must(client.CoreV1().Events("shop").Update(ctx, event("up", "New size: 5", 2, time.Now().Add(time.Minute)), metav1.UpdateOptions{}))
-	eventually(t, func() bool { return len(w.Events()) == 2 }, func() any { return w.Events() })
-	if got := w.Events(); got[0].Message != "New size: 5" || got[1].Time.Sub(got[0].Time) < 50*time.Second {
-		t.Errorf("events %v, want the new one twice and not the old one", got)
-	}
-}
+	look(now, "New size: 5")
+	look(now)
+	must(client.CoreV1().Events("shop").Update(ctx, event("up", "New size: 5", 2, time.Now()), metav1.UpdateOptions{}))
+	look(now, "New size: 5")
 
-// eventually waits for what the watch's goroutines have to see first.
-func eventually(t *testing.T, reached func() bool, now func() any) {
-	t.Helper()
-	for range 1000 {
-		if reached() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("not seen within 10 s; it is %+v", now())
+	// A cluster that does not answer is an event, once, and the state stays.
+	broken := true
+	client.PrependReactor("get", "deployments", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return broken, nil, errors.New("no route to host")
+	})
+	look(now, "looking for the Deployment that shop/web scales: no route to host")
+	look(now)
+	broken = false
+	look(now)
 }
 
 func TestMissing(t *testing.T) {
@@ -122,23 +128,20 @@ func TestMissing(t *testing.T) {
 		"autoscaler": {fake.NewClientset(deployment()), "looking for the autoscaler shop/web"},
 		"deployment": {fake.NewClientset(autoscaler()), "looking for the Deployment that shop/web scales"},
 	} {
-		_, err := Start(t.Context(), t.Context(), c.client, "shop", "web")
+		_, err := Start(t.Context(), c.client, "shop", "web")
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "-context") {
 			t.Errorf("%s missing: got %v, want %q and the flag to look at", name, err, c.want)
 		}
 	}
 }
 
-// Who may get the objects but not list them hears of it, and Ctrl-C ends the wait.
+// Whoever may get the objects but not list their events learns it before any load is sent.
 func TestForbidden(t *testing.T) {
 	client := fake.NewClientset(autoscaler(), deployment())
 	client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("events is forbidden")
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
-	_, err := Start(ctx, t.Context(), client, "shop", "web")
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "events is forbidden") {
+	if _, err := Start(t.Context(), client, "shop", "web"); err == nil || !strings.Contains(err.Error(), "events is forbidden") {
 		t.Errorf("got %v, want what is forbidden", err)
 	}
 }

@@ -1,4 +1,4 @@
-package stack
+package main
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 )
 
 // fake answers a command of Pulumi with a text, or with an error if there is none for it.
-func fake(answers map[string]string) Project {
-	return Project{Stack: "dev", Run: func(_ context.Context, _, _ string, args ...string) ([]byte, error) {
+func fake(answers map[string]string) pulumiStack {
+	return pulumiStack{name: "dev", run: func(_ context.Context, args ...string) ([]byte, error) {
 		answer, known := answers[strings.Join(args, " ")]
 		if !known {
 			return nil, errors.New("no such command: " + strings.Join(args, " "))
@@ -22,16 +22,16 @@ func fake(answers map[string]string) Project {
 
 func TestOutputs(t *testing.T) {
 	const command = "stack output --json --stack dev"
-	o, err := fake(map[string]string{command: `{"url": "http://a", "hpa": "web", "grafana": "g", "nextCommands": ["x"]}`}).Outputs(t.Context())
-	if err != nil || o.URL != "http://a" || o.HPA != "web" || o.Grafana != "g" {
+	o, err := fake(map[string]string{command: `{"url": "http://a", "hpa": "web", "namespace": "shop", "nextCommands": ["x"]}`}).outputs(t.Context())
+	if err != nil || o.URL != "http://a" || o.HPA != "web" || o.Namespace != "shop" {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	for answer, want := range map[string]string{"{}": "it is not up; run `make up STACK=dev`", "no": "reading the outputs of stack dev"} {
-		if _, err := fake(map[string]string{command: answer}).Outputs(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := fake(map[string]string{command: answer}).outputs(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", answer, err, want)
 		}
 	}
-	if _, err := fake(nil).Outputs(t.Context()); err == nil || !strings.Contains(err.Error(), "asking for the outputs of stack dev") {
+	if _, err := fake(nil).outputs(t.Context()); err == nil || !strings.Contains(err.Error(), "asking for the outputs of stack dev") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -55,7 +55,7 @@ func TestCluster(t *testing.T) {
 		{onKind, "b", "b", "https://b"},
 		{onEKS, "b", "b", "https://b"},
 	} {
-		config, name, err := fake(c.answers).Cluster(t.Context(), c.given)
+		config, name, err := fake(c.answers).cluster(t.Context(), c.given)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,24 +63,29 @@ func TestCluster(t *testing.T) {
 			t.Errorf("got %s at %s, want %s at %s", name, config.Host, c.name, c.host)
 		}
 	}
-	if _, _, err := fake(onEKS).Cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "is on eks") || !strings.Contains(err.Error(), "-context NAME") {
+	if _, _, err := fake(onEKS).cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "is on eks") || !strings.Contains(err.Error(), "-context NAME") {
 		t.Errorf("got %v, want what to give", err)
 	}
-	if _, _, err := fake(nil).Cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "setting target of stack dev") {
+	if _, _, err := fake(nil).cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "setting target of stack dev") {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := fake(nil).Cluster(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
+	if _, _, err := fake(nil).cluster(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A script that fails says what it printed.
-func TestShell(t *testing.T) {
-	out, err := shell(t.Context(), t.TempDir(), `echo "$1 and $2"`, "one", "two")
-	if err != nil || string(out) != "one and two\n" {
+// A command that fails says what it printed.
+func TestPulumi(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("PATH", folder)
+	script := "#!/bin/sh\n[ $# = 3 ] && echo \"$1 $2 $3\" && exit\necho broken >&2\nexit 3\n"
+	if err := os.WriteFile(filepath.Join(folder, "pulumi"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := pulumi(t.Context(), "one", "two"); err != nil || string(out) != "one two --non-interactive\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if _, err := shell(t.Context(), t.TempDir(), "echo broken >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "broken") {
+	if _, err := pulumi(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "broken") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package dashboard
+package main
 
 import (
 	"os"
@@ -12,11 +12,11 @@ import (
 
 // What the components embed is what this package makes.
 func TestCommitted(t *testing.T) {
-	want, err := JSON()
+	want, err := boardJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile("../../internal/counter/dashboards/scaleout.json")
+	got, err := os.ReadFile("../internal/counter/dashboards/scaleout.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,10 +24,10 @@ func TestCommitted(t *testing.T) {
 		t.Error("internal/counter/dashboards/scaleout.json is another dashboard; if this one is what you want: make golden")
 	}
 	// The SDK takes a panel's error for itself and builds the rest.
-	for _, row := range Rows {
-		for _, p := range row.Panels {
-			if strings.Count(string(want), `"title": "`+p.Title+`"`) != 1 {
-				t.Errorf("the dashboard does not have one panel %q", p.Title)
+	for _, row := range rows {
+		for _, p := range row.panels {
+			if strings.Count(string(want), `"title": "`+p.title+`"`) != 1 {
+				t.Errorf("the dashboard does not have one panel %q", p.title)
 			}
 		}
 	}
@@ -38,35 +38,35 @@ func TestQueries(t *testing.T) {
 	values := strings.NewReplacer("$__rate_interval", "1m", "$namespace", "scaleout")
 	promQL := parser.NewParser(parser.Options{})
 	labels := regexp.MustCompile(`{{(\w+)}}`)
-	for _, row := range Rows {
-		for _, p := range row.Panels {
+	for _, row := range rows {
+		for _, p := range row.panels {
 			var legends []string
-			for _, q := range p.Queries {
-				legends = append(legends, q.Legend)
-				expr, err := promQL.ParseExpr(values.Replace(q.Expr))
+			for _, q := range p.queries {
+				legends = append(legends, q.legend)
+				expr, err := promQL.ParseExpr(values.Replace(q.expr))
 				if err != nil {
-					t.Errorf("%s: %s: %v", p.Title, q.Expr, err)
+					t.Errorf("%s: %s: %v", p.title, q.expr, err)
 					continue
 				}
 				parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 					if s, ok := node.(*parser.VectorSelector); ok && !inNamespace(s, "scaleout") {
-						t.Errorf("%s: %s is of every namespace", p.Title, s)
+						t.Errorf("%s: %s is of every namespace", p.title, s)
 					}
 					return nil
 				})
-				for _, label := range labels.FindAllStringSubmatch(q.Legend, -1) {
+				for _, label := range labels.FindAllStringSubmatch(q.legend, -1) {
 					if !slices.Contains(grouping(expr), label[1]) {
-						t.Errorf("%s: the legend %q wants a label that the result has not: it has %v", p.Title, q.Legend, grouping(expr))
+						t.Errorf("%s: the legend %q wants a label that the result has not: it has %v", p.title, q.legend, grouping(expr))
 					}
 				}
 			}
-			for _, bound := range p.Bounds {
+			for _, bound := range p.bounds {
 				if !slices.Contains(legends, bound) {
-					t.Errorf("%s: the bound %q is none of the legends %q", p.Title, bound, legends)
+					t.Errorf("%s: the bound %q is none of the legends %q", p.title, bound, legends)
 				}
 			}
-			if p.Description == "" || p.Unit == "" && p.States == nil || len(p.Queries) == 0 {
-				t.Errorf("%s: lacks a description, a unit or a query", p.Title)
+			if p.description == "" || p.unit == "" || len(p.queries) == 0 {
+				t.Errorf("%s: lacks a description, a unit or a query", p.title)
 			}
 		}
 	}
