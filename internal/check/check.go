@@ -19,8 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Join makes one error of all that is wrong with subject, or nil. The Kubernetes field errors name the field,
-// the value and the accepted form. They are sorted, since some come from maps, which have no order.
+// Join makes one error of all that is wrong with subject, or nil. The lines are sorted, since some come from maps.
 func Join(subject string, problems field.ErrorList) error {
 	if len(problems) == 0 {
 		return nil
@@ -41,15 +40,34 @@ func In(parent string, problems field.ErrorList) field.ErrorList {
 	return problems
 }
 
+// Invalid is one value that cannot be used, and what is wanted in its place.
+func Invalid(name string, value any, want string) field.ErrorList {
+	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
+}
+
+// That is Invalid unless a value is ok.
+func That(ok bool, name string, value any, want string) field.ErrorList {
+	if ok {
+		return nil
+	}
+	return Invalid(name, value, want)
+}
+
+// Set wants an input to be given; what it will hold is not known yet.
+func Set(name string, set bool) field.ErrorList {
+	if set {
+		return nil
+	}
+	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
+}
+
 // Range wants min <= value <= max; max is math.MaxInt where only the lower end matters.
 func Range(name string, value, min, max int) field.ErrorList {
-	switch {
-	case value >= min && value <= max:
-		return nil
-	case max == math.MaxInt:
-		return Invalid(name, value, fmt.Sprintf("must be at least %d", min))
+	want := fmt.Sprintf("must be from %d to %d", min, max)
+	if max == math.MaxInt {
+		want = fmt.Sprintf("must be at least %d", min)
 	}
-	return Invalid(name, value, fmt.Sprintf("must be from %d to %d", min, max))
+	return That(min <= value && value <= max, name, value, want)
 }
 
 // CPU wants a share of CPUs: at least the API's unit, and so few that a size of memory is refused.
@@ -78,20 +96,15 @@ func Quantity(name, value, least, most, example string) field.ErrorList {
 	if quantityForm.MatchString(value) {
 		q, err = resource.ParseQuantity(value)
 	}
-	if err != nil || q.Cmp(resource.MustParse(least)) < 0 || q.Cmp(resource.MustParse(most)) > 0 {
-		return Invalid(name, value,
-			fmt.Sprintf("must be a Kubernetes quantity from %s to %s, such as %s", least, most, example))
-	}
-	return nil
+	within := err == nil && q.Cmp(resource.MustParse(least)) >= 0 && q.Cmp(resource.MustParse(most)) <= 0
+	return That(within, name, value,
+		fmt.Sprintf("must be a Kubernetes quantity from %s to %s, such as %s", least, most, example))
 }
 
 // Label wants a name that Kubernetes takes for objects, namespaces and label values alike.
 func Label(name, value string) field.ErrorList {
-	if len(validation.IsDNS1123Label(value)) > 0 {
-		return Invalid(name, value,
-			"must be up to 63 lower case letters, digits and -, with a letter or digit at both ends")
-	}
-	return nil
+	return That(len(validation.IsDNS1123Label(value)) == 0, name, value,
+		"must be up to 63 lower case letters, digits and -, with a letter or digit at both ends")
 }
 
 // maxObjectName leaves room for what is appended: -config and the like in the names of this library, and in labels of
@@ -100,49 +113,35 @@ const maxObjectName = 52
 
 // ObjectName wants the name of a component's main object, from which others are derived.
 func ObjectName(value string) field.ErrorList {
-	if len(value) > maxObjectName || len(Label("name", value)) > 0 {
-		return Invalid("name", value, fmt.Sprintf(
-			"must be up to %d lower case letters, digits and -, with a letter or digit at both ends", maxObjectName))
-	}
-	return nil
+	return That(len(value) <= maxObjectName && len(Label("name", value)) == 0, "name", value, fmt.Sprintf(
+		"must be up to %d lower case letters, digits and -, with a letter or digit at both ends", maxObjectName))
 }
 
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Variable wants the name of an environment variable that every shell and language can read.
 func Variable(name, value string) field.ErrorList {
-	if !variableForm.MatchString(value) {
-		return Invalid(name, value, "must be the name of a variable: letters, digits and _, beginning with no digit, such as LOG_LEVEL")
-	}
-	return nil
+	return That(variableForm.MatchString(value), name, value,
+		"must be the name of a variable: letters, digits and _, beginning with no digit, such as LOG_LEVEL")
 }
 
 // Name wants a name that Kubernetes takes for classes, which may have dots.
 func Name(name, value string) field.ErrorList {
-	if len(validation.IsDNS1123Subdomain(value)) > 0 {
-		return Invalid(name, value,
-			"must be up to 253 lower case letters, digits, - and ., with a letter or digit at both ends of each part")
-	}
-	return nil
+	return That(len(validation.IsDNS1123Subdomain(value)) == 0, name, value,
+		"must be up to 253 lower case letters, digits, - and ., with a letter or digit at both ends of each part")
 }
 
 // OneOf wants one of a few words.
 func OneOf(name, value string, words ...string) field.ErrorList {
-	for _, w := range words {
-		if value == w {
-			return nil
-		}
-	}
-	return Invalid(name, value, "must be one of "+strings.Join(words, ", "))
+	return That(slices.Contains(words, value), name, value, "must be one of "+strings.Join(words, ", "))
 }
 
 // CIDR wants a block of IP addresses, written in the one way: what is beyond the mask is 0, or else it is unclear
 // which of the two was meant.
 func CIDR(name, value string) field.ErrorList {
-	if block, err := netip.ParsePrefix(value); err != nil || block != block.Masked() {
-		return Invalid(name, value, "must be a CIDR such as 10.0.0.0/16, with no bit set beyond its mask")
-	}
-	return nil
+	block, err := netip.ParsePrefix(value)
+	return That(err == nil && block == block.Masked(), name, value,
+		"must be a CIDR such as 10.0.0.0/16, with no bit set beyond its mask")
 }
 
 // IsDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of
@@ -162,18 +161,7 @@ var regionForm = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+$`)
 
 // Region reports what cannot be a region of AWS.
 func Region(name, value string) field.ErrorList {
-	if !regionForm.MatchString(value) {
-		return Invalid(name, value, "must be a region of AWS such as eu-central-1")
-	}
-	return nil
-}
-
-// Set wants an input to be given; what it will hold is not known yet.
-func Set(name string, set bool) field.ErrorList {
-	if set {
-		return nil
-	}
-	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
+	return That(regionForm.MatchString(value), name, value, "must be a region of AWS such as eu-central-1")
 }
 
 // Image wants an image reference with a version: `latest`, said or implied, would let two nodes run different programs
@@ -181,10 +169,7 @@ func Set(name string, set bool) field.ErrorList {
 // 8.2.x): what is pulled later may be newer.
 func Image(name, value string) field.ErrorList {
 	named, err := reference.ParseNormalizedNamed(value)
-	if err == nil && isRegistry(reference.Domain(named)) && hasVersion(named) {
-		return nil
-	}
-	return Invalid(name, value,
+	return That(err == nil && isRegistry(reference.Domain(named)) && hasVersion(named), name, value,
 		"must be an image in lower case that ends in a tag other than latest, or in a digest (@sha256:<64 digits>)")
 }
 
@@ -204,22 +189,14 @@ func Repository(name, value string) field.ErrorList {
 	}
 	named, err := reference.ParseNormalizedNamed(value)
 	registry, _, hasPath := strings.Cut(value, "/")
-	if err != nil || !reference.IsNameOnly(named) || !hasPath || !isRegistry(registry) {
-		return Invalid(name, value, "must be <registry>/<name> in lower case, with no scheme, no tag and no digest, "+
-			"such as localhost:5001/scaleout")
-	}
-	return nil
+	return That(err == nil && reference.IsNameOnly(named) && hasPath && isRegistry(registry), name, value,
+		"must be <registry>/<name> in lower case, with no scheme, no tag and no digest, such as localhost:5001/scaleout")
 }
 
 // isRegistry tells whether the first part of a name could be no part of a path: otherwise it is an organization on
 // Docker Hub. The parser takes one in capitals for a registry.
 func isRegistry(part string) bool {
 	return part == "localhost" || strings.ContainsAny(part, ".:")
-}
-
-// Invalid is one value that cannot be used, and what is wanted in its place.
-func Invalid(name string, value any, want string) field.ErrorList {
-	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
 }
 
 // Selectors wants each element of a list to be labels of pods. One without labels would be anyone in a network policy.
@@ -235,10 +212,8 @@ func Selectors(name string, list []map[string]string) (problems field.ErrorList)
 // Annotations reports keys that Kubernetes does not take for annotations. Their values are free.
 func Annotations(name string, annotations map[string]string) (problems field.ErrorList) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
-			problems = append(problems, Invalid(name, key,
-				"must be the key of an annotation, such as example.com/role: up to 63 letters, digits, -, _ and . after the /")...)
-		}
+		problems = append(problems, That(len(validation.IsQualifiedName(strings.ToLower(key))) == 0, name, key,
+			"must be the key of an annotation, such as example.com/role: up to 63 letters, digits, -, _ and . after the /")...)
 	}
 	return problems
 }
@@ -246,12 +221,9 @@ func Annotations(name string, annotations map[string]string) (problems field.Err
 // Labels reports what Kubernetes does not take as labels.
 func Labels(name string, labels map[string]string) (problems field.ErrorList) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		wrong := validation.IsQualifiedName(key)
-		wrong = append(wrong, validation.IsValidLabelValue(labels[key])...)
-		if len(wrong) > 0 {
-			problems = append(problems, Invalid(name, key+": "+labels[key],
-				"must be a label: a name such as release or example.com/team, and up to 63 letters, digits, -, _ and .")...)
-		}
+		wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(labels[key])...)
+		problems = append(problems, That(len(wrong) == 0, name, key+": "+labels[key],
+			"must be a label: a name such as release or example.com/team, and up to 63 letters, digits, -, _ and .")...)
 	}
 	return problems
 }
