@@ -68,26 +68,15 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	account := platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
 	c := &Config{
 		Account: account,
-		Network: platform.NetworkArgs{
-			Cluster: name, Region: account.Region, CIDR: d.Text("vpcCidr"), Zones: d.List("zones"),
-			SingleNAT: d.Boolean("singleNat"), InterfaceEndpoints: d.List("interfaceEndpoints"), Protect: protect,
-		},
-		FlowLogDays: d.Integer("flowLogDays"),
-		Roles:       platform.RolesArgs{Cluster: name, Account: account},
-		ControlPlane: platform.ControlPlaneSettings{
-			Name: name, Account: account, Version: d.Text("kubernetesVersion"),
-			PublicCIDRs: d.List("apiCidrs"), Admins: d.List("adminArns"), Viewers: d.List("viewerArns"),
-			LogTypes: d.List("logTypes"), LogRetentionDays: d.Integer("logDays"),
-			SupportType: d.Text("supportType"), Protect: protect,
-		},
-		Nodes: platform.NodePoolSettings{
-			CPULimit: d.Text("nodeCpuLimit"), MemoryLimit: d.Text("nodeMemoryLimit"),
-			Architecture: d.Text("nodeArchitecture"), Capacity: d.Text("nodeCapacity"),
-			MaxAgeHours: d.Integer("nodeMaxAgeHours"),
-		},
+		Network: platform.NetworkArgs{Region: account.Region, SingleNAT: d.Boolean("singleNat"), Protect: protect},
+		Roles:   platform.RolesArgs{Cluster: name, Account: account}, FlowLogDays: d.Integer("flowLogDays"),
+		ControlPlane:         platform.ControlPlaneSettings{Account: account, Protect: protect},
 		MetricsServerVersion: d.Text("metricsServerVersion"),
 		Domain:               d.Text("domain"), HostedZoneID: d.Text("hostedZoneId"),
 	}
+	d.Fill("network", &c.Network)
+	d.Fill("controlPlane", &c.ControlPlane)
+	d.Fill("nodes", &c.Nodes)
 	d.Check("network", c.Network.Validate())
 	d.Check("roles", c.Roles.Validate())
 	d.Check("controlPlane", c.ControlPlane.Validate())
@@ -97,7 +86,7 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 		d.CheckKey("flowLogDays", platform.CheckRetention("flowLogDays", c.FlowLogDays))
 	}
 	if (c.Domain == "") != (c.HostedZoneID == "") {
-		d.Problem("domain", "got %s, must be set together with hostedZoneId, or neither", d.Shown("domain"))
+		d.Refuse("domain", "must be set together with hostedZoneId, or neither")
 	} else if c.Domain != "" {
 		c.Certificate = &aws.CertificateArgs{Domain: "*." + c.Domain, ZoneID: pulumi.String(c.HostedZoneID)}
 		d.Check("certificate", c.Certificate.Validate())

@@ -15,19 +15,15 @@ import (
 
 // alb is nil for other controllers. A certificate that the program itself requests is added later.
 func (d *decoder) alb() *kube.ALB {
-	a := &kube.ALB{
-		Scheme: d.Text("albScheme"), Controller: kube.ALBController(d.Text("albController")),
-		TLSPolicy: d.Text("albTlsPolicy"), Group: d.Text("albGroup"),
-		AccessLogsBucket: d.Text("albAccessLogsBucket"), AccessLogsPrefix: d.Text("albAccessLogsPrefix"),
-		WebACLARN: d.Text("albWebAclArn"),
-	}
+	a := &kube.ALB{Controller: kube.ALBController(d.Text("albController"))}
+	d.Fill("web.route.alb", a)
 	certificate := d.clusterText("certificateArn", fromCluster, outputCertificate)
 	if certificate != pulumi.String("") {
 		a.CertificateARN = certificate
 	}
 	for _, key := range []string{"certificateArn", "hostedZoneId"} {
 		if d.cluster == nil && d.Optional(key) == fromCluster {
-			d.Problem(key, "got %s, which is that of clusterStack; set that too", d.Shown(key))
+			d.Refuse(key, "which is that of clusterStack; set that too")
 			d.Malformed(key)
 		}
 	}
@@ -35,8 +31,8 @@ func (d *decoder) alb() *kube.ALB {
 		return nil
 	}
 	if (a.Controller == "") != (a.Scheme == "") {
-		d.Problem("albController", "got %s, must be set together with albScheme, or neither: "+
-			"eksAutoMode or awsLoadBalancerController", d.Shown("albController"))
+		d.Refuse("albController", "must be set together with albScheme, or neither: "+
+			"eksAutoMode or awsLoadBalancerController")
 		return nil
 	}
 	if a.Scheme == "" {
@@ -47,8 +43,7 @@ func (d *decoder) alb() *kube.ALB {
 	region := d.Optional("aws:region")
 	for _, key := range []string{"certificateArn", "albWebAclArn"} {
 		if parts := strings.Split(d.Text(key), ":"); len(parts) > 3 && region != "" && parts[3] != region {
-			d.Problem(key, "got %s, but an ALB takes only what is in its own region, aws:region %s",
-				d.Shown(key), d.Shown("aws:region"))
+			d.Refuse(key, "but an ALB takes only what is in its own region, aws:region %s", d.Shown("aws:region"))
 		}
 	}
 	return a
@@ -58,24 +53,20 @@ func (d *decoder) alb() *kube.ALB {
 func (d *decoder) albClass(alb *kube.ALB) *kube.ALBClassArgs {
 	install := d.Boolean("installAlbClass")
 	if alb == nil {
-		if install && d.on("ingress") {
-			d.Problem("installAlbClass", "got %s, but without albScheme there is no ALB", d.Shown("installAlbClass"))
-		}
+		d.RefuseIf(install && d.on("ingress"), "installAlbClass", "but without albScheme there is no ALB")
 		return nil
 	}
 	// Auto Mode ignores the annotation for a group, and documents no other place for attributes than the class.
 	for _, key := range []string{"albGroup", "albAccessLogsBucket"} {
-		if !install && alb.Controller.GroupInClass() && d.Text(key) != "" {
-			d.Problem(key, "got %s, which EKS Auto Mode reads from the IngressClass only; set installAlbClass too, "+
-				"and ingressClass to a name that is free", d.Shown(key))
-		}
+		d.RefuseIf(!install && alb.Controller.GroupInClass() && d.Text(key) != "",
+			key, "which EKS Auto Mode reads from the IngressClass only; set installAlbClass too, and "+
+				"ingressClass to a name that is free")
 	}
 	if !install {
 		return nil
 	}
-	if d.cluster != nil && d.cluster.known[outputClass] == d.Text("ingressClass") {
-		d.Problem("ingressClass", "got %s, which stack %s has created; with installAlbClass give a name that is free",
-			d.Shown("ingressClass"), d.cluster.name)
+	if class := d.Text("ingressClass"); d.cluster != nil && d.cluster.known[outputClass] == class {
+		d.Refuse("ingressClass", "which stack %s has created; with installAlbClass give a name that is free", d.cluster.name)
 	}
 	class := &kube.ALBClassArgs{Name: d.Text("ingressClass"), Controller: alb.Controller}
 	d.Check("albClass", class.Validate())
@@ -92,7 +83,7 @@ func (d *decoder) dns(t *Kubernetes) {
 	}
 	host := d.Text("host")
 	if host == "" {
-		d.Problem("host", "got %s, must be set with hostedZoneId: the name that leads to the ALB", d.Shown("host"))
+		d.Refuse("host", "must be set with hostedZoneId: the name that leads to the ALB")
 		return
 	}
 	t.Record = &DNS{Host: host, Zone: zone}
@@ -103,14 +94,9 @@ func (d *decoder) dns(t *Kubernetes) {
 	}
 	t.Certificate = &aws.CertificateArgs{Domain: host, ZoneID: zone}
 	d.Check("certificate", t.Certificate.Validate())
-	d.Check("web.route.alb", checkTLSPolicy(alb))
-}
-
-// checkTLSPolicy checks what a certificate that does not exist yet will need.
-func checkTLSPolicy(alb *kube.ALB) field.ErrorList {
-	withCertificate := *alb
+	withCertificate := *alb // which has to have a TLS policy
 	withCertificate.CertificateARN = pulumi.String("").ToStringOutput()
-	return withCertificate.Validate()
+	d.Check("web.route.alb", withCertificate.Validate())
 }
 
 // idForm is that of most of AWS' IDs, e.g. subnet-0123456789abcdef0.
@@ -119,9 +105,9 @@ var idForm = regexp.MustCompile(`^[a-z]+-[0-9a-f]{8}([0-9a-f]{9})?$`)
 func (d *decoder) checkIDs(key, kind string, ids []string) {
 	var problems field.ErrorList
 	for i, id := range ids {
-		if !idForm.MatchString(id) || !strings.HasPrefix(id, kind+"-") || slices.Contains(ids[:i], id) {
-			problems = append(problems, check.Invalid(key, id, "must be an ID such as "+kind+"-0123456789abcdef0, each once")...)
-		}
+		right := idForm.MatchString(id) && strings.HasPrefix(id, kind+"-") && !slices.Contains(ids[:i], id)
+		problems = append(problems,
+			check.That(right, key, id, "must be an ID such as "+kind+"-0123456789abcdef0, each once")...)
 	}
 	d.CheckKey(key, problems)
 }

@@ -34,17 +34,16 @@ type App struct {
 
 func (d *decoder) app() App {
 	a := App{
-		Command: d.List("command"), Args: d.List("args"), Port: d.Integer("port"), User: d.Integer("user"),
 		LivePath: d.Text("livePath"), ReadyPath: d.Text("readyPath"), Environment: d.StringMap("environment"),
 		SecretEnvironment: d.secretMap("secretEnvironment"), SecretFiles: d.secretMap("secretFiles"),
-		WritablePaths: d.List("writablePaths"),
-		Drain: kube.Drain{
-			LoadBalancerDelay: d.Integer("loadBalancerDelaySeconds"), LongestRequest: d.Integer("longestRequestSeconds"),
-		},
-		DrainEnv: kube.DrainEnv{Delay: d.Text("drainDelayVariable"), Timeout: d.Text("drainTimeoutVariable")},
 	}
-	if port, path := d.Integer("metricsPort"), d.Text("metricsPath"); port != 0 {
-		a.Metrics = &kube.Metrics{Port: port, Path: path}
+	metrics := &kube.Metrics{}
+	d.Fill("web.container", &a)
+	d.Fill("web.container.drainEnv", &a.DrainEnv)
+	d.Fill("web.container.metrics", metrics)
+	d.Fill("web.drain", &a.Drain)
+	if metrics.Port != 0 {
+		a.Metrics = metrics
 	}
 	d.checkApp(&a)
 	return a
@@ -58,10 +57,8 @@ const maxLongestRequest = 3000
 func (d *decoder) checkApp(a *App) {
 	d.CheckKey("user", check.Range("user", a.User, 1, math.MaxInt32))
 	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, maxLongestRequest))
-	if a.Metrics != nil && a.Metrics.Path == "" {
-		d.CheckKey("metricsPath", check.Invalid("metricsPath", "",
-			"must be a path such as /metrics; without measurements set metricsPort to 0"))
-	}
+	d.CheckKey("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
+		"must be a path such as /metrics; without measurements set metricsPort to 0"))
 	var problems field.ErrorList
 	for _, variable := range slices.Sorted(maps.Keys(a.SecretEnvironment)) {
 		problems = append(problems, check.Variable("secretEnvironment", variable)...)

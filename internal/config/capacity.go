@@ -23,7 +23,7 @@ func (d *decoder) capacity(t *Kubernetes) Capacity {
 	cpu, cpuKnown := c.CPULimit.(pulumi.String)
 	memory, memoryKnown := c.MemoryLimit.(pulumi.String)
 	if (d.Text("nodeCpuLimit") == "") != (d.Text("nodeMemoryLimit") == "") {
-		d.Problem("nodeCpuLimit", "got %s, must be set together with nodeMemoryLimit, or neither", d.Shown("nodeCpuLimit"))
+		d.Refuse("nodeCpuLimit", "must be set together with nodeMemoryLimit, or neither")
 		return c
 	}
 	nodes := kube.Capacity{CPU: string(cpu), Memory: string(memory)}

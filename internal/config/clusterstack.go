@@ -44,11 +44,8 @@ const fromCluster = "cluster"
 // clusterStackForm is <organization>/<project>/<stack>, in the characters that Pulumi takes.
 var clusterStackForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 
-// readClusterStack asks the backend for the outputs of the stack that the configuration names; nil if it names none.
+// readClusterStack asks the backend for the outputs of the stack that the configuration names.
 func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
-	if name == "" {
-		return nil, nil
-	}
 	reference, err := pulumi.NewStackReference(ctx, name, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading the outputs of stack %s: %w", name, err)
@@ -106,24 +103,19 @@ func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 	if len(list) > 0 || d.cluster == nil {
 		return pulumi.ToStringArray(list)
 	}
-	value := d.cluster.known[output]
 	if d.cluster.later() {
 		return d.cluster.unknown(output).ApplyT(toStrings).(pulumi.StringArrayOutput)
 	}
-	texts, err := toStrings(value)
-	if err != nil || len(texts) == 0 {
+	value := d.cluster.known[output]
+	texts, ok := decode.Strings(value)
+	if !ok || len(texts) == 0 {
 		d.missingOutput(key, output)
 	}
 	return pulumi.ToStringArray(texts)
 }
 
 func toStrings(value any) ([]string, error) {
-	elements, ok := value.([]any)
-	list := make([]string, len(elements))
-	for i, element := range elements {
-		text, isText := element.(string)
-		list[i], ok = text, ok && isText
-	}
+	list, ok := decode.Strings(value)
 	if !ok {
 		return nil, fmt.Errorf("got %v, want a list of strings", value)
 	}
@@ -134,7 +126,7 @@ func toStrings(value any) ([]string, error) {
 func (d *decoder) missingOutput(key, output string) {
 	switch {
 	case len(d.cluster.known) == 0:
-		d.Problem("clusterStack", "got %s, which has no outputs yet; run pulumi up there first", d.Shown("clusterStack"))
+		d.Refuse("clusterStack", "which has no outputs yet; run pulumi up there first")
 	case output == outputCertificate || output == outputZone:
 		d.Problem(key, "is to come from stack %s, which has no output %s: set domain and hostedZoneId there and run pulumi up, "+
 			"or set %s here", d.cluster.name, output, d.Key(key))
@@ -152,10 +144,9 @@ func (d *decoder) checkClusterStack(target string) {
 	case name == "":
 		return
 	case !clusterStackForm.MatchString(name):
-		d.Problem("clusterStack", "got %s, must be <organization>/<project>/<stack>, such as organization/scaleout-cluster/prod",
-			d.Shown("clusterStack"))
+		d.Refuse("clusterStack", "must be <organization>/<project>/<stack>, such as organization/scaleout-cluster/prod")
 	case target != "eks":
-		d.Problem("clusterStack", "got %s, which is for target eks; leave it empty", d.Shown("clusterStack"))
+		d.Refuse("clusterStack", "which is for target eks; leave it empty")
 	case d.cluster != nil:
 		d.compare("aws:region", d.Optional("aws:region"), outputRegion)
 		platform := strings.Split(d.Text("imagePlatform"), "/") // a variant, as in linux/arm64/v8, is no matter of the nodes
@@ -170,7 +161,7 @@ func (d *decoder) checkClusterStack(target string) {
 // compare wants the value of a key to be that of an output.
 func (d *decoder) compare(key, value, output string) {
 	if of, known := d.cluster.known[output]; known && of != value {
-		d.Problem(key, "got %s, but output %s of stack %s is %v", d.Shown(key), output, d.cluster.name, of)
+		d.Refuse(key, "but output %s of stack %s is %v", output, d.cluster.name, of)
 	}
 }
 
@@ -186,7 +177,7 @@ func (d *decoder) compareAccount() {
 	if err := json.Unmarshal([]byte(allowed), &ids); err != nil {
 		d.Mistyped(key, `a list of quoted texts, such as ["111122223333"]`)
 	} else if !slices.Contains(ids, parts[account]) {
-		d.Problem(key, "got %s, but the cluster of stack %s is in account %s", d.Shown(key), d.cluster.name, parts[account])
+		d.Refuse(key, "but the cluster of stack %s is in account %s", d.cluster.name, parts[account])
 	}
 }
 
@@ -194,12 +185,6 @@ func (d *decoder) compareAccount() {
 func (d *decoder) checkClusterCertificate(host string) {
 	domain, known := d.cluster.known[outputDomain].(string)
 	if label, below, _ := strings.Cut(host, "."); known && (below != domain || label == "") {
-		d.Problem("host", "got %s, but the certificate of stack %s is for names directly below %s",
-			d.Shown("host"), d.cluster.name, domain)
+		d.Refuse("host", "but the certificate of stack %s is for names directly below %s", d.cluster.name, domain)
 	}
-}
-
-// part is decode.Part for this package's decoder.
-func part[T any](d *decoder, used bool, decodePart func() *T) *T {
-	return decode.Part(d.Decoder, used, decodePart)
 }

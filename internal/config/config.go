@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -94,24 +95,20 @@ func parse(project, stack string, values map[string]string, secrets []string, cl
 	d.checkClusterStack(target)
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
 	if !onDocker && !onKubernetes { // what else is wrong depends on it
-		d.Problem("target", "got %s, want kind, eks or docker", d.Shown("target"))
+		d.Refuse("target", "want kind, eks or docker")
 	}
-	c.Kubernetes = part(d, onKubernetes, func() *Kubernetes { return d.kubernetes(c, target) })
-	c.Docker = part(d, onDocker, func() *Docker { return d.docker(c) })
+	c.Kubernetes = decode.Part(d.Decoder, onKubernetes, func() *Kubernetes { return d.kubernetes(c, target) })
+	c.Docker = decode.Part(d.Decoder, onDocker, func() *Docker { return d.docker(c) })
 	return c, d.Finish(stack)
 }
 
 // image is a finished one, or what to build one of.
 func (d *decoder) image(c *Config) {
 	c.Image = d.Text("image")
-	context := d.Text("buildContext")
-	build := &image.Args{
-		Context: context, Dockerfile: d.Text("buildDockerfile"), Platform: d.Text("imagePlatform"),
-		BuildArgs: d.StringMap("imageBuildArgs"), Username: d.Text("registryUsername"), Revision: d.Text("imageRevision"),
-	}
-	if context == "" {
-		build.Context = defaultContext
-	}
+	build := &image.Args{}
+	d.Fill("build", build)
+	context := build.Context
+	build.Context = cmp.Or(context, defaultContext)
 	d.registry(c, build)
 	d.Check("build", build.ValidateSettings()) // of a finished image too: the platform says which nodes can run it
 	if c.Image == "" {
@@ -119,44 +116,35 @@ func (d *decoder) image(c *Config) {
 		return
 	}
 	d.Check("image", image.CheckReference("", c.Image))
-	if context != "" {
-		d.Problem("image", "got %s, and buildContext %s: a finished image is not built; remove one of them",
-			d.Shown("image"), d.Shown("buildContext"))
-	}
+	d.RefuseIf(context != "",
+		"image", "and buildContext %s: a finished image is not built; remove one of them", d.Shown("buildContext"))
 }
 
 // registry is where a built image goes, and how the push logs in.
 func (d *decoder) registry(c *Config, build *image.Args) {
 	password := d.Secret("registryPassword")
 	if (password == "") != (build.Username == "") {
-		d.Problem("registryUsername", "got %s, must be set together with registryPassword, or neither",
-			d.Shown("registryUsername"))
+		d.Refuse("registryUsername", "must be set together with registryPassword, or neither")
 	} else if password != "" {
 		c.RegistryPassword = secretInput(password)
 	}
-	name, login := d.Text("ecrRepository"), d.Text("ecrLogin")
-	ecr := &aws.ECRRepositoryArgs{
-		Name: name, ForceDelete: d.Boolean("ecrForceDelete"), KeepImages: d.Integer("ecrKeepImages"),
-		KMSKeyARN: d.Text("ecrKmsKeyArn"),
-	}
+	ecr, login := &aws.ECRRepositoryArgs{}, d.Text("ecrLogin")
+	d.Fill("ecr", ecr)
 	c.Repository = d.Text("imageRepository")
-	if name != "" && c.Repository != "" || name == "" && c.Repository == "" && c.Image == "" {
-		d.Problem("imageRepository", "got %s, and ecrRepository %s: exactly one of them must be set",
-			d.Shown("imageRepository"), d.Shown("ecrRepository"))
-	}
+	d.RefuseIf(ecr.Name != "" && c.Repository != "" || ecr.Name == "" && c.Repository == "" && c.Image == "",
+		"imageRepository", "and ecrRepository %s: exactly one of them must be set", d.Shown("ecrRepository"))
 	if c.Repository != "" {
 		d.CheckKey("imageRepository", check.Repository("imageRepository", c.Repository))
 	}
-	if name == "" {
+	if ecr.Name == "" {
 		return
 	}
 	c.ECR, c.ECRToken = ecr, login == ecrLoginToken
 	d.Check("ecr", ecr.Validate())
 	d.CheckKey("aws:region", check.Region("aws:region", d.Optional("aws:region")))
 	d.CheckKey("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", ecrLoginToken))
-	if c.ECRToken && build.Username != "" {
-		d.Problem("ecrLogin", "got %s, must be dockerConfig with registryUsername, which is a login too", d.Shown("ecrLogin"))
-	}
+	d.RefuseIf(c.ECRToken && build.Username != "",
+		"ecrLogin", "must be dockerConfig with registryUsername, which is a login too")
 }
 
 // redisSettings are what the app is told of its Redis, wherever that is.
@@ -206,7 +194,7 @@ func (d *decoder) on(name string) bool { return d.Boolean(name) || d.Text(name) 
 func (d *decoder) without(reason string, names ...string) {
 	for _, name := range names {
 		if value := d.Text(name); !slices.Contains([]string{"", "false", "[]", "{}"}, value) {
-			d.Problem(name, "got %s, but %s", d.Shown(name), reason)
+			d.Refuse(name, "but %s", reason)
 		}
 	}
 }

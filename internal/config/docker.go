@@ -50,11 +50,9 @@ func (d *decoder) docker(c *Config) *Docker {
 		Balancer:           d.balancer(),
 		BalancerRepository: c.Repository + "-nginx",
 	}
-	redis := &docker.RedisArgs{
-		Image: d.Text("redisImage"), Volume: d.Text("redisVolume"),
-		Limits: docker.Limits{Memory: redisResources.MemoryLimit}, Fsync: d.Text("redisFsync"),
-	}
-	t.Nginx.PublicPort, t.Nginx.Balancing = d.Integer("publicPort"), d.Text("nginxBalancing")
+	redis := &docker.RedisArgs{Limits: docker.Limits{Memory: redisResources.MemoryLimit}}
+	d.Fill("redis", redis)
+	d.Fill("docker.nginx", &t.Nginx)
 	t.Nginx.LongestRequestSeconds = app.Drain.Shutdown()
 	if c.UsesRedis {
 		t.Redis = redis
@@ -93,20 +91,20 @@ func (d *decoder) checkDockerApp(app *App) {
 
 // dockerApp is the app as Docker runs it. There is no preStop hook, so the app itself serves for the whole delay.
 func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
-	return docker.WebAppArgs{
-		Command: app.Command, Args: app.Args, Port: app.Port, User: app.User,
-		Env: inputs(app.Environment), WritablePaths: app.WritablePaths,
-		HealthCommand: d.List("healthCommand"), Replicas: d.Integer("replicas"),
-		Limits: docker.Limits{CPU: d.Text("cpuLimit"), Memory: d.Text("memoryLimit")},
+	w := docker.WebAppArgs{
+		Env: inputs(app.Environment), HealthCommand: d.List("healthCommand"),
 		Drain: docker.Drain{
 			Serve: app.Drain.PreStop() + app.Drain.AppDrain(), LongestRequest: app.Drain.Shutdown(),
 			ServeVariable: app.DrainEnv.Delay, TimeoutVariable: app.DrainEnv.Timeout,
 		},
 	}
+	d.Fill("docker.web", &w)
+	d.Fill("docker.web.limits", &w.Limits)
+	return w
 }
 
-// balancer is the image of nginx. Its build gets only what its Dockerfile takes: another image means another nginx, whose
-// port is closed while it is replaced.
+// balancer is the image of nginx. Its build gets only what its Dockerfile takes: another image means another nginx,
+// whose port is closed while it is replaced.
 func (d *decoder) balancer() *image.Args {
 	base, args := d.Text("nginxImage"), d.StringMap("imageBuildArgs")
 	d.CheckKey("nginxImage", check.Image("nginxImage", base))

@@ -20,21 +20,11 @@ const maxElastiCachePassword = 128
 
 // elastiCache is nil if the Redis is another one.
 func (d *decoder) elastiCache(target string) *ElastiCache {
-	e := &ElastiCache{
-		ElastiCacheArgs: aws.ElastiCacheArgs{
-			Name: d.Text("elasticacheName"), Engine: d.Text("elasticacheEngine"),
-			EngineVersion: d.Text("elasticacheEngineVersion"), BackupDays: d.Integer("elasticacheBackupDays"),
-			KMSKeyARN: d.Text("elasticacheKmsKeyArn"), Access: d.Text("elasticacheAccess"), Protect: d.Boolean("elasticacheProtect"),
-		},
-		Others: d.List("elasticacheClients"),
-	}
-	replicas := &aws.ElastiCacheReplicas{
-		NodeType: d.Text("elasticacheNodeType"), Count: d.Integer("elasticacheReplicas"),
-		MaintenanceWindow: d.Text("elasticacheMaintenanceWindow"), FinalSnapshot: d.Text("elasticacheFinalSnapshot"),
-	}
-	serverless := &aws.ElastiCacheServerless{
-		MaxGigabytes: d.Integer("elasticacheMaxGigabytes"), MaxECPUs: d.Integer("elasticacheMaxEcpus"),
-	}
+	e, replicas, serverless := &ElastiCache{}, &aws.ElastiCacheReplicas{}, &aws.ElastiCacheServerless{}
+	d.Fill("elasticache", &e.ElastiCacheArgs)
+	d.Fill("elasticache.replicas", replicas)
+	d.Fill("elasticache.serverless", serverless)
+	e.Others = d.List("elasticacheClients")
 	kind, subnets := d.Text("elasticacheKind"), d.List("elasticacheSubnets")
 	if e.Name == "" {
 		return nil
@@ -45,15 +35,13 @@ func (d *decoder) elastiCache(target string) *ElastiCache {
 	case "serverless":
 		e.Serverless = serverless
 	default:
-		d.Problem("elasticacheKind", "got %s, want replicas or serverless", d.Shown("elasticacheKind"))
+		d.Refuse("elasticacheKind", "want replicas or serverless")
 		return nil
 	}
 	if len(subnets) > 0 {
 		e.Subnets = pulumi.ToStringArray(subnets)
 	}
-	if target != "eks" {
-		d.Problem("elasticacheName", "got %s, but only target eks has ElastiCache; leave it empty", d.Shown("elasticacheName"))
-	}
+	d.RefuseIf(target != "eks", "elasticacheName", "but only target eks has ElastiCache; leave it empty")
 	d.Check("elasticache", e.ValidateSettings())
 	if e.Access == "" {
 		d.Problem("elasticacheAccess", `got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)

@@ -1,13 +1,14 @@
 package config
 
-// keys are the configuration keys of the fields of the components' arguments: the one place where both are known. A
-// field that is not here is told under what holds it.
+// keys are the configuration keys of the fields of the components' arguments: the one place where both are known. They
+// say what fills a field, and how a message names it. A field that is not here is told under what holds it.
 var keys = map[string]string{
 	"build.context": "buildContext", "build.dockerfile": "buildDockerfile", "build.platform": "imagePlatform",
 	"build.buildArgs": "imageBuildArgs", "build.username": "registryUsername", "build.revision": "imageRevision",
 	"image": "image",
 
 	"ecr.name": "ecrRepository", "ecr.keepImages": "ecrKeepImages", "ecr.kmsKeyArn": "ecrKmsKeyArn",
+	"ecr.forceDelete":    "ecrForceDelete",
 	"certificate.domain": "host", "certificate.zoneId": "hostedZoneId",
 	"record.host": "host", "record.zoneId": "hostedZoneId",
 
@@ -21,6 +22,7 @@ var keys = map[string]string{
 	"albClass.name":        "ingressClass",
 	"albClass.controller":  "albController",
 
+	"web.container.command": "command", "web.container.args": "args",
 	"web.container.port": "port", "web.container.user": "user", "web.container.env": "environment",
 	"web.container.metrics.port": "metricsPort", "web.container.metrics.path": "metricsPath",
 	"web.container.probes.liveness.http": "livePath", "web.container.probes.readiness.http": "readyPath",
@@ -53,11 +55,13 @@ var keys = map[string]string{
 	"web.route.alb.accessLogsPrefix": "albAccessLogsPrefix", "web.route.alb.webAclArn": "albWebAclArn",
 
 	"redis.image": "redisImage", "redis.storageSize": "redisStorageSize", "redis.storageClass": "redisStorageClass",
-	"redis.fsync": "redisFsync", "redis.volume": "redisVolume",
+	"redis.fsync": "redisFsync", "redis.volume": "redisVolume", "redis.protect": "redisProtect",
 	"connection.host": "redisHost", "connection.port": "redisPort", "connection.username": "redisUsername",
+	"connection.tls":   "redisTls",
 	"elasticache.name": "elasticacheName", "elasticache.engine": "elasticacheEngine",
 	"elasticache.engineVersion": "elasticacheEngineVersion", "elasticache.backupDays": "elasticacheBackupDays",
-	"elasticache.kmsKeyArn": "elasticacheKmsKeyArn", "elasticache.replicas.nodeType": "elasticacheNodeType",
+	"elasticache.kmsKeyArn": "elasticacheKmsKeyArn", "elasticache.access": "elasticacheAccess",
+	"elasticache.protect": "elasticacheProtect", "elasticache.replicas.nodeType": "elasticacheNodeType",
 	"elasticache.replicas.count":             "elasticacheReplicas",
 	"elasticache.replicas.maintenanceWindow": "elasticacheMaintenanceWindow",
 	"elasticache.replicas.finalSnapshot":     "elasticacheFinalSnapshot",
@@ -74,7 +78,8 @@ var keys = map[string]string{
 	"prometheus.storageSize": "prometheusStorageSize", "prometheus.storageClass": "prometheusStorageClass",
 
 	"docker.network.name": "namespace",
-	"docker.web.port":     "port", "docker.web.user": "user", "docker.web.env": "environment",
+	"docker.web.command":  "command", "docker.web.args": "args",
+	"docker.web.port": "port", "docker.web.user": "user", "docker.web.env": "environment",
 	"docker.web.writablePaths": "writablePaths", "docker.web.replicas": "replicas",
 	"docker.web.limits.cpu": "cpuLimit", "docker.web.limits.memory": "memoryLimit",
 	"docker.web.drain.serveVariable": "drainDelayVariable", "docker.web.drain.timeoutVariable": "drainTimeoutVariable",

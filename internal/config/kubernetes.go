@@ -78,16 +78,13 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	t.Monitoring = d.monitoring(c, t)
 	t.Capacity = d.capacity(t)
 	d.Check("namespace", t.Namespace.Validate())
-	if t.Namespace.PodSecurityVersion == "" { // for which the component has a default
-		d.CheckKey("podSecurityVersion", check.Invalid("podSecurityVersion", "",
-			"must be a version of Kubernetes such as v1.34, or latest"))
-	}
-	if t.Traefik != nil && t.Namespace.Name == TraefikName {
-		d.Problem("namespace", "got %s, which installTraefik creates for Traefik; must be another", d.Shown("namespace"))
-	}
-	if target == "kind" && albOf(t.Web.Route) != nil {
-		d.Problem("albScheme", "got %s, but kind has no AWS Application Load Balancer; leave it empty", d.Shown("albScheme"))
-	}
+	// Empty is the component's default, which may change with a new version of the library.
+	d.CheckKey("podSecurityVersion", check.That(t.Namespace.PodSecurityVersion != "", "podSecurityVersion", "",
+		"must be a version of Kubernetes such as v1.34, or latest"))
+	d.RefuseIf(t.Traefik != nil && t.Namespace.Name == TraefikName,
+		"namespace", "which installTraefik creates for Traefik; must be another")
+	d.RefuseIf(target == "kind" && albOf(t.Web.Route) != nil,
+		"albScheme", "but kind has no AWS Application Load Balancer; leave it empty")
 	return t
 }
 
@@ -137,22 +134,12 @@ func (d *decoder) metricsServer() *addons.MetricsServerArgs {
 }
 
 func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
-	external := &redis.Connection{
-		Host: pulumi.String(d.Text("redisHost")), Port: d.Integer("redisPort"), TLS: d.Boolean("redisTls"),
-		Username: d.Text("redisUsername"),
-	}
-	inCluster := &kube.RedisArgs{
-		Image:        d.Text("redisImage"),
-		Resources:    redisResources,
-		Ephemeral:    !d.Boolean("redisPersistent"),
-		StorageSize:  d.Text("redisStorageSize"),
-		StorageClass: d.Text("redisStorageClass"),
-		Protect:      d.Boolean("redisProtect"),
-		Fsync:        d.Text("redisFsync"),
-	}
-	t.RedisCA = d.Text("redisCa")
-	t.ElastiCache = d.elastiCache(target)
 	host := d.Text("redisHost")
+	external := &redis.Connection{Host: pulumi.String(host)}
+	d.Fill("connection", external)
+	inCluster := &kube.RedisArgs{Resources: redisResources, Ephemeral: !d.Boolean("redisPersistent")}
+	d.Fill("redis", inCluster)
+	t.RedisCA, t.ElastiCache = d.Text("redisCa"), d.elastiCache(target)
 	switch {
 	case !c.UsesRedis:
 		d.without(noRedis, "redisHost", "redisTls", "redisUsername", "redisCa", "elasticacheName")
@@ -163,8 +150,7 @@ func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
 	}
 	switch {
 	case host != "" && t.ElastiCache != nil:
-		d.Problem("elasticacheName", "got %s, and redisHost %s: at most one of them is set",
-			d.Shown("elasticacheName"), d.Shown("redisHost"))
+		d.Refuse("elasticacheName", "and redisHost %s: at most one of them is set", d.Shown("redisHost"))
 	case host != "":
 		t.External = external
 		d.Check("connection", external.Validate())
@@ -183,10 +169,8 @@ const (
 
 // checkExternal wants the app to be told what it needs for the connection.
 func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Environment) {
-	if c.Username != "" && names.Username == "" {
-		d.Problem("redisUsername", "got %s, but redisEnvironment has no username, by which the app would get it",
-			d.Shown("redisUsername"))
-	}
+	d.RefuseIf(c.Username != "" && names.Username == "",
+		"redisUsername", "but redisEnvironment has no username, by which the app would get it")
 	switch {
 	case ca == "":
 	case !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)):
@@ -200,22 +184,11 @@ func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Envi
 
 func (d *decoder) webApp(app *App) kube.WebAppArgs {
 	a := kube.WebAppArgs{
-		Container:             app.container(),
-		Labels:                d.StringMap("labels"),
-		Scaling:               d.scaling(),
-		Route:                 d.route(),
-		Drain:                 app.Drain,
-		RolloutTimeoutSeconds: d.Integer("rolloutTimeoutSeconds"),
-		Placement: kube.Placement{
-			NodeSelector: d.StringMap("nodeSelector"), PriorityClass: d.Text("priorityClass"),
-		},
-		ServiceAccountAnnotations: d.StringMap("serviceAccountAnnotations"),
-		PullSecrets:               d.List("imagePullSecrets"),
+		Container: app.container(), Scaling: d.scaling(), Route: d.route(), Drain: app.Drain,
+		Placement: kube.Placement{NodeSelector: d.StringMap("nodeSelector"), PriorityClass: d.Text("priorityClass")},
 	}
-	a.Container.Resources = kube.Resources{
-		CPURequest: d.Text("cpuRequest"), CPULimit: d.Text("cpuLimit"), MemoryLimit: d.Text("memoryLimit"),
-		MemoryRequest: d.Text("memoryRequest"), EphemeralStorage: d.Text("ephemeralStorage"),
-	}
+	d.Fill("web", &a)
+	d.Fill("web.container.resources", &a.Container.Resources)
 	a.AllowFrom = d.allowFrom(a.Route != nil)
 	scraper, moreHosts := d.scraperNamespace(), d.extraHosts()
 	if cidrs := d.List("egressCidrs"); len(cidrs) > 0 {
@@ -233,19 +206,11 @@ func (d *decoder) webApp(app *App) kube.WebAppArgs {
 }
 
 func (d *decoder) scaling() kube.Scaling {
-	s := kube.Scaling{
-		Min:                    d.Integer("minReplicas"),
-		Max:                    d.Integer("maxReplicas"),
-		TargetCPUUtilization:   d.Integer("targetCpuUtilization"),
-		ScaleUpWindowSeconds:   d.Integer("scaleUpWindowSeconds"),
-		ScaleUpPercent:         d.Integer("scaleUpPercent"),
-		ScaleDownWindowSeconds: d.Integer("scaleDownWindowSeconds"),
-		ScaleDownPercent:       d.Integer("scaleDownPercent"),
-		ScaleDownPeriodSeconds: d.Integer("scaleDownPeriodSeconds"),
-		Tolerance:              d.Text("scaleTolerance"),
-	}
-	fixed := d.Integer("replicas")
+	var s kube.Scaling
+	d.Fill("web.scaling", &s)
+	fixed := s.Fixed
 	if d.on("autoscale") {
+		s.Fixed = 0
 		return s
 	}
 	if fixed == 0 { // which would be an autoscaler
@@ -258,12 +223,8 @@ func (d *decoder) scaling() kube.Scaling {
 // route is nil for a Service only. The hosts of extraHosts are added later.
 func (d *decoder) route() *kube.Route {
 	r := &kube.Route{
-		Class:       d.Text("ingressClass"),
-		Paths:       d.List("paths"),
-		PublicPort:  d.Integer("publicPort"),
-		TLSSecret:   d.Text("tlsSecret"),
-		Annotations: d.StringMap("ingressAnnotations"),
-		ALB:         d.alb(),
+		Class: d.Text("ingressClass"), Paths: d.List("paths"), PublicPort: d.Integer("publicPort"),
+		TLSSecret: d.Text("tlsSecret"), Annotations: d.StringMap("ingressAnnotations"), ALB: d.alb(),
 	}
 	if host := d.Text("host"); host != "" {
 		r.Hosts = []string{host}
@@ -284,14 +245,11 @@ func (d *decoder) extraHosts() []string {
 	names := kube.Route{Class: TraefikName, Hosts: more}
 	problems := names.Validate()
 	for i, name := range more {
-		if name == host || slices.Contains(more[:i], name) {
-			problems = append(problems, check.Invalid(key, name, "must be named once, and not in host too")...)
-		}
+		once := name != host && !slices.Contains(more[:i], name)
+		problems = append(problems, check.That(once, key, name, "must be named once, and not in host too")...)
 	}
 	d.CheckKey(key, problems)
-	if host == "" && len(more) > 0 {
-		d.Problem(key, "got %s, but host is not set; make the first of them host", d.Shown(key))
-	}
+	d.RefuseIf(host == "" && len(more) > 0, key, "but host is not set; make the first of them host")
 	return more
 }
 
@@ -328,15 +286,13 @@ func (d *decoder) traefikNamespace() string {
 	for name, allowed := range map[string][]string{
 		"ingressClass": class, "ingressNamespace": {TraefikName, ""}, "albScheme": {""},
 	} {
-		if !slices.Contains(allowed, d.Optional(name)) {
-			d.Problem(name, "got %s, must be %q with installTraefik", d.Shown(name), allowed[0])
-		}
+		d.RefuseIf(!slices.Contains(allowed, d.Optional(name)), name, "must be %q with installTraefik", allowed[0])
 	}
 	return TraefikName
 }
 
-// traefikReplicas: on a single node the second saves visits when Traefik itself is replaced, on several also when a node
-// is drained. It costs 40 MB.
+// traefikReplicas: on a single node the second saves visits when Traefik itself is replaced, on several also when a
+// node is drained. It costs 40 MB.
 const traefikReplicas = 2
 
 // TraefikName is the name of the Traefik component, and so of its namespace and its IngressClass.

@@ -42,20 +42,14 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 		KubeStateMetricsImage: d.Text("kubeStateMetricsImage"),
 		KubeletInsecureTLS:    d.Boolean("kubeletInsecureTls"),
 	}
-	prometheus := &monitoring.PrometheusArgs{
-		Image:         d.Text("prometheusImage"),
-		RetentionDays: d.Integer("prometheusRetentionDays"),
-		StorageSize:   d.Text("prometheusStorageSize"),
-		StorageClass:  d.Text("prometheusStorageClass"),
-	}
+	prometheus := &monitoring.PrometheusArgs{}
+	d.Fill("prometheus", prometheus)
 	operator := &Operator{Labels: d.StringMap("prometheusLabels")}
 	install, grafana, image := d.Boolean("installPrometheus"), d.Boolean("installGrafana"), d.Text("grafanaImage")
 	useOperator := d.Boolean("prometheusOperator")
-	if install && useOperator {
-		d.Problem("prometheusOperator",
-			"got %s, and installPrometheus %s: the app needs one Prometheus, so at most one of them is true",
-			d.Shown("prometheusOperator"), d.Shown("installPrometheus"))
-	}
+	d.RefuseIf(install && useOperator,
+		"prometheusOperator", "and installPrometheus %s: the app needs one Prometheus, so at most one of them "+
+			"is true", d.Shown("installPrometheus"))
 	if install {
 		prometheus.Alerts = m.Alerts
 		m.Prometheus = prometheus
@@ -66,14 +60,12 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 		m.Operator = operator
 		d.Check("prometheus", check.In("alerts", m.Alerts.Validate())) // as of a Prometheus of its own
 		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			d.Problem("runbookUrl", "got %s, must be an http or https URL with prometheusOperator, whose messages link to it",
-				d.Shown("runbookUrl"))
+			d.Refuse("runbookUrl", "must be an http or https URL with prometheusOperator, whose messages link to it")
 		}
 		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", operator.Labels))
 	}
 	if grafana && !install {
-		d.Problem("installGrafana", "got %s, but it shows what the Prometheus of installPrometheus measures; set that too",
-			d.Shown("installGrafana"))
+		d.Refuse("installGrafana", "but it shows what the Prometheus of installPrometheus measures; set that too")
 	} else if grafana {
 		m.GrafanaImage = image
 		d.CheckKey("grafanaImage", check.Image("grafanaImage", image))
@@ -83,12 +75,8 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 
 // objectives are nil for an app without measurements of its own.
 func (d *decoder) objectives(c *Config) *monitoring.Objectives {
-	o := &monitoring.Objectives{
-		Histogram: d.Text("sloHistogram"), Selector: d.Text("sloSelector"),
-		AvailabilityPercent: d.Decimal("sloAvailabilityPercent"),
-		FastPercent:         d.Decimal("sloFastPercent"),
-		FastMilliseconds:    d.Integer("sloFastMilliseconds"),
-	}
+	o := &monitoring.Objectives{}
+	d.Fill("prometheus.alerts.objectives", o)
 	if c.App.Metrics == nil || o.Histogram == "" {
 		return nil
 	}
@@ -104,11 +92,8 @@ func (d *decoder) objectives(c *Config) *monitoring.Objectives {
 // scraperNamespace is where the operator's Prometheus is. Without it the network policy would keep that out, silently.
 func (d *decoder) scraperNamespace() string {
 	namespace, operator := d.Text("prometheusNamespace"), d.Optional("prometheusOperator") == "true"
-	if operator != (namespace != "") {
-		d.Problem("prometheusNamespace",
-			"got %s, must be set together with prometheusOperator, or neither: where its Prometheus runs",
-			d.Shown("prometheusNamespace"))
-	}
+	d.RefuseIf(operator != (namespace != ""),
+		"prometheusNamespace", "must be set together with prometheusOperator, or neither: where its Prometheus runs")
 	if namespace != "" {
 		d.CheckKey("prometheusNamespace", check.Label("prometheusNamespace", namespace))
 	}

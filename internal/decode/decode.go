@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,14 +21,10 @@ import (
 // Decoder reads typed values from the flat strings that the engine hands to a program, and remembers which keys were
 // read and everything that is wrong. A malformed value is never replaced by a default.
 type Decoder struct {
-	project string
-	// reference is the document that lists the keys.
-	reference string
-	// keys are those of the fields of arguments, by their whole path: see Check.
-	keys    map[string]string
-	values  map[string]string
-	secrets []string
-	read    map[string]bool
+	project, reference string
+	keys, values       map[string]string
+	secrets            []string
+	read               map[string]bool
 	// malformed are the keys whose values are not even of the right type: whatever else could be said is about the zero
 	// value that took their place.
 	malformed map[string]bool
@@ -35,7 +32,7 @@ type Decoder struct {
 }
 
 // New returns a Decoder for the values of a project's stack, of which secrets are encrypted. reference is the document
-// that lists the keys, for messages; keys are those of the fields of the arguments that are made of the values.
+// that lists the keys, for messages; keys are those of the fields of arguments, by their whole path: see Check.
 func New(project, reference string, values map[string]string, secrets []string, keys map[string]string) *Decoder {
 	return &Decoder{
 		project: project, reference: reference, values: values, secrets: secrets,
@@ -44,10 +41,8 @@ func New(project, reference string, values map[string]string, secrets []string, 
 }
 
 // Environment is the configuration that the engine hands to the program: the values of all keys, and which of those are
-// encrypted.
-//
-// The SDK can look up keys but not list them, and a misspelt key must not pass unnoticed, so this reads the variables
-// that the SDK itself reads.
+// encrypted. It reads the variables that the SDK reads: the SDK cannot list keys, so a misspelt one would pass
+// unnoticed.
 func Environment() (values map[string]string, secrets []string, err error) {
 	values = map[string]string{}
 	for name, into := range map[string]any{pulumi.EnvConfig: &values, pulumi.EnvConfigSecretKeys: &secrets} {
@@ -76,10 +71,21 @@ func (d *Decoder) Problem(name, format string, args ...any) {
 	d.problems = append(d.problems, d.Key(name)+": "+fmt.Sprintf(format, args...))
 }
 
+// Refuse adds why the value of a key, which the message shows, cannot be used.
+func (d *Decoder) Refuse(name, why string, args ...any) {
+	d.Problem(name, "got %s, "+why, append([]any{d.Shown(name)}, args...)...)
+}
+
+// RefuseIf is Refuse where something is wrong.
+func (d *Decoder) RefuseIf(wrong bool, name, why string, args ...any) {
+	if wrong {
+		d.Refuse(name, why, args...)
+	}
+}
+
 // Encrypted tells whether a key's value is a secret, which any may be made: then no message shows it.
 func (d *Decoder) Encrypted(name string) bool { return slices.Contains(d.secrets, d.Key(name)) }
 
-// hidden stands for the value of an encrypted key.
 const hidden = "[secret]"
 
 // Shown is the value of a key as messages show it.
@@ -99,8 +105,9 @@ func (d *Decoder) Malformed(name string) { d.malformed[d.Key(name)] = true }
 
 // Mistyped notes a value that is not what its key wants. One that is missing is noted already.
 func (d *Decoder) Mistyped(name, want string) {
-	if d.malformed[d.Key(name)] = true; d.has(name) {
-		d.Problem(name, "got %s, want %s", d.Shown(name), want)
+	d.Malformed(name)
+	if _, set := d.values[d.Key(name)]; set {
+		d.Refuse(name, "want %s", want)
 	}
 }
 
@@ -154,32 +161,68 @@ func (d *Decoder) Boolean(name string) bool {
 
 // List returns the value of a key that is a list of strings.
 func (d *Decoder) List(name string) []string {
-	var given []*string // null would pass for an empty string
+	var given any
 	err := json.Unmarshal([]byte(d.Text(name)), &given)
-	if err != nil || given == nil || slices.Contains(given, nil) {
+	list, ok := Strings(given)
+	if err != nil || !ok {
 		d.Mistyped(name, "a list of strings")
 		return nil
-	}
-	list := make([]string, len(given))
-	for i, value := range given {
-		list[i] = *value
 	}
 	return list
 }
 
+// Strings takes decoded JSON for a list of strings, and tells whether it is one.
+func Strings(value any) ([]string, bool) {
+	elements, ok := value.([]any)
+	list := make([]string, len(elements))
+	for i, element := range elements {
+		text, isText := element.(string)
+		list[i], ok = text, ok && isText
+	}
+	return list, ok
+}
+
 // StringMap returns the value of a key that is a map of strings to strings.
 func (d *Decoder) StringMap(name string) map[string]string {
-	var given map[string]*string
-	err := json.Unmarshal([]byte(d.Text(name)), &given)
-	if err != nil || given == nil || slices.Contains(slices.Collect(maps.Values(given)), nil) {
+	var given map[string]any
+	m := map[string]string{}
+	ok := json.Unmarshal([]byte(d.Text(name)), &given) == nil && given != nil
+	for key, value := range given {
+		text, isText := value.(string)
+		m[key], ok = text, ok && isText
+	}
+	if !ok {
 		d.Mistyped(name, "a map of strings to strings, with numbers, true and false in quotes")
 		return nil
 	}
-	m := make(map[string]string, len(given))
-	for key, value := range given {
-		m[key] = *value
-	}
 	return m
+}
+
+// Fill reads keys into the fields of a struct: those that the table of keys has below of, in the spelling of messages
+// (kmsKeyArn for KMSKeyARN). It leaves alone fields of types that no key has, and keys of other namespaces.
+func (d *Decoder) Fill(of string, to any) {
+	fields := reflect.ValueOf(to).Elem()
+	for path, key := range d.keys {
+		name, below := strings.CutPrefix(path, of+".")
+		f := fields.FieldByNameFunc(func(field string) bool { return strings.EqualFold(field, name) })
+		if !below || !f.IsValid() || strings.Contains(key, ":") {
+			continue
+		}
+		switch into := f.Addr().Interface().(type) {
+		case *string:
+			*into = d.Text(key)
+		case *int:
+			*into = d.Integer(key)
+		case *float64:
+			*into = d.Decimal(key)
+		case *bool:
+			*into = d.Boolean(key)
+		case *[]string:
+			*into = d.List(key)
+		case *map[string]string:
+			*into = d.StringMap(key)
+		}
+	}
 }
 
 // Secret returns a value that must be encrypted in the stack file. Its content is never part of a message.
@@ -191,11 +234,6 @@ func (d *Decoder) Secret(name string) string {
 	return value
 }
 
-func (d *Decoder) has(name string) bool {
-	_, set := d.values[d.Key(name)]
-	return set
-}
-
 // Check adds what is wrong with arguments that were made of this configuration. of is the name under which the table of
 // keys has their fields: the problem of the field scaling.max of "web" is that of the key of web.scaling.max. Where the
 // table has no such field, it is that of what holds the field.
@@ -205,15 +243,13 @@ func (d *Decoder) Check(of string, problems field.ErrorList) {
 	}
 }
 
-// CheckKey adds what is wrong with the value of one key, whatever arguments it may become a field of. What those say about
-// it afterwards is left out: they know it less well.
+// CheckKey adds what is wrong with the value of one key. What the arguments that it goes into say afterwards is left
+// out.
 func (d *Decoder) CheckKey(name string, problems field.ErrorList) {
 	for _, p := range problems {
 		d.refuse(name, p)
 	}
-	if len(problems) > 0 {
-		d.Malformed(name)
-	}
+	d.malformed[d.Key(name)] = d.malformed[d.Key(name)] || len(problems) > 0
 }
 
 func (d *Decoder) refuse(name string, p *field.Error) {
@@ -258,16 +294,13 @@ func Plain(key string) string {
 	return key
 }
 
-// providerNamespaces are those of the engine and of the providers that the program uses.
-var providerNamespaces = []string{"pulumi", "aws", "docker", "kubernetes"}
-
 // Finish returns all problems as one error, unknown keys included: a misspelt key would otherwise do nothing, silently.
 func (d *Decoder) Finish(stack string) error {
 	for _, key := range slices.Sorted(maps.Keys(d.values)) {
 		switch namespace, _, _ := strings.Cut(key, ":"); {
 		case namespace == d.project && !d.read[key]:
 			d.problems = append(d.problems, Plain(key)+": there is no such key; "+d.reference+" lists them")
-		case namespace != d.project && !slices.Contains(providerNamespaces, namespace):
+		case namespace != d.project && !slices.Contains([]string{"pulumi", "aws", "docker", "kubernetes"}, namespace):
 			d.problems = append(d.problems,
 				Plain(key)+": there is no such namespace; this project's keys begin with "+d.project+":")
 		}

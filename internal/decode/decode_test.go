@@ -39,6 +39,20 @@ func TestCheckNamesTheKey(t *testing.T) {
 	}
 }
 
+func TestFillReadsTheTableOfKeys(t *testing.T) {
+	d := decoder(map[string]string{"app:port": "80", "app:maxReplicas": "3"})
+	var web struct {
+		Port    int
+		Name    string
+		Scaling struct{ Max int }
+	}
+	d.Fill("web", &web)
+	d.Fill("web.scaling", &web.Scaling)
+	if err := d.Finish("dev"); err != nil || web.Port != 80 || web.Scaling.Max != 3 || web.Name != "" {
+		t.Errorf("got %+v, %v", web, err)
+	}
+}
+
 // What a key's own check says is not said again, in other words, by the arguments that its value goes into.
 func TestCheckKeySilencesTheArguments(t *testing.T) {
 	d := decoder(map[string]string{"app:port": "0"})

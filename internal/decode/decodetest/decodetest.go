@@ -3,7 +3,6 @@ package decodetest
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
@@ -14,18 +13,18 @@ func Defaults(t testing.TB, project *workspace.Project) map[string]string {
 	t.Helper()
 	values := map[string]string{}
 	for name, declared := range project.Config {
-		key := string(project.Name) + ":" + name
-		switch value := declared.Default.(type) {
-		case nil:
-		case string, bool, int:
-			values[key] = fmt.Sprint(value)
-		default:
-			text, err := json.Marshal(value)
+		if declared.Default == nil {
+			continue
+		}
+		value, isText := declared.Default.(string)
+		if !isText {
+			encoded, err := json.Marshal(declared.Default)
 			if err != nil {
 				t.Fatal(err)
 			}
-			values[key] = string(text)
+			value = string(encoded)
 		}
+		values[string(project.Name)+":"+name] = value
 	}
 	return values
 }
