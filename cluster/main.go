@@ -6,8 +6,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 
+	awssdk "github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/scaleout/cluster/config"
@@ -49,11 +53,17 @@ func program(ctx *pulumi.Context) error {
 	if err := furnish(ctx, cfg, network, roles, cluster); err != nil {
 		return err
 	}
-	certificate, err := issueCertificate(ctx, cfg)
+	export(ctx, cfg, network, cluster)
+	if cfg.Certificate == nil {
+		return nil
+	}
+	certificate, err := aws.NewCertificate(ctx, "apps", cfg.Certificate)
 	if err != nil {
 		return err
 	}
-	export(ctx, cfg, network, cluster, certificate)
+	ctx.Export("certificateArn", certificate.ARN)
+	ctx.Export("hostedZoneId", pulumi.String(cfg.HostedZoneID))
+	ctx.Export("domain", pulumi.String(cfg.Domain))
 	return nil
 }
 
@@ -114,18 +124,10 @@ func furnish(
 	return err
 }
 
-func issueCertificate(ctx *pulumi.Context, cfg *config.Config) (*aws.Certificate, error) {
-	if cfg.Certificate == nil {
-		return nil, nil
-	}
-	return aws.NewCertificate(ctx, "apps", cfg.Certificate)
-}
-
 // export is what the stacks of the app need or compare with (internal/config/clusterstack.go has the names), what other
 // programs would, and what people do next.
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
-	certificate *aws.Certificate,
 ) {
 	ctx.Export("clusterName", cluster.Name)
 	ctx.Export("clusterArn", cluster.ARN)
@@ -141,14 +143,43 @@ func export(
 	ctx.Export("imagePlatform", pulumi.String("linux/"+cfg.Nodes.Architecture))
 	ctx.Export("ingressClass", pulumi.String(ingressClass))
 	ctx.Export("storageClass", pulumi.String(storageClass))
-	if certificate != nil {
-		ctx.Export("certificateArn", certificate.ARN)
-		ctx.Export("hostedZoneId", pulumi.String(cfg.HostedZoneID))
-		ctx.Export("domain", pulumi.String(cfg.Domain))
-	}
 	ctx.Export("nextCommands", pulumi.StringArray{
 		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Account.Region, cluster.Name),
 		pulumi.Sprintf("aws eks update-cluster-config --region %s --name %s --deletion-protection",
 			cfg.Account.Region, cluster.Name),
 	})
+}
+
+// requireAdmin refuses an `up` by someone who could not create anything in the cluster, before a quarter of an hour has
+// gone into the cluster itself. Who only previews is warned: in CI that is often another role.
+func requireAdmin(ctx *pulumi.Context, cfg *config.Config) error {
+	caller, err := awssdk.GetCallerIdentity(ctx, &awssdk.GetCallerIdentityArgs{})
+	if err != nil {
+		return fmt.Errorf("asking AWS who runs this: %w", err)
+	}
+	admins := cfg.ControlPlane.Admins
+	if caller.Arn == "" || slices.ContainsFunc(admins, func(admin string) bool { return actsAs(caller.Arn, admin) }) {
+		return nil // offline nobody runs it
+	}
+	problem := fmt.Sprintf("%s is not listed in scaleout-cluster:adminArns (%s), so it could not create anything in the "+
+		"cluster; add its role or user, or run this as one of them", caller.Arn, strings.Join(admins, ", "))
+	if ctx.DryRun() {
+		return ctx.Log.Warn(problem, nil)
+	}
+	return fmt.Errorf("%s; nothing was touched", problem)
+}
+
+// actsAs tells whether the identity of a caller is that of a user or a session of a role. A session shows the role's
+// name without its path: arn:aws:sts::111122223333:assumed-role/ci/session of arn:aws:iam::111122223333:role/teams/ci.
+func actsAs(caller, principal string) bool {
+	session := strings.Split(caller, ":")
+	owner := strings.Split(principal, ":")
+	role, isSession := strings.CutPrefix(session[len(session)-1], "assumed-role/")
+	if !isSession {
+		return caller == principal
+	}
+	name, _, _ := strings.Cut(role, "/")
+	path := strings.Split(owner[len(owner)-1], "/")
+	const account = 4
+	return path[0] == "role" && path[len(path)-1] == name && session[account] == owner[account]
 }

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	result, err := offline.Run(program, ".", "prod")
 	keep("prod", result, err)
 	for name, settings := range variants {
-		result, err := goldentest.Example(program, settings...)
+		result, err := offline.Run(program, "testdata", "example", settings...)
 		keep(name, result, err)
 	}
 	os.Exit(m.Run())

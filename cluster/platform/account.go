@@ -24,15 +24,11 @@ var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 func (a Account) Validate() field.ErrorList {
 	problems := check.Region("region", a.Region)
 	for _, prefix := range otherPartitions {
-		if strings.HasPrefix(a.Region, prefix) {
-			problems = append(problems, check.Invalid("region", a.Region,
-				"must be a region of the partition aws or aws-us-gov")...)
-		}
+		problems = append(problems, check.That(!strings.HasPrefix(a.Region, prefix), "region", a.Region,
+			"must be a region of the partition aws or aws-us-gov")...)
 	}
-	if !accountForm.MatchString(a.ID) {
-		problems = append(problems, check.Invalid("account", a.ID, "must be the twelve digits of an AWS account")...)
-	}
-	return problems
+	return append(problems, check.That(accountForm.MatchString(a.ID), "account", a.ID,
+		"must be the twelve digits of an AWS account")...)
 }
 
 // partition is the part of AWS that the region is in, by the beginning of its ARNs.
@@ -47,21 +43,7 @@ func (a Account) partition() string {
 // no EKS Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 var otherPartitions = []string{"cn-", "eusc-", "us-iso", "eu-iso"}
 
-// arn names a resource of a service in the account and region.
-func (a Account) arn(service, resource string) string {
-	return strings.Join([]string{"arn", a.partition(), service, a.Region, a.ID, resource}, ":")
+// arn names a resource of a service; region and account are empty, or aws, for what is in none.
+func (a Account) arn(service, region, account, resource string) string {
+	return strings.Join([]string{"arn", a.partition(), service, region, account, resource}, ":")
 }
-
-// managedPolicy is the ARN of a policy that AWS keeps.
-func (a Account) managedPolicy(name string) string {
-	return "arn:" + a.partition() + ":iam::aws:policy/" + name
-}
-
-// accessPolicy is the ARN of a policy of EKS for access to the Kubernetes API:
-// https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
-func (a Account) accessPolicy(name string) string {
-	return "arn:" + a.partition() + ":eks::aws:cluster-access-policy/" + name
-}
-
-// root is the account itself, as a principal.
-func (a Account) root() string { return "arn:" + a.partition() + ":iam::" + a.ID + ":root" }

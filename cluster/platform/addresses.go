@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 )
@@ -41,10 +42,8 @@ func PlanAddresses(cidr string) (a Addresses, err error) {
 
 // subnet is the n-th part of a network, of those whose mask is longer by some bits.
 func subnet(network netip.Prefix, longer, n int) string {
-	bits := network.Bits() + longer
-	address := network.Addr().As4()
-	whole := uint32(address[0])<<24 | uint32(address[1])<<16 | uint32(address[2])<<8 | uint32(address[3])
-	whole |= uint32(n) << (32 - bits)
-	first := netip.AddrFrom4([4]byte{byte(whole >> 24), byte(whole >> 16), byte(whole >> 8), byte(whole)})
-	return netip.PrefixFrom(first, bits).String()
+	bits, address := network.Bits()+longer, network.Addr().As4()
+	first := binary.BigEndian.Uint32(address[:]) | uint32(n)<<(32-bits)
+	binary.BigEndian.PutUint32(address[:], first)
+	return netip.PrefixFrom(netip.AddrFrom4(address), bits).String()
 }

@@ -11,16 +11,32 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// register registers a component of this package.
-func register(
-	ctx *pulumi.Context, kind, name string, problems field.ErrorList,
-	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
-) error {
-	return component.Register(ctx, "scaleout:cluster", kind, name, problems, resource, opts)
+// module begins the type tokens of this package's components.
+const module = "scaleout:cluster"
+
+// Part is a component of which others need no more than that it is there.
+type Part struct {
+	pulumi.ResourceState
+
+	// Ready is what depends on it: the last of its resources.
+	Ready pulumi.Resource
 }
 
-// creating names the child whose registration failed.
-func creating(child, name string, err error) error { return component.Creating(child, name, err) }
+// part registers a component whose resources build creates. The last of them is what it returns.
+func part(
+	ctx *pulumi.Context, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
+	build func(child pulumi.ResourceOption) (pulumi.Resource, error),
+) (*Part, error) {
+	p := &Part{}
+	err := component.Register(ctx, module, kind, name, problems, p, opts)
+	if err != nil {
+		return nil, err
+	}
+	if p.Ready, err = build(pulumi.Parent(p)); err != nil {
+		return nil, component.Creating(kind, name, err)
+	}
+	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{})
+}
 
 // tags are the name by which AWS' console and bill show a resource, and what else it has.
 func tags(name string, others map[string]string) pulumi.StringMap {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // ControlPlaneArgs describe an EKS cluster in Auto Mode.
@@ -49,17 +50,9 @@ type ControlPlaneSettings struct {
 	Protect bool
 }
 
-// Validate reports everything wrong with the arguments.
-func (a *ControlPlaneArgs) Validate() field.ErrorList {
-	problems := check.Set("network", a.Network != nil)
-	problems = append(problems, check.Set("roles", a.Roles != nil)...)
-	return append(problems, a.ControlPlaneSettings.Validate()...)
-}
-
-// logTypes: https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
-var logTypes = []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
-
 var (
+	// https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+	logTypes      = []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
 	versionForm   = regexp.MustCompile(`^1\.[3-9][0-9]$`) // before 1.30 a pod cannot sleep before it stops
 	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
 )
@@ -68,23 +61,20 @@ var (
 func (s *ControlPlaneSettings) Validate() field.ErrorList {
 	problems := checkCluster("name", s.Name)
 	problems = append(problems, s.Account.Validate()...)
-	if !versionForm.MatchString(s.Version) {
-		problems = append(problems, check.Invalid("version", s.Version,
-			"must be a version of Kubernetes from 1.30, such as 1.35, in quotation marks")...)
-	}
+	problems = append(problems, check.That(versionForm.MatchString(s.Version), "version", s.Version,
+		"must be a version of Kubernetes from 1.30, such as 1.35, in quotation marks")...)
 	for _, cidr := range s.PublicCIDRs {
-		if wrong := check.CIDR("publicCidrs", cidr); len(wrong) > 0 {
-			problems = append(problems, wrong...)
-		} else if !isPublic(netip.MustParsePrefix(cidr)) {
-			problems = append(problems, check.Invalid("publicCidrs", cidr, "must be public addresses of IPv4, and no more than "+
-				"a /8 of them: those of the office, the VPN and CI")...)
+		wrong := check.CIDR("publicCidrs", cidr)
+		if len(wrong) == 0 {
+			wrong = check.That(isPublic(netip.MustParsePrefix(cidr)), "publicCidrs", cidr,
+				"must be public addresses of IPv4, and no more than a /8 of them: those of the office, the VPN and CI")
 		}
+		problems = append(problems, wrong...)
 	}
 	for i, log := range s.LogTypes {
 		problems = append(problems, check.OneOf("logTypes", log, logTypes...)...)
-		if slices.Contains(s.LogTypes[:i], log) {
-			problems = append(problems, check.Invalid("logTypes", log, "must not be repeated")...)
-		}
+		problems = append(problems,
+			check.That(!slices.Contains(s.LogTypes[:i], log), "logTypes", log, "must not be repeated")...)
 	}
 	problems = append(problems, CheckRetention("logRetentionDays", s.LogRetentionDays)...)
 	if len(s.Admins) == 0 {
@@ -107,13 +97,11 @@ func isPublic(block netip.Prefix) bool {
 func (s *ControlPlaneSettings) checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
 	partition := "arn:" + s.Account.partition() + ":"
 	for i, arn := range arns {
-		if !principalForm.MatchString(arn) || !strings.HasPrefix(arn, partition) {
-			problems = append(problems, check.Invalid(name, arn, "must be "+partition+
-				"iam::<account>:role/<name>, or user/<name>; of a session (assumed-role) its role")...)
-		}
-		if slices.Contains(arns[:i], arn) || slices.Contains(others, arn) {
-			problems = append(problems, check.Invalid(name, arn, "must be there once, among the admins or the viewers")...)
-		}
+		right := principalForm.MatchString(arn) && strings.HasPrefix(arn, partition)
+		problems = append(problems, check.That(right, name, arn, "must be "+partition+
+			"iam::<account>:role/<name>, or user/<name>; of a session (assumed-role) its role")...)
+		once := !slices.Contains(arns[:i], arn) && !slices.Contains(others, arn)
+		problems = append(problems, check.That(once, name, arn, "must be named once, among the admins or the viewers")...)
 	}
 	return problems
 }
@@ -138,7 +126,7 @@ func NewControlPlane(
 	ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption,
 ) (*ControlPlane, error) {
 	c := &ControlPlane{}
-	if err := register(ctx, "ControlPlane", name, args.Validate(), c, opts); err != nil {
+	if err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, opts); err != nil {
 		return nil, err
 	}
 	key, err := args.key(ctx, name, c)
@@ -150,7 +138,7 @@ func NewControlPlane(
 		Name: pulumi.String("/aws/eks/" + args.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
 	}, pulumi.Parent(c), pulumi.Protect(args.Protect))
 	if err != nil {
-		return nil, creating("log group", name, err)
+		return nil, component.Creating("log group", name, err)
 	}
 	after := append([]pulumi.Resource{logs}, args.Roles.Ready...)
 	cluster, err := args.cluster(ctx, name, c, key, append(after, args.Network.Ready...))
@@ -158,14 +146,13 @@ func NewControlPlane(
 		return nil, err
 	}
 	c.Ready = append(c.Ready, cluster)
-	for _, access := range []struct {
-		principals []string
-		policy     string
-	}{{args.Admins, "AmazonEKSClusterAdminPolicy"}, {args.Viewers, "AmazonEKSViewPolicy"}} {
-		for _, principal := range access.principals {
-			entry := entryName(name, principal, args.Account.ID)
-			err := c.admit(ctx, entry, cluster, principal, args.Account.accessPolicy(access.policy))
-			if err != nil {
+	// https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+	for policy, principals := range map[string][]string{
+		"AmazonEKSClusterAdminPolicy": args.Admins, "AmazonEKSViewPolicy": args.Viewers,
+	} {
+		for _, principal := range principals {
+			policyARN := args.Account.arn("eks", "", "aws", "cluster-access-policy/"+policy)
+			if err := c.admit(ctx, entryName(name, principal, args.Account.ID), cluster, principal, policyARN); err != nil {
 				return nil, err
 			}
 		}
@@ -189,19 +176,19 @@ func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *Control
 		EnableKeyRotation:    pulumi.Bool(true),
 		DeletionWindowInDays: pulumi.Int(keyDeletionDays),
 		Policy: policy(statement{
-			Sid: "Account", Principal: map[string]string{"AWS": a.Account.root()},
+			Sid: "Account", Principal: map[string]string{"AWS": a.Account.arn("iam", "", a.Account.ID, "root")},
 			Action: []string{"kms:*"}, Resource: []string{"*"}, // in the policy of a key, this key
 		}),
 		Tags: tags(a.Name, nil),
 	}, pulumi.Parent(parent), pulumi.Protect(a.Protect))
 	if err != nil {
-		return nil, creating("KMS key", name, err)
+		return nil, component.Creating("KMS key", name, err)
 	}
 	_, err = kms.NewAlias(ctx, name, &kms.AliasArgs{
 		Name: pulumi.String("alias/eks/" + a.Name), TargetKeyId: key.KeyId,
 	}, pulumi.Parent(parent))
 	if err != nil {
-		return nil, creating("KMS alias", name, err)
+		return nil, component.Creating("KMS alias", name, err)
 	}
 	return key, nil
 }
@@ -212,6 +199,10 @@ const createLimit = "45m"
 func (a *ControlPlaneArgs) cluster(
 	ctx *pulumi.Context, name string, parent *ControlPlane, key *kms.Key, after []pulumi.Resource,
 ) (*eks.Cluster, error) {
+	var publicCIDRs pulumi.StringArrayInput // EKS refuses an empty list
+	if len(a.PublicCIDRs) > 0 {
+		publicCIDRs = pulumi.ToStringArray(a.PublicCIDRs)
+	}
 	cluster, err := eks.NewCluster(ctx, name, &eks.ClusterArgs{
 		Name:    pulumi.String(a.Name),
 		Version: pulumi.String(a.Version),
@@ -241,7 +232,7 @@ func (a *ControlPlaneArgs) cluster(
 			SubnetIds:             a.Network.PrivateSubnets,
 			EndpointPrivateAccess: pulumi.Bool(true),
 			EndpointPublicAccess:  pulumi.Bool(len(a.PublicCIDRs) > 0),
-			PublicAccessCidrs:     a.publicCIDRs(),
+			PublicAccessCidrs:     publicCIDRs,
 		},
 		EnabledClusterLogTypes: pulumi.ToStringArray(a.LogTypes),
 		EncryptionConfig: &eks.ClusterEncryptionConfigArgs{
@@ -253,17 +244,9 @@ func (a *ControlPlaneArgs) cluster(
 	}, pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.DependsOn(after),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: createLimit, Delete: createLimit}))
 	if err != nil {
-		return nil, creating("EKS cluster", name, err)
+		return nil, component.Creating("EKS cluster", name, err)
 	}
 	return cluster, nil
-}
-
-// publicCIDRs are left out where there is no public endpoint: EKS refuses an empty list.
-func (s *ControlPlaneSettings) publicCIDRs() pulumi.StringArrayInput {
-	if len(s.PublicCIDRs) == 0 {
-		return nil
-	}
-	return pulumi.ToStringArray(s.PublicCIDRs)
 }
 
 // entryName is unique among the entries. It has the account of a principal only where that is not the cluster's own:
@@ -282,14 +265,14 @@ func (c *ControlPlane) admit(ctx *pulumi.Context, name string, cluster *eks.Clus
 		ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
 	}, pulumi.Parent(c))
 	if err != nil {
-		return creating("access entry", name, err)
+		return component.Creating("access entry", name, err)
 	}
 	association, err := eks.NewAccessPolicyAssociation(ctx, name, &eks.AccessPolicyAssociationArgs{
 		ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn, PolicyArn: pulumi.String(policy),
 		AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
 	}, pulumi.Parent(c))
 	if err != nil {
-		return creating("access policy association", name, err)
+		return component.Creating("access policy association", name, err)
 	}
 	c.Ready = append(c.Ready, association)
 	return nil

@@ -26,8 +26,7 @@ type FlowLogsArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *FlowLogsArgs) Validate() field.ErrorList {
-	problems := check.Set("vpc", a.VPC != nil)
-	problems = append(problems, a.Account.Validate()...)
+	problems := append(check.Set("vpc", a.VPC != nil), a.Account.Validate()...)
 	problems = append(problems, checkCluster("cluster", a.Cluster)...)
 	return append(problems, CheckRetention("retentionDays", a.RetentionDays)...)
 }
@@ -40,67 +39,52 @@ var retentions = []int{
 
 // CheckRetention reports a number of days that CloudWatch does not offer.
 func CheckRetention(name string, days int) field.ErrorList {
-	if !slices.Contains(retentions, days) {
-		return check.Invalid(name, days,
-			"must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
-	}
-	return nil
+	return check.That(slices.Contains(retentions, days), name, days,
+		"must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
 }
 
-// FlowLogs records who spoke to whom in a network, for the day on which one has to know. It keeps what was refused as
-// well as what was let through.
-type FlowLogs struct {
-	pulumi.ResourceState
-}
-
-// NewFlowLogs creates the log group, the role that writes to it, and the flow log.
-func NewFlowLogs(
-	ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption,
-) (*FlowLogs, error) {
-	f := &FlowLogs{}
-	if err := register(ctx, "FlowLogs", name, args.Validate(), f, opts); err != nil {
-		return nil, err
-	}
-	groupName := "/aws/vpc/" + args.Cluster
-	group, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
-		Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(args.RetentionDays),
-	}, pulumi.Parent(f))
-	if err != nil {
-		return nil, creating("log group", name, err)
-	}
-	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-		Name: pulumi.String(args.Cluster + "-flow-logs"),
-		// Without the condition another customer's flow log could write with this role.
-		AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com",
-			map[string]map[string]string{"StringEquals": {"aws:SourceAccount": args.Account.ID}}, "sts:AssumeRole"),
-	}, pulumi.Parent(f))
-	if err != nil {
-		return nil, creating("role", name, err)
-	}
-	// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, for one group and less its creation.
-	permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
-		Name: pulumi.String("write"), Role: role.Name,
-		Policy: policy(
-			statement{
-				Sid:      "Write",
-				Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
-				Resource: []string{args.Account.arn("logs", "log-group:"+groupName+":*")},
-			},
-			statement{ // which lists the groups of the account, by their names
-				Sid: "Find", Action: []string{"logs:DescribeLogGroups"},
-				Resource: []string{args.Account.arn("logs", "log-group:*")},
-			},
-		),
-	}, pulumi.Parent(f))
-	if err != nil {
-		return nil, creating("role policy", name, err)
-	}
-	_, err = ec2.NewFlowLog(ctx, name, &ec2.FlowLogArgs{
-		VpcId: args.VPC, TrafficType: pulumi.String("ALL"),
-		LogDestination: group.Arn, IamRoleArn: role.Arn, Tags: tags(args.Cluster, nil),
-	}, pulumi.Parent(f), pulumi.DependsOn([]pulumi.Resource{permission}))
-	if err != nil {
-		return nil, creating("flow log", name, err)
-	}
-	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{"logGroup": group.Name})
+// NewFlowLogs records who spoke to whom in a network, what was refused included: a log group, the role that writes to
+// it, and the flow log.
+func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption) (*Part, error) {
+	return part(ctx, "FlowLogs", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
+		groupName := "/aws/vpc/" + args.Cluster
+		group, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
+			Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(args.RetentionDays),
+		}, child)
+		if err != nil {
+			return nil, err
+		}
+		role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
+			Name: pulumi.String(args.Cluster + "-flow-logs"),
+			// Without the condition another customer's flow log could write with this role.
+			AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com",
+				map[string]map[string]string{"StringEquals": {"aws:SourceAccount": args.Account.ID}}, "sts:AssumeRole"),
+		}, child)
+		if err != nil {
+			return nil, err
+		}
+		groups := func(name string) []string {
+			return []string{args.Account.arn("logs", args.Account.Region, args.Account.ID, "log-group:"+name)}
+		}
+		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, for one group and less its creation.
+		permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
+			Name: pulumi.String("write"), Role: role.Name,
+			Policy: policy(
+				statement{
+					Sid:      "Write",
+					Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
+					Resource: groups(groupName + ":*"),
+				},
+				// This one lists the groups of the account, by their names.
+				statement{Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: groups("*")},
+			),
+		}, child)
+		if err != nil {
+			return nil, err
+		}
+		return ec2.NewFlowLog(ctx, name, &ec2.FlowLogArgs{
+			VpcId: args.VPC, TrafficType: pulumi.String("ALL"),
+			LogDestination: group.Arn, IamRoleArn: role.Arn, Tags: tags(args.Cluster, nil),
+		}, child, pulumi.DependsOn([]pulumi.Resource{permission}))
+	})
 }

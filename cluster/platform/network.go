@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // NetworkArgs describe the network of one cluster.
@@ -34,23 +35,20 @@ type NetworkArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *NetworkArgs) Validate() field.ErrorList {
-	problems := checkCluster("cluster", a.Cluster)
-	problems = append(problems, check.Region("region", a.Region)...)
+	problems := append(checkCluster("cluster", a.Cluster), check.Region("region", a.Region)...)
 	if _, err := PlanAddresses(a.CIDR); err != nil {
 		problems = append(problems, check.Invalid("cidr", a.CIDR, err.Error())...)
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(a.Zones)))
 	wrong := func(zone string) bool { return !zoneForm.MatchString(zone) || zone[:len(zone)-1] != a.Region }
-	if len(a.Zones) != zoneCount || len(distinct) != zoneCount || !slices.IsSorted(a.Zones) ||
-		slices.ContainsFunc(a.Zones, wrong) {
-		problems = append(problems, check.Invalid("zones", a.Zones, // in another order each would get another's addresses
-			fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", a.Region, a.Region))...)
-	}
+	// In another order each zone would get another's addresses.
+	right := slices.Equal(a.Zones, distinct) && len(distinct) == zoneCount && !slices.ContainsFunc(a.Zones, wrong)
+	problems = append(problems, check.That(right, "zones", a.Zones,
+		fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", a.Region, a.Region))...)
 	for i, service := range a.InterfaceEndpoints {
-		if !serviceForm.MatchString(service) || service == "s3" || slices.Contains(a.InterfaceEndpoints[:i], service) {
-			problems = append(problems, check.Invalid("interfaceEndpoints", service,
-				"must be a service of AWS without its prefix, such as ecr.api, each once; s3 is there in any case")...)
-		}
+		right := serviceForm.MatchString(service) && service != "s3" && !slices.Contains(a.InterfaceEndpoints[:i], service)
+		problems = append(problems, check.That(right, "interfaceEndpoints", service,
+			"must be a service of AWS without its prefix, such as ecr.api, each once; s3 is there in any case")...)
 	}
 	return problems
 }
@@ -64,10 +62,8 @@ var (
 )
 
 func checkCluster(name, value string) field.ErrorList {
-	if !clusterForm.MatchString(value) {
-		return check.Invalid(name, value, "must be up to 40 letters, digits and -, beginning with a letter or digit")
-	}
-	return nil
+	return check.That(clusterForm.MatchString(value), name, value,
+		"must be up to 40 letters, digits and -, beginning with a letter or digit")
 }
 
 // Network is a VPC over three zones: public subnets for load balancers, private ones for nodes and pods, which reach
@@ -88,13 +84,18 @@ type Network struct {
 // NewNetwork creates the network.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	n := &Network{}
-	if err := register(ctx, "Network", name, args.Validate(), n, opts); err != nil {
+	if err := component.Register(ctx, module, "Network", name, args.Validate(), n, opts); err != nil {
 		return nil, err
 	}
-	b := &networkBuilder{
-		ctx: ctx, name: name, args: args, network: n, child: pulumi.Parent(n), guard: pulumi.Protect(args.Protect),
+	addresses, err := PlanAddresses(args.CIDR)
+	if err != nil {
+		return nil, err
 	}
-	for _, build := range []func() error{b.vpc, b.subnets, b.gateways, b.routes, b.endpoints} {
+	n.Addresses = addresses
+	b := &networkBuilder{
+		Network: n, ctx: ctx, name: name, args: args, child: pulumi.Parent(n), guard: pulumi.Protect(args.Protect),
+	}
+	for _, build := range []func() error{b.vpc, b.zones, b.endpoints} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -106,17 +107,14 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 
 // networkBuilder is what the parts of a network hand on to each other.
 type networkBuilder struct {
-	ctx     *pulumi.Context
-	name    string
-	args    *NetworkArgs
-	network *Network
-	child   pulumi.ResourceOption
-	guard   pulumi.ResourceOption
+	*Network
+	ctx          *pulumi.Context
+	name         string
+	args         *NetworkArgs
+	child, guard pulumi.ResourceOption
 
-	public, private []*ec2.Subnet
-	internet        *ec2.InternetGateway
-	nats            []*ec2.NatGateway
-	privateTables   pulumi.StringArray
+	internet      *ec2.InternetGateway
+	privateTables pulumi.StringArray
 }
 
 func (b *networkBuilder) vpc() error {
@@ -128,153 +126,130 @@ func (b *networkBuilder) vpc() error {
 		Tags:               tags(b.args.Cluster, nil),
 	}, b.child, b.guard)
 	if err != nil {
-		return creating("VPC", b.name, err)
+		return component.Creating("VPC", b.name, err)
 	}
-	b.network.VPC = vpc.ID()
+	b.VPC = vpc.ID()
 	// Whatever is started without a security group gets this one. Empty, it lets nothing in and nothing out.
 	_, err = ec2.NewDefaultSecurityGroup(b.ctx, b.name, &ec2.DefaultSecurityGroupArgs{
-		VpcId: vpc.ID(), Tags: tags(b.args.Cluster+"-default", nil),
+		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-default", nil),
 	}, b.child)
 	if err != nil {
-		return creating("default security group", b.name, err)
+		return component.Creating("default security group", b.name, err)
 	}
-	return nil
-}
-
-// subnets have the tags by which EKS finds where load balancers go:
-// https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
-func (b *networkBuilder) subnets() error {
-	addresses, err := PlanAddresses(b.args.CIDR)
+	b.internet, err = ec2.NewInternetGateway(b.ctx, b.name, &ec2.InternetGatewayArgs{
+		VpcId: b.VPC, Tags: tags(b.args.Cluster, nil),
+	}, b.child)
 	if err != nil {
-		return err
-	}
-	b.network.Addresses = addresses
-	for i, zone := range b.args.Zones {
-		public, err := b.subnet("public", zone, addresses.Public[i], "kubernetes.io/role/elb")
-		if err != nil {
-			return err
-		}
-		private, err := b.subnet("private", zone, addresses.Private[i], "kubernetes.io/role/internal-elb")
-		if err != nil {
-			return err
-		}
-		b.public, b.private = append(b.public, public), append(b.private, private)
-		b.network.PublicSubnets = append(b.network.PublicSubnets, public.ID())
-		b.network.PrivateSubnets = append(b.network.PrivateSubnets, private.ID())
+		return component.Creating("internet gateway", b.name, err)
 	}
 	return nil
 }
 
-func (b *networkBuilder) subnet(kind, zone, cidr, role string) (*ec2.Subnet, error) {
-	name := b.name + "-" + kind + "-" + zone
+// zones have a public and a private subnet each. All public ones have one route table; each private one has its own, so
+// that each zone can have its own NAT. The tags of subnets are those by which EKS finds where load balancers go:
+// https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
+func (b *networkBuilder) zones() error {
+	var nat *ec2.NatGateway
+	var publics []pulumi.IDOutput
+	for i, zone := range b.args.Zones {
+		public, err := b.subnet("public-"+zone, zone, b.Addresses.Public[i], "kubernetes.io/role/elb")
+		if err != nil {
+			return err
+		}
+		private, err := b.subnet("private-"+zone, zone, b.Addresses.Private[i], "kubernetes.io/role/internal-elb")
+		if err != nil {
+			return err
+		}
+		publics = append(publics, public)
+		b.PublicSubnets, b.PrivateSubnets = append(b.PublicSubnets, public), append(b.PrivateSubnets, private)
+		if nat == nil || !b.args.SingleNAT {
+			if nat, err = b.nat(zone, public); err != nil {
+				return err
+			}
+		}
+		table, err := b.table("private-"+zone, ec2.RouteArgs{NatGatewayId: nat.ID()}, private)
+		if err != nil {
+			return err
+		}
+		b.privateTables = append(b.privateTables, table)
+	}
+	_, err := b.table("public", ec2.RouteArgs{GatewayId: b.internet.ID()}, publics...)
+	return err
+}
+
+func (b *networkBuilder) subnet(kind, zone, cidr, role string) (pulumi.IDOutput, error) {
+	name := b.name + "-" + kind
 	subnet, err := ec2.NewSubnet(b.ctx, name, &ec2.SubnetArgs{
-		VpcId: b.network.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr),
+		VpcId: b.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr),
 		MapPublicIpOnLaunch: pulumi.Bool(false), // nothing but NAT gateways and load balancers, which bring their own
-		Tags: tags(b.args.Cluster+"-"+kind+"-"+zone, map[string]string{
+		Tags: tags(b.args.Cluster+"-"+kind, map[string]string{
 			role: "1", "kubernetes.io/cluster/" + b.args.Cluster: "shared",
 		}),
 	}, b.child, b.guard)
 	if err != nil {
-		return nil, creating("subnet", name, err)
+		return pulumi.IDOutput{}, component.Creating("subnet", name, err)
 	}
-	return subnet, nil
+	return subnet.ID(), nil
 }
 
-// gateways lead to the internet: one for the public subnets, and NAT for the private ones.
-func (b *networkBuilder) gateways() error {
-	internet, err := ec2.NewInternetGateway(b.ctx, b.name, &ec2.InternetGatewayArgs{
-		VpcId: b.network.VPC, Tags: tags(b.args.Cluster, nil),
-	}, b.child)
+// nat is how a private subnet reaches the internet: through a gateway in a public one.
+func (b *networkBuilder) nat(zone string, public pulumi.IDOutput) (*ec2.NatGateway, error) {
+	name, label := b.name+"-"+zone, tags(b.args.Cluster+"-"+zone, nil)
+	after := pulumi.DependsOn([]pulumi.Resource{b.internet})
+	address, err := ec2.NewEip(b.ctx, name, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: label}, b.child, after)
 	if err != nil {
-		return creating("internet gateway", b.name, err)
+		return nil, component.Creating("elastic IP", name, err)
 	}
-	b.internet = internet
-	zones := b.args.Zones
-	if b.args.SingleNAT {
-		zones = zones[:1]
+	nat, err := ec2.NewNatGateway(b.ctx, name, &ec2.NatGatewayArgs{
+		SubnetId: public, AllocationId: address.ID(), Tags: label,
+	}, b.child, after)
+	if err != nil {
+		return nil, component.Creating("NAT gateway", name, err)
 	}
-	for i, zone := range zones {
-		name, label := b.name+"-"+zone, tags(b.args.Cluster+"-"+zone, nil)
-		address, err := ec2.NewEip(b.ctx, name, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: label},
-			b.child, pulumi.DependsOn([]pulumi.Resource{internet}))
-		if err != nil {
-			return creating("elastic IP", name, err)
-		}
-		nat, err := ec2.NewNatGateway(b.ctx, name, &ec2.NatGatewayArgs{
-			SubnetId: b.public[i].ID(), AllocationId: address.ID(), Tags: label,
-		}, b.child, pulumi.DependsOn([]pulumi.Resource{internet}))
-		if err != nil {
-			return creating("NAT gateway", name, err)
-		}
-		b.nats = append(b.nats, nat)
-	}
-	return nil
+	return nat, nil
 }
 
-// anywhere is the destination of a default route.
-const anywhere = "0.0.0.0/0"
-
-// routes are a table for all public subnets and one for each private one, so that each zone can have its own NAT.
-func (b *networkBuilder) routes() error {
-	toInternet := ec2.RouteArgs{DestinationCidrBlock: pulumi.String(anywhere), GatewayId: b.internet.ID()}
-	if _, err := b.table(b.name+"-public", toInternet, b.public...); err != nil {
-		return err
-	}
-	for i, zone := range b.args.Zones {
-		nat := b.nats[min(i, len(b.nats)-1)]
-		toNAT := ec2.RouteArgs{DestinationCidrBlock: pulumi.String(anywhere), NatGatewayId: nat.ID()}
-		table, err := b.table(b.name+"-private-"+zone, toNAT, b.private[i])
-		if err != nil {
-			return err
-		}
-		b.privateTables = append(b.privateTables, table.ID())
-	}
-	return nil
-}
-
-// table is a route table with a default route, for some subnets. Its parts are what the nodes need as long as they
-// live.
-func (b *networkBuilder) table(name string, route ec2.RouteArgs, subnets ...*ec2.Subnet) (*ec2.RouteTable, error) {
+// table is a route table with a default route, for some subnets: its ID. Its parts are what the nodes need as long as
+// they live.
+func (b *networkBuilder) table(
+	kind string, route ec2.RouteArgs, subnets ...pulumi.IDOutput,
+) (id pulumi.IDOutput, err error) {
+	name := b.name + "-" + kind
 	table, err := ec2.NewRouteTable(b.ctx, name, &ec2.RouteTableArgs{
-		VpcId: b.network.VPC, Tags: tags(b.args.Cluster+name[len(b.name):], nil),
+		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-"+kind, nil),
 	}, b.child)
 	if err != nil {
-		return nil, creating("route table", name, err)
+		return id, component.Creating("route table", name, err)
 	}
-	route.RouteTableId = table.ID()
+	route.RouteTableId, route.DestinationCidrBlock = table.ID(), pulumi.String("0.0.0.0/0")
 	defaultRoute, err := ec2.NewRoute(b.ctx, name, &route, b.child)
 	if err != nil {
-		return nil, creating("route", name, err)
+		return id, component.Creating("route", name, err)
 	}
-	b.network.Ready = append(b.network.Ready, defaultRoute)
+	b.Ready = append(b.Ready, defaultRoute)
 	for i, subnet := range subnets {
 		part := fmt.Sprintf("%s-%d", name, i)
 		association, err := ec2.NewRouteTableAssociation(b.ctx, part, &ec2.RouteTableAssociationArgs{
-			RouteTableId: table.ID(), SubnetId: subnet.ID(),
+			RouteTableId: table.ID(), SubnetId: subnet,
 		}, b.child)
 		if err != nil {
-			return nil, creating("route table association", part, err)
+			return id, component.Creating("route table association", part, err)
 		}
-		b.network.Ready = append(b.network.Ready, association)
+		b.Ready = append(b.Ready, association)
 	}
-	return table, nil
+	return table.ID(), nil
 }
 
 // endpoints lead to services of AWS within its network.
 func (b *networkBuilder) endpoints() error {
-	gateway, err := ec2.NewVpcEndpoint(b.ctx, b.name+"-s3", &ec2.VpcEndpointArgs{
-		VpcId: b.network.VPC, ServiceName: b.service("s3"), VpcEndpointType: pulumi.String("Gateway"),
-		RouteTableIds: b.privateTables, Tags: tags(b.args.Cluster+"-s3", nil),
-	}, b.child)
-	if err != nil {
-		return creating("VPC endpoint", b.name+"-s3", err)
-	}
-	b.network.Ready = append(b.network.Ready, gateway)
-	if len(b.args.InterfaceEndpoints) == 0 {
-		return nil
+	err := b.endpoint("s3", &ec2.VpcEndpointArgs{
+		VpcEndpointType: pulumi.String("Gateway"), RouteTableIds: b.privateTables,
+	})
+	if err != nil || len(b.args.InterfaceEndpoints) == 0 {
+		return err
 	}
 	group, err := ec2.NewSecurityGroup(b.ctx, b.name+"-endpoints", &ec2.SecurityGroupArgs{
-		VpcId: b.network.VPC, Description: pulumi.String("Interface endpoints: HTTPS from within the network"),
+		VpcId: b.VPC, Description: pulumi.String("Interface endpoints: HTTPS from within the network"),
 		Ingress: ec2.SecurityGroupIngressArray{ec2.SecurityGroupIngressArgs{
 			Protocol: pulumi.String("tcp"), FromPort: pulumi.Int(443), ToPort: pulumi.Int(443),
 			CidrBlocks: pulumi.ToStringArray([]string{b.args.CIDR}),
@@ -282,23 +257,28 @@ func (b *networkBuilder) endpoints() error {
 		Tags: tags(b.args.Cluster+"-endpoints", nil),
 	}, b.child)
 	if err != nil {
-		return creating("security group", b.name+"-endpoints", err)
+		return component.Creating("security group", b.name+"-endpoints", err)
 	}
 	for _, service := range b.args.InterfaceEndpoints {
-		name := b.name + "-" + service
-		endpoint, err := ec2.NewVpcEndpoint(b.ctx, name, &ec2.VpcEndpointArgs{
-			VpcId: b.network.VPC, ServiceName: b.service(service), VpcEndpointType: pulumi.String("Interface"),
-			PrivateDnsEnabled: pulumi.Bool(true), SubnetIds: b.network.PrivateSubnets,
-			SecurityGroupIds: pulumi.StringArray{group.ID()}, Tags: tags(b.args.Cluster+"-"+service, nil),
-		}, b.child)
+		err := b.endpoint(service, &ec2.VpcEndpointArgs{
+			VpcEndpointType: pulumi.String("Interface"), PrivateDnsEnabled: pulumi.Bool(true),
+			SubnetIds: b.PrivateSubnets, SecurityGroupIds: pulumi.StringArray{group.ID()},
+		})
 		if err != nil {
-			return creating("VPC endpoint", name, err)
+			return err
 		}
-		b.network.Ready = append(b.network.Ready, endpoint)
 	}
 	return nil
 }
 
-func (b *networkBuilder) service(name string) pulumi.String {
-	return pulumi.String("com.amazonaws." + b.args.Region + "." + name)
+func (b *networkBuilder) endpoint(service string, args *ec2.VpcEndpointArgs) error {
+	name := b.name + "-" + service
+	args.VpcId, args.Tags = b.VPC, tags(b.args.Cluster+"-"+service, nil)
+	args.ServiceName = pulumi.String("com.amazonaws." + b.args.Region + "." + service)
+	endpoint, err := ec2.NewVpcEndpoint(b.ctx, name, args, b.child)
+	if err != nil {
+		return component.Creating("VPC endpoint", name, err)
+	}
+	b.Ready = append(b.Ready, endpoint)
+	return nil
 }

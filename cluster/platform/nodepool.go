@@ -41,14 +41,6 @@ type NodePoolSettings struct {
 	MaxAgeHours int
 }
 
-// Validate reports everything wrong with the arguments.
-func (a *NodePoolArgs) Validate() field.ErrorList {
-	problems := check.Set("role", a.Role != nil)
-	problems = append(problems, check.Set("subnets", a.Subnets != nil)...)
-	problems = append(problems, check.Set("securityGroup", a.SecurityGroup != nil)...)
-	return append(problems, a.NodePoolSettings.Validate()...)
-}
-
 // Validate reports everything wrong with the settings.
 func (s *NodePoolSettings) Validate() field.ErrorList {
 	problems := check.Quantity("cpuLimit", s.CPULimit, "2", "100000", "32")
@@ -62,42 +54,24 @@ func (s *NodePoolSettings) Validate() field.ErrorList {
 // then.
 const drainHours = 24
 
-// NodePool is a class of nodes that come and go with the pods that need them.
-type NodePool struct {
-	pulumi.ResourceState
-
-	// Ready is what pods depend on that no other pool takes.
-	Ready pulumi.Resource
-}
-
-// NewNodePool creates the NodeClass and the NodePool.
-func NewNodePool(
-	ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption,
-) (*NodePool, error) {
-	n := &NodePool{}
-	if err := register(ctx, "NodePool", name, args.Validate(), n, opts); err != nil {
-		return nil, err
-	}
-	class, err := apiextensions.NewCustomResource(ctx, name+"-class", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String("eks.amazonaws.com/v1"), Kind: pulumi.String("NodeClass"),
-		Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
-		OtherFields: kubernetes.UntypedArgs{"spec": args.class()},
-	}, pulumi.Parent(n), pulumi.DependsOn(args.After))
-	if err != nil {
-		return nil, creating("node class", name, err)
-	}
-	pool, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String("karpenter.sh/v1"), Kind: pulumi.String("NodePool"),
-		Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
-		OtherFields: kubernetes.UntypedArgs{"spec": args.pool(name)},
-	}, pulumi.Parent(n), pulumi.DependsOn([]pulumi.Resource{class}),
-		// Its deletion ends when the last node has gone.
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "30m"}))
-	if err != nil {
-		return nil, creating("node pool", name, err)
-	}
-	n.Ready = pool
-	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{})
+// NewNodePool creates a NodeClass and a NodePool: nodes that come and go with the pods that need them.
+func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) (*Part, error) {
+	return part(ctx, "NodePool", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
+		class, err := apiextensions.NewCustomResource(ctx, name+"-class", &apiextensions.CustomResourceArgs{
+			ApiVersion: pulumi.String("eks.amazonaws.com/v1"), Kind: pulumi.String("NodeClass"),
+			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
+			OtherFields: kubernetes.UntypedArgs{"spec": args.class()},
+		}, child, pulumi.DependsOn(args.After))
+		if err != nil {
+			return nil, err
+		}
+		return apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+			ApiVersion: pulumi.String("karpenter.sh/v1"), Kind: pulumi.String("NodePool"),
+			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
+			OtherFields: kubernetes.UntypedArgs{"spec": args.pool(name)},
+		}, child, pulumi.DependsOn([]pulumi.Resource{class}),
+			pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "30m"})) // which ends when the last node has gone
+	})
 }
 
 // class says what a node is in AWS: https://docs.aws.amazon.com/eks/latest/userguide/create-node-class.html

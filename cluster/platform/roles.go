@@ -4,6 +4,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/component"
 )
 
 // RolesArgs describe the two roles of a cluster.
@@ -46,7 +48,7 @@ type Roles struct {
 // NewRoles creates the roles.
 func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.ResourceOption) (*Roles, error) {
 	r := &Roles{}
-	if err := register(ctx, "Roles", name, args.Validate(), r, opts); err != nil {
+	if err := component.Register(ctx, module, "Roles", name, args.Validate(), r, opts); err != nil {
 		return nil, err
 	}
 	cluster, err := r.role(ctx, name+"-cluster", args.Cluster+"-cluster", args.Account,
@@ -72,15 +74,15 @@ func (r *Roles) role(
 		Name: pulumi.String(roleName), AssumeRolePolicy: trust,
 	}, pulumi.Parent(r))
 	if err != nil {
-		return nil, creating("role", name, err)
+		return nil, component.Creating("role", name, err)
 	}
 	r.Ready = append(r.Ready, role)
 	for _, managed := range policies {
 		attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-"+managed, &iam.RolePolicyAttachmentArgs{
-			Role: role.Name, PolicyArn: pulumi.String(account.managedPolicy(managed)),
+			Role: role.Name, PolicyArn: pulumi.String(account.arn("iam", "", "aws", "policy/"+managed)),
 		}, pulumi.Parent(r))
 		if err != nil {
-			return nil, creating("policy attachment", name+"-"+managed, err)
+			return nil, component.Creating("policy attachment", name+"-"+managed, err)
 		}
 		r.Ready = append(r.Ready, attachment)
 	}

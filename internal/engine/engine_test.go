@@ -334,10 +334,10 @@ func TestStrangersAreRefused(t *testing.T) {
 	p := prepare(t)
 	p.must("cluster", "config", "set", "--path", "adminArns[0]", "arn:aws:iam::111122223333:role/other")
 	p.must("cluster", "config", "rm", "--path", "adminArns[1]")
-	if out := p.must("cluster", "preview", "--color", "never"); !strings.Contains(out, "none of scaleout-cluster:adminArns") {
+	if out := p.must("cluster", "preview", "--color", "never"); !strings.Contains(out, "not listed in scaleout-cluster:adminArns") {
 		t.Errorf("a preview does not warn:\n%s", out)
 	}
-	p.refused("none of scaleout-cluster:adminArns", "cluster", "up", "--yes", "--skip-preview", "--color", "never")
+	p.refused("not listed in scaleout-cluster:adminArns", "cluster", "up", "--yes", "--skip-preview", "--color", "never")
 	if left := p.substitute.left(); len(left) > 0 {
 		t.Errorf("before the refusal it created %v", left)
 	}

@@ -1,0 +1,87 @@
+package platform
+
+import (
+	"regexp"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	storagev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/storage/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+)
+
+// NewNetworkPolicies has the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise takes without any
+// effect, by the ConfigMap that the network plugin's controller looks for. The other half is in the NodeClass.
+// https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
+func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
+	return part(ctx, "NetworkPolicies", name, nil, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
+		return corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
+			Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("amazon-vpc-cni"), Namespace: pulumi.String("kube-system")},
+			Data:     pulumi.StringMap{"enable-network-policy-controller": pulumi.String("true")},
+		}, child)
+	})
+}
+
+// NewStorageClass creates what claims for volumes get by default: encrypted gp3 disks, which Auto Mode comes without.
+// https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
+func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
+	return part(ctx, "StorageClass", name, nil, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
+		return storagev1.NewStorageClass(ctx, name, &storagev1.StorageClassArgs{
+			Metadata: &metav1.ObjectMetaArgs{
+				Name:        pulumi.String(name),
+				Annotations: pulumi.StringMap{"storageclass.kubernetes.io/is-default-class": pulumi.String("true")},
+			},
+			Provisioner: pulumi.String("ebs.csi.eks.amazonaws.com"),
+			Parameters:  pulumi.StringMap{"type": pulumi.String("gp3"), "encrypted": pulumi.String("true")},
+			// A disk is in one zone: it is made where the pod is put, not the other way round.
+			VolumeBindingMode: pulumi.String("WaitForFirstConsumer"),
+			AllowedTopologies: corev1.TopologySelectorTermArray{corev1.TopologySelectorTermArgs{
+				MatchLabelExpressions: corev1.TopologySelectorLabelRequirementArray{corev1.TopologySelectorLabelRequirementArgs{
+					Key: pulumi.String("eks.amazonaws.com/compute-type"), Values: pulumi.ToStringArray([]string{"auto"}),
+				}},
+			}},
+			AllowVolumeExpansion: pulumi.Bool(true),
+			ReclaimPolicy:        pulumi.String("Delete"),
+		}, child)
+	})
+}
+
+// MetricsServerArgs describe the add-on without which nothing scales.
+type MetricsServerArgs struct {
+	// Cluster is its name. Required.
+	Cluster pulumi.StringInput
+	// Version of the add-on, e.g. v0.8.0-eksbuild.1. Empty for the one that is EKS' default when it is created.
+	Version string
+}
+
+var addonVersionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$`)
+
+// CheckAddonVersion reports what is no version of an add-on. Empty is EKS' default.
+func CheckAddonVersion(name, version string) field.ErrorList {
+	return check.That(version == "" || addonVersionForm.MatchString(version), name, version,
+		"must be a version such as v0.8.0-eksbuild.1, or empty; "+
+			"`aws eks describe-addon-versions --addon-name metrics-server` lists them")
+}
+
+// NewMetricsServer creates EKS' add-on of that name, which AWS builds and scans, and waits until it works. It stays at
+// its version until another is given here. https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
+func NewMetricsServer(
+	ctx *pulumi.Context, name string, args *MetricsServerArgs, opts ...pulumi.ResourceOption,
+) (*Part, error) {
+	problems := CheckAddonVersion("version", args.Version)
+	return part(ctx, "MetricsServer", name, problems, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
+		addon := &eks.AddonArgs{
+			ClusterName: args.Cluster, AddonName: pulumi.String("metrics-server"),
+			// What is there already under its name becomes the add-on's; later changes by hand are kept.
+			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
+			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"),
+		}
+		if args.Version != "" {
+			addon.AddonVersion = pulumi.String(args.Version)
+		}
+		return eks.NewAddon(ctx, name, addon, child)
+	})
+}
