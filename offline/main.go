@@ -11,13 +11,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
-
 const usage = `Shows offline what the program would deploy: no cluster, no cloud account, no Docker, no Pulumi CLI.
 
   preview -stack STACK             print the resources and a summary
@@ -25,15 +18,6 @@ const usage = `Shows offline what the program would deploy: no cluster, no cloud
 
 "COMMAND -h" lists the flags. Without arguments the program waits for the Pulumi engine: use "pulumi up".
 `
-
-// call is one call of a subcommand: its flags, those that it does not have left empty.
-type call struct {
-	program         pulumi.RunFunc
-	stdout          io.Writer
-	dir, stack, out string
-	set             []string
-	showSecrets     bool
-}
 
 // usageError is a wrong call rather than something that went wrong.
 type usageError struct{ error }
@@ -43,51 +27,40 @@ type usageError struct{ error }
 func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
 		fmt.Fprint(stdout, usage)
-		return exitOK
+		return 0
 	}
-	command, ok := map[string]func(*call) error{"preview": preview, "render": render}[args[0]]
-	if !ok {
+	if args[0] != "preview" && args[0] != "render" {
 		fmt.Fprintf(stderr, "there is no command %q\n\n%s", args[0], usage)
-		return exitUsage
+		return 2
 	}
-	c := &call{program: program, stdout: stdout}
-	err := c.parse(args[0], args[1:], stdout)
-	if errors.Is(err, flag.ErrHelp) {
-		return exitOK
-	}
-	if err == nil {
-		err = command(c)
-	}
-	if err == nil {
-		return exitOK
+	err := run(program, args[0], args[1:], stdout)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", args[0], err)
 	if errors.As(err, new(usageError)) {
-		return exitUsage
+		return 2
 	}
-	return exitError
+	return 1
 }
 
-// parse reads the flags of a subcommand, or prints them for -h, and changes to the folder given by -C.
-func (c *call) parse(name string, args []string, stdout io.Writer) error {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+func run(program pulumi.RunFunc, command string, args []string, stdout io.Writer) error {
+	var set []string
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.dir, "C", "", "change to this `folder` first; default the working directory")
-	flags.StringVar(&c.stack, "stack", "", "the `name` of the stack; required")
+	dir := flags.String("C", ".", "change to this `folder` first")
+	stack := flags.String("stack", "", "the `name` of the stack; required")
 	flags.Func("set", "`key=value` in place of what the stack file has; may be given several times", func(assignment string) error {
-		c.set = append(c.set, assignment)
+		set = append(set, assignment)
 		return nil
 	})
-	if name == "render" {
-		flags.StringVar(&c.out, "out", "", "the `folder` to write to: new, empty, or written by render before; required")
-		flags.BoolVar(&c.showSecrets, "show-secrets", false,
-			"write secrets in clear text. Offline those are only the ones that are plain in the program:\n"+
-				"what is encrypted in the stack file, or not set, stays "+secretText)
+	out := new(string)
+	if command == "render" {
+		out = flags.String("out", "", "the `folder` to write to: new, empty, or written by render before; required")
 	}
-	err := flags.Parse(args)
-	switch {
+	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "Flags of %s:\n\n", name)
+		fmt.Fprintf(stdout, "Flags of %s:\n\n", command)
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return err
@@ -95,26 +68,28 @@ func (c *call) parse(name string, args []string, stdout io.Writer) error {
 		return usageError{err}
 	case flags.NArg() > 0:
 		return usageError{fmt.Errorf("unexpected argument %q", flags.Arg(0))}
+	case *stack == "":
+		return usageError{fmt.Errorf("-stack is required; %s", known(*dir))}
+	case command == "render" && *out == "":
+		return usageError{errors.New("-out is required: the folder to write to")}
 	}
-	if err := c.check(name); err != nil {
-		return usageError{err}
-	}
-	if c.dir == "" {
-		return nil
-	}
-	if err := os.Chdir(c.dir); err != nil {
+	if err := os.Chdir(*dir); err != nil {
 		return fmt.Errorf("changing the folder: %w", err)
 	}
-	return nil
-}
-
-// check finds what is missing in a call.
-func (c *call) check(name string) error {
-	switch {
-	case c.stack == "":
-		return fmt.Errorf("-stack is required; %s", known("."))
-	case name == "render" && c.out == "":
-		return errors.New("-out is required: the folder to write to")
+	result, err := Run(program, ".", *stack, set...)
+	if err != nil {
+		return err
+	}
+	text := result.Preview()
+	if command == "render" {
+		files, err := result.Render(*out)
+		if err != nil {
+			return err
+		}
+		text = result.rendered(*out, files)
+	}
+	if _, err := io.WriteString(stdout, text); err != nil {
+		return fmt.Errorf("writing the output: %w", err)
 	}
 	return nil
 }

@@ -32,17 +32,16 @@ func (r *Resource) Object() (Object, bool) {
 	if !strings.HasPrefix(r.Type, "kubernetes:") || o.APIVersion == "" || o.Kind == "" {
 		return Object{}, false
 	}
-	metadata, _ := Lookup(r.Inputs, "metadata").(map[string]any)
-	if namespace, ok := metadata["namespace"]; ok {
-		o.Namespace = fmt.Sprint(printable(namespace, false))
+	if namespace := Lookup(r.Inputs, "metadata", "namespace"); namespace != nil {
+		o.Namespace = fmt.Sprint(namespace)
 	}
-	o.Name = fmt.Sprint(printable(r.objectName(metadata), false))
+	o.Name = fmt.Sprint(r.objectName())
 	return o, true
 }
 
 // objectName is unknown if it is not given: Pulumi then makes one up from the resource's name.
-func (r *Resource) objectName(metadata map[string]any) any {
-	if name, ok := metadata["name"]; ok {
+func (r *Resource) objectName() any {
+	if name := Lookup(r.Inputs, "metadata", "name"); name != nil {
 		return name
 	}
 	return Unknown{"auto-named " + r.Name}
@@ -55,13 +54,10 @@ func (r *Resource) Manifest() (map[string]any, bool) {
 	if !ok {
 		return nil, false
 	}
-	manifest := maps.Clone(r.Inputs)
-	metadata, _ := manifest["metadata"].(map[string]any)
-	metadata = maps.Clone(metadata)
-	if metadata == nil {
-		metadata = map[string]any{}
-	}
-	metadata["name"] = r.objectName(metadata)
+	manifest, metadata := maps.Clone(r.Inputs), map[string]any{}
+	given, _ := manifest["metadata"].(map[string]any)
+	maps.Copy(metadata, given)
+	metadata["name"] = r.objectName()
 	manifest["metadata"] = metadata
 	if object.Kind == "Secret" && object.APIVersion == "v1" {
 		protect(manifest, "data")
@@ -73,12 +69,11 @@ func (r *Resource) Manifest() (map[string]any, bool) {
 // protect marks each value of a Secret rather than the map of them, which is how the Kubernetes SDK does it: the keys
 // tell what the Secret is for.
 func protect(manifest map[string]any, field string) {
-	data := manifest[field]
-	if secret, ok := data.(Secret); ok {
-		data = secret.Value
+	values, isMap := manifest[field].(map[string]any)
+	if secret, ok := manifest[field].(Secret); ok {
+		values, isMap = secret.Value.(map[string]any)
 	}
-	values, ok := data.(map[string]any)
-	if !ok {
+	if !isMap {
 		return
 	}
 	marked := make(map[string]any, len(values))
@@ -91,11 +86,12 @@ func protect(manifest map[string]any, field string) {
 	manifest[field] = marked
 }
 
-// objects are the resources that are Kubernetes objects, in the order in which they can be created.
-func (r *Result) objects() []*Resource {
+// objects are the resources that are Kubernetes objects of some kinds, of all if none is given, in the order in which
+// they can be created.
+func (r *Result) objects(kinds ...string) []*Resource {
 	var objects []*Resource
 	for i := range r.Resources {
-		if _, ok := r.Resources[i].Object(); ok {
+		if o, ok := r.Resources[i].Object(); ok && (len(kinds) == 0 || slices.Contains(kinds, o.Kind)) {
 			objects = append(objects, &r.Resources[i])
 		}
 	}
@@ -118,12 +114,10 @@ func (r *Resource) title() string {
 // displayType shortens a type as the Pulumi CLI does: docker:index/image:Image is docker:index:Image.
 func displayType(typ string) string {
 	parts := strings.Split(typ, ":")
-	if len(parts) != 3 {
-		return typ
-	}
-	module, file, ok := strings.Cut(parts[1], "/")
-	if ok && strings.EqualFold(file, parts[2]) {
-		parts[1] = module
+	if len(parts) == 3 {
+		if module, file, _ := strings.Cut(parts[1], "/"); strings.EqualFold(file, parts[2]) {
+			parts[1] = module
+		}
 	}
 	return strings.Join(parts, ":")
 }
@@ -136,8 +130,8 @@ func spoken(typ string) string {
 
 // kindOrder is the order in which objects can be created one after the other; what is not listed comes before the
 // autoscalers. It is Helm's (InstallOrder in its pkg/release/util) with these changes: Ingresses come before workloads,
-// so that a load balancer can inject readiness gates into the first pods, and autoscalers come last; and the resources of EKS
-// that it does not know have their places.
+// so that a load balancer can inject readiness gates into the first pods, and autoscalers come last; and the resources
+// of EKS that it does not know have their places.
 var kindOrder = []string{
 	"PriorityClass", "Namespace",
 	"NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget",
@@ -162,19 +156,12 @@ func (o Object) rank() int {
 
 // fileName is unique among the objects of a cluster: a namespace has no dot in its name.
 func (o Object) fileName() string {
-	name := o.Name
-	if o.Namespace != "" {
-		name = o.Namespace + "." + o.Name
-	}
-	return strings.ToLower(o.Kind) + "-" + safeName(name) + ".yaml"
+	return fileName(o.Kind, strings.TrimPrefix(o.Namespace+"."+o.Name, "."))
 }
 
-// safeName replaces what is awkward in file names: the colons of RBAC names, the brackets and spaces of unknown ones.
-func safeName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune("/\\: \"[]", r) {
-			return '_'
-		}
-		return r
-	}, name)
+// fileName has no characters that are awkward in names of files: the colons of RBAC names, the brackets and spaces of
+// unknown ones.
+func fileName(kind, name string) string {
+	safe := strings.NewReplacer("/", "_", `\`, "_", ":", "_", " ", "_", `"`, "_", "[", "_", "]", "_")
+	return strings.ToLower(kind) + "-" + safe.Replace(name)
 }

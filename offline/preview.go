@@ -1,73 +1,91 @@
 package offline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 // Preview is the text that `preview` prints: the tree of resources and what is worth knowing about them. It is made for
 // 120 columns and has no colours.
 func (r *Result) Preview() string {
-	var out strings.Builder
-	out.WriteString(r.Tree())
-	for _, section := range []struct{ title, text string }{
-		{"Resources", r.counts()},
+	exposed := [][]string{}
+	for _, place := range r.Exposed {
+		exposed = append(exposed, []string{place})
+	}
+	secrets := [][]string{}
+	for _, key := range r.MissingSecrets {
+		secrets = append(secrets, []string{key, fmt.Sprintf("pulumi config set --secret %s --stack %s", key, r.Stack)})
+	}
+	return r.Tree() + sections([]section{
 		{"Autoscalers", r.scaling()},
 		{"Pods", r.sizes()},
-		{"Containers", r.containers()},
 		{"Known only after `pulumi up`", r.unknowns()},
 		{"Outputs", r.outputs()},
-		{"Secrets that are not set yet", r.missingSecrets()},
-		{"Values that depend on a secret but are not marked as one", lines(r.Exposed)},
-	} {
-		if section.text != "" {
-			fmt.Fprintf(&out, "\n%s:\n%s", section.title, section.text)
+		{"Secrets that are not set yet", table(secrets)},
+		{"Values that depend on a secret but are not marked as one", table(exposed)},
+	})
+}
+
+type section struct{ title, text string }
+
+// sections leaves out those without a text.
+func sections(all []section) string {
+	var out strings.Builder
+	for _, s := range all {
+		if s.text != "" {
+			fmt.Fprintf(&out, "\n%s:\n%s", s.title, s.text)
 		}
 	}
 	return out.String()
 }
 
-// counts says how many resources there are of each kind.
-func (r *Result) counts() string {
-	objects, components, others := map[string]int{}, map[string]int{}, map[string]int{}
-	for i := range r.Resources {
-		resource := &r.Resources[i]
-		if object, ok := resource.Object(); ok {
-			objects[object.Kind]++
-		} else if resource.Custom {
-			others[displayType(resource.Type)]++
-		} else {
-			components[resource.Type[strings.LastIndex(resource.Type, ":")+1:]]++
-		}
+// table aligns columns and indents them by two.
+func table(rows [][]string) string { return align("  ", rows) }
+
+func align(indent string, rows [][]string) string {
+	var out strings.Builder
+	writer := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(writer, indent+strings.Join(row, "\t"))
 	}
-	rows := [][]string{}
-	for _, group := range []struct {
-		name   string
-		counts map[string]int
-	}{{"components", components}, {"Kubernetes objects", objects}, {"others", others}} {
-		total, list := 0, []string{}
-		for _, name := range sortedKeys(group.counts) {
-			total += group.counts[name]
-			list = append(list, fmt.Sprintf("%d %s", group.counts[name], name))
-		}
-		if total > 0 {
-			rows = append(rows, wrapped(fmt.Sprint(total), group.name, list)...)
-		}
+	_ = writer.Flush() // a strings.Builder takes everything
+	lines := strings.Split(out.String(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
 	}
-	return table(rows)
+	return strings.Join(lines, "\n")
 }
 
-// scaling says how far each autoscaler may go, and by what.
-func (r *Result) scaling() string {
-	rows := [][]string{}
-	for _, s := range r.scalers() {
-		rows = append(rows, []string{
-			s.object.String(), s.replicas.String() + " replicas of " + s.target.String(), strings.Join(s.metrics, "; "),
-		})
+// Tree lists the resources below their parents the way `pulumi preview` does, those of one parent by type and name.
+func (r *Result) Tree() string {
+	children := map[string][]*Resource{}
+	for i := range r.Resources {
+		resource := &r.Resources[i]
+		children[resource.Parent] = append(children[resource.Parent], resource)
 	}
-	return table(rows)
+	rows := [][]string{{"Type", "Name"}, {"pulumi:pulumi:Stack", r.Project + "-" + r.Stack}}
+	var branch func(parent, indent string)
+	branch = func(parent, indent string) {
+		siblings := children[parent]
+		slices.SortFunc(siblings, func(a, b *Resource) int {
+			return cmp.Or(cmp.Compare(displayType(a.Type), displayType(b.Type)), cmp.Compare(a.Name, b.Name))
+		})
+		for i, resource := range siblings {
+			fork, below := "├─ ", "│  "
+			if i == len(siblings)-1 {
+				fork, below = "└─ ", "   "
+			}
+			rows = append(rows, []string{indent + fork + displayType(resource.Type), resource.Name})
+			branch(resource.URN, indent+below)
+		}
+	}
+	branch("", "")
+	return align("", rows)
 }
 
 // unknowns lists every value that cannot be shown, and where it comes from.
@@ -79,10 +97,10 @@ func (r *Result) unknowns() string {
 			if !ok {
 				return
 			}
-			elements := indexForm.ReplaceAllString(path, "[]")
+			all := indexForm.ReplaceAllString(path, "[]")
 			if last := len(rows) - 1; last >= 0 && rows[last][0] == title && rows[last][2] == u.String() &&
-				indexForm.ReplaceAllString(rows[last][1], "[]") == elements {
-				rows[last][1] = elements // a list of the same says it once
+				indexForm.ReplaceAllString(rows[last][1], "[]") == all {
+				rows[last][1] = all // a list of the same says it once
 				return
 			}
 			rows = append(rows, []string{title, path, u.String()})
@@ -107,21 +125,21 @@ var indexForm = regexp.MustCompile(`\[[0-9]*\]`)
 func (r *Result) outputs() string {
 	rows := [][]string{}
 	for _, name := range sortedKeys(r.Exports) {
-		switch value := printable(r.Exports[name], false).(type) {
+		first := len(rows)
+		switch value := printable(r.Exports[name]).(type) {
 		case []any:
-			for i, element := range value {
-				rows = append(rows, []string{name, inline(element)})
-				if i == 0 {
-					name = ""
-				}
+			for _, element := range value {
+				rows = append(rows, []string{"", inline(element)})
 			}
 		case map[string]any:
 			for _, key := range sortedKeys(value) {
-				rows = append(rows, []string{name, key + ": " + inline(value[key])})
-				name = ""
+				rows = append(rows, []string{"", key + ": " + inline(value[key])})
 			}
 		default:
-			rows = append(rows, []string{name, inline(value)})
+			rows = append(rows, []string{"", inline(value)})
+		}
+		if len(rows) > first {
+			rows[first][0] = name
 		}
 	}
 	return table(rows)
@@ -137,13 +155,4 @@ func inline(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(encoded)
-}
-
-// missingSecrets gives the command for each.
-func (r *Result) missingSecrets() string {
-	rows := [][]string{}
-	for _, key := range r.MissingSecrets {
-		rows = append(rows, []string{key, fmt.Sprintf("pulumi config set --secret %s --stack %s", key, r.Stack)})
-	}
-	return table(rows)
 }

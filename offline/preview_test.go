@@ -20,12 +20,6 @@ pulumi:pulumi:Stack                                      demo-dev
 │  └─ kubernetes:core/v1:Secret                          secret-web
 └─ pulumi:providers:kubernetes                           cluster
 
-Resources:
-  1  components          1 App
-  6  Kubernetes objects  1 ConfigMap, 1 Deployment, 1 HorizontalPodAutoscaler, 1 Namespace, 1 Secret,
-                         1 StatefulSet
-  2  others              1 docker:index:Image, 1 pulumi:providers:kubernetes
-
 Autoscalers:
   HorizontalPodAutoscaler demo/web  2..10 replicas of Deployment demo/web  cpu of all containers at 50 %
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/rogpeppe/go-internal/diff"
 )
 
 // plainSecret is a secret that the demo program itself knows. It must never be printed unasked.
@@ -104,6 +105,7 @@ func demo(ctx *pulumi.Context) error {
 	built := &image{}
 	err = ctx.RegisterResource("docker:index/image:Image", "app", pulumi.Map{
 		"imageName": pulumi.String("registry.example/app:0123456789abcdef"),
+		"build":     pulumi.Map{"args": pulumi.Map{"VERSION": pulumi.String("0123456789abcdef")}},
 		"password":  pulumi.ToSecret(pulumi.String(plainSecret)),
 	}, built, pulumi.Parent(app), pulumi.Protect(true))
 	if err != nil {
@@ -187,6 +189,12 @@ func find(t *testing.T, r *Result, title string) *Resource {
 	t.Fatalf("there is no %q", title)
 	return nil
 }
+
+// unified shows how a text differs from what is wanted.
+func unified(want, got string) string {
+	return string(diff.Diff("want", []byte(want), "got", []byte(got)))
+}
+
 func writeFiles(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

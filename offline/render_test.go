@@ -9,13 +9,12 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"gopkg.in/yaml.v3"
 )
 
 // rendered renders into dir and returns the files' contents by name.
-func rendered(t *testing.T, r *Result, dir string, showSecrets bool) map[string]string {
+func rendered(t *testing.T, r *Result, dir string) map[string]string {
 	t.Helper()
-	names, err := r.Render(dir, showSecrets)
+	names, err := r.Render(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +34,7 @@ const marker = "# Rendered by `scaleout render`; changes will be overwritten. St
 
 func TestRender(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
-	files := rendered(t, runDemo(t), dir, false)
+	files := rendered(t, runDemo(t), dir)
 	wantNames := []string{
 		"02-namespace-demo.yaml", "08-secret-demo.web.yaml", "09-configmap-demo.careless.yaml",
 		"28-statefulset-demo.redis.yaml", "29-deployment-demo.web.yaml", "35-horizontalpodautoscaler-demo.web.yaml",
@@ -72,10 +71,11 @@ kind: Secret
 metadata:
   name: web
   namespace: demo
+data:
+  plain: '[secret]'
 stringData:
   own: '[secret]'
   password: '[secret]'
-  plain: '[secret]'
 `,
 		"09-configmap-demo.careless.yaml": marker + `apiVersion: v1
 kind: ConfigMap
@@ -95,38 +95,15 @@ data:
 	}
 }
 
-func TestRenderShowsOnlySecretsThatAreKnown(t *testing.T) {
-	dir := t.TempDir()
-	files := rendered(t, runDemo(t), dir, true)
-	var got map[string]any
-	if err := yaml.Unmarshal([]byte(files["08-secret-demo.web.yaml"]), &got); err != nil {
-		t.Fatal(err)
-	}
-	if want := map[string]any{"plain": "cGxhaW4="}; !reflect.DeepEqual(got["data"], want) {
-		t.Errorf("data: got %v, want %v", got["data"], want)
-	}
-	want := map[string]any{"own": plainSecret, "password": secretText}
-	if !reflect.DeepEqual(got["stringData"], want) {
-		t.Errorf("stringData: got %v, want %v", got["stringData"], want)
-	}
-	info, err := os.Stat(filepath.Join(dir, "08-secret-demo.web.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o600 {
-		t.Errorf("mode: got %v, want 0600", info.Mode().Perm())
-	}
-}
-
 func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 	dir := t.TempDir()
 	r := runDemo(t)
-	first := rendered(t, r, dir, false)
-	if again := rendered(t, r, dir, false); !reflect.DeepEqual(first, again) {
+	first := rendered(t, r, dir)
+	if again := rendered(t, r, dir); !reflect.DeepEqual(first, again) {
 		t.Error("a second run changed the files")
 	}
 	r.Resources = slices.DeleteFunc(r.Resources, func(r Resource) bool { return r.Name == "configmap-careless" })
-	rendered(t, r, dir, false)
+	rendered(t, r, dir)
 	if _, err := os.Stat(filepath.Join(dir, "09-configmap-demo.careless.yaml")); !os.IsNotExist(err) {
 		t.Errorf("the file of a removed object: got %v, want it gone", err)
 	}
@@ -140,7 +117,7 @@ func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := r.Render(dir, false)
+			_, err := r.Render(dir)
 			if err == nil || !strings.Contains(err.Error(), path+" is not ours") {
 				t.Errorf("got %v, want an error that names the file", err)
 			}
@@ -156,7 +133,7 @@ func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Render(dir, false); err == nil || !strings.Contains(err.Error(), "sub is not ours") {
+		if _, err := r.Render(dir); err == nil || !strings.Contains(err.Error(), "sub is not ours") {
 			t.Errorf("got %v, want an error that names the folder", err)
 		}
 	})
@@ -190,7 +167,7 @@ func TestRenderOrderAndNames(t *testing.T) {
 		"14-clusterrole-system_reader.yaml", "20-service-a-b.c.yaml", "20-service-a.b-c.yaml", "24-ingress-a.web.yaml",
 		"29-deployment-a.web.yaml", "34-widget-a.web.yaml", "35-horizontalpodautoscaler-a.web.yaml",
 	}
-	if got := sortedKeys(rendered(t, r, t.TempDir(), false)); !reflect.DeepEqual(got, want) {
+	if got := sortedKeys(rendered(t, r, t.TempDir())); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
 }
@@ -199,7 +176,7 @@ func TestRenderRefusesTwoObjectsInOneFile(t *testing.T) {
 	r := manifests([3]string{"Service", "a", "web"}, [3]string{"Service", "a", "web"})
 	r.Resources[1].Inputs["apiVersion"] = "serving.knative.dev/v1"
 	dir := filepath.Join(t.TempDir(), "out")
-	if _, err := r.Render(dir, false); err == nil || !strings.Contains(err.Error(), "20-service-a.web.yaml") {
+	if _, err := r.Render(dir); err == nil || !strings.Contains(err.Error(), "20-service-a.web.yaml") {
 		t.Errorf("got %v, want an error that names the file", err)
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
@@ -210,7 +187,7 @@ func TestRenderRefusesTwoObjectsInOneFile(t *testing.T) {
 func TestRenderOfAnObjectWithoutAName(t *testing.T) {
 	r := manifests([3]string{"ConfigMap", "a", "settings"})
 	delete(r.Resources[0].Inputs["metadata"].(map[string]any), "name")
-	for name, content := range rendered(t, r, t.TempDir(), false) {
+	for name, content := range rendered(t, r, t.TempDir()) {
 		if want := "name: '[unknown: auto-named settings]'"; !strings.Contains(content, want) {
 			t.Errorf("%s: got %s, want it to have %s", name, content, want)
 		}
@@ -224,7 +201,7 @@ func TestRenderOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "out")
-	if _, err := result.Render(dir, false); err == nil || !strings.Contains(err.Error(), "no Kubernetes objects") {
+	if _, err := result.Render(dir); err == nil || !strings.Contains(err.Error(), "no Kubernetes objects") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(dir); err == nil {

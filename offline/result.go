@@ -2,50 +2,46 @@ package offline
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
-	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
 // Result is everything that a program registered for one stack.
 type Result struct {
 	// Project and Stack that the program ran as.
-	Project string `json:"project"`
-	Stack   string `json:"stack"`
+	Project, Stack string
 	// Resources in the order of their URNs.
-	Resources []Resource `json:"resources"`
+	Resources []Resource
 	// Exports are the stack's outputs.
-	Exports map[string]any `json:"exports"`
+	Exports map[string]any
 	// MissingSecrets are the configuration keys of secrets that the program needs and the stack does not have yet.
-	MissingSecrets []string `json:"missingSecrets,omitempty"`
+	MissingSecrets []string
 	// Exposed are the places, e.g. `ConfigMap web data.password`, of values that depend on a secret of the
 	// configuration but are not marked as secret.
-	Exposed []string `json:"exposed,omitempty"`
+	Exposed []string
 }
 
 // Resource is one resource of the program: a component or a custom resource.
 type Resource struct {
 	// URN is the engine's name of the resource; Type and Name are parts of it.
-	URN  string `json:"urn"`
-	Type string `json:"type"`
-	Name string `json:"name"`
+	URN, Type, Name string
 	// Parent is a URN, empty if it is the stack.
-	Parent string `json:"parent,omitempty"`
+	Parent string
 	// Custom is false for components.
-	Custom bool `json:"custom"`
+	Custom bool
 	// Provider is the URN of the explicit provider, empty for the default one.
-	Provider string `json:"provider,omitempty"`
+	Provider string
 	// Inputs are values as described at Secret.
-	Inputs map[string]any `json:"inputs,omitempty"`
+	Inputs map[string]any
 	// Dependencies are URNs, sorted.
-	Dependencies []string `json:"dependencies,omitempty"`
+	Dependencies []string
 	// Options are the resource options that differ from their defaults, under their names in the Pulumi documentation:
 	// protect, ignoreChanges, customTimeouts...
-	Options map[string]any `json:"options,omitempty"`
+	Options map[string]any
 }
 
 // result converts what was recorded once the program has ended.
@@ -53,20 +49,11 @@ func (r *recorder) result() (*Result, error) {
 	result := &Result{Project: r.project, Stack: r.stack, Resources: []Resource{}}
 	managed := map[string]bool{}
 	for _, g := range r.registered {
-		managed[r.urn(g.request)] = g.request.GetCustom()
+		managed[g.URN] = g.Custom
 	}
 	for _, g := range r.registered {
-		result.Resources = append(result.Resources, Resource{
-			URN:          r.urn(g.request),
-			Type:         g.request.GetType(),
-			Name:         g.request.GetName(),
-			Parent:       parentURN(g.request),
-			Custom:       g.request.GetCustom(),
-			Provider:     providerURN(g.request.GetProvider()),
-			Inputs:       r.values(g, managed),
-			Dependencies: slices.Sorted(slices.Values(g.request.GetDependencies())),
-			Options:      g.options(),
-		})
+		g.Inputs = r.values(g, managed)
+		result.Resources = append(result.Resources, g.Resource)
 	}
 	slices.SortFunc(result.Resources, func(a, b Resource) int { return cmp.Compare(a.URN, b.URN) })
 	result.Exports = r.values(r.exports, managed)
@@ -76,29 +63,29 @@ func (r *recorder) result() (*Result, error) {
 // refuse reports what an `up` would fail on: the engine's own checks, and two resources that fight over one object.
 func (r *recorder) refuse(resources []Resource) error {
 	problems := r.problems
-	for i := 1; i < len(resources); i++ {
-		if resources[i].URN == resources[i-1].URN {
-			problems = append(problems, "two resources have the URN "+resources[i].URN)
-		}
-	}
-	owner := map[string]string{} // the URN of what manages an object
+	urns, owner := map[string]bool{}, map[string]string{} // owner is the URN of what manages an object
 	for i := range resources {
+		urn := resources[i].URN
+		if urns[urn] {
+			problems = append(problems, "two resources have the URN "+urn)
+		}
+		urns[urn] = true
 		object, ok := resources[i].Object()
 		if !ok {
 			continue
 		}
 		group, _, _ := strings.Cut(object.APIVersion, "/") // two versions of an API are views of one object
 		key := group + " " + object.String()
-		if other, taken := owner[key]; taken && other != resources[i].URN {
-			problems = append(problems, fmt.Sprintf("%s is managed twice: by %s and by %s", object, other, resources[i].URN))
+		if other := cmp.Or(owner[key], urn); other != urn {
+			problems = append(problems, fmt.Sprintf("%s is managed twice: by %s and by %s", object, other, urn))
 		}
-		owner[key] = resources[i].URN
+		owner[key] = urn
 	}
 	if len(problems) == 0 {
 		return nil
 	}
 	slices.Sort(problems)
-	return fmt.Errorf("%s", strings.Join(slices.Compact(problems), "\n"))
+	return errors.New(strings.Join(slices.Compact(problems), "\n"))
 }
 
 // values are the inputs of a registration, with the sources of what is unknown in each.
@@ -107,7 +94,7 @@ func (r *recorder) values(g registration, managed map[string]bool) map[string]an
 	for key, value := range g.inputs {
 		from := ""
 		if value.ContainsUnknowns() {
-			from = r.sources(g.request.GetPropertyDependencies()[string(key)].GetUrns(), managed)
+			from = r.sources(g.dependencies[string(key)].GetUrns(), managed)
 		}
 		values[string(key)] = fromProperty(value, from)
 	}
@@ -142,54 +129,26 @@ func (r *recorder) sources(urns []string, managed map[string]bool) string {
 	return ""
 }
 
-// urn is the name that the engine gives to a resource, made the way the SDK's mock makes it.
-func (r *recorder) urn(request *pulumirpc.RegisterResourceRequest) string {
-	parentType := tokens.Type("")
-	if parent := parentURN(request); parent != "" {
-		parentType = resource.URN(parent).QualifiedType()
-	}
-	return string(resource.NewURN(tokens.QName(r.stack), tokens.PackageName(r.project), parentType,
-		tokens.Type(request.GetType()), request.GetName()))
-}
-
-// parentURN is empty for what belongs to the stack directly.
-func parentURN(request *pulumirpc.RegisterResourceRequest) string {
-	parent := request.GetParent()
-	if parent == "" || resource.URN(parent).QualifiedType() == resource.RootStackType {
-		return ""
-	}
-	return parent
-}
-
-// providerURN drops the ID from a provider reference: it is unknown before the provider exists.
-func providerURN(reference string) string {
-	if i := strings.LastIndex(reference, "::"); i >= 0 {
-		return reference[:i]
-	}
-	return reference
-}
-
-// DependsOn tells whether a resource comes after another: by its dependencies, its provider and its parents, as the engine
-// follows them. Deletion goes the other way.
+// DependsOn tells whether a resource comes after another: by its dependencies, its provider and its parents, as the
+// engine follows them. Deletion goes the other way.
 func (r *Result) DependsOn(urn, other string) bool {
 	byURN := map[string]*Resource{}
 	for i := range r.Resources {
 		byURN[r.Resources[i].URN] = &r.Resources[i]
 	}
-	seen := map[string]bool{}
-	var reaches func(string) bool
-	reaches = func(from string) bool {
-		resource := byURN[from]
-		if resource == nil || seen[from] {
-			return false
+	seen, next := map[string]bool{}, []string{urn}
+	for len(next) > 0 {
+		resource := byURN[next[0]]
+		next = next[1:]
+		if resource == nil || seen[resource.URN] {
+			continue
 		}
-		seen[from] = true
-		for _, next := range append([]string{resource.Parent, resource.Provider}, resource.Dependencies...) {
-			if next == other || reaches(next) {
-				return true
-			}
+		seen[resource.URN] = true
+		before := append([]string{resource.Parent, resource.Provider}, resource.Dependencies...)
+		if slices.Contains(before, other) {
+			return true
 		}
-		return false
+		next = append(next, before...)
 	}
-	return reaches(urn)
+	return false
 }

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,8 +16,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Run runs a program for a stack and returns what it registers. dir holds Pulumi.yaml and Pulumi.<stack>.yaml; relative
-// paths in the program itself refer to the working directory.
+// Run runs a program for a stack and returns what it registers. dir holds Pulumi.<stack>.yaml, and it or a
+// folder above it Pulumi.yaml; relative paths in the program itself refer to the working directory.
 //
 // A secret that is encrypted, or needed and not set, is no obstacle: a placeholder takes its place, and no part of the
 // result depends on the placeholder. A secret with an empty default counts as needed if the program fails without it
@@ -30,24 +31,21 @@ func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	var required []config.Key
-	result, err := s.run(program, dir, firstPlaceholder, required)
-	for err != nil {
-		named := s.namedIn(err, required)
-		if len(named) == 0 {
-			return nil, err
-		}
-		required = append(required, named...)
-		result, err = s.run(program, dir, firstPlaceholder, required)
+	result, err := s.run(program, dir, firstPlaceholder)
+	for err != nil && s.requireNamed(err) {
+		result, err = s.run(program, dir, firstPlaceholder)
 	}
-	if len(required)+len(s.missing)+len(s.values.SecureKeys()) > 0 {
-		other, err := s.run(program, dir, secondPlaceholder, required)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.values.SecureKeys()) > 0 {
+		other, err := s.run(program, dir, secondPlaceholder)
 		if err != nil {
 			return nil, err
 		}
 		result.blind(other)
 	}
-	for _, key := range slices.Concat(s.missing, required) {
+	for _, key := range s.missing {
 		result.MissingSecrets = append(result.MissingSecrets, s.short(key))
 	}
 	slices.Sort(result.MissingSecrets)
@@ -55,8 +53,9 @@ func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, err
 }
 
 // Record runs a program without any configuration, as project scaleout and stack test: for tests of components.
-func Record(program pulumi.RunFunc) (*Result, error) {
-	r := &recorder{project: "scaleout", stack: "test", secret: firstPlaceholder}
+// Resources and data of the packages withoutDefault, e.g. aws, must name their provider.
+func Record(program pulumi.RunFunc, withoutDefault ...string) (*Result, error) {
+	r := &recorder{project: "scaleout", stack: "test", secret: firstPlaceholder, noDefaultProvider: withoutDefault}
 	return r.run(program, func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = nil, nil })
 }
 
@@ -64,8 +63,8 @@ func Record(program pulumi.RunFunc) (*Result, error) {
 var runs sync.Mutex
 
 // run runs the program once, with p for all secrets that cannot be known.
-func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder, required []config.Key) (*Result, error) {
-	environment, err := s.environment(p, required)
+func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Result, error) {
+	environment, err := s.environment(p)
 	if err != nil {
 		return nil, err
 	}
@@ -76,14 +75,20 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder, requir
 	runs.Lock()
 	defer runs.Unlock()
 	for name, value := range environment {
-		restore, err := setenv(name, value)
-		if err != nil {
-			return nil, err
+		old, had := os.LookupEnv(name)
+		if err := os.Setenv(name, value); err != nil {
+			return nil, fmt.Errorf("passing the configuration: %w", err)
 		}
-		defer restore()
+		defer func() { // without errors: it worked a moment ago
+			if _ = os.Unsetenv(name); had {
+				_ = os.Setenv(name, old)
+			}
+		}()
 	}
-	r := &recorder{
-		project: s.project, stack: s.stack, secret: p, noDefaultProvider: s.list("pulumi", "disable-default-providers"),
+	r := &recorder{project: s.project.Name.String(), stack: s.stack, secret: p}
+	if value, ok := s.values[config.MustMakeKey("pulumi", "disable-default-providers")]; ok {
+		text, _ := value.Value(p)
+		_ = json.Unmarshal([]byte(text), &r.noDefaultProvider) // what is no list the engine ignores too
 	}
 	return r.run(program, func(info *pulumi.RunInfo) { info.RootDirectory = root })
 }
@@ -104,36 +109,14 @@ func (r *recorder) run(program pulumi.RunFunc, option pulumi.RunOption) (*Result
 	return r.result()
 }
 
-// setenv sets a variable of the environment until restore is called.
-func setenv(name, value string) (restore func(), err error) {
-	old, had := os.LookupEnv(name)
-	if err := os.Setenv(name, value); err != nil {
-		return nil, fmt.Errorf("passing the configuration: %w", err)
-	}
-	return func() {
-		if had {
-			_ = os.Setenv(name, old) // it worked a moment ago
-		} else {
-			_ = os.Unsetenv(name)
-		}
-	}, nil
-}
-
-// namedIn returns the optional secrets that an error of the program names and that are not among those already found.
-func (s *settings) namedIn(err error, found []config.Key) []config.Key {
-	var named []config.Key
-	for _, key := range s.optional {
+// requireNamed requires the optional secrets that an error of the program names, and tells whether there are such.
+func (s *settings) requireNamed(err error) bool {
+	optional := len(s.optional)
+	s.optional = slices.DeleteFunc(s.optional, func(key config.Key) bool {
 		word := regexp.MustCompile(`\b` + regexp.QuoteMeta(key.Name()) + `\b`)
-		if !slices.Contains(found, key) && word.MatchString(err.Error()) {
-			named = append(named, key)
-		}
-	}
-	return named
-}
-
-// short leaves out the project's own namespace, as one types it.
-func (s *settings) short(key config.Key) string {
-	return strings.TrimPrefix(key.String(), s.project+":")
+		return word.MatchString(err.Error()) && s.require(key) == nil
+	})
+	return len(s.optional) < optional
 }
 
 // flatten takes the SDK's errors out of their list form ("1 error occurred:", bullets), each said once.
@@ -148,9 +131,4 @@ func flatten(err error) error {
 	}
 	slices.Sort(lines)
 	return errors.New(strings.Join(slices.Compact(lines), "\n"))
-}
-
-// oneLine joins the lines of a YAML error.
-func oneLine(err error) error {
-	return errors.New(strings.Join(strings.Fields(err.Error()), " "))
 }

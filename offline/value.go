@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -32,34 +33,24 @@ func (u Unknown) String() string {
 	return "[unknown: " + u.From + "]"
 }
 
-// secretText is what is printed in place of a secret, as the Pulumi CLI does.
-const secretText = "[secret]"
+// String is printed in place of a secret, as by the Pulumi CLI.
+func (Secret) String() string { return "[secret]" }
 
 // fromProperty converts a property of the SDK. from names the source of the unknown values in it.
 func fromProperty(v resource.PropertyValue, from string) any {
-	switch {
-	case v.IsSecret():
-		return Secret{fromProperty(v.SecretValue().Element, from)}
-	case v.IsComputed():
-		return Unknown{from}
-	case v.IsArray():
-		list := make([]any, len(v.ArrayValue()))
-		for i, element := range v.ArrayValue() {
-			list[i] = fromProperty(element, from)
+	return v.MapRepl(nil, func(v resource.PropertyValue) (any, bool) {
+		switch {
+		case v.IsSecret():
+			return Secret{fromProperty(v.SecretValue().Element, from)}, true
+		case v.IsComputed():
+			return Unknown{from}, true
+		case v.IsNumber():
+			return number(v.NumberValue()), true
+		case v.IsResourceReference():
+			return string(v.ResourceReferenceValue().URN), true
 		}
-		return list
-	case v.IsObject():
-		object := make(map[string]any, len(v.ObjectValue()))
-		for key, element := range v.ObjectValue() {
-			object[string(key)] = fromProperty(element, from)
-		}
-		return object
-	case v.IsNumber():
-		return number(v.NumberValue())
-	case v.IsResourceReference():
-		return string(v.ResourceReferenceValue().URN)
-	}
-	return v.V // nil, bool, string
+		return nil, false
+	})
 }
 
 // number makes whole numbers integers, so that a million is not printed as 1e+06. Beyond 2^53 a float64 has gaps.
@@ -70,26 +61,21 @@ func number(f float64) any {
 	return f
 }
 
-// printable replaces secrets and unknown values by text. With showSecrets it keeps the secrets that are known.
-func printable(v any, showSecrets bool) any {
+// printable replaces secrets and unknown values by text.
+func printable(v any) any {
 	switch v := v.(type) {
-	case Secret:
-		if showSecrets && v.Value != nil {
-			return printable(v.Value, true)
-		}
-		return secretText
-	case Unknown:
-		return v.String()
+	case Secret, Unknown:
+		return fmt.Sprint(v)
 	case []any:
 		list := make([]any, len(v))
 		for i, element := range v {
-			list[i] = printable(element, showSecrets)
+			list[i] = printable(element)
 		}
 		return list
 	case map[string]any:
 		object := make(map[string]any, len(v))
 		for key, element := range v {
-			object[key] = printable(element, showSecrets)
+			object[key] = printable(element)
 		}
 		return object
 	}
@@ -121,6 +107,12 @@ func Lookup(v any, path ...any) any {
 func text(v any, path ...any) string {
 	s, _ := Lookup(v, path...).(string)
 	return s
+}
+
+// elements is Lookup for lists: empty if there is none.
+func elements(v any, path ...any) []any {
+	list, _ := Lookup(v, path...).([]any)
+	return list
 }
 
 // visit calls f for every leaf with its path, e.g. spec.containers[0].image, in the order of the keys.

@@ -1,9 +1,9 @@
+// Package componenttest has what the tests of components share: what a program registers, what is wrong with its
+// pods, and an engine that answers as a cluster would.
 package componenttest
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,32 +23,20 @@ func Record(t *testing.T, program pulumi.RunFunc) *offline.Result {
 	return result
 }
 
-// RunWithoutDefaultProvider runs a program in a stack that forbids the default provider of a package, such as aws: what
-// is registered in it or asked of it without another provider is an error.
-func RunWithoutDefaultProvider(t *testing.T, pkg string, program pulumi.RunFunc) (*offline.Result, error) {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"Pulumi.yaml":      "name: scaleout\nruntime: go\n",
-		"Pulumi.test.yaml": "config:\n  pulumi:disable-default-providers: [" + pkg + "]\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return offline.Run(program, dir, "test")
+// RunWithoutDefaultProvider records a program in a stack that forbids the default provider of a package, such as aws:
+// what is registered in it or asked of it without another provider is an error.
+func RunWithoutDefaultProvider(_ *testing.T, pkg string, program pulumi.RunFunc) (*offline.Result, error) {
+	return offline.Record(program, pkg)
 }
 
 // Find is the resource of a type (the part after the last colon) and a name.
 func Find(t *testing.T, result *offline.Result, kind, name string) *offline.Resource {
 	t.Helper()
-	for i, r := range result.Resources {
-		if isKind(&r, kind) && r.Name == name {
-			return &result.Resources[i]
-		}
+	i := slices.IndexFunc(result.Resources, func(r offline.Resource) bool { return isKind(r, kind) && r.Name == name })
+	if i < 0 {
+		t.Fatalf("no %s %q was registered", kind, name)
 	}
-	t.Fatalf("no %s %q was registered", kind, name)
-	return nil
+	return &result.Resources[i]
 }
 
 // Value is what a path of keys and indexes leads to in the inputs of the resource of a type and a name.
@@ -59,10 +47,10 @@ func Value(t *testing.T, result *offline.Result, kind, name string, path ...any)
 
 // Has tells whether there is any resource of a type.
 func Has(result *offline.Result, kind string) bool {
-	return slices.ContainsFunc(result.Resources, func(r offline.Resource) bool { return isKind(&r, kind) })
+	return slices.ContainsFunc(result.Resources, func(r offline.Resource) bool { return isKind(r, kind) })
 }
 
-func isKind(r *offline.Resource, kind string) bool { return strings.HasSuffix(r.Type, ":"+kind) }
+func isKind(r offline.Resource, kind string) bool { return strings.HasSuffix(r.Type, ":"+kind) }
 
 // Refuses checks that the error of a program has a line for each of the fields, and no other.
 func Refuses(t *testing.T, program pulumi.RunFunc, fields ...string) {
@@ -112,14 +100,32 @@ func BelowComponents(t *testing.T, result *offline.Result) {
 	}
 }
 
+// Hides checks that a secret shows in no input of a resource, and that at least some values are marked as secret,
+// without which the check would prove little.
+func Hides(t *testing.T, result *offline.Result, atLeast int, secrets ...string) {
+	t.Helper()
+	hidden := 0
+	for _, r := range result.Resources {
+		text := fmt.Sprint(r.Inputs)
+		hidden += strings.Count(text, offline.Secret{}.String())
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s %s shows %q", r.Type, r.Name, secret)
+			}
+		}
+	}
+	if hidden < atLeast {
+		t.Errorf("%d values are marked as secret, want at least %d", hidden, atLeast)
+	}
+}
+
 // Openings are what a network policy admits in a direction (ingress or egress), sorted, each as "who port"; who is an
 // instance, a namespace, CIDRs or anyone, and the port is * where all are open.
 func Openings(t *testing.T, result *offline.Result, policy, direction string) (all []string) {
 	t.Helper()
 	side := map[string]string{"ingress": "from", "egress": "to"}[direction]
-	rules, _ := offline.Lookup(Find(t, result, "NetworkPolicy", policy).Inputs, "spec", direction).([]any)
-	for _, rule := range rules {
-		ports, _ := offline.Lookup(rule, "ports").([]any)
+	for _, rule := range list(Find(t, result, "NetworkPolicy", policy).Inputs, "spec", direction) {
+		ports := list(rule, "ports")
 		for _, port := range ports {
 			all = append(all, fmt.Sprint(who(offline.Lookup(rule, side)), " ", offline.Lookup(port, "port")))
 		}
@@ -134,20 +140,71 @@ func Openings(t *testing.T, result *offline.Result, policy, direction string) (a
 // who is the first peer of a rule, and "everyone" where a rule has an empty list of them, which nobody writes on
 // purpose.
 func who(peers any) string {
-	if peers == nil {
+	instance := offline.Lookup(peers, 0, "podSelector", "matchLabels", "app.kubernetes.io/instance")
+	namespace := offline.Lookup(peers, 0, "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name")
+	switch cidr := offline.Lookup(peers, 0, "ipBlock", "cidr"); {
+	case peers == nil:
 		return "anyone"
-	}
-	for _, form := range []struct {
-		prefix string
-		path   []any
-	}{
-		{"", []any{0, "podSelector", "matchLabels", "app.kubernetes.io/instance"}},
-		{"namespace ", []any{0, "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name"}},
-		{"", []any{0, "ipBlock", "cidr"}},
-	} {
-		if text, ok := offline.Lookup(peers, form.path...).(string); ok {
-			return form.prefix + text
-		}
+	case instance != nil:
+		return fmt.Sprint(instance)
+	case namespace != nil:
+		return fmt.Sprint("namespace ", namespace)
+	case cidr != nil:
+		return fmt.Sprint(cidr)
 	}
 	return "everyone"
+}
+
+func list(v any, path ...any) []any {
+	values, _ := offline.Lookup(v, path...).([]any)
+	return values
+}
+
+// Pods are the pod templates of a result by their objects, e.g. "Deployment ns/web".
+func Pods(result *offline.Result) map[string]any {
+	templates := map[string]any{}
+	for i := range result.Resources {
+		object, ok := result.Resources[i].Object()
+		if template := offline.Lookup(result.Resources[i].Inputs, "spec", "template"); ok && template != nil {
+			templates[object.String()] = template
+		}
+	}
+	return templates
+}
+
+// Unrestricted is what a pod template has that the Pod Security Standard `restricted` forbids, or this library:
+// https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+func Unrestricted(template any) (problems []string) {
+	want := func(v any, value any, path ...any) {
+		if got := offline.Lookup(v, path...); got != value {
+			problems = append(problems, fmt.Sprintf("%v is %v, want %v", path, got, value))
+		}
+	}
+	spec := offline.Lookup(template, "spec")
+	want(spec, true, "securityContext", "runAsNonRoot")
+	want(spec, "RuntimeDefault", "securityContext", "seccompProfile", "type")
+	for _, forbidden := range []string{"hostNetwork", "hostPID", "hostIPC"} {
+		want(spec, nil, forbidden)
+	}
+	for _, c := range list(spec, "containers") {
+		want(c, false, "securityContext", "allowPrivilegeEscalation")
+		want(c, true, "securityContext", "readOnlyRootFilesystem")
+		want(c, "ALL", "securityContext", "capabilities", "drop", 0)
+		want(c, nil, "securityContext", "capabilities", "add")
+		for _, port := range list(c, "ports") {
+			want(port, nil, "hostPort")
+		}
+		for _, path := range [][]any{{"requests", "cpu"}, {"requests", "memory"}, {"limits", "memory"}} {
+			if offline.Lookup(c, append([]any{"resources"}, path...)...) == nil {
+				problems = append(problems, fmt.Sprintf("%v is missing", path))
+			}
+		}
+	}
+	for _, volume := range list(spec, "volumes") {
+		want(volume, nil, "hostPath")
+		if dir := offline.Lookup(volume, "emptyDir"); dir != nil && offline.Lookup(dir, "sizeLimit") == nil {
+			problems = append(problems, fmt.Sprintf("volume %v may fill the node's disk", offline.Lookup(volume, "name")))
+		}
+	}
+	return problems
 }

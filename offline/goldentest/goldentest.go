@@ -2,25 +2,30 @@
 package goldentest
 
 import (
+	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/rogpeppe/go-internal/diff"
 
 	"example.com/scaleout/offline"
 )
 
-// Check compares files, by name, with those in a folder, or writes them there.
+// Check compares files, by name, with those in a folder, or makes the folder hold exactly them.
 func Check(t testing.TB, dir string, files map[string]string, update bool) {
 	t.Helper()
 	if update {
-		if err := offline.WriteGolden(dir, files); err != nil {
+		if err := write(dir, files); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	findings, err := offline.CompareGolden(dir, files)
+	findings, err := compare(dir, files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,15 +37,50 @@ func Check(t testing.TB, dir string, files map[string]string, update bool) {
 	}
 }
 
-// Program compares what a program deploys for a stack of the working directory with testdata/golden, or writes it there, and
-// wants every value that follows from a secret to be marked as one.
+func write(dir string, files map[string]string) error {
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
+	for name, content := range files {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+	}
+	return err
+}
+
+// compare returns one finding for each file of a folder that is missing, differs or should not be there. A difference
+// is a unified diff, from the golden file to what it should be.
+func compare(dir string, files map[string]string) (findings []string, err error) {
+	for name, content := range files {
+		golden, err := os.ReadFile(filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			findings = append(findings, "missing: "+name)
+		case err != nil:
+			return nil, err
+		case string(golden) != content:
+			findings = append(findings, "stale: "+name+"\n"+string(diff.Diff("golden", golden, "now", []byte(content))))
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if _, wanted := files[entry.Name()]; !wanted {
+			findings = append(findings, "extra: "+entry.Name())
+		}
+	}
+	slices.Sort(findings)
+	return findings, nil
+}
+
+// Program compares what a program deploys for a stack of the working directory with testdata/golden, or writes it
+// there, and wants every value that follows from a secret to be marked as one.
 func Program(t testing.TB, program pulumi.RunFunc, stack string, update bool) {
 	t.Helper()
 	result, err := offline.Run(program, ".", stack)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := result.Golden(result.ImageTags()...)
+	files, err := result.Golden()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,31 +92,7 @@ func Program(t testing.TB, program pulumi.RunFunc, stack string, update bool) {
 
 // Differing are the files that are not the same in base.
 func Differing(files, base map[string]string) map[string]string {
-	differing := map[string]string{}
-	for name, content := range files {
-		if base[name] != content {
-			differing[name] = content
-		}
-	}
+	differing := maps.Clone(files)
+	maps.DeleteFunc(differing, func(name, content string) bool { return base[name] == content })
 	return differing
-}
-
-// Example runs a program for the stack of testdata/Pulumi.example.yaml, with other settings. No team edits that file, so that
-// what tests say of it holds.
-func Example(program pulumi.RunFunc, settings ...string) (*offline.Result, error) {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for from, to := range map[string]string{"Pulumi.yaml": "Pulumi.yaml", "testdata/Pulumi.example.yaml": "Pulumi.example.yaml"} {
-		content, err := os.ReadFile(from)
-		if err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	return offline.Run(program, dir, "example", settings...)
 }

@@ -29,11 +29,12 @@ type recorder struct {
 	problems   []string // what the real engine would have refused
 }
 
-// registration is what the program told the engine about one resource.
+// registration is what the program told the engine about one resource. Its Inputs follow once all is registered.
 type registration struct {
-	request *pulumirpc.RegisterResourceRequest
-	inputs  resource.PropertyMap
-	readID  string // of an existing object that is looked up, not managed
+	Resource
+	inputs resource.PropertyMap
+	// dependencies are those of each input.
+	dependencies map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies
 }
 
 // keep is how the real values are read: the SDK's mock drops unknown values from the inputs that it hands over.
@@ -42,38 +43,91 @@ var keep = plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepReso
 // exportsType marks the resource that carries the stack's outputs: the SDK hands those to no mock.
 const exportsType = "scaleout:offline:Exports"
 
-// stackReferenceType is another stack, whose outputs the program reads.
-const stackReferenceType = "pulumi:pulumi:StackReference"
-
 // NewResource records a resource and answers with its inputs as its state. Everything else only its provider knows; as
 // the SDK is told that this is a preview, an output that the state lacks is unknown.
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if read := args.ReadRPC; read != nil {
-		r.requireProvider(args.TypeToken, args.Name, args.Provider)
-		r.registered = append(r.registered, registration{readID: args.ID, request: &pulumirpc.RegisterResourceRequest{
-			Type: args.TypeToken, Name: args.Name, Parent: read.GetParent(), Custom: true, Provider: args.Provider,
-		}})
-		if args.TypeToken == stackReferenceType { // offline no output of another stack is known
+	if args.ReadRPC != nil { // of an existing object
+		existing := r.describe(args, args.ReadRPC.GetParent(), true)
+		existing.Options = map[string]any{"existing": []any{args.ID}}
+		r.registered = append(r.registered, registration{Resource: existing})
+		if args.TypeToken == "pulumi:pulumi:StackReference" { // offline no output of another stack is known
 			return args.ID, resource.PropertyMap{"outputs": resource.NewProperty(resource.PropertyMap{})}, nil
 		}
 		return args.ID, nil, nil
 	}
-
-	inputs, err := plugin.UnmarshalProperties(args.RegisterRPC.GetObject(), keep)
+	request := args.RegisterRPC
+	inputs, err := plugin.UnmarshalProperties(request.GetObject(), keep)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading the inputs of %s %q: %w", args.TypeToken, args.Name, err)
 	}
+	g := registration{inputs: inputs, dependencies: request.GetPropertyDependencies()}
 	if args.TypeToken == exportsType {
-		r.exports = registration{request: args.RegisterRPC, inputs: inputs}
+		r.exports = g
 		return "", nil, nil
 	}
-	if args.Custom {
-		r.requireProvider(args.TypeToken, args.Name, args.Provider)
-	}
-	r.registered = append(r.registered, registration{request: args.RegisterRPC, inputs: inputs})
+	g.Resource = r.describe(args, request.GetParent(), args.Custom)
+	g.Dependencies = slices.Sorted(slices.Values(request.GetDependencies()))
+	g.Options = optionsOf(request)
+	r.registered = append(r.registered, g)
 	return "", state(inputs), nil
+}
+
+// describe is what the engine knows of a resource beside its inputs. The URN is made as the SDK's mock makes it. The
+// provider's ID is left out: it is unknown before the provider exists.
+func (r *recorder) describe(args pulumi.MockResourceArgs, parent string, custom bool) Resource {
+	parentType := tokens.Type("")
+	if parent != "" {
+		parentType = resource.URN(parent).QualifiedType()
+	}
+	if parentType == resource.RootStackType {
+		parent, parentType = "", ""
+	}
+	urn := resource.NewURN(
+		tokens.QName(r.stack), tokens.PackageName(r.project), parentType, tokens.Type(args.TypeToken), args.Name)
+	provider := args.Provider
+	if i := strings.LastIndex(provider, "::"); i >= 0 {
+		provider = provider[:i]
+	}
+	if custom {
+		r.requireProvider(args.TypeToken, args.Name, provider)
+	}
+	return Resource{
+		URN: string(urn), Type: args.TypeToken, Name: args.Name, Parent: parent, Custom: custom, Provider: provider,
+	}
+}
+
+// optionsOf are the resource options that were set, under their names in the Pulumi documentation. Aliases are left
+// out: the Kubernetes SDK gives every resource a dozen.
+func optionsOf(q *pulumirpc.RegisterResourceRequest) map[string]any {
+	set, timeouts := map[string]any{}, map[string]any{}
+	for name, on := range map[string]bool{
+		"protect": q.GetProtect(), "retainOnDelete": q.GetRetainOnDelete(), "deleteBeforeReplace": q.GetDeleteBeforeReplace(),
+	} {
+		if on {
+			set[name] = true
+		}
+	}
+	for name, words := range map[string][]string{
+		"ignoreChanges": q.GetIgnoreChanges(), "replaceOnChanges": q.GetReplaceOnChanges(), "replaceWith": q.GetReplaceWith(),
+		"deletedWith": {q.GetDeletedWith()}, "import": {q.GetImportId()},
+	} {
+		for _, word := range words {
+			if word != "" {
+				set[name] = append(elements(set, name), word)
+			}
+		}
+	}
+	limits := q.GetCustomTimeouts()
+	for name, limit := range map[string]string{
+		"create": limits.GetCreate(), "update": limits.GetUpdate(), "delete": limits.GetDelete(),
+	} {
+		if limit != "" {
+			timeouts[name], set["customTimeouts"] = limit, timeouts
+		}
+	}
+	return set
 }
 
 // Call answers a request for data, e.g. of an EKS cluster, with "unknown". An empty answer would be taken for a cluster
@@ -90,8 +144,8 @@ func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) 
 	return resource.PropertyMap{"unknown": unknown}, nil
 }
 
-// secretResults are the secrets among what the program asks for. Each has a placeholder, and is the only result, since the
-// SDK's mock takes no secret that is unknown.
+// secretResults are the secrets among what the program asks for. Each has a placeholder, and is the only result, since
+// the SDK's mock takes no secret that is unknown.
 var secretResults = map[string]resource.PropertyKey{"aws:ecr/getAuthorizationToken:getAuthorizationToken": "password"}
 
 // unknown is an unknown value as the SDK sends it over the wire; its mock would drop one in the other form.

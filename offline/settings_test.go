@@ -24,7 +24,7 @@ func TestLoadPassesWhatTheCLIPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	environment, err := s.environment("hidden", nil)
+	environment, err := s.environment("hidden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	environment, err := s.environment("hidden", nil)
+	environment, err := s.environment("hidden")
 	if err != nil {
 		t.Fatal(err)
 	}

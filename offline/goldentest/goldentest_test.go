@@ -1,0 +1,66 @@
+package goldentest
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+)
+
+func TestCompare(t *testing.T) {
+	golden := map[string]string{"tree.txt": "a\n", "web.yaml": "x: 1\n"}
+	for _, test := range []struct {
+		name, file, content string // changes one file; removes it if there is no content
+		want                []string
+	}{
+		{"same", "tree.txt", "a\n", nil},
+		{"missing", "new.yaml", "y: 2\n", []string{"missing: new.yaml"}},
+		{"extra", "web.yaml", "", []string{"extra: web.yaml"}},
+		{"stale", "web.yaml", "x: 2\n", []string{
+			"stale: web.yaml\ndiff golden now\n--- golden\n+++ now\n@@ -1,1 +1,1 @@\n-x: 1\n+x: 2\n",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "golden")
+			if err := write(dir, golden); err != nil {
+				t.Fatal(err)
+			}
+			now := maps.Clone(golden)
+			now[test.file] = test.content
+			if test.content == "" {
+				delete(now, test.file)
+			}
+			got, err := compare(dir, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if err := write(dir, now); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := compare(dir, now); err != nil || got != nil {
+				t.Errorf("after writing: got %q, %v, want nothing", got, err)
+			}
+		})
+	}
+	t.Run("no folder", func(t *testing.T) {
+		got, err := compare(filepath.Join(t.TempDir(), "none"), golden)
+		want := []string{"missing: tree.txt", "missing: web.yaml"}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	})
+}
+
+func TestWriteReportsWhatItCannotDo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(filepath.Join(file, "golden"), map[string]string{"a": "b"}); err == nil {
+		t.Error("got no error below a file, want one")
+	}
+}

@@ -1,0 +1,286 @@
+package offline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+)
+
+const projectFile = "Pulumi.yaml"
+
+// settings are the configuration of a stack, as the CLI makes it of the project file and the stack file.
+type settings struct {
+	project *workspace.Project
+	// stack and the name of its file.
+	stack, file string
+	values      config.Map
+	// missing are the keys of secrets that have no value and that the program needs; optional of those whose default is
+	// empty.
+	missing, optional []config.Key
+	// assigned are the keys whose values are not from the stack file.
+	assigned []config.Key
+}
+
+// load reads Pulumi.<stack>.yaml in dir, and Pulumi.yaml there or in a folder above. It adds the defaults and checks
+// the types. set are settings in place of those in the stack file, as key=value.
+func load(dir, stack string, set []string) (*settings, error) {
+	path, err := workspace.DetectProjectPathFrom(dir)
+	if err != nil {
+		return nil, fmt.Errorf("there is no %s in %s, nor above it", projectFile, dir)
+	}
+	project, err := workspace.LoadProject(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", projectFile, flatten(err))
+	}
+	s := &settings{project: project, stack: stack, file: stackFile(stack)}
+	content, err := os.ReadFile(filepath.Join(dir, s.file))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no stack %q: no file %s; %s", stack, s.file, known(dir))
+	} else if err == nil {
+		err = s.parse(content)
+	}
+	if err != nil { // whose lines are joined
+		return nil, fmt.Errorf("reading %s: %s", s.file, strings.Join(strings.Fields(err.Error()), " "))
+	}
+	for _, assignment := range set {
+		if err := s.set(assignment); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.complete()
+}
+
+// stackFile is where the CLI keeps the configuration of a stack.
+func stackFile(stack string) string { return "Pulumi." + stack + ".yaml" }
+
+// known ends a sentence that asks for a stack by naming those that have a file in dir.
+func known(dir string) string {
+	var stacks []string
+	files, _ := filepath.Glob(filepath.Join(dir, stackFile("*"))) // fails only for a bad pattern
+	for _, file := range files {
+		stacks = append(stacks, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "Pulumi."), ".yaml"))
+	}
+	if len(stacks) == 0 {
+		return "there are no stack files"
+	}
+	return "the stacks are " + strings.Join(stacks, ", ")
+}
+
+// parse reads a stack file, and refuses slips that the CLI ignores.
+func (s *settings) parse(content []byte) error {
+	var file map[string]any
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		return err
+	}
+	keys := []string{"config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider"}
+	for _, key := range sortedKeys(file) {
+		if !slices.Contains(keys, key) {
+			return fmt.Errorf("unknown key %q; a stack file has %s", key, strings.Join(keys, ", "))
+		}
+	}
+	if _, ok := file["config"].(map[string]any); !ok && file["config"] != nil {
+		return errors.New("config must be a map of keys to values")
+	}
+	if file["environment"] != nil {
+		return errors.New("environment: what it holds is in Pulumi Cloud and cannot be read offline")
+	}
+	stack, err := workspace.LoadProjectStackBytes(nil, s.project, content, s.file, encoding.YAML)
+	if err != nil {
+		return err
+	}
+	if s.values = stack.Config; s.values == nil {
+		s.values = config.Map{}
+	}
+	return nil
+}
+
+// set takes key=value in place of what the stack file has. Only lists and maps are YAML; anything else is meant as it
+// is written, since YAML would make a number of 1.36 and 24 of 030.
+func (s *settings) set(assignment string) error {
+	name, text, ok := strings.Cut(assignment, "=")
+	key, err := s.key(name)
+	if !ok || err != nil {
+		return fmt.Errorf("cannot set %q: want key=value, such as maxReplicas=30", assignment)
+	}
+	declared, known := s.project.Config[s.short(key)]
+	if declared.Secret {
+		return fmt.Errorf("cannot set %s: it is a secret, and what is typed here is not", name)
+	}
+	structured := !known && strings.IndexAny(text, "[{") == 0 // of a provider, whose types nobody declares
+	if declared.Type != nil {
+		structured = *declared.Type == "array" || *declared.Type == "object"
+	}
+	converted := config.NewValue(text)
+	if structured {
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil || value == nil {
+			return fmt.Errorf("cannot set %s to %q: want a list such as [a,b], or a map such as {a: b}", name, text)
+		}
+		if converted, err = configValue(value); err != nil {
+			return fmt.Errorf("setting %s: %w", name, err)
+		}
+	}
+	s.assigned = append(s.assigned, key)
+	return s.values.Set(key, converted, false)
+}
+
+// complete adds the defaults of Pulumi.yaml and checks all values against its types, as the CLI does before it runs a
+// program (ValidateStackConfigAndApplyProjectConfig in its pkg/workspace, which is not part of the SDK). Two things
+// differ: a missing secret is no obstacle, and one error lists everything that is wrong.
+func (s *settings) complete() error {
+	var problems []error
+	for _, name := range sortedKeys(s.project.Config) {
+		declared := s.project.Config[name]
+		key, err := s.key(name)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", projectFile, err)
+		}
+		_, given, err := s.values.Get(key, true)
+		if err == nil && !given {
+			given, err = s.addDefault(key, declared)
+		}
+		if err == nil && given {
+			err = s.check(key, declared)
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// addDefault gives a key the value that the project has for it, and tells whether it has one.
+func (s *settings) addDefault(key config.Key, declared workspace.ProjectConfigType) (bool, error) {
+	value := declared.Value
+	if declared.Default != nil {
+		value = declared.Default
+	}
+	switch {
+	case value == "" && declared.Secret:
+		s.optional = append(s.optional, key)
+	case value == nil && declared.Secret:
+		return false, s.require(key)
+	case value == nil:
+		return false, fmt.Errorf("%s has no value for %s and %s no default; run: pulumi config set %s <value> --stack %s",
+			s.file, key, projectFile, key.Name(), s.stack)
+	}
+	converted, err := configValue(value)
+	if err != nil {
+		return false, fmt.Errorf("reading the default of %s in %s: %w", key, projectFile, err)
+	}
+	return true, s.values.Set(key, converted, true)
+}
+
+// require puts a secret that nobody can decrypt in the place of one that is not set.
+func (s *settings) require(key config.Key) error {
+	s.missing = append(s.missing, key)
+	return s.values.Set(key, config.NewSecureValue("not set"), false)
+}
+
+// configValue writes a value as the CLI does (createConfigValue there): lists, maps and fractions become JSON.
+func configValue(value any) (config.Value, error) {
+	switch value.(type) {
+	case string, int, bool:
+		return config.NewValue(fmt.Sprint(value)), nil
+	}
+	plain, err := workspace.SimplifyMarshalledValue(value)
+	if err != nil {
+		return config.Value{}, err
+	}
+	text, err := json.Marshal(plain)
+	return config.NewObjectValue(string(text)), err
+}
+
+// check compares a value with the declared type, if there is one. That of an encrypted text cannot be told.
+func (s *settings) check(key config.Key, declared workspace.ProjectConfigType) error {
+	value, _, err := s.values.Get(key, true)
+	if err != nil || !declared.IsExplicitlyTyped() {
+		return err
+	}
+	if declared.Secret && !value.Secure() {
+		return fmt.Errorf("%s: %s must be encrypted; run: pulumi config set --secret %s --stack %s",
+			s.file, key, s.short(key), s.stack)
+	}
+	text, err := value.Value(firstPlaceholder)
+	var content any = text
+	if err == nil && value.Object() {
+		err = json.Unmarshal([]byte(text), &content)
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s of %s: %w", key, s.file, err)
+	}
+	if value.Secure() && !value.Object() || workspace.ValidateConfigValue(*declared.Type, declared.Items, content) {
+		return nil
+	}
+	origin := s.file
+	if slices.Contains(s.assigned, key) {
+		origin = "-set"
+	}
+	return fmt.Errorf("%s: %s must be of type %s%s", origin, key,
+		workspace.InferFullTypeName(*declared.Type, declared.Items), forms[*declared.Type])
+}
+
+// forms are how to write a value of a type that has a notation of its own, none included: a key with nothing behind it
+// is none of these.
+var forms = map[string]string{"array": ", such as [a, b], or [] for none", "object": ", such as {a: b}, or {} for none"}
+
+// key is a key of this project, or one that names its own namespace (aws:region).
+func (s *settings) key(name string) (config.Key, error) {
+	if strings.Contains(name, ":") {
+		return config.ParseKey(name)
+	}
+	return config.MustMakeKey(s.project.Name.String(), name), nil
+}
+
+// short leaves out the project's own namespace, as one types it.
+func (s *settings) short(key config.Key) string {
+	return strings.TrimPrefix(key.String(), s.project.Name.String()+":")
+}
+
+// placeholder stands in for a secret that cannot be decrypted, or is not set. It is long enough for a password.
+type placeholder string
+
+// Two of them, so that what depends on a secret shows as a difference between two runs.
+const (
+	firstPlaceholder  placeholder = "offline-placeholder-1"
+	secondPlaceholder placeholder = "offline-placeholder-2"
+)
+
+// DecryptValue makes placeholder a config.Decrypter.
+func (p placeholder) DecryptValue(context.Context, string) (string, error) { return string(p), nil }
+
+// BatchDecrypt makes placeholder a config.Decrypter.
+func (p placeholder) BatchDecrypt(ctx context.Context, ciphertexts []string) ([]string, error) {
+	return config.DefaultBatchDecrypt(ctx, p, ciphertexts)
+}
+
+// environment is what the CLI's language host sets for a program, with p in place of the secrets.
+func (s *settings) environment(p placeholder) (map[string]string, error) {
+	decrypted, err := s.values.Decrypt(p)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets of %s: %w", s.file, err)
+	}
+	values, secrets := map[string]string{}, []string{}
+	for key, value := range decrypted {
+		values[key.String()] = value
+	}
+	for _, key := range s.values.SecureKeys() {
+		secrets = append(secrets, key.String())
+	}
+	slices.Sort(secrets)
+	valuesJSON, err := json.Marshal(values)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the configuration: %w", err)
+	}
+	secretsJSON, err := json.Marshal(secrets)
+	return map[string]string{pulumi.EnvConfig: string(valuesJSON), pulumi.EnvConfigSecretKeys: string(secretsJSON)}, err
+}
