@@ -32,10 +32,10 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 	if err != nil {
 		return err
 	}
-	nginx, err := docker.NewNginx(ctx, "nginx", &docker.NginxArgs{
-		Network: network, Image: balancer.Ref, After: web.Ready, ReadyPath: cfg.App.ReadyPath, NginxSettings: target.Nginx,
-		Upstreams: []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
-	})
+	proxy := target.Nginx
+	proxy.Network, proxy.Image, proxy.After, proxy.ReadyPath = network, balancer.Ref, web.Ready, cfg.App.ReadyPath
+	proxy.Upstreams = []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}}
+	nginx, err := docker.NewNginx(ctx, "nginx", &proxy)
 	if err != nil {
 		return err
 	}

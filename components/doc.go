@@ -1,5 +1,5 @@
-// Package components holds the library, whose packages are apart by what they need, so that a program compiles and
-// starts only the providers that it uses:
+// Package components holds the library, in packages by the provider that they need, so that a program compiles and starts
+// only those that it uses:
 //
 //	image       an image, built of a folder and pushed            pulumi-docker
 //	docker      an app in containers on a Docker host             pulumi-docker
@@ -9,6 +9,5 @@
 //	aws         what an app on Amazon EKS needs besides           pulumi-aws
 //	redis       how a Redis is reached, wherever it runs          no provider
 //
-// None of them knows configuration keys or environments: a decision is a field of the arguments. It has no code itself;
-// its test keeps the packages apart.
+// None of them knows configuration keys or environments: a decision is a field of the arguments.
 package components

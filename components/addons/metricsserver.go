@@ -4,9 +4,7 @@ import (
 	"strconv"
 
 	apiregistrationv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiregistration/v1"
-	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -31,14 +29,11 @@ type MetricsServerArgs struct {
 func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Image("image", a.Image) }
 
 // MetricsServerSize is what it asks for.
-var MetricsServerSize = kube.OnePod(metricsServerResources)
-
-var metricsServerResources = kube.Resources{CPURequest: "100m", MemoryLimit: "200Mi"}
+var MetricsServerSize = kube.OnePod(kube.Resources{CPURequest: "100m", MemoryLimit: "200Mi"})
 
 const (
 	metricsServerPort = 10250
 	metricsServerUser = 1000
-	kubeSystem        = "kube-system"
 )
 
 // MetricsServer serves the API metrics.k8s.io, of which a cluster has one: unlike other components it cannot be
@@ -46,7 +41,7 @@ const (
 type MetricsServer struct {
 	pulumi.ResourceState
 
-	// Ready is what to depend on rather than the component (see Ingress).
+	// Ready is what to depend on rather than the component: see kube.WebApp.
 	Ready pulumi.Resource
 }
 
@@ -59,35 +54,29 @@ func NewMetricsServer(
 	if err := component.Register(ctx, "scaleout:index", "MetricsServer", name, problems, m, opts); err != nil {
 		return nil, err
 	}
-	app, namespace := objects.App{Name: "metrics-server", Instance: name}, pulumi.String(kubeSystem)
-	account, err := m.permissions(ctx, name, app)
+	o := objects.Owner{
+		Context: ctx, Component: m, Name: name, Namespace: pulumi.String("kube-system"),
+		App: objects.App{Name: "metrics-server", Instance: name},
+	}
+	account, err := metricsPermissions(o)
 	if err != nil {
 		return nil, err
 	}
-	service, err := objects.NewService(ctx, m, name, app, namespace, "https", 443)
+	service, err := o.Service("https", 443)
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: app.Meta(name, namespace),
-		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(1),
-			Selector: app.LabelSelector(),
-			Template: args.pod(app, account),
-		},
-	}, pulumi.Parent(m))
+	deployment, err := o.SinglePod(args.pod(o.App, account))
 	if err != nil {
-		return nil, component.Creating("deployment", name, err)
+		return nil, err
 	}
+	api := o.ClusterMeta(pulumi.String("v1beta1.metrics.k8s.io"))
+	api.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Available")}
 	m.Ready, err = apiregistrationv1.NewAPIService(ctx, name, &apiregistrationv1.APIServiceArgs{
-		Metadata: &metav1.ObjectMetaArgs{
-			Name:        pulumi.String("v1beta1.metrics.k8s.io"),
-			Labels:      app.LabelSet(),
-			Annotations: pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Available")},
-		},
+		Metadata: api,
 		Spec: &apiregistrationv1.APIServiceSpecArgs{
 			Service: &apiregistrationv1.ServiceReferenceArgs{
-				Name: service.Metadata.Name().Elem(), Namespace: namespace, Port: pulumi.Int(443),
+				Name: service.Metadata.Name().Elem(), Namespace: o.Namespace, Port: pulumi.Int(443),
 			},
 			Group:   pulumi.String("metrics.k8s.io"),
 			Version: pulumi.String("v1beta1"),
@@ -96,58 +85,42 @@ func NewMetricsServer(
 			GroupPriorityMinimum:  pulumi.Int(100),
 			VersionPriority:       pulumi.Int(100),
 		},
-	}, pulumi.Parent(m), pulumi.DependsOn([]pulumi.Resource{deployment}))
+	}, o.Child(), pulumi.DependsOn([]pulumi.Resource{deployment}))
 	if err != nil {
-		return nil, component.Creating("API service", name, err)
+		return nil, err
 	}
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }
 
-// permissions are those of the upstream manifests:
-// https://github.com/kubernetes-sigs/metrics-server/tree/master/manifests/base
-func (m *MetricsServer) permissions(ctx *pulumi.Context, name string, app objects.App) (pulumi.StringOutput, error) {
-	namespace := pulumi.String(kubeSystem)
-	account, err := objects.NewServiceAccount(ctx, m, name, app, namespace, objects.Permissions{
-		ClusterName: pulumi.String(name),
-		Everywhere: []objects.Rule{
-			{Groups: []string{""}, Resources: []string{"nodes/metrics"}, Verbs: []string{"get"}},
-			{Groups: []string{""}, Resources: []string{"pods", "nodes"}, Verbs: objects.Read},
-		},
-	})
+// metricsPermissions: https://github.com/kubernetes-sigs/metrics-server/tree/master/manifests/base
+func metricsPermissions(o objects.Owner) (account pulumi.StringOutput, err error) {
+	account, err = o.ServiceAccount(pulumi.String(o.Name), rbacv1.PolicyRuleArray{
+		objects.Rule("", "nodes/metrics", "get"), objects.Rule("", "pods nodes", objects.Read),
+	}, nil)
 	if err != nil {
 		return account, err
 	}
 	// Everyone who may view a namespace may see its metrics, e.g. by `kubectl top`.
-	viewers := app.LabelSet()
+	viewers := o.ClusterMeta(pulumi.String(o.Name + "-reader"))
+	labels := o.LabelSet()
 	for _, role := range []string{"view", "edit", "admin"} {
-		viewers["rbac.authorization.k8s.io/aggregate-to-"+role] = pulumi.String("true")
+		labels["rbac.authorization.k8s.io/aggregate-to-"+role] = pulumi.String("true")
 	}
-	_, err = rbacv1.NewClusterRole(ctx, name+"-reader", &rbacv1.ClusterRoleArgs{
-		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(name + "-reader"), Labels: viewers},
-		Rules: rbacv1.PolicyRuleArray{rbacv1.PolicyRuleArgs{
-			ApiGroups: pulumi.ToStringArray([]string{"metrics.k8s.io"}),
-			Resources: pulumi.ToStringArray([]string{"pods", "nodes"}),
-			Verbs:     pulumi.ToStringArray(objects.Read),
-		}},
-	}, pulumi.Parent(m))
+	viewers.Labels = labels
+	_, err = rbacv1.NewClusterRole(o.Context, o.Name+"-reader", &rbacv1.ClusterRoleArgs{
+		Metadata: viewers,
+		Rules:    rbacv1.PolicyRuleArray{objects.Rule("metrics.k8s.io", "pods nodes", objects.Read)},
+	}, o.Child())
 	if err != nil {
-		return account, component.Creating("cluster role", name, err)
-	}
-	// An extension API server asks the main one who is calling and what they may do.
-	delegator := pulumi.String("system:auth-delegator")
-	binding := name + "-auth-delegator"
-	if err := objects.BindClusterRole(ctx, m, binding, app, pulumi.String(binding), namespace, delegator); err != nil {
 		return account, err
 	}
-	_, err = rbacv1.NewRoleBinding(ctx, name+"-auth-reader", &rbacv1.RoleBindingArgs{
-		Metadata: app.Meta(name+"-auth-reader", namespace),
-		RoleRef:  objects.RoleRef("Role", pulumi.String("extension-apiserver-authentication-reader")),
-		Subjects: objects.AccountOf(app, namespace),
-	}, pulumi.Parent(m))
+	// An extension API server asks the main one who is calling and what they may do.
+	const delegator = "-auth-delegator"
+	err = o.BindClusterRole(delegator, pulumi.String(o.Name+delegator), pulumi.String("system:auth-delegator"))
 	if err != nil {
-		return account, component.Creating("role binding", name, err)
+		return account, err
 	}
-	return account, nil
+	return account, o.BindRole("-auth-reader", pulumi.String("extension-apiserver-authentication-reader"))
 }
 
 func (a *MetricsServerArgs) pod(app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
@@ -165,27 +138,15 @@ func (a *MetricsServerArgs) pod(app objects.App, account pulumi.StringInput) *co
 		p.HttpGet.(*corev1.HTTPGetActionArgs).Scheme = pulumi.String("HTTPS")
 		return p
 	}
-	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: app.LabelSet()},
-		Spec: &corev1.PodSpecArgs{
-			ServiceAccountName: account,
-			EnableServiceLinks: pulumi.Bool(false),
-			PriorityClassName:  pulumi.String("system-cluster-critical"), // nothing scales while it is evicted
-			SecurityContext:    objects.RestrictedPod(metricsServerUser),
-			Containers: corev1.ContainerArray{corev1.ContainerArgs{
-				Name:  pulumi.String("metrics-server"),
-				Image: pulumi.String(a.Image),
-				Args:  objects.Args(flags),
-				Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
-					Name: pulumi.String("https"), ContainerPort: pulumi.Int(metricsServerPort),
-				}},
-				Resources:       metricsServerResources.Requirements(),
-				SecurityContext: objects.RestrictedContainer(),
-				ReadinessProbe:  probe("/readyz", 5, 3),
-				LivenessProbe:   probe("/livez", 10, 3),
-				VolumeMounts:    corev1.VolumeMountArray{objects.Mount("tmp", "/tmp")},
-			}},
-			Volumes: corev1.VolumeArray{objects.WritableDir("tmp", objects.ScratchSize)},
-		},
-	}
+	return app.Pod(metricsServerUser, nil, corev1.PodSpecArgs{
+		ServiceAccountName: account,
+		PriorityClassName:  pulumi.String("system-cluster-critical"), // nothing scales while it is evicted
+	}, corev1.ContainerArgs{
+		Image:          pulumi.String(a.Image),
+		Args:           objects.Args(flags),
+		Ports:          corev1.ContainerPortArray{objects.Port("https", metricsServerPort)},
+		Resources:      MetricsServerSize.Resources.Requirements(),
+		ReadinessProbe: probe("/readyz", 5, 3),
+		LivenessProbe:  probe("/livez", 10, 3),
+	}, objects.Tmp())
 }

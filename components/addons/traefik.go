@@ -3,11 +3,12 @@ package addons
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -23,8 +24,7 @@ type TraefikArgs struct {
 	Image string
 	// HTTPNodePort and HTTPSNodePort are the ports on every node, 30000 to 32767. Required.
 	HTTPNodePort, HTTPSNodePort int
-	// PublishedHost goes into the status of every Ingress as its address. Without one nothing tells that an Ingress
-	// works, and `pulumi up` waits for it for 10 minutes and fails. Required; localhost on a laptop.
+	// PublishedHost is the address of every Ingress, for which `pulumi up` waits. Required; localhost on a laptop.
 	PublishedHost string
 	// RedirectPort is the port at which clients reach HTTPS: requests by HTTP are sent there, for all Ingresses. 0 serves both.
 	RedirectPort int
@@ -34,14 +34,16 @@ type TraefikArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *TraefikArgs) Validate() field.ErrorList {
-	problems := check.Image("image", a.Image)
-	problems = append(problems, check.Range("httpNodePort", a.HTTPNodePort, 30000, 32767)...)
-	problems = append(problems, check.Range("httpsNodePort", a.HTTPSNodePort, 30000, 32767)...)
+	problems := slices.Concat(
+		check.Image("image", a.Image),
+		check.Range("httpNodePort", a.HTTPNodePort, 30000, 32767),
+		check.Range("httpsNodePort", a.HTTPSNodePort, 30000, 32767),
+		check.Range("redirectPort", a.RedirectPort, 0, 65535),
+		check.Range("replicas", a.Replicas, 1, math.MaxInt),
+	)
 	if a.HTTPSNodePort == a.HTTPNodePort {
 		problems = append(problems, check.Invalid("httpsNodePort", a.HTTPSNodePort, "must be another than httpNodePort")...)
 	}
-	problems = append(problems, check.Range("redirectPort", a.RedirectPort, 0, 65535)...)
-	problems = append(problems, check.Range("replicas", a.Replicas, 1, math.MaxInt)...)
 	if !check.IsDNSName(a.PublishedHost) { // it is part of a command line, where white space would begin another flag
 		problems = append(problems, check.Invalid("publishedHost", a.PublishedHost,
 			"must be a DNS name in lower case, such as localhost or www.example.com")...)
@@ -57,21 +59,16 @@ func (a *TraefikArgs) Workload() kube.Workload {
 	return kube.Workload{Min: a.Replicas, Max: a.Replicas, Resources: traefikResources}
 }
 
-// Entry points above 1024, so that Traefik needs no privilege to listen; the port of its health check.
 const (
-	traefikHTTP  = 8000
-	traefikHTTPS = 8443
-	traefikPing  = 8080
-)
-
-const (
-	// traefikPreStop is how long one that leaves still serves: the nodes need about a second to send new connections
-	// elsewhere, and connections that stay open have to come to traefikConnectionAge.
-	traefikPreStop = 5
+	// Ports above 1024, for which Traefik needs no privilege; the last is that of its health check.
+	traefikHTTP, traefikHTTPS, traefikPing = 8000, 8443, 8080
 	// traefikConnectionAge is after how many seconds a client is asked to open another connection with its next
 	// request. Traefik closes those that are open when it stops, and a request on its way there would be lost.
 	traefikConnectionAge = 3
-	// traefikGrace is what it then has to finish requests that are under way: ten seconds, and five to end.
+	// traefikPreStop is how long a pod that is to stop still serves: the nodes need about a second to send new connections
+	// elsewhere, and those that are open have to reach their age.
+	traefikPreStop = 5
+	// traefikGrace leaves ten seconds for requests that are then under way, and five to end.
 	traefikGrace = traefikPreStop + 15
 	traefikUser  = 65532
 )
@@ -81,61 +78,72 @@ const (
 type Traefik struct {
 	pulumi.ResourceState
 
-	// Ready is what to depend on rather than the component (see Ingress).
+	// Ready is what to depend on rather than the component: see kube.WebApp.
 	Ready pulumi.Resource
 }
 
-// NewTraefik creates the namespace, the permissions, the IngressClass, the Service and the Deployment. The component's
-// name is that of the namespace and of the class too.
+// NewTraefik creates the controller; its namespace and its IngressClass have the name of the component.
 func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pulumi.ResourceOption) (*Traefik, error) {
 	t := &Traefik{}
 	problems := append(args.Validate(), check.ObjectName(name)...)
 	if err := component.Register(ctx, "scaleout:index", "Traefik", name, problems, t, opts); err != nil {
 		return nil, err
 	}
-	app := objects.App{Name: "traefik", Instance: name}
 	namespace, err := kube.NewNamespace(ctx, name, &kube.NamespaceArgs{Name: name}, pulumi.Parent(t))
 	if err != nil {
 		return nil, err
 	}
+	o := objects.Owner{
+		Context: ctx, Component: t, Name: name, Namespace: namespace.Name,
+		App: objects.App{Name: "traefik", Instance: name},
+	}
 	// It forwards to any pod in the cluster and asks the API server, so only who may call it is narrowed down.
-	entry := objects.Peer{Ports: []objects.Port{{Protocol: "TCP", Number: traefikHTTP}, {Protocol: "TCP", Number: traefikHTTPS}}}
-	_, err = objects.NewNetworkPolicy(ctx, t, name, app.Meta(name, namespace.Name), app.LabelSelector(),
-		[]objects.Peer{entry}, []objects.Peer{{}})
-	if err != nil {
+	callers := []objects.Peer{{Anyone: true, Ports: []int{traefikHTTP, traefikHTTPS}}}
+	if _, err := o.NetworkPolicy(callers, []objects.Peer{{Anyone: true}}); err != nil {
 		return nil, err
 	}
-	account, err := objects.NewServiceAccount(ctx, t, name, app, namespace.Name,
-		objects.Permissions{Everywhere: traefikRules, ClusterName: pulumi.String(name)})
+	account, err := o.ServiceAccount(pulumi.String(name), traefikRules, nil)
 	if err != nil {
 		return nil, err
 	}
 	_, err = networkingv1.NewIngressClass(ctx, name, &networkingv1.IngressClassArgs{
-		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(name), Labels: app.LabelSet()},
+		Metadata: o.ClusterMeta(pulumi.String(name)),
 		Spec:     &networkingv1.IngressClassSpecArgs{Controller: pulumi.String("traefik.io/ingress-controller")},
-	}, pulumi.Parent(t))
+	}, o.Child())
 	if err != nil {
-		return nil, component.Creating("ingress class", name, err)
-	}
-	if err := args.service(ctx, t, name, app, namespace.Name); err != nil {
 		return nil, err
 	}
-	if err := args.budget(ctx, t, name, app, namespace.Name); err != nil {
+	_, err = corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: o.Annotated(objects.WithoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Type:     pulumi.String("NodePort"),
+			Selector: pulumi.ToStringMap(o.Pods()),
+			Ports: corev1.ServicePortArray{
+				nodePort("http", 80, args.HTTPNodePort), nodePort("https", 443, args.HTTPSNodePort),
+			},
+		},
+	}, o.Child())
+	if err != nil {
 		return nil, err
+	}
+	if args.Replicas > 1 {
+		if _, err := o.DisruptionBudget(); err != nil {
+			return nil, err
+		}
 	}
 	t.Ready, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: app.Meta(name, namespace.Name),
+		Metadata: o.Meta(""),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(args.Replicas),
-			Selector: app.LabelSelector(),
+			Selector: o.LabelSelector(),
 			Strategy: &appsv1.DeploymentStrategyArgs{RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
 				MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.Int(1),
 			}},
-			Template: args.pod(name, app, account),
+			Template: args.pod(o.App, account),
 		},
-	}, pulumi.Parent(t))
+	}, o.Child())
 	if err != nil {
-		return nil, component.Creating("deployment", name, err)
+		return nil, err
 	}
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{
 		"namespace": namespace.Name, "ingressClass": pulumi.String(name),
@@ -145,52 +153,20 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 // traefikRules are what its Ingress provider watches, and the status that it writes. Secrets are among them since an
 // Ingress may name one for TLS, in any namespace.
 // https://doc.traefik.io/traefik/reference/install-configuration/providers/kubernetes/kubernetes-ingress/
-var traefikRules = []objects.Rule{
-	{Groups: []string{""}, Resources: []string{"services", "secrets", "nodes", "namespaces"}, Verbs: objects.Read},
-	{Groups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: objects.Read},
-	{Groups: []string{"networking.k8s.io"}, Resources: []string{"ingresses", "ingressclasses"}, Verbs: objects.Read},
-	{Groups: []string{"networking.k8s.io"}, Resources: []string{"ingresses/status"}, Verbs: []string{"update"}},
+var traefikRules = rbacv1.PolicyRuleArray{
+	objects.Rule("", "services secrets nodes namespaces", objects.Read),
+	objects.Rule("discovery.k8s.io", "endpointslices", objects.Read),
+	objects.Rule("networking.k8s.io", "ingresses ingressclasses", objects.Read),
+	objects.Rule("networking.k8s.io", "ingresses/status", "update"),
 }
 
-// budget keeps a node drain from taking all at once. With one alone it would block the drain for good.
-func (a *TraefikArgs) budget(
-	ctx *pulumi.Context, parent *Traefik, name string, app objects.App, namespace pulumi.StringInput,
-) error {
-	if a.Replicas < 2 {
-		return nil
+func nodePort(name string, port, node int) corev1.ServicePortArgs {
+	return corev1.ServicePortArgs{
+		Name: pulumi.String(name), Port: pulumi.Int(port), TargetPort: pulumi.String(name), NodePort: pulumi.Int(node),
 	}
-	_, err := objects.NewDisruptionBudget(ctx, parent, name, app, app.Meta(name, namespace))
-	return err
 }
 
-func (a *TraefikArgs) service(
-	ctx *pulumi.Context, parent *Traefik, name string, app objects.App, namespace pulumi.StringInput,
-) error {
-	nodePort := func(name string, port, node int) corev1.ServicePortArgs {
-		return corev1.ServicePortArgs{
-			Name: pulumi.String(name), Port: pulumi.Int(port), TargetPort: pulumi.String(name), NodePort: pulumi.Int(node),
-		}
-	}
-	_, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: app.Annotated(name, namespace, objects.WithoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Type:     pulumi.String("NodePort"),
-			Selector: app.Selector(),
-			Ports: corev1.ServicePortArray{
-				nodePort("http", 80, a.HTTPNodePort), nodePort("https", 443, a.HTTPSNodePort),
-			},
-		},
-	}, pulumi.Parent(parent))
-	if err != nil {
-		return component.Creating("service", name, err)
-	}
-	return nil
-}
-
-func (a *TraefikArgs) pod(name string, app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
-	portNamed := func(name string, number int) corev1.ContainerPortArgs {
-		return corev1.ContainerPortArgs{Name: pulumi.String(name), ContainerPort: pulumi.Int(number)}
-	}
+func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
 	flags := fmt.Sprintf(`
 		--entrypoints.http.address=:%d
 		--entrypoints.https.address=:%d
@@ -205,40 +181,28 @@ func (a *TraefikArgs) pod(name string, app objects.App, account pulumi.StringInp
 		--providers.kubernetesingress.allowemptyservices=true
 		--global.checknewversion=false
 		--global.sendanonymoususage=false`,
-		traefikHTTP, traefikHTTPS, traefikPing, traefikConnectionAge, name, a.PublishedHost)
+		traefikHTTP, traefikHTTPS, traefikPing, traefikConnectionAge, app.Instance, a.PublishedHost)
 	if a.RedirectPort != 0 { // https://doc.traefik.io/traefik/reference/install-configuration/entrypoints/#redirect
 		flags += fmt.Sprintf(`
 		--entrypoints.http.http.redirections.entrypoint.to=:%d
 		--entrypoints.http.http.redirections.entrypoint.scheme=https`, a.RedirectPort)
 	}
-	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: app.LabelSet()},
-		Spec: &corev1.PodSpecArgs{
-			ServiceAccountName:            account,
-			EnableServiceLinks:            pulumi.Bool(false),
-			SecurityContext:               objects.RestrictedPod(traefikUser),
-			TerminationGracePeriodSeconds: pulumi.Int(traefikGrace),
-			TopologySpreadConstraints:     objects.Spread(app),
-			Containers: corev1.ContainerArray{corev1.ContainerArgs{
-				Name:  pulumi.String("traefik"),
-				Image: pulumi.String(a.Image),
-				Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
-					Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(traefikPreStop)},
-				}},
-				// allowemptyservices answers 503 where a Service has no pods; otherwise the route would vanish: 404.
-				Args: objects.Args(flags),
-				Ports: corev1.ContainerPortArray{
-					portNamed("http", traefikHTTP), portNamed("https", traefikHTTPS), portNamed("ping", traefikPing),
-				},
-				// Forwarding costs about as much CPU as the app behind it, so there is no limit: one would throttle
-				// the very load that the app is to scale with.
-				Resources:       traefikResources.Requirements(),
-				SecurityContext: objects.RestrictedContainer(),
-				ReadinessProbe:  objects.HTTPProbe("/ping", "ping", 2, 2),
-				LivenessProbe:   objects.HTTPProbe("/ping", "ping", 10, 3),
-				VolumeMounts:    corev1.VolumeMountArray{objects.Mount("tmp", "/tmp")},
-			}},
-			Volumes: corev1.VolumeArray{objects.WritableDir("tmp", objects.ScratchSize)},
+	return app.Pod(traefikUser, nil, corev1.PodSpecArgs{
+		ServiceAccountName:            account,
+		TerminationGracePeriodSeconds: pulumi.Int(traefikGrace),
+		TopologySpreadConstraints:     app.Spread(),
+	}, corev1.ContainerArgs{
+		Image:     pulumi.String(a.Image),
+		Lifecycle: objects.Sleep(traefikPreStop),
+		// allowemptyservices answers 503 where a Service has no pods; otherwise the route would vanish: 404.
+		Args: objects.Args(flags),
+		Ports: corev1.ContainerPortArray{
+			objects.Port("http", traefikHTTP), objects.Port("https", traefikHTTPS), objects.Port("ping", traefikPing),
 		},
-	}
+		// Forwarding costs about as much CPU as the app behind it, so there is no limit: one would throttle the very load
+		// that the app is to scale with.
+		Resources:      traefikResources.Requirements(),
+		ReadinessProbe: objects.HTTPProbe("/ping", "ping", 2, 2),
+		LivenessProbe:  objects.HTTPProbe("/ping", "ping", 10, 3),
+	}, objects.Tmp())
 }

@@ -9,17 +9,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // ECRRepositoryArgs describe a repository of the Amazon Elastic Container Registry.
 type ECRRepositoryArgs struct {
 	// Name of the repository in its registry, e.g. scaleout. Required.
 	Name string
-	// ForceDelete lets `pulumi destroy` delete the repository together with its images. Without it destroy fails while
-	// images are left, which is what production wants.
+	// ForceDelete lets `pulumi destroy` delete the images as well; it fails otherwise, as production wants.
 	ForceDelete bool
-	// KeepImages is how many images stay: the newest. It bounds the storage bill, and how far back one can go without a
-	// build. 2 to 10000. Required.
+	// KeepImages is how many images stay, the newest: so far back one can go without a build. 2 to 10000. Required.
 	KeepImages int
 	// KMSKeyARN is the key that encrypts the images. Empty for AWS' own key for ECR.
 	KMSKeyARN string
@@ -37,24 +36,18 @@ func (a *ECRRepositoryArgs) Validate() field.ErrorList {
 
 // checkKey wants the ARN of a KMS key, or none.
 func checkKey(arn string) field.ErrorList {
-	if arn != "" && !keyForm.MatchString(arn) {
-		return check.Invalid("kmsKeyArn", arn, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
-	}
-	return nil
+	return check.Match("kmsKeyArn", arn, keyForm, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
 }
 
 var (
 	// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
 	ecrNameForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
-	keyForm     = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+$`)
+	keyForm     = regexp.MustCompile(`^$|^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+$`)
 )
 
 // ECRRepository holds the app's images on AWS: each push is scanned, what it stores is encrypted, and old images
-// expire.
-//
-// Tags can be moved. Pods and promotions name images by digest, which nothing can move, so immutable tags would protect
-// nobody; but they refuse the second push of one content, which is what an interrupted update and a rebuild of an old
-// commit come to, since a build is seldom the same to the bit: https://github.com/aws/containers-roadmap/issues/2380
+// expire. Tags can be moved: pods name images by digest, and immutable tags would refuse the second push of one content,
+// by an interrupted update or a rebuild of an old commit: https://github.com/aws/containers-roadmap/issues/2380
 type ECRRepository struct {
 	pulumi.ResourceState
 
@@ -67,7 +60,7 @@ func NewECRRepository(
 	ctx *pulumi.Context, name string, args *ECRRepositoryArgs, opts ...pulumi.ResourceOption,
 ) (*ECRRepository, error) {
 	r := &ECRRepository{}
-	if err := register(ctx, "ECRRepository", name, args.Validate(), r, opts); err != nil {
+	if err := component.Register(ctx, "scaleout:index", "ECRRepository", name, args.Validate(), r, opts); err != nil {
 		return nil, err
 	}
 
@@ -85,14 +78,14 @@ func NewECRRepository(
 		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{encryption},
 	}, pulumi.Parent(r))
 	if err != nil {
-		return nil, creating("ECR repository", name, err)
+		return nil, err
 	}
 	_, err = ecr.NewLifecyclePolicy(ctx, name+"-lifecycle", &ecr.LifecyclePolicyArgs{
 		Repository: repository.Name,
 		Policy:     pulumi.String(fmt.Sprintf(keepRecentImages, args.KeepImages)),
 	}, pulumi.Parent(r))
 	if err != nil {
-		return nil, creating("ECR lifecycle policy", name, err)
+		return nil, err
 	}
 	r.URL = repository.RepositoryUrl
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"url": r.URL})
@@ -101,9 +94,8 @@ func NewECRRepository(
 // ECRUser is who logs in to any registry of ECR, with a token.
 const ECRUser = "AWS"
 
-// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state,
-// as a secret; that each is another one is no change to the Docker provider. With a credential helper of Docker's there
-// is none.
+// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state, as
+// a secret, which a credential helper of Docker's avoids. Another token is no change to the Docker provider.
 func ECRToken(ctx *pulumi.Context, opts ...pulumi.InvokeOption) pulumi.StringOutput {
 	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{}, opts...)
 	return pulumi.ToSecret(login.Password()).(pulumi.StringOutput)

@@ -16,6 +16,7 @@ import (
 
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // ElastiCacheArgs describe a Redis that AWS runs.
@@ -35,8 +36,7 @@ type ElastiCacheArgs struct {
 	Clients pulumi.StringArrayInput
 	// Name of the cache, and the beginning of the names of its users. It is one per account and region. Required.
 	Name string
-	// Engine is valkey or redis (Redis OSS), which the app cannot tell apart; Valkey costs less. It cannot be changed: the
-	// users of one do not fit the other. Required.
+	// Engine is valkey, which costs less, or redis (Redis OSS). It cannot be changed: users of one do not fit the other. Required.
 	Engine string
 	// EngineVersion, e.g. 8.0. A serverless cache takes the part before the dot. A lower one is an empty cache. Required.
 	EngineVersion string
@@ -55,8 +55,7 @@ type ElastiCacheArgs struct {
 type ElastiCacheReplicas struct {
 	// NodeType, e.g. cache.t4g.small. Required.
 	NodeType string
-	// Count of copies, 0 to 5. Without one there is nobody to take over: the data since the last backup goes with the
-	// node.
+	// Count of copies, 0 to 5. With none, the data since the last backup goes with the node.
 	Count int
 	// MaintenanceWindow is when AWS may update the nodes, in UTC, e.g. sun:03:00-sun:04:00. Required.
 	MaintenanceWindow string
@@ -71,23 +70,60 @@ type ElastiCacheServerless struct {
 	MaxGigabytes, MaxECPUs int
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports everything wrong with the arguments that is known before other resources exist.
 func (a *ElastiCacheArgs) Validate() field.ErrorList {
-	problems := check.Set("password", a.Password != nil)
+	problems := slices.Concat(
+		check.OneOf("engine", a.Engine, "valkey", "redis"),
+		check.Range("backupDays", a.BackupDays, 0, 35),
+		checkKey(a.KMSKeyARN),
+	)
+	if !cacheNameForm.MatchString(a.Name) || len(a.Name) > maxCacheName {
+		problems = append(problems, check.Invalid("name", a.Name, fmt.Sprintf(
+			"must be up to %d lower case letters, digits and single -, beginning with a letter", maxCacheName))...)
+	}
+	if !usernameForm.MatchString(a.username()) || a.username() == "default" {
+		problems = append(problems, check.Invalid("username", a.Username,
+			"must be up to 128 letters, digits, - and _, and not default, which is nobody's")...)
+	}
+	if form, known := engineVersions[a.Engine]; known {
+		problems = append(problems, check.Match("engineVersion", a.EngineVersion, form, "must be a version of "+a.Engine+
+			" with users and TLS: 7.2 or later of valkey, such as 8.0; 7.0 or 7.1 of redis; in quotation marks")...)
+	}
+	if (a.Replicas == nil) == (a.Serverless == nil) {
+		problems = append(problems, check.Invalid("replicas", "", "must be set, or else serverless, and not both")...)
+	}
+	if r := a.Replicas; r != nil {
+		problems = append(problems, check.In("replicas", slices.Concat(
+			check.Range("count", r.Count, 0, 5),
+			check.Match("nodeType", r.NodeType, nodeTypeForm, "must be a node type such as cache.t4g.small"),
+			check.Match("finalSnapshot", r.FinalSnapshot, snapshotForm,
+				"must be lower case letters, digits and single -, beginning with a letter, or empty"),
+		))...)
+		if !isWindow(r.MaintenanceWindow) {
+			problems = append(problems, check.Invalid("replicas.maintenanceWindow", r.MaintenanceWindow,
+				"must be a window of at least an hour in UTC, such as sun:03:00-sun:04:00")...)
+		}
+	}
+	if a.Serverless != nil {
+		problems = append(problems, check.Range("serverless.maxGigabytes", a.Serverless.MaxGigabytes, 1, 5000)...)
+		problems = append(problems, check.Range("serverless.maxEcpus", a.Serverless.MaxECPUs, 1000, 15_000_000)...)
+	}
+	return problems
+}
+
+// checkInputs reports what is missing of what other resources may produce.
+func (a *ElastiCacheArgs) checkInputs() field.ErrorList {
+	problems := slices.Concat(check.Set("password", a.Password != nil), check.Set("access", a.Access != ""),
+		check.Set("vpc", a.VPC != nil), check.Set("subnets", a.Subnets != nil), check.Set("clients", a.Clients != nil))
 	if text, known := a.Password.(pulumi.String); known {
 		if _, err := checkPassword(string(text)); err != nil {
 			problems = append(problems, check.Invalid("password", field.OmitValueType{}, err.Error())...)
 		}
 	}
-	problems = append(problems, check.Set("access", a.Access != "")...)
-	problems = append(problems, check.Set("vpc", a.VPC != nil)...)
-	problems = append(problems, check.Set("subnets", a.Subnets != nil)...)
-	problems = append(problems, check.Set("clients", a.Clients != nil)...)
-	return append(problems, a.ValidateSettings()...)
+	return problems
 }
 
 // checkPassword refuses what ElastiCache would, before anything exists. The error does not show the password.
-// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html
 func checkPassword(password string) (string, error) {
 	if len(password) < 16 || len(password) > 128 || strings.ContainsAny(password, `,"/@`) {
 		return "", errors.New(`the password for ElastiCache must have 16 to 128 characters, none of them , " / or @`)
@@ -98,20 +134,23 @@ func checkPassword(password string) (string, error) {
 var (
 	// usernameForm is what the access control list of Redis takes without quotation marks.
 	usernameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	// cacheNameForm, with maxCacheName, leaves room for what the users' names add. CreateUser and CreateReplicationGroup
-	// take 40 lower case letters, digits and single hyphens:
 	// https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateReplicationGroup.html
 	cacheNameForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	snapshotForm  = regexp.MustCompile(`^$|` + cacheNameForm.String())
 	nodeTypeForm  = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
-	windowForm    = regexp.MustCompile(`^` + momentForm + `-` + momentForm + `$`)
+	// windowForm is from one minute of the week to another.
+	windowForm = regexp.MustCompile(`^` + momentForm + `-` + momentForm + `$`)
 	// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/supported-engine-versions.html
 	engineVersions = map[string]*regexp.Regexp{
 		"valkey": regexp.MustCompile(`^(7\.2|[89]\.[0-9]{1,2})$`), "redis": regexp.MustCompile(`^7\.[01]$`),
 	}
 )
 
-// momentForm is a minute of the week.
-const momentForm = `(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):([0-5]\d)`
+const (
+	momentForm = `(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):([0-5]\d)`
+	// maxCacheName leaves room, of the 40 characters that AWS takes, for what the names of users add.
+	maxCacheName = 32
+)
 
 // isWindow tells whether a weekly window lasts for the hour or more that AWS wants.
 func isWindow(text string) bool {
@@ -125,66 +164,10 @@ func isWindow(text string) bool {
 		return slices.Index([]string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, day)*24*60 + h*60 + m
 	}
 	const week = 7 * 24 * 60
-	length := (minute(parts[4], parts[5], parts[6]) - minute(parts[1], parts[2], parts[3]) + week) % week
-	return length >= 60
+	return (minute(parts[4], parts[5], parts[6])-minute(parts[1], parts[2], parts[3])+week)%week >= 60
 }
 
-const maxCacheName = 32
-
-// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
-func (a *ElastiCacheArgs) ValidateSettings() field.ErrorList {
-	var problems field.ErrorList
-	if !cacheNameForm.MatchString(a.Name) || len(a.Name) > maxCacheName {
-		problems = check.Invalid("name", a.Name, fmt.Sprintf(
-			"must be up to %d lower case letters, digits and single -, beginning with a letter", maxCacheName))
-	}
-	if !usernameForm.MatchString(a.username()) || a.username() == "default" {
-		problems = append(problems, check.Invalid("username", a.Username,
-			"must be up to 128 letters, digits, - and _, and not default, which is nobody's")...)
-	}
-	problems = append(problems, check.OneOf("engine", a.Engine, "valkey", "redis")...)
-	if form, known := engineVersions[a.Engine]; known && !form.MatchString(a.EngineVersion) {
-		problems = append(problems, check.Invalid("engineVersion", a.EngineVersion,
-			"must be a version of "+a.Engine+" with users and TLS: 7.2 or later of valkey, such as 8.0; 7.0 or 7.1 of redis; in quotation marks")...)
-	}
-	problems = append(problems, check.Range("backupDays", a.BackupDays, 0, 35)...)
-	problems = append(problems, checkKey(a.KMSKeyARN)...)
-	if (a.Replicas == nil) == (a.Serverless == nil) {
-		problems = append(problems, check.Invalid("replicas", "", "must be set, or else serverless, and not both")...)
-	}
-	if a.Replicas != nil {
-		problems = append(problems, check.In("replicas", a.Replicas.validate())...)
-	}
-	if a.Serverless != nil {
-		problems = append(problems, check.Range("serverless.maxGigabytes", a.Serverless.MaxGigabytes, 1, 5000)...)
-		problems = append(problems, check.Range("serverless.maxEcpus", a.Serverless.MaxECPUs, 1000, 15_000_000)...)
-	}
-	return problems
-}
-
-func (r *ElastiCacheReplicas) validate() field.ErrorList {
-	problems := check.Range("count", r.Count, 0, 5)
-	if !nodeTypeForm.MatchString(r.NodeType) {
-		problems = append(problems, check.Invalid("nodeType", r.NodeType, "must be a node type such as cache.t4g.small")...)
-	}
-	if !isWindow(r.MaintenanceWindow) {
-		problems = append(problems, check.Invalid("maintenanceWindow", r.MaintenanceWindow,
-			"must be a window of at least an hour in UTC, such as sun:03:00-sun:04:00")...)
-	}
-	if r.FinalSnapshot != "" && !cacheNameForm.MatchString(r.FinalSnapshot) {
-		problems = append(problems, check.Invalid("finalSnapshot", r.FinalSnapshot,
-			"must be lower case letters, digits and single -, beginning with a letter, or empty")...)
-	}
-	return problems
-}
-
-const (
-	defaultUsername = "scaleout"
-	redisPort       = redis.Port
-)
-
-// ElastiCache is a Redis that AWS runs: encrypted in transit and at rest, open to one user with a password and few
-// rights, reachable from the cluster's nodes alone.
+// ElastiCache is a Redis that AWS runs: encrypted, and open to one user with few rights, from the cluster's nodes alone.
 type ElastiCache struct {
 	pulumi.ResourceState
 
@@ -197,37 +180,54 @@ func NewElastiCache(
 	ctx *pulumi.Context, name string, args *ElastiCacheArgs, opts ...pulumi.ResourceOption,
 ) (*ElastiCache, error) {
 	e := &ElastiCache{}
-	if err := register(ctx, "ElastiCache", name, args.Validate(), e, opts); err != nil {
+	problems := append(args.Validate(), args.checkInputs()...)
+	if err := component.Register(ctx, "scaleout:index", "ElastiCache", name, problems, e, opts); err != nil {
 		return nil, err
 	}
-	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
-	password = password.ApplyT(checkPassword).(pulumi.StringOutput)
-	description := "Redis of " + args.Name + ": from the nodes of the cluster"
-	group, err := newSecurityGroup(ctx, name, description, args.VPC, args.Clients, redisPort, pulumi.Parent(e))
+	// The clients reach the port; the cache can reach nobody, since the provider takes away the rule with which AWS allows
+	// all egress: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
+	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
+		Description: pulumi.String("Redis of " + args.Name + ": from the nodes of the cluster"),
+		VpcId:       args.VPC.ToStringOutput().ToStringPtrOutput(),
+		Tags:        pulumi.StringMap{"Name": pulumi.String(name)},
+		Ingress: ec2.SecurityGroupIngressArray{ec2.SecurityGroupIngressArgs{
+			Protocol: pulumi.String("tcp"), FromPort: pulumi.Int(redis.Port), ToPort: pulumi.Int(redis.Port),
+			SecurityGroups: args.Clients,
+		}},
+	}, pulumi.Parent(e))
 	if err != nil {
 		return nil, err
 	}
-	users, err := args.users(ctx, e, name, password)
-	if err != nil {
-		return nil, err
-	}
-	host, server, err := args.cache(ctx, e, name, group, users)
+	users, err := args.users(ctx, e, name)
 	if err != nil {
 		return nil, err
 	}
 	// No pods: its addresses change at a failover.
-	e.Connection = redis.Connection{Host: host, Port: redisPort, TLS: true, Username: args.username(), Ready: server}
-	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"host": host, "port": pulumi.Int(redisPort)})
+	e.Connection = redis.Connection{Port: redis.Port, TLS: true, Username: args.username()}
+	if args.Serverless != nil {
+		cache, err := args.serverless(ctx, e, name, group, users)
+		if err != nil {
+			return nil, err
+		}
+		e.Connection.Host, e.Connection.Ready = cache.Endpoints.Index(pulumi.Int(0)).Address(), cache
+	} else {
+		cache, err := args.replicationGroup(ctx, e, name, group, users)
+		if err != nil {
+			return nil, err
+		}
+		e.Connection.Host, e.Connection.Ready = cache.PrimaryEndpointAddress, cache
+	}
+	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"host": e.Connection.Host, "port": pulumi.Int(redis.Port)})
 }
 
-func (a *ElastiCacheArgs) username() string { return cmp.Or(a.Username, defaultUsername) }
+func (a *ElastiCacheArgs) username() string { return cmp.Or(a.Username, "scaleout") }
 
 // users is the group of accounts that may log in: the app's. Redis OSS wants a user called default in it, who is
 // switched off; Valkey's has none unless one is added.
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html
-func (a *ElastiCacheArgs) users(
-	ctx *pulumi.Context, parent *ElastiCache, name string, password pulumi.StringOutput,
-) (*elasticache.UserGroup, error) {
+func (a *ElastiCacheArgs) users(ctx *pulumi.Context, parent *ElastiCache, name string) (*elasticache.UserGroup, error) {
+	password := pulumi.ToSecret(a.Password).(pulumi.StringOutput) // and so is all that follows from it
+	password = password.ApplyT(checkPassword).(pulumi.StringOutput)
 	mode := elasticache.UserAuthenticationModeArgs{
 		Type: pulumi.String("password"), Passwords: pulumi.StringArray{password},
 	}
@@ -236,7 +236,7 @@ func (a *ElastiCacheArgs) users(
 		Engine: pulumi.String(a.Engine), AccessString: pulumi.String(a.Access), AuthenticationMode: mode,
 	}, pulumi.Parent(parent))
 	if err != nil {
-		return nil, creating("ElastiCache user", name, err)
+		return nil, err
 	}
 	members := pulumi.StringArray{user.UserId}
 	if a.Engine == "redis" {
@@ -247,55 +247,29 @@ func (a *ElastiCacheArgs) users(
 			AuthenticationMode: mode,
 		}, pulumi.Parent(parent))
 		if err != nil {
-			return nil, creating("ElastiCache user", name+"-default", err)
+			return nil, err
 		}
 		members = append(members, nobody.UserId)
 	}
-	group, err := elasticache.NewUserGroup(ctx, name, &elasticache.UserGroupArgs{
+	return elasticache.NewUserGroup(ctx, name, &elasticache.UserGroupArgs{
 		UserGroupId: pulumi.String(a.Name), Engine: pulumi.String(a.Engine), UserIds: members,
 	}, pulumi.Parent(parent))
-	if err != nil {
-		return nil, creating("ElastiCache user group", name, err)
-	}
-	return group, nil
 }
 
-// cache is the cache itself and the name by which it is reached.
-func (a *ElastiCacheArgs) cache(
+func (a *ElastiCacheArgs) replicationGroup(
 	ctx *pulumi.Context, parent *ElastiCache, name string, group *ec2.SecurityGroup, users *elasticache.UserGroup,
-) (pulumi.StringOutput, pulumi.Resource, error) {
-	if a.Serverless != nil {
-		cache, err := a.serverless(ctx, parent, name, group, users)
-		if err != nil {
-			return pulumi.StringOutput{}, nil, creating("serverless cache", name, err)
-		}
-		return cache.Endpoints.Index(pulumi.Int(0)).Address(), cache, nil
-	}
+) (*elasticache.ReplicationGroup, error) {
 	subnets, err := elasticache.NewSubnetGroup(ctx, name, &elasticache.SubnetGroupArgs{
 		Name: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name), SubnetIds: a.Subnets,
 	}, pulumi.Parent(parent))
 	if err != nil {
-		return pulumi.StringOutput{}, nil, creating("cache subnet group", name, err)
+		return nil, err
 	}
-	cache, err := a.replicationGroup(ctx, parent, name, subnets, group, users)
-	if err != nil {
-		return pulumi.StringOutput{}, nil, creating("replication group", name, err)
-	}
-	return cache.PrimaryEndpointAddress, cache, nil
-}
-
-// cacheLimit is above the 10 to 20 minutes that a replication group takes, and 40 with some node types.
-const cacheLimit = "60m"
-
-func (a *ElastiCacheArgs) replicationGroup(
-	ctx *pulumi.Context, parent *ElastiCache, name string, subnets *elasticache.SubnetGroup, group *ec2.SecurityGroup,
-	users *elasticache.UserGroup,
-) (*elasticache.ReplicationGroup, error) {
 	args := &elasticache.ReplicationGroupArgs{
 		ReplicationGroupId: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name),
 		Engine: pulumi.String(a.Engine), EngineVersion: pulumi.String(a.EngineVersion),
 		NodeType: pulumi.String(a.Replicas.NodeType), NumCacheClusters: pulumi.Int(1 + a.Replicas.Count),
-		Port: pulumi.Int(redisPort), SubnetGroupName: subnets.Name, SecurityGroupIds: pulumi.StringArray{group.ID()},
+		Port: pulumi.Int(redis.Port), SubnetGroupName: subnets.Name, SecurityGroupIds: pulumi.StringArray{group.ID()},
 		UserGroupIds: pulumi.StringArray{users.UserGroupId},
 		// One that is promoted is in another zone, so that what took the primary down has not taken it as well.
 		AutomaticFailoverEnabled: pulumi.Bool(a.Replicas.Count > 0), MultiAzEnabled: pulumi.Bool(a.Replicas.Count > 0),
@@ -314,7 +288,8 @@ func (a *ElastiCacheArgs) replicationGroup(
 	if a.Replicas.FinalSnapshot != "" {
 		args.FinalSnapshotIdentifier = pulumi.String(a.Replicas.FinalSnapshot)
 	}
-	limits := &pulumi.CustomTimeouts{Create: cacheLimit, Update: cacheLimit, Delete: cacheLimit}
+	// It takes 10 to 20 minutes, and 40 with some node types.
+	limits := &pulumi.CustomTimeouts{Create: "60m", Update: "60m", Delete: "60m"}
 	return elasticache.NewReplicationGroup(ctx, name, args,
 		pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.Timeouts(limits))
 }

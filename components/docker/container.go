@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Limits are what one container may use. Docker reserves nothing, so there are no requests.
@@ -20,27 +21,21 @@ type Limits struct {
 	Memory string
 }
 
-// minCPU is the least CPU that Docker accepts, in thousandths of a core.
-const minCPU = 10
-
 // Validate reports everything wrong with the limits.
 func (l Limits) Validate() field.ErrorList {
-	problems := check.Memory("memory", l.Memory)
-	if len(problems) == 0 {
-		if memory := resource.MustParse(l.Memory); memory.Value()%(1<<20) != 0 {
-			problems = check.Invalid("memory", l.Memory, "must be a whole number of Mi, the unit of Docker")
+	memory := check.Memory("memory", l.Memory)
+	if len(memory) == 0 {
+		if size := resource.MustParse(l.Memory); size.Value()%(1<<20) != 0 {
+			memory = check.Invalid("memory", l.Memory, "must be a whole number of Mi, the unit of Docker")
 		}
 	}
-	if l.CPU == "" {
-		return problems
-	}
-	cpuProblems := check.CPU("cpu", l.CPU)
-	if len(cpuProblems) == 0 {
-		if cpu := resource.MustParse(l.CPU); cpu.MilliValue() < minCPU {
-			cpuProblems = check.Invalid("cpu", l.CPU, "must be at least 10m, the least of Docker")
+	cpu := check.Optional(check.CPU, "cpu", l.CPU)
+	if l.CPU != "" && len(cpu) == 0 {
+		if share := resource.MustParse(l.CPU); share.MilliValue() < 10 {
+			cpu = check.Invalid("cpu", l.CPU, "must be at least 10m, the least of Docker")
 		}
 	}
-	return append(problems, cpuProblems...)
+	return append(memory, cpu...)
 }
 
 // Labels of what is made on a Docker host, to find it by: docker ps --filter label=scaleout.network=<name>.
@@ -49,17 +44,8 @@ const (
 	componentLabel = "scaleout.component"
 )
 
-// runLimit is how many seconds a container may take to become healthy, of which a first start needs one or two.
-const runLimit = 60
-
-// named adds what is wrong with the name of a component, by which others find its containers in the network.
-func named(name string, problems field.ErrorList) field.ErrorList {
-	return append(problems, check.ObjectName(name)...)
-}
-
 // newContainer creates a container with what all of them have in common: a name, a place in the network where
-// alias finds it, limits and no privileges. If it has a health check, `pulumi up` waits for it. Docker changes nothing
-// about a container that exists, so the provider replaces it, and deletes the old one first, since its name is taken.
+// alias finds it, limits and no privileges. If it has a health check, `pulumi up` waits for it.
 func newContainer(
 	ctx *pulumi.Context, parent pulumi.Resource, name, alias string, network *Network, limits Limits,
 	c *docker.ContainerArgs, after ...pulumi.Resource,
@@ -89,22 +75,16 @@ func newContainer(
 	after = slices.DeleteFunc(slices.Clone(after), func(r pulumi.Resource) bool { return r == nil })
 	if c.Healthcheck != nil { // or the provider fails: https://github.com/kreuzwerker/terraform-provider-docker/issues/569
 		c.Wait = pulumi.Bool(true)
-		c.WaitTimeout = pulumi.Int(runLimit)
+		c.WaitTimeout = pulumi.Int(60) // a first start needs one or two seconds
 	}
-	container, err := docker.NewContainer(ctx, name, c,
+	return docker.NewContainer(ctx, name, c,
 		pulumi.Parent(parent), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(true),
-		// Docker itself limits swap to as much again as the memory, and the provider takes that for a change to be undone,
-		// in each preview anew.
+		// Docker limits swap by itself, which the provider would undo in each preview anew.
 		pulumi.IgnoreChanges([]string{"memorySwap"}))
-	if err != nil {
-		return nil, creating("container", name, err)
-	}
-	return container, nil
 }
 
 // healthcheck runs a command in the container every five seconds, which is also what `pulumi up` waits for each at
-// the least. The check costs far more than what it checks, since each is a process in a container: every two seconds
-// five idle containers kept half a core busy, every five a quarter. (Docker 25 has a shorter interval for the start.)
+// the least. Each run is a process: every two seconds, those of five idle containers kept half a core busy.
 func healthcheck(command ...string) *docker.ContainerHealthcheckArgs {
 	return &docker.ContainerHealthcheckArgs{
 		Tests:    pulumi.ToStringArray(command),
@@ -114,17 +94,53 @@ func healthcheck(command ...string) *docker.ContainerHealthcheckArgs {
 	}
 }
 
-// file is a file in a container, which is there before its first process. Other users than the container's own
-// do not exist in it.
+// file is in a container before its first process. No other users exist in it than the container's own.
 func file(path string, content pulumi.StringInput) docker.ContainerUploadArgs {
 	return docker.ContainerUploadArgs{
 		File: pulumi.String(path), Content: content.ToStringOutput().ToStringPtrOutput(), Permissions: pulumi.String("0444"),
 	}
 }
 
-// loopbackPort publishes a port on the host's loopback interface, where nobody else in the host's network gets at it.
-func loopbackPort(external, internal int) docker.ContainerPortArray {
-	return docker.ContainerPortArray{docker.ContainerPortArgs{
-		Internal: pulumi.Int(internal), External: pulumi.Int(external), Ip: pulumi.String("127.0.0.1"),
-	}}
+// NetworkArgs describe a network of containers on one Docker host.
+type NetworkArgs struct {
+	// Name of the network, put before the names of all containers in it: those are unique on a host. Required.
+	Name string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *NetworkArgs) Validate() field.ErrorList {
+	if slices.Contains([]string{"bridge", "host", "none"}, a.Name) {
+		return check.Invalid("name", a.Name, "must not be one of Docker's own networks: bridge, host, none")
+	}
+	return check.Label("name", a.Name)
+}
+
+// Network is a private bridge network, on which containers find each other by name.
+type Network struct {
+	pulumi.ResourceState
+
+	// Name of the network.
+	Name pulumi.StringOutput
+
+	prefix string
+}
+
+// NewNetwork creates the network.
+func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
+	n := &Network{prefix: args.Name}
+	if err := component.Register(ctx, "scaleout:index", "DockerNetwork", name, args.Validate(), n, opts); err != nil {
+		return nil, err
+	}
+	network, err := docker.NewNetwork(ctx, name, &docker.NetworkArgs{
+		Name:   pulumi.String(args.Name),
+		Driver: pulumi.String("bridge"),
+		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{
+			Label: pulumi.String(networkLabel), Value: pulumi.String(args.Name),
+		}},
+	}, pulumi.Parent(n))
+	if err != nil {
+		return nil, err
+	}
+	n.Name = network.Name
+	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"name": n.Name})
 }

@@ -53,11 +53,16 @@ func everything(ctx *pulumi.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	_, err = NewNginx(ctx, prefix+"nginx", &NginxArgs{
-		Network: network, Image: pulumi.String("nginx@sha256:0"), ReadyPath: "/readyz", After: web.Ready,
-		NginxSettings: testNginx, Upstreams: []Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
-	})
+	_, err = NewNginx(ctx, prefix+"nginx", nginxOf(network, web))
 	return err
+}
+
+// nginxOf are the arguments of an nginx in front of an app.
+func nginxOf(network *Network, web *WebApp) *NginxArgs {
+	args := testNginx
+	args.Network, args.Image, args.ReadyPath, args.After = network, pulumi.String("nginx@sha256:0"), "/readyz", web.Ready
+	args.Upstreams = []Upstream{{Host: web.Host, Port: web.Port, Weight: 1}}
+	return &args
 }
 
 // webContainer is the first container of an app.
@@ -158,10 +163,7 @@ func TestNginxDoesNotChangeWithTheReplicas(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = NewNginx(ctx, "nginx", &NginxArgs{
-				Network: network, Image: pulumi.String("nginx@sha256:0"), ReadyPath: "/readyz", After: web.Ready,
-				NginxSettings: testNginx, Upstreams: []Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
-			})
+			_, err = NewNginx(ctx, "nginx", nginxOf(network, web))
 			return err
 		})
 		return fmt.Sprint(componenttest.Find(t, result, "Container", "nginx").Inputs)
@@ -325,10 +327,7 @@ func TestAfterIsNotChanged(t *testing.T) {
 			return err
 		}
 		after := []pulumi.Resource{nil, network}
-		_, err = NewNginx(ctx, "nginx", &NginxArgs{
-			Network: network, Image: pulumi.String("nginx@sha256:0"), ReadyPath: "/", After: after,
-			NginxSettings: testNginx, Upstreams: []Upstream{{Host: "web", Port: 80, Weight: 1}},
-		})
+		_, err = NewNginx(ctx, "nginx", nginxOf(network, &WebApp{Host: "web", Port: 80, Ready: after}))
 		if after[0] != nil || after[1] != network {
 			t.Errorf("the caller's list became %v", after)
 		}
@@ -392,17 +391,16 @@ func TestConstructorsRefuse(t *testing.T) {
 			[]string{"limits.memory", "limits.cpu"}},
 		"nginx": {func(ctx *pulumi.Context) error {
 			_, err := NewNginx(ctx, "nginx", &NginxArgs{
-				Upstreams:     []Upstream{{Host: "a b"}},
-				NginxSettings: NginxSettings{Balancing: "random", MaxFails: -1, Limits: Limits{Memory: "6.5Mi"}},
+				Upstreams: []Upstream{{Host: "a b"}}, Balancing: "random", MaxFails: -1, Limits: Limits{Memory: "6.5Mi"},
 			})
 			return err
 		}, []string{"network", "image", "readyPath", "upstreams[0].port", "upstreams[0].weight", "upstreams[0].host",
 			"publicPort", "limits.memory", "longestRequestSeconds", "workers", "balancing", "maxFails",
 			"failTimeoutSeconds", "idleConnections", "maxBodyKilobytes", "maxHeaderKilobytes"}},
 		"nginx without upstreams": {func(ctx *pulumi.Context) error {
-			_, err := NewNginx(ctx, "nginx", &NginxArgs{
-				Network: network, Image: pulumi.String("x:0"), ReadyPath: "/a b", NginxSettings: testNginx,
-			})
+			args := nginxOf(network, &WebApp{})
+			args.ReadyPath, args.Upstreams = "/a b", nil
+			_, err := NewNginx(ctx, "nginx", args)
 			return err
 		}, []string{"upstreams", "readyPath"}},
 	} {

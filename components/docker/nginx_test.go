@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-var testNginx = NginxSettings{
+var testNginx = NginxArgs{
 	PublicPort: 8090, Limits: Limits{Memory: "64Mi"}, Workers: 2, Balancing: RoundRobin, MaxFails: 1,
 	FailTimeoutSeconds: 2, IdleConnections: 8, MaxBodyKilobytes: 16, MaxHeaderKilobytes: 16,
 	LongestRequestSeconds: 10,
@@ -42,10 +42,11 @@ func nginxCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 }
 
 // configured writes a configuration to a folder of its own.
-func configured(t *testing.T, s NginxSettings, upstreams []Upstream) (dir, http, status string) {
+func configured(t *testing.T, s NginxArgs, upstreams []Upstream) (dir, http, status string) {
 	t.Helper()
 	dir, http, status = t.TempDir(), freeAddr(t), freeAddr(t)
-	conf, err := nginxConfiguration(s, upstreams, http, status)
+	s.Upstreams = upstreams
+	conf, err := s.configuration(http, status)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +68,14 @@ func freeAddr(t *testing.T) string {
 
 // nginx itself has to take whatever the arguments can say.
 func TestNginxTakesTheConfiguration(t *testing.T) {
-	for name, change := range map[string]func(*NginxSettings){
-		"as in the stack":   func(*NginxSettings) {},
-		"least connections": func(s *NginxSettings) { s.Balancing = LeastConnections },
-		"smallest": func(s *NginxSettings) {
+	for name, change := range map[string]func(*NginxArgs){
+		"as in the stack":   func(*NginxArgs) {},
+		"least connections": func(s *NginxArgs) { s.Balancing = LeastConnections },
+		"smallest": func(s *NginxArgs) {
 			s.Workers, s.MaxFails, s.FailTimeoutSeconds, s.IdleConnections = 1, 1, 1, 1
 			s.MaxBodyKilobytes, s.MaxHeaderKilobytes, s.LongestRequestSeconds = 1, 1, 1
 		},
-		"largest": func(s *NginxSettings) {
+		"largest": func(s *NginxArgs) {
 			s.Workers, s.MaxFails, s.FailTimeoutSeconds, s.IdleConnections = 1024, 1000, 3600, 10000
 			s.MaxBodyKilobytes, s.MaxHeaderKilobytes, s.LongestRequestSeconds = 4096, 1024, 3000
 		},
@@ -148,7 +149,7 @@ type proxy struct {
 	log         *os.File
 }
 
-func startProxy(t *testing.T, s NginxSettings, upstreams ...Upstream) *proxy {
+func startProxy(t *testing.T, s NginxArgs, upstreams ...Upstream) *proxy {
 	t.Helper()
 	dir, addr, status := configured(t, s, upstreams)
 	log, err := os.Create(filepath.Join(dir, "log"))
@@ -566,8 +567,8 @@ func TestNginxTimes(t *testing.T) {
 	}
 	for _, longest := range []int{1, 10, 3000} {
 		s := testNginx
-		s.LongestRequestSeconds = longest
-		conf, err := nginxConfiguration(s, []Upstream{{"web", 80, 1}}, "8080", "8081")
+		s.LongestRequestSeconds, s.Upstreams = longest, []Upstream{{"web", 80, 1}}
+		conf, err := s.configuration("8080", "8081")
 		if err != nil {
 			t.Fatal(err)
 		}

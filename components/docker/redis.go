@@ -1,12 +1,15 @@
 package docker
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // RedisArgs describe a Redis in a container.
@@ -20,28 +23,16 @@ type RedisArgs struct {
 	// Limits of the container. Required. The data may use 3/4 of the memory.
 	Limits Limits
 	// Volume is the name of a volume to create for the data, which outlives the container and goes with the component.
-	// Empty for an anonymous one, which outlives restarts but goes with the container: replacing that (another image,
-	// password or Fsync) starts at 0.
+	// Empty for an anonymous one, which goes with the container: a change of Image, Password or Fsync starts at 0.
 	Volume string
 	// Fsync is redis.FsyncEverySecond or redis.FsyncAlways. Required.
 	Fsync string
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports everything wrong with the arguments that is known before other resources exist.
 func (a *RedisArgs) Validate() field.ErrorList {
-	problems := check.Set("network", a.Network != nil)
-	problems = append(problems, check.Set("password", a.Password != nil)...)
-	return append(problems, a.ValidateSettings()...)
-}
-
-// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
-func (a *RedisArgs) ValidateSettings() field.ErrorList {
-	problems := check.Image("image", a.Image)
-	problems = append(problems, check.In("limits", a.Limits.Validate())...)
-	if a.Volume != "" {
-		problems = append(problems, check.Label("volume", a.Volume)...)
-	}
-	return append(problems, redis.CheckFsync(a.Fsync)...)
+	return slices.Concat(check.Image("image", a.Image), check.In("limits", a.Limits.Validate()),
+		check.Optional(check.Label, "volume", a.Volume), redis.CheckFsync(a.Fsync))
 }
 
 // Redis is one Redis server with a password, on a volume.
@@ -53,11 +44,11 @@ type Redis struct {
 }
 
 // NewRedis creates the container. Others in the network find it by name.
-func NewRedis(
-	ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption,
-) (*Redis, error) {
+func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
 	r := &Redis{}
-	if err := register(ctx, "DockerRedis", name, named(name, args.Validate()), r, opts); err != nil {
+	problems := slices.Concat(args.Validate(), check.ObjectName(name),
+		check.Set("network", args.Network != nil), check.Set("password", args.Password != nil))
+	if err := component.Register(ctx, "scaleout:index", "DockerRedis", name, problems, r, opts); err != nil {
 		return nil, err
 	}
 	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
@@ -66,7 +57,7 @@ func NewRedis(
 		Name: pulumi.String(args.Image), KeepLocally: pulumi.Bool(true), // others may use it
 	}, pulumi.Parent(r))
 	if err != nil {
-		return nil, creating("image", name, err)
+		return nil, err
 	}
 	data := docker.ContainerVolumeArgs{ContainerPath: pulumi.String(redis.DataDir)}
 	if args.Volume != "" {
@@ -77,7 +68,7 @@ func NewRedis(
 			}},
 		}, pulumi.Parent(r))
 		if err != nil {
-			return nil, creating("volume", name, err)
+			return nil, err
 		}
 		data.VolumeName = volume.Name
 	}

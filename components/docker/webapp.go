@@ -3,7 +3,6 @@ package docker
 import (
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // WebAppArgs describe a web app in a fixed number of containers.
@@ -27,19 +27,16 @@ type WebAppArgs struct {
 	Port int
 	// User is the number that it runs as, 1 or more. Required.
 	User int
-	// Env are variables of the environment, which win over those of Redis and Drain. `docker inspect` shows them, so
-	// secrets belong into Files.
+	// Env wins over the variables of Redis and Drain. `docker inspect` shows it, so secrets belong into Files.
 	Env map[string]pulumi.StringInput
 	// Files are copied into the container, by their absolute paths. Their contents are kept as secrets.
 	Files map[string]pulumi.StringInput
-	// WritablePaths are folders in memory that it may write to, of 64 MiB each. They are empty at first: what the image or
-	// Files have there would be hidden, so no file may be in one.
+	// WritablePaths are empty folders in memory, of 64 MiB each. They would hide a file that is in one.
 	WritablePaths []string
 	// Redis is where it keeps its state. Nil for an app without one.
 	Redis *RedisBinding
 	// HealthCommand ends with 0 in a container that can serve. `pulumi up` waits for it, and replaces the next container
-	// only then. Empty for an image that has no such command: a container is then taken for ready as soon as it runs, even
-	// if the image has a HEALTHCHECK of its own.
+	// only then. Empty where there is none: a container is then taken for ready as soon as it runs.
 	HealthCommand []string
 	// Replicas is how many containers there are, 1 to 100. From 2 on, a change of the image is no outage. Required.
 	Replicas int
@@ -52,8 +49,7 @@ type WebAppArgs struct {
 // RedisBinding is the connection to a Redis of this network.
 type RedisBinding struct {
 	Connection redis.Connection
-	// Environment has the names of the variables that the app reads. The file that PasswordFile names is
-	// /etc/redis/password.
+	// Environment has the variables that the app reads. PasswordFile becomes /etc/redis/password.
 	Environment redis.Environment
 	// Password of the server. Kept as a secret. Required.
 	Password pulumi.StringInput
@@ -63,8 +59,7 @@ type RedisBinding struct {
 // itself has to serve until the balancer has let go of it.
 type Drain struct {
 	// Serve is how long the app goes on accepting requests after SIGTERM, while it says that it is not ready. At least 4:
-	// the balancer takes 3.6 s to give up a container that is too busy to answer (balancer/finder.go), and a tenth of one
-	// to reload nginx.
+	// the balancer takes 3.7 s to give up a container that is too busy to answer (balancer/finder.go).
 	Serve int
 	// LongestRequest is how long requests under way may then take. 1 to 3000.
 	LongestRequest int
@@ -84,45 +79,46 @@ const (
 	tmpfsOptions = "rw,noexec,nosuid,size=64m,mode=1777"
 )
 
-// Validate reports everything wrong with the arguments.
+// Validate reports everything wrong with the arguments that is known before other resources exist.
 func (a *WebAppArgs) Validate() field.ErrorList {
-	problems := check.Set("network", a.Network != nil)
-	problems = append(problems, check.Set("image", a.Image != nil)...)
-	if a.Redis != nil {
-		problems = append(problems, check.In("redis.connection", a.Redis.Connection.Validate())...)
-		problems = append(problems, check.Set("redis.password", a.Redis.Password != nil)...)
-	}
-	return append(problems, a.ValidateSettings()...)
-}
-
-// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
-func (a *WebAppArgs) ValidateSettings() field.ErrorList {
-	problems := check.Range("port", a.Port, 1, 65535)
-	problems = append(problems, check.Range("user", a.User, 1, 1<<31-1)...)
+	problems := slices.Concat(
+		check.Range("port", a.Port, 1, 65535),
+		check.Range("user", a.User, 1, 1<<31-1),
+		a.checkPaths(),
+		check.Range("replicas", a.Replicas, 1, maxReplicas),
+		check.In("limits", a.Limits.Validate()),
+		check.In("drain", a.Drain.validate()),
+	)
 	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
-		problems = append(problems, check.Variable("env", name)...)
-		problems = append(problems, check.Set("env["+name+"]", a.Env[name] != nil)...)
+		problems = slices.Concat(problems, check.Variable("env", name), check.Set("env["+name+"]", a.Env[name] != nil))
 	}
-	problems = append(problems, a.checkPaths()...)
 	if a.Redis != nil {
 		problems = append(problems, check.In("redis.environment", a.Redis.Environment.Validate())...)
 	}
-	problems = append(problems, check.Range("replicas", a.Replicas, 1, maxReplicas)...)
-	problems = append(problems, check.In("limits", a.Limits.Validate())...)
-	return append(problems, check.In("drain", a.Drain.validate())...)
+	return problems
+}
+
+// checkInputs reports what is wrong with what other resources may produce.
+func (a *WebAppArgs) checkInputs() field.ErrorList {
+	problems := append(check.Set("network", a.Network != nil), check.Set("image", a.Image != nil)...)
+	if a.Redis == nil {
+		return problems
+	}
+	return slices.Concat(problems, check.In("redis.connection", a.Redis.Connection.Validate()),
+		check.Set("redis.password", a.Redis.Password != nil))
 }
 
 // checkPaths wants paths that Docker takes, each file once, and none in a folder that would hide it.
 func (a *WebAppArgs) checkPaths() (problems field.ErrorList) {
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
-		problems = append(problems, checkPath("files", name)...)
+		problems = append(problems, check.Path("files", name)...)
 		problems = append(problems, check.Set("files["+name+"]", a.Files[name] != nil)...)
-		if name == passwordFile && a.hasPasswordFile() {
+		if name == passwordFile && a.Redis != nil && a.Redis.Environment.PasswordFile != "" {
 			problems = append(problems, check.Invalid("files", name, "must not be that of the password of Redis")...)
 		}
 	}
 	for _, dir := range a.WritablePaths {
-		problems = append(problems, checkPath("writablePaths", dir)...)
+		problems = append(problems, check.Path("writablePaths", dir)...)
 		for _, name := range slices.Sorted(maps.Keys(a.files())) {
 			if name == dir || strings.HasPrefix(name, dir+"/") {
 				problems = append(problems, check.Invalid("writablePaths", dir, "must not hold the file "+name)...)
@@ -132,22 +128,13 @@ func (a *WebAppArgs) checkPaths() (problems field.ErrorList) {
 	return problems
 }
 
-func checkPath(name, value string) field.ErrorList {
-	if !path.IsAbs(value) || path.Clean(value) != value || value == "/" || strings.Contains(value, ":") {
-		return check.Invalid(name, value, "must be an absolute path such as /tmp, without : and without / at its end")
-	}
-	return nil
-}
-
 func (d *Drain) validate() field.ErrorList {
-	problems := check.Range("serve", d.Serve, minServe, 3600)
-	problems = append(problems, check.Range("longestRequest", d.LongestRequest, 1, 3000)...)
-	if d.ServeVariable != "" {
-		problems = append(problems, check.Variable("serveVariable", d.ServeVariable)...)
-	}
-	if d.TimeoutVariable != "" {
-		problems = append(problems, check.Variable("timeoutVariable", d.TimeoutVariable)...)
-	}
+	problems := slices.Concat(
+		check.Range("serve", d.Serve, minServe, 3600),
+		check.Range("longestRequest", d.LongestRequest, 1, 3000),
+		check.Optional(check.Variable, "serveVariable", d.ServeVariable),
+		check.Optional(check.Variable, "timeoutVariable", d.TimeoutVariable),
+	)
 	if d.ServeVariable != "" && d.ServeVariable == d.TimeoutVariable {
 		problems = append(problems, check.Invalid("timeoutVariable", d.TimeoutVariable,
 			"must be another than serveVariable")...)
@@ -172,7 +159,8 @@ type WebApp struct {
 // NewWebApp creates the containers. Others in the network find them by name.
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
 	w := &WebApp{Host: name, Port: args.Port}
-	if err := register(ctx, "DockerWebApp", name, named(name, args.Validate()), w, opts); err != nil {
+	problems := slices.Concat(args.Validate(), check.ObjectName(name), args.checkInputs())
+	if err := component.Register(ctx, "scaleout:index", "DockerWebApp", name, problems, w, opts); err != nil {
 		return nil, err
 	}
 	var after pulumi.Resource
@@ -228,15 +216,11 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 // files are those of the arguments and the password of Redis.
 func (a *WebAppArgs) files() map[string]pulumi.StringInput {
 	files := map[string]pulumi.StringInput{}
-	maps.Copy(files, a.Files)
-	if a.hasPasswordFile() {
+	if a.Redis != nil && a.Redis.Environment.PasswordFile != "" {
 		files[passwordFile] = a.Redis.Password
 	}
+	maps.Copy(files, a.Files)
 	return files
-}
-
-func (a *WebAppArgs) hasPasswordFile() bool {
-	return a.Redis != nil && a.Redis.Environment.PasswordFile != ""
 }
 
 // environment is in the order of the names, so that a preview shows a change and nothing else.
@@ -252,11 +236,8 @@ func (a *WebAppArgs) environment() pulumi.StringArray {
 			variables[names.PasswordFile] = pulumi.String(passwordFile)
 		}
 	}
-	for name, seconds := range map[string]int{
-		a.Drain.ServeVariable: a.Drain.Serve, a.Drain.TimeoutVariable: a.Drain.LongestRequest,
-	} {
-		variables[name] = pulumi.Sprintf("%ds", seconds)
-	}
+	variables[a.Drain.ServeVariable] = pulumi.Sprintf("%ds", a.Drain.Serve)
+	variables[a.Drain.TimeoutVariable] = pulumi.Sprintf("%ds", a.Drain.LongestRequest)
 	delete(variables, "") // where the app reads no such variable
 	maps.Copy(variables, a.Env)
 	var lines pulumi.StringArray

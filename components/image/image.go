@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -26,43 +27,27 @@ import (
 type Args struct {
 	// Repository is where the image goes, without a tag, e.g. localhost:5001/scaleout. Required.
 	Repository pulumi.StringInput
-	// Context is the folder to build, relative to the program. What of it goes to the builder is what .dockerignore lets
-	// through (see ContentHash). It is copied to .image-context in the program's folder first. Required.
+	// Context is the folder to build, relative to the program; .dockerignore counts (see ContentHash). Required.
 	Context string
 	// Dockerfile is the path of the Dockerfile, relative to Context and inside it. An ignore file beside it, such as
 	// app.Dockerfile.dockerignore, counts in place of .dockerignore. The default is Dockerfile.
 	Dockerfile string
-	// Platform is the operating system and architecture to build for, e.g. linux/amd64; without it an image built on
-	// a laptop's arm64 ends in "exec format error" on amd64 nodes. Required.
+	// Platform to build for, e.g. linux/amd64: on nodes of another one the image ends in "exec format error". Required.
 	Platform string
 	// BuildArgs go to the Dockerfile's ARG lines. They are part of the tag. VERSION is set by the component.
 	BuildArgs map[string]string
-	// Username logs in to the registry. Without one the provider uses the host's Docker config and its credential
-	// helpers, which keeps short-lived tokens out of the state.
+	// Username logs in to the registry. Without one the host's Docker config does, and no token gets into the state.
 	Username string
 	// Password for Username. Kept as a secret.
 	Password pulumi.StringInput
 	// Revision is any text, e.g. a date. It is part of the tag, so a change of it builds the same content once more,
-	// to take the fixes of a base image whose tag has moved. The content cannot tell: a Dockerfile that names its base
-	// by digest can, and needs no Revision.
+	// to take the fixes of a base image whose tag has moved. A Dockerfile that names its base by digest needs none.
 	Revision string
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports everything wrong with the arguments that is known before other resources exist.
 func (a *Args) Validate() field.ErrorList {
-	problems := check.Set("repository", a.Repository != nil)
-	if repository, known := a.Repository.(pulumi.String); known {
-		problems = check.Repository("repository", string(repository))
-	}
-	if (a.Username == "") != (a.Password == nil) {
-		problems = append(problems, check.Invalid("username", a.Username, "must be given together with a password")...)
-	}
-	return append(problems, a.ValidateSettings()...)
-}
-
-// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
-func (a *Args) ValidateSettings() field.ErrorList {
-	var problems field.ErrorList
+	problems := check.Match("platform", a.Platform, platformForm, "must be one of Linux, e.g. linux/amd64 or linux/arm64")
 	if a.Context == "" {
 		problems = append(problems, check.Invalid("context", a.Context, "must be the path of a folder")...)
 	}
@@ -70,18 +55,23 @@ func (a *Args) ValidateSettings() field.ErrorList {
 		problems = append(problems, check.Invalid("dockerfile", a.Dockerfile, "must be a path inside the context, "+
 			"of letters, digits, ., _, - and /, such as build/app.Dockerfile")...)
 	}
-	if !platformForm.MatchString(a.Platform) {
-		problems = append(problems, check.Invalid("platform", a.Platform,
-			"must be one of Linux, e.g. linux/amd64 or linux/arm64")...)
-	}
 	for _, name := range slices.Sorted(maps.Keys(a.BuildArgs)) {
-		if !buildArgForm.MatchString(name) {
-			problems = append(problems, check.Invalid("buildArgs", name, "must be the name of an ARG: letters, digits and _, "+
-				"beginning with no digit, such as GO_IMAGE")...)
-		}
+		problems = append(problems, check.Variable("buildArgs", name)...)
 	}
 	if _, set := a.BuildArgs["VERSION"]; set {
 		problems = append(problems, check.Invalid("buildArgs", "VERSION", "must not set VERSION: it is the image's tag")...)
+	}
+	return problems
+}
+
+// checkInputs reports what is wrong with what other resources may produce, as far as it is known.
+func (a *Args) checkInputs() field.ErrorList {
+	problems := check.Set("repository", a.Repository != nil)
+	if repository, known := a.Repository.(pulumi.String); known {
+		problems = check.Repository("repository", string(repository))
+	}
+	if (a.Username == "") != (a.Password == nil) {
+		problems = append(problems, check.Invalid("username", a.Username, "must be given together with a password")...)
 	}
 	return problems
 }
@@ -91,7 +81,6 @@ var (
 	dockerfileForm = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 	// platformForm has the architectures that Go and the base images know, so that a slip does not end in a failed build.
 	platformForm = regexp.MustCompile(`^linux/(386|amd64|arm|arm64|ppc64le|riscv64|s390x)(/v[0-9])?$`)
-	buildArgForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 func (a *Args) dockerfile() string { return path.Clean(cmp.Or(a.Dockerfile, "Dockerfile")) }
@@ -100,8 +89,7 @@ func (a *Args) hasDockerfile() bool {
 	return dockerfileForm.MatchString(a.dockerfile()) && filepath.IsLocal(a.dockerfile())
 }
 
-// tagLength is how many hexadecimal digits of the content hash make the tag: 64 bits, so that even a million builds
-// collide with a probability below 1 in 10 million, and a diff stays readable.
+// tagLength in hexadecimal digits: 64 bits, so that no two contents of a repository meet.
 const tagLength = 16
 
 // Image is a container image in a registry. Its tag is a hash of what it is built from: an unchanged app gives no diff
@@ -109,8 +97,8 @@ const tagLength = 16
 // the tag says, even if the folder changes meanwhile. A preview needs neither a Docker daemon nor a login.
 //
 // Two builds of one content are still two images, since time stamps and base images differ. Nodes get Ref, so the tag
-// does not decide what runs. But the stack knows only its current image: going back to an old commit builds the old
-// content again, and a registry with immutable tags refuses that push. Delete the tag there, or change Revision.
+// does not decide what runs. Going back to an old commit builds the old content again, which a registry with immutable
+// tags refuses: delete the tag there, or change Revision.
 type Image struct {
 	pulumi.ResourceState
 
@@ -120,7 +108,7 @@ type Image struct {
 
 // New builds and pushes the image described by args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Image, error) {
-	problems := args.Validate()
+	problems := append(args.Validate(), args.checkInputs()...)
 	tag, staged := "", ""
 	if args.Context != "" && args.hasDockerfile() {
 		var err error
@@ -134,14 +122,21 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 
+	context, buildArgs := filepath.ToSlash(staged), pulumi.ToStringMap(args.BuildArgs)
+	buildArgs["VERSION"] = pulumi.String(tag)
 	built, err := docker.NewImage(ctx, name, &docker.ImageArgs{
-		ImageName:      pulumi.Sprintf("%s:%s", args.Repository, tag),
-		Build:          args.build(staged, tag),
+		ImageName: pulumi.Sprintf("%s:%s", args.Repository, tag),
+		Build: &docker.DockerBuildArgs{
+			Context:    pulumi.String(context),
+			Dockerfile: pulumi.String(path.Join(context, args.dockerfile())),
+			Platform:   pulumi.String(args.Platform),
+			Args:       buildArgs,
+		},
 		BuildOnPreview: pulumi.Bool(false), // a preview would show a local image ID that is never deployed
 		Registry:       args.registry(),
 	}, pulumi.Parent(image))
 	if err != nil {
-		return nil, component.Creating("image", name, err)
+		return nil, err
 	}
 	image.Ref = built.RepoDigest.ApplyT(checkPushed).(pulumi.StringOutput)
 	return image, ctx.RegisterResourceOutputs(image, pulumi.Map{"ref": image.Ref, "tag": pulumi.String(tag)})
@@ -165,20 +160,6 @@ func (a *Args) stage() (tag, staged string, err error) {
 	return tag, staged, err
 }
 
-func (a *Args) build(staged, tag string) *docker.DockerBuildArgs {
-	buildArgs := pulumi.StringMap{"VERSION": pulumi.String(tag)}
-	for name, value := range a.BuildArgs {
-		buildArgs[name] = pulumi.String(value)
-	}
-	context := filepath.ToSlash(staged)
-	return &docker.DockerBuildArgs{
-		Context:    pulumi.String(context),
-		Dockerfile: pulumi.String(path.Join(context, a.dockerfile())),
-		Platform:   pulumi.String(a.Platform),
-		Args:       buildArgs,
-	}
-}
-
 func (a *Args) registry() *docker.RegistryArgs {
 	registry := &docker.RegistryArgs{Server: a.Repository.ToStringOutput().ApplyT(func(repository string) (string, error) {
 		if err := check.Join("Image", check.Repository("repository", repository)); err != nil {
@@ -191,4 +172,29 @@ func (a *Args) registry() *docker.RegistryArgs {
 		registry.Password = pulumi.ToSecret(a.Password).(pulumi.StringOutput)
 	}
 	return registry
+}
+
+// CheckReference wants the reference of a finished image: <registry>/<repository>@sha256:<64 digits>, with or without a
+// tag before the @. A tag alone can come to mean another image between two pods of one rollout, and names nothing to go
+// back to. The registry is given, since Docker and a cluster may complete a name in two ways.
+func CheckReference(name, ref string) field.ErrorList {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err == nil && check.Image(name, ref) == nil && strings.HasPrefix(ref, reference.Domain(named)+"/") {
+		if _, ok := named.(reference.Digested); ok {
+			return nil
+		}
+	}
+	return check.Invalid(name, ref, "must be <registry>/<repository>@sha256:<64 digits>. "+
+		"The digest of a tag is in the answer of `docker buildx imagetools inspect <registry>/<repository>:<tag>` "+
+		"and of `crane digest <registry>/<repository>:<tag>`")
+}
+
+// checkPushed refuses a reference without a digest, which nodes would look for in vain: where the local image has none
+// for the repository, the Docker provider returns <none>@<none> (4.11.2, provider/image.go: getRepoDigest).
+func checkPushed(ref string) (string, error) {
+	if CheckReference("ref", ref) != nil {
+		return "", fmt.Errorf("the pushed image has the reference %q, not repository@sha256:<digest>; "+
+			"check that the registry accepted the push", ref)
+	}
+	return ref, nil
 }

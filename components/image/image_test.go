@@ -132,7 +132,7 @@ func TestValidate(t *testing.T) {
 		args := valid()
 		test.change(args)
 		var got []string
-		for _, problem := range args.Validate() {
+		for _, problem := range append(args.Validate(), args.checkInputs()...) {
 			got = append(got, problem.Field)
 		}
 		slices.Sort(got)

@@ -3,13 +3,18 @@ package kube
 import (
 	"fmt"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // ALB are the settings of an AWS Application Load Balancer. The AWS Load Balancer Controller and EKS Auto Mode read
@@ -39,39 +44,34 @@ var (
 	certificateForm = regexp.MustCompile(`^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[a-z0-9-]+$`)
 	tlsPolicyForm   = regexp.MustCompile(`^ELBSecurityPolicy-[A-Za-z0-9-]{1,100}$`)
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	prefixForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!_.*'()/-]{0,200}$`)
+	bucketForm = regexp.MustCompile(`^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	prefixForm = regexp.MustCompile(`^$|^[A-Za-z0-9]([A-Za-z0-9!_.*'()/-]{0,199}[A-Za-z0-9!_.*'()-])?$`)
 	// Only regional ones: those of CloudFront are another kind.
-	webACLForm = regexp.MustCompile(`^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/[A-Za-z0-9_-]+/[a-z0-9-]+$`)
+	webACLForm = regexp.MustCompile(`^$|^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/[A-Za-z0-9_-]+/[a-z0-9-]+$`)
 )
 
 // Validate reports everything wrong with the settings.
 func (a *ALB) Validate() field.ErrorList {
-	problems := a.Controller.Validate()
-	problems = append(problems, check.OneOf("scheme", a.Scheme, "internet-facing", "internal")...)
-	if arn, known := a.CertificateARN.(pulumi.String); known && !certificateForm.MatchString(string(arn)) {
-		problems = append(problems, check.Invalid("certificateArn", string(arn),
+	problems := slices.Concat(
+		a.Controller.Validate(),
+		check.OneOf("scheme", a.Scheme, "internet-facing", "internal"),
+		// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.name
+		check.Optional(check.Label, "group", a.Group),
+		check.Match("accessLogsBucket", a.AccessLogsBucket, bucketForm, "must be the name of an S3 bucket, without s3://, or empty"),
+		check.Match("webAclArn", a.WebACLARN, webACLForm,
+			"must be arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>, or empty"),
+	)
+	if arn, known := a.CertificateARN.(pulumi.String); known {
+		problems = append(problems, check.Match("certificateArn", string(arn), certificateForm,
 			"must be arn:aws:acm:<region>:<account>:certificate/<id>, or empty")...)
 	}
-	if a.CertificateARN != nil && !tlsPolicyForm.MatchString(a.TLSPolicy) {
-		problems = append(problems, check.Invalid("tlsPolicy", a.TLSPolicy,
+	if a.CertificateARN != nil {
+		problems = append(problems, check.Match("tlsPolicy", a.TLSPolicy, tlsPolicyForm,
 			"must be a security policy of Elastic Load Balancing, such as ELBSecurityPolicy-TLS13-1-2-2021-06")...)
 	}
-	if a.Group != "" { // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.name
-		problems = append(problems, check.Label("group", a.Group)...)
-	}
-	if a.AccessLogsBucket != "" && !bucketForm.MatchString(a.AccessLogsBucket) {
-		problems = append(problems, check.Invalid("accessLogsBucket", a.AccessLogsBucket,
-			"must be the name of an S3 bucket, without s3://, or empty")...)
-	}
-	if a.AccessLogsPrefix != "" && (a.AccessLogsBucket == "" || !prefixForm.MatchString(a.AccessLogsPrefix) ||
-		strings.HasSuffix(a.AccessLogsPrefix, "/")) {
+	if !prefixForm.MatchString(a.AccessLogsPrefix) || a.AccessLogsPrefix != "" && a.AccessLogsBucket == "" {
 		problems = append(problems, check.Invalid("accessLogsPrefix", a.AccessLogsPrefix,
 			"must be a folder in accessLogsBucket, without / at either end, or empty")...)
-	}
-	if a.WebACLARN != "" && !webACLForm.MatchString(a.WebACLARN) {
-		problems = append(problems, check.Invalid("webAclArn", a.WebACLARN,
-			"must be arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>, or empty")...)
 	}
 	return problems
 }
@@ -84,36 +84,29 @@ const albIdleTimeout = 60
 const (
 	// albAnnotation begins the annotations that both controllers read.
 	albAnnotation = "alb.ingress.kubernetes.io/"
-	// groupAnnotation is read by nobody. It shows a change of the group at the Ingress, where the group is in the class.
-	groupAnnotation = "alb-group"
+	// albGroup shares a load balancer. Where the class does that, groupInClass shows a change of it at the Ingress.
+	albGroup, groupInClass = albAnnotation + "group.name", "alb-group"
 )
 
-// attribute is one of the load balancer as a whole:
+// attributes are those of the load balancer as a whole, each key=value:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
-type attribute struct{ key, value string }
-
-func (a *ALB) attributes() []attribute {
-	attributes := []attribute{
-		{"idle_timeout.timeout_seconds", strconv.Itoa(albIdleTimeout)},
+func (a *ALB) attributes() []string {
+	attributes := []string{
+		fmt.Sprintf("idle_timeout.timeout_seconds=%d", albIdleTimeout),
 		// Invalid header names enable request smuggling (Security Hub's rule ELB.4).
-		{"routing.http.drop_invalid_header_fields.enabled", "true"},
+		"routing.http.drop_invalid_header_fields.enabled=true",
 	}
 	if a.AccessLogsBucket != "" {
-		attributes = append(attributes,
-			attribute{"access_logs.s3.enabled", "true"}, attribute{"access_logs.s3.bucket", a.AccessLogsBucket})
+		attributes = append(attributes, "access_logs.s3.enabled=true", "access_logs.s3.bucket="+a.AccessLogsBucket)
 	}
 	if a.AccessLogsPrefix != "" {
-		attributes = append(attributes, attribute{"access_logs.s3.prefix", a.AccessLogsPrefix})
+		attributes = append(attributes, "access_logs.s3.prefix="+a.AccessLogsPrefix)
 	}
 	return attributes
 }
 
 // annotations are the settings of the load balancer and of the way from it to the pods.
 func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
-	var attributes []string
-	for _, each := range a.attributes() {
-		attributes = append(attributes, each.key+"="+each.value)
-	}
 	values := pulumi.StringMap{
 		"scheme":       pulumi.String(a.Scheme),
 		"listen-ports": pulumi.String(`[{"HTTP":80}]`),
@@ -128,7 +121,7 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 		"target-group-attributes": pulumi.String(fmt.Sprintf(
 			"deregistration_delay.timeout_seconds=%d,load_balancing.algorithm.type=least_outstanding_requests",
 			drain.Deregistration())),
-		"load-balancer-attributes": pulumi.String(strings.Join(attributes, ",")),
+		"load-balancer-attributes": pulumi.String(strings.Join(a.attributes(), ",")),
 	}
 	if a.CertificateARN != nil {
 		values["listen-ports"] = pulumi.String(`[{"HTTP":80},{"HTTPS":443}]`)
@@ -136,19 +129,121 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 		values["ssl-redirect"] = pulumi.String("443")
 		values["ssl-policy"] = pulumi.String(a.TLSPolicy)
 	}
-	annotations := pulumi.StringMap{}
-	switch {
-	case a.Group == "":
-	case a.Controller.GroupInClass():
-		annotations[groupAnnotation] = pulumi.String(a.Group)
-	default:
-		values["group.name"] = pulumi.String(a.Group)
-	}
 	if a.WebACLARN != "" {
 		values["wafv2-acl-arn"] = pulumi.String(a.WebACLARN)
 	}
+	annotations := pulumi.StringMap{}
 	for key, value := range values {
 		annotations[albAnnotation+key] = value
 	}
+	if a.Group != "" {
+		annotations[albControllers[a.Controller].groupAnnotation] = pulumi.String(a.Group)
+	}
 	return annotations
+}
+
+// ALBController turns Ingresses into Application Load Balancers. Both read the same annotations.
+type ALBController string
+
+const (
+	// EKSAutoMode is part of EKS itself: https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-alb.html
+	EKSAutoMode ALBController = "eksAutoMode"
+	// AWSLoadBalancerController runs in the cluster: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/
+	AWSLoadBalancerController ALBController = "awsLoadBalancerController"
+)
+
+// albControllers has what they differ in. A wrong combination fails silently.
+var albControllers = map[ALBController]struct {
+	readinessGate   string // label of a namespace whose new pods get the gate
+	ingressClass    string // what an IngressClass calls the controller
+	group, version  string // of the API of IngressClassParams
+	groupAnnotation string // has the group of an Ingress, which EKS Auto Mode reads from the IngressClassParams only
+}{
+	// https://github.com/aws/containers-roadmap/issues/2511
+	EKSAutoMode: {
+		"eks.amazonaws.com/pod-readiness-gate-inject", "eks.amazonaws.com/alb", "eks.amazonaws.com", "v1", groupInClass,
+	},
+	// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/
+	AWSLoadBalancerController: {
+		"elbv2.k8s.aws/pod-readiness-gate-inject", "ingress.k8s.aws/alb", "elbv2.k8s.aws", "v1beta1", albGroup,
+	},
+}
+
+// Validate reports a controller that there is not.
+func (c ALBController) Validate() field.ErrorList {
+	return check.OneOf("controller", string(c), string(EKSAutoMode), string(AWSLoadBalancerController))
+}
+
+// ALBClassArgs describe an IngressClass for Application Load Balancers.
+type ALBClassArgs struct {
+	// Name of the class and its parameters. Required.
+	Name string
+	// Controller that makes the load balancers. Required.
+	Controller ALBController
+	// LoadBalancers of the class, as EKS Auto Mode documents it: scheme, group, attributes. Nil leaves them to each Ingress.
+	LoadBalancers *ALB
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *ALBClassArgs) Validate() field.ErrorList {
+	problems := append(check.Name("name", a.Name), a.Controller.Validate()...)
+	if a.LoadBalancers != nil {
+		problems = append(problems, check.In("loadBalancers", a.LoadBalancers.Validate())...)
+	}
+	return problems
+}
+
+// ALBClass is what an Ingress names to become an Application Load Balancer. EKS Auto Mode comes without any.
+type ALBClass struct {
+	pulumi.ResourceState
+
+	// Ready is what an Ingress depends on: deleted first, its load balancer goes while its class is still there.
+	Ready pulumi.Resource
+}
+
+// NewALBClass creates the IngressClass and its parameters.
+func NewALBClass(ctx *pulumi.Context, name string, args *ALBClassArgs, opts ...pulumi.ResourceOption) (*ALBClass, error) {
+	c := &ALBClass{}
+	if err := component.Register(ctx, "scaleout:index", "ALBClass", name, args.Validate(), c, opts); err != nil {
+		return nil, err
+	}
+	api := albControllers[args.Controller]
+	params, err := apiextensions.NewCustomResource(ctx, name+"-params", &apiextensions.CustomResourceArgs{
+		ApiVersion: pulumi.String(api.group + "/" + api.version), Kind: pulumi.String("IngressClassParams"),
+		Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(args.Name)},
+		OtherFields: kubernetes.UntypedArgs{"spec": args.spec()},
+	}, pulumi.Parent(c))
+	if err != nil {
+		return nil, err
+	}
+	c.Ready, err = networkingv1.NewIngressClass(ctx, name, &networkingv1.IngressClassArgs{
+		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(args.Name)},
+		Spec: networkingv1.IngressClassSpecArgs{
+			Controller: pulumi.String(api.ingressClass),
+			Parameters: networkingv1.IngressClassParametersReferenceArgs{
+				ApiGroup: pulumi.String(api.group), Kind: pulumi.String("IngressClassParams"), Name: pulumi.String(args.Name),
+			},
+		},
+	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{params}))
+	if err != nil {
+		return nil, err
+	}
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
+}
+
+func (a *ALBClassArgs) spec() pulumi.Map {
+	spec := pulumi.Map{}
+	if a.LoadBalancers == nil {
+		return spec
+	}
+	attributes := pulumi.Array{}
+	for _, each := range a.LoadBalancers.attributes() {
+		key, value, _ := strings.Cut(each, "=")
+		attributes = append(attributes, pulumi.StringMap{"key": pulumi.String(key), "value": pulumi.String(value)})
+	}
+	spec["scheme"], spec["loadBalancerAttributes"] = pulumi.String(a.LoadBalancers.Scheme), attributes
+	if a.LoadBalancers.Group != "" {
+		spec["group"] = pulumi.StringMap{"name": pulumi.String(a.LoadBalancers.Group)}
+	}
+	return spec
 }

@@ -10,8 +10,7 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Capacity is what the nodes of a cluster may have together: the limits of its NodePools. Pods beyond it stay pending, and
-// an autoscaler that asks for them scales nothing.
+// Capacity of the nodes of a cluster together: the limits of its NodePools. Pods beyond it stay pending.
 type Capacity struct {
 	// CPU and Memory are Kubernetes quantities, e.g. 32 and 128Gi. Required.
 	CPU, Memory string
@@ -30,14 +29,9 @@ type Workload struct {
 // Workload is the pods of the web app; the surge is its Deployment's.
 func (a *WebAppArgs) Workload() Workload {
 	most := a.Scaling.most()
-	return Workload{
-		Min: a.Scaling.least(), Max: most, Resources: a.Container.Resources,
-		Surge: int(math.Ceil(float64(most) * maxSurgePercent / 100)),
-	}
+	surge := int(math.Ceil(float64(most) * maxSurgePercent / 100))
+	return Workload{Min: a.Scaling.least(), Max: most, Surge: surge, Resources: a.Container.Resources}
 }
-
-// Workload is the one pod of the Redis in the cluster.
-func (a *RedisArgs) Workload() Workload { return OnePod(a.Resources) }
 
 // OnePod is a workload of one pod.
 func OnePod(resources Resources) Workload { return Workload{Min: 1, Max: 1, Resources: resources} }
@@ -59,8 +53,7 @@ func (n Needs) String() string { return n.CPU.String() + " CPU, " + n.Memory.Str
 type Demand struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Needs }
 
 // DemandOf adds up workloads.
-func DemandOf(workloads []Workload) Demand {
-	var d Demand
+func DemandOf(workloads []Workload) (d Demand) {
 	for _, w := range workloads {
 		d.AtMin.add(w.Resources, w.Min)
 		d.AtMax.add(w.Resources, w.Max)
@@ -78,21 +71,16 @@ func (n *Needs) add(r Resources, pods int) {
 	n.Memory.Add(memory)
 }
 
-// Fits reports demand that the nodes could never meet: all pods at their most, and the one more without which a new version
-// cannot be rolled out then. It is generous: of a node's CPU and memory some belongs to the node itself, and other stacks
-// may run on it.
+// Fits reports demand that the nodes could never meet: all pods at their most, and the one more that a rollout needs.
 func (c Capacity) Fits(d Demand) field.ErrorList {
-	var problems field.ErrorList
-	for _, side := range []struct {
-		name, limit string
-		need        resource.Quantity
-	}{{"cpu", c.CPU, d.atMaxAndOne.CPU}, {"memory", c.Memory, d.atMaxAndOne.Memory}} {
-		limit := resource.MustParse(side.limit)
-		if side.need.Cmp(limit) > 0 {
-			problems = append(problems, check.Invalid(side.name, side.limit, fmt.Sprintf(
-				"is less than the %s that all pods request at their maximum, with the one more that a rollout needs; "+
-					"lower that maximum, or raise the limit of the NodePool and then this", side.need.String()))...)
-		}
+	return append(fits("cpu", c.CPU, d.atMaxAndOne.CPU), fits("memory", c.Memory, d.atMaxAndOne.Memory)...)
+}
+
+func fits(name, limit string, need resource.Quantity) field.ErrorList {
+	if need.Cmp(resource.MustParse(limit)) <= 0 {
+		return nil
 	}
-	return problems
+	return check.Invalid(name, limit, fmt.Sprintf(
+		"is less than the %s that all pods request at their maximum, with the one more that a rollout needs; "+
+			"lower that maximum, or raise the limit of the NodePool and then this", need.String()))
 }

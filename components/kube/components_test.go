@@ -202,7 +202,7 @@ func TestNetworkPolicies(t *testing.T) {
 func TestNamespaceHasTheVersionOfPodSecurity(t *testing.T) {
 	for given, want := range map[string]string{"": "v1.30", "v1.34": "v1.34", "latest": "latest"} {
 		result := componenttest.Record(t, func(ctx *pulumi.Context) error {
-			_, err := NewNamespace(ctx, "n", &NamespaceArgs{Name: "ns", ReadinessGate: AutoModeGate, PodSecurityVersion: given})
+			_, err := NewNamespace(ctx, "n", &NamespaceArgs{Name: "ns", ALBController: EKSAutoMode, PodSecurityVersion: given})
 			return err
 		})
 		labels := componenttest.Value(t, result, "Namespace", "n", "metadata", "labels")
@@ -213,7 +213,7 @@ func TestNamespaceHasTheVersionOfPodSecurity(t *testing.T) {
 				t.Errorf("%s: got %v of %v, want restricted of %s", mode, level, version, want)
 			}
 		}
-		if gate := offline.Lookup(labels, string(AutoModeGate)); gate != "enabled" {
+		if gate := offline.Lookup(labels, "eks.amazonaws.com/pod-readiness-gate-inject"); gate != "enabled" {
 			t.Errorf("readiness gate label: got %v, want enabled", gate)
 		}
 	}

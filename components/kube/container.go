@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
+	"strings"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/internal/objects"
@@ -57,16 +58,10 @@ type DrainEnv struct {
 	Timeout string
 }
 
-const (
-	defaultContainer   = "web"
-	defaultUser        = 65532
-	defaultMetricsPath = "/metrics"
-	portName           = "http"
-	metricsPortName    = "metrics"
-)
+// Names of the container's ports.
+const portName, metricsPortName = "http", "metrics"
 
-// MetricsPortName is what the container calls the port of its metrics, by which Prometheus finds it: where that is the port
-// of the app itself, the name of that one.
+// MetricsPortName is the name of the port with the metrics, by which Prometheus finds it.
 func (c *Container) MetricsPortName() string {
 	if c.Metrics.Port == c.Port {
 		return portName
@@ -74,76 +69,54 @@ func (c *Container) MetricsPortName() string {
 	return metricsPortName
 }
 
-// Validate reports everything wrong with the container.
+// Validate reports everything wrong with the container but a missing image, which another resource may produce.
 func (c *Container) Validate() field.ErrorList {
-	problems := check.Set("image", c.Image != nil)
-	return append(problems, c.ValidateSettings()...)
-}
-
-// ValidateSettings is Validate without the image.
-func (c *Container) ValidateSettings() field.ErrorList {
-	problems := check.Label("name", c.name())
-	problems = append(problems, check.Range("port", c.Port, 1, 65535)...)
+	problems := slices.Concat(
+		check.Label("name", c.name()),
+		check.Range("port", c.Port, 1, 65535),
+		check.In("probes", c.Probes.Validate()),
+		checkVariables("env", c.Env),
+		check.Optional(check.Variable, "drainEnv.delay", c.DrainEnv.Delay),
+		check.Optional(check.Variable, "drainEnv.timeout", c.DrainEnv.Timeout),
+		check.Range("user", c.user(), 1, 1<<31-1),
+		check.In("resources", c.Resources.Validate()),
+	)
 	if c.Metrics != nil {
 		problems = append(problems, check.Range("metrics.port", c.Metrics.Port, 1, 65535)...)
-		problems = append(problems, checkPath("metrics.path", c.Metrics.path())...)
+		problems = append(problems, checkPath("metrics.path", cmp.Or(c.Metrics.Path, "/metrics"))...)
 	}
-	problems = append(problems, check.In("probes", c.Probes.Validate())...)
-	problems = append(problems, checkVariables("env", c.Env)...)
-	for name, variable := range map[string]string{"drainEnv.delay": c.DrainEnv.Delay, "drainEnv.timeout": c.DrainEnv.Timeout} {
-		if variable != "" {
-			problems = append(problems, check.Variable(name, variable)...)
-		}
-	}
-	problems = append(problems, check.Range("user", c.user(), 1, 1<<31-1)...)
 	for i, dir := range c.WritablePaths {
-		problems = append(problems, checkDir(field.NewPath("writablePaths").Index(i).String(), dir)...)
+		problems = append(problems, check.Path(field.NewPath("writablePaths").Index(i).String(), dir)...)
 	}
-	return append(problems, check.In("resources", c.Resources.Validate())...)
+	return problems
 }
 
-func (c *Container) name() string { return cmp.Or(c.Name, defaultContainer) }
-func (c *Container) user() int    { return cmp.Or(c.User, defaultUser) }
-func (m *Metrics) path() string   { return cmp.Or(m.Path, defaultMetricsPath) }
-func seconds(n int) pulumi.String { return pulumi.String(strconv.Itoa(n) + "s") }
-func writableVolume(i int) string { return fmt.Sprintf("writable-%d", i) }
-func secretVolume(i int) string   { return fmt.Sprintf("secret-%d", i) }
-func words(list []string) pulumi.StringArray {
-	if len(list) == 0 {
-		return nil // an empty list would take the place of the image's own
-	}
-	return pulumi.ToStringArray(list)
-}
+func (c *Container) name() string { return cmp.Or(c.Name, "web") }
+func (c *Container) user() int    { return cmp.Or(c.User, 65532) }
 
 func (a *WebAppArgs) container() corev1.ContainerArgs {
 	c := &a.Container
-	ports := corev1.ContainerPortArray{
-		corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(c.Port)},
-	}
+	ports := corev1.ContainerPortArray{objects.Port(portName, c.Port)}
 	if c.Metrics != nil && c.Metrics.Port != c.Port {
-		ports = append(ports, corev1.ContainerPortArgs{
-			Name: pulumi.String(metricsPortName), ContainerPort: pulumi.Int(c.Metrics.Port),
-		})
+		ports = append(ports, objects.Port(metricsPortName, c.Metrics.Port))
 	}
-	return corev1.ContainerArgs{
-		Name:            pulumi.String(c.name()),
-		Image:           c.Image,
-		Command:         words(c.Command),
-		Args:            words(c.Args),
-		Ports:           ports,
-		Env:             a.environment(),
-		Resources:       c.Resources.Requirements(),
-		SecurityContext: objects.RestrictedContainer(),
-		// The kubelet's own sleep: the image may have no shell that could.
-		Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
-			Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(a.Drain.PreStop())},
-		}},
-		StartupProbe:             c.Probes.startup(),
-		ReadinessProbe:           c.Probes.readiness(),
-		LivenessProbe:            c.Probes.liveness(),
-		TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"), // the reason shows in `pulumi up`
-		VolumeMounts:             a.mounts(),
+	args := corev1.ContainerArgs{
+		Name:                     pulumi.String(c.name()),
+		Image:                    c.Image,
+		Ports:                    ports,
+		Env:                      a.environment(),
+		Resources:                c.Resources.Requirements(),
+		Lifecycle:                objects.Sleep(a.Drain.PreStop()),
+		TerminationMessagePolicy: objects.FallbackToLogs,
 	}
+	args.StartupProbe, args.ReadinessProbe, args.LivenessProbe = c.Probes.args()
+	if len(c.Command) > 0 { // an empty list would take the place of the image's own
+		args.Command = pulumi.ToStringArray(c.Command)
+	}
+	if len(c.Args) > 0 {
+		args.Args = pulumi.ToStringArray(c.Args)
+	}
+	return args
 }
 
 // environment is in the order of the names, so that a preview shows a change and nothing else.
@@ -153,16 +126,13 @@ func (a *WebAppArgs) environment() corev1.EnvVarArray {
 		maps.Copy(plain, b.Env)
 		maps.Copy(secret, b.SecretEnv)
 	}
-	if name := a.Container.DrainEnv.Delay; name != "" {
-		plain[name] = seconds(a.Drain.AppDrain())
-	}
-	if name := a.Container.DrainEnv.Timeout; name != "" {
-		plain[name] = seconds(a.Drain.Shutdown())
-	}
+	plain[a.Container.DrainEnv.Delay] = pulumi.String(fmt.Sprintf("%ds", a.Drain.AppDrain()))
+	plain[a.Container.DrainEnv.Timeout] = pulumi.String(fmt.Sprintf("%ds", a.Drain.Shutdown()))
+	delete(plain, "") // where the app reads no such variable
 	maps.Copy(plain, a.Container.Env)
 	var variables corev1.EnvVarArray
 	for _, name := range slices.Sorted(maps.Keys(plain)) {
-		variables = append(variables, objects.Env(name, plain[name]))
+		variables = append(variables, corev1.EnvVarArgs{Name: pulumi.String(name), Value: plain[name]})
 	}
 	for _, name := range slices.Sorted(maps.Keys(secret)) {
 		if _, taken := plain[name]; taken {
@@ -177,54 +147,189 @@ func (a *WebAppArgs) environment() corev1.EnvVarArray {
 	return variables
 }
 
-func (a *WebAppArgs) secretFiles() (files []SecretFiles) {
+func (a *WebAppArgs) volumes() (volumes []objects.Volume) {
 	for _, b := range a.Bindings {
-		files = append(files, b.Files...)
-	}
-	return files
-}
-
-func (a *WebAppArgs) mounts() corev1.VolumeMountArray {
-	var mounts corev1.VolumeMountArray
-	for i, f := range a.secretFiles() {
-		mounts = append(mounts, objects.MountReadOnly(secretVolume(i), f.Dir))
+		for _, f := range b.Files {
+			name := fmt.Sprintf("secret-%d", len(volumes))
+			volumes = append(volumes, objects.SecretVolume(name, f.Dir, f.Secret.Name, f.Keys...))
+		}
 	}
 	for i, dir := range a.Container.WritablePaths {
-		mounts = append(mounts, objects.Mount(writableVolume(i), dir))
-	}
-	return mounts
-}
-
-func (a *WebAppArgs) volumes() corev1.VolumeArray {
-	var volumes corev1.VolumeArray
-	for i, f := range a.secretFiles() {
-		volumes = append(volumes, objects.SecretVolume(secretVolume(i), f.Secret.Name, f.Keys...))
-	}
-	for i := range a.Container.WritablePaths {
-		volumes = append(volumes, objects.WritableDir(writableVolume(i), objects.ScratchSize))
+		volumes = append(volumes, objects.WritableDir(fmt.Sprintf("writable-%d", i), dir, objects.ScratchSize))
 	}
 	return volumes
 }
 
-// checksum changes with every Secret that the pods read and with what else is to roll them; nil if there is nothing.
+// checksum changes with every Secret that the pods read; nil if there is none.
 func (a *WebAppArgs) checksum() pulumi.StringMap {
-	var versions []pulumi.Input
-	add := func(version pulumi.StringInput) {
-		if version != nil {
-			versions = append(versions, version)
-		}
-	}
+	var versions []any
 	for _, b := range a.Bindings {
 		for _, name := range slices.Sorted(maps.Keys(b.SecretEnv)) {
-			add(b.SecretEnv[name].Secret.Version)
+			versions = append(versions, b.SecretEnv[name].Secret.Version)
 		}
 		for _, f := range b.Files {
-			add(f.Secret.Version)
+			versions = append(versions, f.Secret.Version)
 		}
-		add(b.Rolls)
 	}
-	if versions == nil {
+	versions = slices.DeleteFunc(versions, func(version any) bool { return version == nil })
+	if len(versions) == 0 {
 		return nil
 	}
-	return pulumi.StringMap{objects.ChecksumAnnotation: objects.Checksum(versions...)}
+	return objects.Checksum(versions...)
+}
+
+// Resources are what one container asks for and may use. All are Kubernetes quantities.
+type Resources struct {
+	// CPURequest is what the scheduler reserves, and 100 % to the autoscaler, e.g. 100m for a tenth of a core. Required.
+	CPURequest string
+	// CPULimit is where the kernel throttles. Empty for no limit, which lets a pod use idle CPU; a limit keeps one pod
+	// from starving its neighbours, and must leave room above the request or latency rises before the autoscaler acts.
+	CPULimit string
+	// MemoryLimit is what a container is killed above. Required. E.g. 64Mi.
+	MemoryLimit string
+	// MemoryRequest is what the scheduler reserves. Empty for the limit: nothing is then promised twice.
+	MemoryRequest string
+	// EphemeralStorage on the node's disk, logs included, is reserved and limited. Empty for neither, e.g. 1Gi.
+	EphemeralStorage string
+}
+
+// Validate reports everything wrong with the resources.
+func (r Resources) Validate() field.ErrorList {
+	cpu := append(check.CPU("cpuRequest", r.CPURequest), check.Optional(check.CPU, "cpuLimit", r.CPULimit)...)
+	if len(cpu) == 0 {
+		cpu = notBelow("cpuLimit", r.CPULimit, "CPU request", r.CPURequest)
+	}
+	memory := append(check.Memory("memoryLimit", r.MemoryLimit),
+		check.Optional(check.Memory, "memoryRequest", r.MemoryRequest)...)
+	if len(memory) == 0 {
+		memory = notBelow("memoryLimit", r.MemoryLimit, "memory request", r.MemoryRequest)
+	}
+	return slices.Concat(cpu, memory, check.Optional(check.Storage, "ephemeralStorage", r.EphemeralStorage))
+}
+
+// notBelow wants a limit that is no smaller than the request, where both are given.
+func notBelow(name, limit, of, request string) field.ErrorList {
+	if limit == "" || request == "" {
+		return nil
+	}
+	least, most := resource.MustParse(request), resource.MustParse(limit)
+	if most.Cmp(least) < 0 {
+		return check.Invalid(name, limit, "must be at least the "+of+" of "+request)
+	}
+	return nil
+}
+
+// Requirements is the form that a container takes.
+func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
+	requests := pulumi.StringMap{"cpu": pulumi.String(r.CPURequest), "memory": pulumi.String(r.memoryRequest())}
+	limits := pulumi.StringMap{"memory": pulumi.String(r.MemoryLimit)}
+	if r.CPULimit != "" {
+		limits["cpu"] = pulumi.String(r.CPULimit)
+	}
+	if r.EphemeralStorage != "" {
+		requests["ephemeral-storage"] = pulumi.String(r.EphemeralStorage)
+		limits["ephemeral-storage"] = pulumi.String(r.EphemeralStorage)
+	}
+	return &corev1.ResourceRequirementsArgs{Requests: requests, Limits: limits}
+}
+
+func (r Resources) memoryRequest() string { return cmp.Or(r.MemoryRequest, r.MemoryLimit) }
+
+// Probe is how the kubelet asks a container. Exactly one of HTTP, TCP and Exec is set.
+// https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
+type Probe struct {
+	// HTTP is a path that is answered by 200 to 399 on the container's port.
+	HTTP string
+	// TCP asks whether the container's port accepts a connection.
+	TCP bool
+	// Exec is a command in the container that ends with 0.
+	Exec []string
+	// Seconds between two questions and for an answer, and misses in a row that count as a failure. 0: see Probes.
+	PeriodSeconds, TimeoutSeconds, FailureThreshold int
+}
+
+// Probes tell the kubelet how a container is. A nil one has the default, and what of a given one is 0.
+type Probes struct {
+	// Startup succeeds once the container has started. Default: the question of Liveness, each second, 30 times.
+	Startup *Probe
+	// Readiness says that the pod may get requests: once it can serve, until its shutdown begins. A pod whose backing
+	// service is away should say no. Default: TCP, every 2 s, two misses.
+	Readiness *Probe
+	// Liveness says that the process is not stuck; a failure restarts the container. It must not ask a backing service: an
+	// outage there would restart every pod. Default: TCP, every 10 s, three misses.
+	Liveness *Probe
+}
+
+// HTTPProbes ask one path whether the process is alive, and another whether it is ready.
+func HTTPProbes(live, ready string) Probes {
+	return Probes{Readiness: &Probe{HTTP: ready}, Liveness: &Probe{HTTP: live}}
+}
+
+// Validate reports everything wrong with the probes.
+func (p Probes) Validate() (problems field.ErrorList) {
+	for name, probe := range map[string]*Probe{"startup": p.Startup, "readiness": p.Readiness, "liveness": p.Liveness} {
+		if probe != nil {
+			problems = append(problems, check.In(name, probe.Validate())...)
+		}
+	}
+	return problems
+}
+
+// Validate reports everything wrong with the probe.
+func (p *Probe) Validate() (problems field.ErrorList) {
+	given := 0
+	for _, set := range []bool{p.HTTP != "", p.TCP, len(p.Exec) > 0} {
+		if set {
+			given++
+		}
+	}
+	if given != 1 {
+		problems = check.Invalid("http", p.HTTP, "must be given, or else one of tcp and exec")
+	}
+	return slices.Concat(problems,
+		check.Optional(checkPath, "http", p.HTTP),
+		check.Range("periodSeconds", p.PeriodSeconds, 0, 3600),
+		check.Range("timeoutSeconds", p.TimeoutSeconds, 0, 3600),
+		check.Range("failureThreshold", p.FailureThreshold, 0, 3600),
+	)
+}
+
+// checkPath wants a path of a URL, without a query.
+func checkPath(name, path string) field.ErrorList {
+	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " \t\r\n?#") {
+		return check.Invalid(name, path, "must be a path that begins with / and has neither white space nor ? nor #")
+	}
+	return nil
+}
+
+// args are those of the three probes.
+func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {
+	tcp := Probe{TCP: true}
+	first := tcp
+	if p.Liveness != nil {
+		first = *p.Liveness
+		first.PeriodSeconds, first.FailureThreshold = 0, 0
+	}
+	return p.Startup.with(first, 1, 30), p.Readiness.with(tcp, 2, 2), p.Liveness.with(tcp, 10, 3)
+}
+
+// with fills in the defaults.
+func (p *Probe) with(fallback Probe, period, failures int) *corev1.ProbeArgs {
+	if p == nil {
+		p = &fallback
+	}
+	args := &corev1.ProbeArgs{
+		PeriodSeconds:    pulumi.Int(cmp.Or(p.PeriodSeconds, period)),
+		TimeoutSeconds:   pulumi.Int(cmp.Or(p.TimeoutSeconds, 2)),
+		FailureThreshold: pulumi.Int(cmp.Or(p.FailureThreshold, failures)),
+	}
+	switch {
+	case p.HTTP != "":
+		args.HttpGet = &corev1.HTTPGetActionArgs{Path: pulumi.String(p.HTTP), Port: pulumi.String(portName)}
+	case p.TCP:
+		args.TcpSocket = &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
+	default:
+		args.Exec = &corev1.ExecActionArgs{Command: pulumi.ToStringArray(p.Exec)}
+	}
+	return args
 }

@@ -29,17 +29,14 @@ type Drain struct {
 }
 
 const (
-	// defaultLongestRequest is what the load balancers' own time-outs leave room for several times over.
 	defaultLongestRequest = 10
-	// maxLongestRequest: with the longest delay before it, still within the hour that an AWS target group waits at the most.
-	maxLongestRequest = 3000
+	// Together still within the hour that an AWS target group waits at the most.
+	maxLongestRequest, maxLoadBalancerDelay = 3000, 300
 	// killMargin is what the kubelet and the process need around the times above.
 	killMargin = 5
-	// maxLoadBalancerDelay keeps the sum far below the hour that an AWS load balancer waits at the most.
-	maxLoadBalancerDelay = 300
 )
 
-// Validate reports a delay that no load balancer has, and requests that no one waits for.
+// Validate reports everything wrong with the times.
 func (d Drain) Validate() field.ErrorList {
 	problems := check.Range("loadBalancerDelay", d.LoadBalancerDelay, 1, maxLoadBalancerDelay)
 	return append(problems, check.Range("longestRequest", d.LongestRequest, 0, maxLongestRequest)...)

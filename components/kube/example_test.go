@@ -61,7 +61,7 @@ func ExampleNewWebApp_scaledOnEKS() {
 func ExampleNewNamespace() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		namespace, err := kube.NewNamespace(ctx, "namespace", &kube.NamespaceArgs{
-			Name: "shop", ReadinessGate: kube.AutoModeGate, PodSecurityVersion: "v1.34",
+			Name: "shop", ALBController: kube.EKSAutoMode, PodSecurityVersion: "v1.34",
 		})
 		if err != nil {
 			return err
@@ -124,37 +124,6 @@ func ExampleNewSecret() {
 		binding := kube.Binding{SecretEnv: map[string]kube.SecretKey{"PAYMENT_TOKEN": {Secret: secret.Ref, Key: "token"}}}
 		_ = binding // is for kube.WebAppArgs.Bindings
 		return nil
-	})
-}
-
-// An Ingress for a Service that something else has made.
-func ExampleNewIngress() {
-	pulumi.Run(func(ctx *pulumi.Context) error {
-		ingress, err := kube.NewIngress(ctx, "docs", &kube.IngressArgs{
-			Service: "docs", Namespace: pulumi.String("docs"),
-			Route: kube.Route{Class: "traefik", Hosts: []string{"docs.example.com"}, TLSSecret: "docs-tls"},
-			Drain: kube.Drain{LoadBalancerDelay: 5},
-		})
-		if err != nil {
-			return err
-		}
-		ctx.Export("url", ingress.URL)
-		return nil
-	})
-}
-
-// An autoscaler for a Deployment that something else has made.
-func ExampleNewAutoscaler() {
-	pulumi.Run(func(ctx *pulumi.Context) error {
-		_, err := kube.NewAutoscaler(ctx, "worker", &kube.AutoscalerArgs{
-			Deployment: "worker", Namespace: pulumi.String("shop"), Container: "main", CPURequest: "500m",
-			Pods: map[string]string{"app.kubernetes.io/name": "worker"},
-			Scaling: kube.Scaling{
-				Min: 1, Max: 5, TargetCPUUtilization: 70, ScaleUpPercent: 100, ScaleDownWindowSeconds: 300,
-				ScaleDownPercent: 100, ScaleDownPeriodSeconds: 60,
-			},
-		})
-		return err
 	})
 }
 

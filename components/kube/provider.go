@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -29,28 +30,21 @@ var (
 	kindContextForm = regexp.MustCompile(`^kind-[a-z0-9.-]+$`)
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
 	eksNameForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$`)
-	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[0-9A-Za-z_+=,.@/-]+$`)
+	roleForm    = regexp.MustCompile(`^$|^arn:aws[a-z-]*:iam::[0-9]{12}:role/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
 // CheckKindContext reports a context that does not belong to a cluster made by kind.
 func CheckKindContext(context string) field.ErrorList {
-	if !kindContextForm.MatchString(context) {
-		return check.Invalid("context", context, "must be the context of a kind cluster: kind-<name>, in lower case")
-	}
-	return nil
+	return check.Match("context", context, kindContextForm, "must be the context of a kind cluster: kind-<name>, in lower case")
 }
 
-// Validate reports everything wrong with the cluster, as far as it is known. Endpoint, authority and ARN are for the
-// provider alone: nil is a cluster that has not been looked up.
+// Validate reports everything wrong with the cluster but what AWS reports of it: nil is one that was not looked up.
 func (c *EKSCluster) Validate() field.ErrorList {
-	var problems field.ErrorList
-	if name, known := c.Name.(pulumi.String); c.Name == nil || known && !eksNameForm.MatchString(string(name)) {
-		problems = check.Invalid("name", string(name),
-			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")
-	}
-	problems = append(problems, check.Region("region", c.Region)...)
-	if c.RoleARN != "" && !roleForm.MatchString(c.RoleARN) {
-		problems = append(problems, check.Invalid("roleArn", c.RoleARN, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
+	problems := append(check.Region("region", c.Region),
+		check.Match("roleArn", c.RoleARN, roleForm, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
+	if name, known := c.Name.(pulumi.String); known || c.Name == nil {
+		problems = append(problems, check.Match("name", string(name), eksNameForm,
+			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")...)
 	}
 	return problems
 }
@@ -85,10 +79,8 @@ func NewKindProvider(
 func NewEKSProvider(
 	ctx *pulumi.Context, name string, cluster EKSCluster, opts ...pulumi.ResourceOption,
 ) (*kubernetes.Provider, error) {
-	problems := cluster.Validate()
-	problems = append(problems, check.Set("endpoint", cluster.Endpoint != nil)...)
-	problems = append(problems, check.Set("certificateAuthority", cluster.CertificateAuthority != nil)...)
-	problems = append(problems, check.Set("arn", cluster.ARN != nil)...)
+	problems := slices.Concat(cluster.Validate(), check.Set("endpoint", cluster.Endpoint != nil),
+		check.Set("certificateAuthority", cluster.CertificateAuthority != nil), check.Set("arn", cluster.ARN != nil))
 	if err := check.Join(fmt.Sprintf("provider %q", name), problems); err != nil {
 		return nil, err
 	}
@@ -107,11 +99,7 @@ func newProvider(
 ) (*kubernetes.Provider, error) {
 	// A change of data updates the object in place; the pods are rolled by their checksum annotation.
 	args.EnableConfigMapMutable, args.EnableSecretMutable = pulumi.Bool(true), pulumi.Bool(true)
-	provider, err := kubernetes.NewProvider(ctx, name, args, opts...)
-	if err != nil {
-		return nil, creating("provider", name, err)
-	}
-	return provider, nil
+	return kubernetes.NewProvider(ctx, name, args, opts...)
 }
 
 // kubeconfig asks the AWS CLI for a short-lived token. It names no profile: one would tie the state to the machine of

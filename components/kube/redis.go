@@ -2,23 +2,24 @@ package kube
 
 import (
 	"cmp"
+	"path"
+	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // RedisArgs describe a Redis in the cluster.
 type RedisArgs struct {
 	// Namespace it runs in. Required.
 	Namespace pulumi.StringInput
-	// Name of its objects, and what their labels call the instance. Empty for the component's name; given where the
-	// component is renamed and they are not: see the package's documentation.
+	// Name of its objects. Empty for the component's name: see the package's documentation.
 	Name string
 	// Secret holds the password. Required.
 	Secret *RedisSecret
@@ -30,7 +31,7 @@ type RedisArgs struct {
 	Resources Resources
 	// Ephemeral keeps the data in the pod, where a restart loses it, instead of on a PersistentVolumeClaim.
 	Ephemeral bool
-	// StorageSize of the claim, e.g. 1Gi. Required unless Ephemeral, where it limits the folder (1Gi). May grow later if the class allows expansion.
+	// StorageSize of the claim, e.g. 1Gi; with Ephemeral the limit of the folder, 1Gi by default. It can only grow.
 	StorageSize string
 	// StorageClass of the claim. Empty for the cluster's default class. Another one than the data is on is refused.
 	StorageClass string
@@ -40,25 +41,19 @@ type RedisArgs struct {
 	Fsync string
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports everything wrong with the arguments that is known before other resources exist.
 func (a *RedisArgs) Validate() field.ErrorList {
-	problems := check.Set("namespace", a.Namespace != nil)
-	problems = append(problems, check.Set("secret", a.Secret != nil)...)
-	return append(problems, a.ValidateSettings()...)
-}
-
-// ValidateSettings is Validate without what other resources produce: for what is known before any of them exists.
-func (a *RedisArgs) ValidateSettings() field.ErrorList {
-	problems := check.Image("image", a.Image)
-	problems = append(problems, check.Selectors("clients", a.Clients)...)
-	problems = append(problems, check.In("resources", a.Resources.Validate())...)
+	problems := slices.Concat(
+		check.Image("image", a.Image),
+		check.Selectors("clients", a.Clients),
+		check.In("resources", a.Resources.Validate()),
+		check.Optional(check.Name, "storageClass", a.StorageClass),
+		redis.CheckFsync(a.Fsync),
+	)
 	if !a.Ephemeral {
 		problems = append(problems, check.Storage("storageSize", a.StorageSize)...)
 	}
-	if a.StorageClass != "" {
-		problems = append(problems, check.Name("storageClass", a.StorageClass)...)
-	}
-	return append(problems, redis.CheckFsync(a.Fsync)...)
+	return problems
 }
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
@@ -72,93 +67,53 @@ type Redis struct {
 // NewRedis creates the configuration, the claim, the StatefulSet, the Service and the network policy.
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
 	r := &Redis{}
-	app := redisApp(cmp.Or(args.Name, name))
-	problems := append(args.Validate(), check.ObjectName(app.Instance)...)
-	if err := register(ctx, "Redis", name, problems, r, opts); err != nil {
+	o := redisOwner(ctx, r, name, args.Name, args.Namespace)
+	problems := slices.Concat(args.Validate(), check.ObjectName(o.Instance),
+		check.Set("namespace", args.Namespace != nil), check.Set("secret", args.Secret != nil))
+	if err := component.Register(ctx, "scaleout:index", "Redis", name, problems, r, opts); err != nil {
 		return nil, err
 	}
 	configuration := pulumi.String(redis.Configuration(args.Resources.MemoryLimit, args.Fsync))
-	config, err := corev1.NewConfigMap(ctx, name+"-config", &corev1.ConfigMapArgs{
-		Metadata: app.Meta(app.Instance+"-config", args.Namespace),
-		Data:     pulumi.StringMap{redis.ConfigFile: configuration},
-	}, pulumi.Parent(r))
-	if err != nil {
-		return nil, creating("config map", name, err)
-	}
-	data := objects.WritableDir("data", cmp.Or(args.StorageSize, "1Gi"))
-	if !args.Ephemeral {
-		data, err = objects.NewClaim(ctx, r, name, app, args.Namespace, objects.ClaimSettings{
-			Size: args.StorageSize, Class: args.StorageClass, Protect: args.Protect,
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	service, err := args.network(ctx, r, name, app)
+	config, err := o.ConfigMap("-config", pulumi.StringMap{redis.ConfigFile: configuration})
 	if err != nil {
 		return nil, err
 	}
-	pod := args.pod(app, config, data, objects.Checksum(configuration, args.Secret.ref.Version))
-	server, err := objects.NewSingleServer(ctx, r, name, app, args.Namespace, service, pod)
+	data := objects.WritableDir("data", redis.DataDir, cmp.Or(args.StorageSize, "1Gi"))
+	if !args.Ephemeral {
+		if data.Source, err = o.Claim(args.StorageSize, args.StorageClass, args.Protect); err != nil {
+			return nil, err
+		}
+	}
+	service, err := o.Service("redis", redis.Port)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{}); err != nil {
+		return nil, err
+	}
+	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
+		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(30)}, // to finish writing the append-only file
+		corev1.ContainerArgs{
+			Image:                    pulumi.String(args.Image),
+			Args:                     objects.Args("redis-server " + redis.ConfigDir + "/" + redis.ConfigFile),
+			Ports:                    corev1.ContainerPortArray{objects.Port("redis", redis.Port)},
+			Resources:                args.Resources.Requirements(),
+			TerminationMessagePolicy: objects.FallbackToLogs,
+			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
+			StartupProbe:   pingProbe(2, 120),
+			ReadinessProbe: pingProbe(5, 2),
+			LivenessProbe:  pingProbe(10, 6),
+		},
+		objects.ConfigVolume("config", redis.ConfigDir, config),
+		objects.SecretVolume("auth", redis.AuthDir, args.Secret.ref.Name),
+		data,
+	))
 	if err != nil {
 		return nil, err
 	}
 	host := pulumi.Sprintf("%s.%s.svc", service.Metadata.Name().Elem(), args.Namespace)
-	r.Connection = redis.Connection{Host: host, Port: redis.Port, Pods: app.Pods(), Ready: server}
+	r.Connection = redis.Connection{Host: host, Port: redis.Port, Pods: o.Pods(), Ready: server}
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"host": host, "port": pulumi.Int(redis.Port)})
-}
-
-// network is the Service, and the policy that lets in nobody but the clients.
-func (a *RedisArgs) network(
-	ctx *pulumi.Context, parent *Redis, name string, app objects.App,
-) (*corev1.Service, error) {
-	service, err := objects.NewService(ctx, parent, name, app, a.Namespace, "redis", redis.Port)
-	if err != nil {
-		return nil, err
-	}
-	_, err = objects.NewNetworkPolicy(ctx, parent, name, app.Meta(app.Instance, a.Namespace), app.LabelSelector(),
-		objects.PeersOf(a.Clients, redis.Port), []objects.Peer{})
-	return service, err
-}
-
-func (a *RedisArgs) pod(
-	app objects.App, config *corev1.ConfigMap, data corev1.VolumeArgs, checksum pulumi.StringInput,
-) *corev1.PodTemplateSpecArgs {
-	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{
-			Labels:      app.LabelSet(),
-			Annotations: pulumi.StringMap{objects.ChecksumAnnotation: checksum},
-		},
-		Spec: &corev1.PodSpecArgs{
-			AutomountServiceAccountToken: pulumi.Bool(false),
-			EnableServiceLinks:           pulumi.Bool(false),
-			SecurityContext:              objects.RestrictedPod(redis.User),
-			// Time to finish writing the append-only file.
-			TerminationGracePeriodSeconds: pulumi.Int(30),
-			Containers: corev1.ContainerArray{corev1.ContainerArgs{
-				Name:  pulumi.String("redis"),
-				Image: pulumi.String(a.Image),
-				Args:  objects.Args("redis-server " + redis.ConfigDir + "/" + redis.ConfigFile),
-				Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
-					Name: pulumi.String("redis"), ContainerPort: pulumi.Int(redis.Port),
-				}},
-				Resources:                a.Resources.Requirements(),
-				SecurityContext:          objects.RestrictedContainer(),
-				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
-				// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
-				StartupProbe:   pingProbe(2, 120),
-				ReadinessProbe: pingProbe(5, 2),
-				LivenessProbe:  pingProbe(10, 6),
-				VolumeMounts: corev1.VolumeMountArray{
-					objects.MountReadOnly("config", redis.ConfigDir), objects.MountReadOnly("auth", redis.AuthDir),
-					objects.Mount("data", redis.DataDir),
-				},
-			}},
-			Volumes: corev1.VolumeArray{
-				objects.ConfigVolume("config", config), objects.SecretVolume("auth", a.Secret.ref.Name), data,
-			},
-		},
-	}
 }
 
 func pingProbe(period, failures int) *corev1.ProbeArgs {
@@ -168,4 +123,97 @@ func pingProbe(period, failures int) *corev1.ProbeArgs {
 		TimeoutSeconds:   pulumi.Int(3),
 		FailureThreshold: pulumi.Int(failures),
 	}
+}
+
+// RedisSecretArgs describe the secrets of a Redis, wherever that runs.
+type RedisSecretArgs struct {
+	// Namespace of the pods that use it. Required.
+	Namespace pulumi.StringInput
+	// Name before the -auth of the Secret. Empty for the component's name: see the package's documentation.
+	Name string
+	// Password that every client must give. Kept as a secret. Required.
+	Password pulumi.StringInput
+	// CA is the certificate (PEM) of a private authority that signed the server's. Nil for a public one, or without TLS.
+	CA pulumi.StringInput
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *RedisSecretArgs) Validate() field.ErrorList {
+	problems := check.Set("namespace", a.Namespace != nil)
+	return append(problems, check.Set("password", a.Password != nil)...)
+}
+
+// RedisSecret holds the password in the forms in which pods read it. It is apart from the Redis: one in the cluster, at AWS
+// or elsewhere may take the place of another, and the pods of the app go on with the same Secret.
+type RedisSecret struct {
+	pulumi.ResourceState
+
+	ref   SecretRef
+	hasCA bool
+}
+
+// NewRedisSecret creates the Secret. It takes over the one of a stack in which it was part of the component of a Redis.
+func NewRedisSecret(
+	ctx *pulumi.Context, name string, args *RedisSecretArgs, opts ...pulumi.ResourceOption,
+) (*RedisSecret, error) {
+	s := &RedisSecret{hasCA: args.CA != nil}
+	o := redisOwner(ctx, s, name, args.Name, args.Namespace)
+	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
+	former := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:ExternalRedis")}})
+	opts = append(slices.Clone(opts), former) // a copy: the list is the caller's, who may use it again
+	if err := component.Register(ctx, "scaleout:index", "RedisSecret", name, problems, s, opts); err != nil {
+		return nil, err
+	}
+	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput)
+	data := map[string]pulumi.StringInput{
+		redis.PasswordFile: password,
+		redis.AuthFile:     password.ApplyT(redis.RequirePass).(pulumi.StringOutput),
+	}
+	if args.CA != nil {
+		data[redis.CAFile] = args.CA
+	}
+	var parents []pulumi.Alias // the components that the Secret was part of up to version 0
+	for _, kind := range []string{"Redis", "ElastiCache"} {
+		parents = append(parents, pulumi.Alias{ParentURN: pulumi.CreateURN(pulumi.String(name),
+			pulumi.String("scaleout:index:"+kind), nil, pulumi.String(ctx.Project()), pulumi.String(ctx.Stack()))})
+	}
+	var err error
+	if s.ref, err = newSecret(o, "-auth", data, pulumi.Aliases(parents)); err != nil {
+		return nil, err
+	}
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.ref.Name})
+}
+
+// Bind gives an app the connection to a Redis, under the names that it reads.
+func (s *RedisSecret) Bind(connection redis.Connection, names redis.Environment) Binding {
+	b := Binding{
+		Env: names.Variables(connection), After: present(connection.Ready),
+		AllowTo: []Peer{{Pods: connection.Pods, Anyone: connection.Pods == nil, Ports: []int{connection.Port}}},
+	}
+	if names.Password != "" {
+		b.SecretEnv = map[string]SecretKey{names.Password: {Secret: s.ref, Key: redis.PasswordFile}}
+	}
+	mounted := SecretFiles{Dir: redis.ClientDir, Secret: s.ref}
+	mount := func(variable, file string) {
+		if variable != "" { // else the app does not read it
+			b.Env[variable] = pulumi.String(path.Join(redis.ClientDir, file))
+			mounted.Keys = append(mounted.Keys, file)
+		}
+	}
+	if s.hasCA {
+		mount(names.CAFile, redis.CAFile)
+	}
+	mount(names.PasswordFile, redis.PasswordFile)
+	if mounted.Keys != nil {
+		b.Files = []SecretFiles{mounted}
+	}
+	return b
+}
+
+// redisOwner is a component of a Redis; object is the name of its objects, if it is not the component's.
+func redisOwner(
+	ctx *pulumi.Context, parent pulumi.Resource, name, object string, namespace pulumi.StringInput,
+) objects.Owner {
+	return objects.Owner{Context: ctx, Component: parent, Name: name, Namespace: namespace,
+		App: objects.App{Name: "redis", Instance: cmp.Or(object, name)}}
 }

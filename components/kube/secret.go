@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -16,6 +18,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // SecretArgs describe a Kubernetes Secret.
@@ -26,20 +29,13 @@ type SecretArgs struct {
 	Name string
 	// Data are its entries. Each is kept as a secret. Required.
 	Data map[string]pulumi.StringInput
-	// Labels of the object besides the common ones.
-	Labels map[string]string
 }
 
 // Validate reports everything wrong with the arguments.
 func (a *SecretArgs) Validate() field.ErrorList {
-	problems := check.Set("namespace", a.Namespace != nil)
-	problems = append(problems, check.Set("data", len(a.Data) > 0)...)
-	problems = append(problems, check.Labels("labels", a.Labels)...)
+	problems := append(check.Set("namespace", a.Namespace != nil), check.Set("data", len(a.Data) > 0)...)
 	for key, value := range a.Data {
-		if wrong := validation.IsConfigMapKey(key); len(wrong) > 0 {
-			problems = append(problems, check.Invalid("data", key, wrong[0])...)
-		}
-		problems = append(problems, check.Set("data["+key+"]", value != nil)...)
+		problems = slices.Concat(problems, checkKey("data", key), check.Set("data["+key+"]", value != nil))
 	}
 	return problems
 }
@@ -64,49 +60,46 @@ type Secret struct {
 // NewSecret creates the Secret.
 func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulumi.ResourceOption) (*Secret, error) {
 	s := &Secret{}
-	app := objects.App{Name: "secret", Instance: cmp.Or(args.Name, name), Labels: args.Labels}
-	problems := append(args.Validate(), check.ObjectName(app.Instance)...)
-	if err := register(ctx, "Secret", name, problems, s, opts); err != nil {
+	app := objects.App{Name: "secret", Instance: cmp.Or(args.Name, name)}
+	o := objects.Owner{App: app, Context: ctx, Component: s, Name: name, Namespace: args.Namespace}
+	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
+	if err := component.Register(ctx, "scaleout:index", "Secret", name, problems, s, opts); err != nil {
 		return nil, err
 	}
-	ref, err := newSecret(ctx, s, name, app.Instance, app, args.Namespace, args.Data)
-	if err != nil {
+	var err error
+	if s.Ref, err = newSecret(o, "", args.Data); err != nil {
 		return nil, err
 	}
-	s.Ref = ref
-	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": ref.Name})
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.Ref.Name})
 }
 
 // newSecret creates the object and the key to its version.
 func newSecret(
-	ctx *pulumi.Context, parent pulumi.Resource, name, object string, app objects.App, namespace pulumi.StringInput,
-	data map[string]pulumi.StringInput, opts ...pulumi.ResourceOption,
+	o objects.Owner, suffix string, data map[string]pulumi.StringInput, opts ...pulumi.ResourceOption,
 ) (SecretRef, error) {
 	entries := pulumi.StringMap{}
 	for key, value := range data {
 		entries[key] = pulumi.ToSecret(value).(pulumi.StringOutput)
 	}
-	secret, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
-		Metadata: app.Meta(object, namespace), StringData: entries,
-	}, append(opts, pulumi.Parent(parent))...)
+	secret, err := corev1.NewSecret(o.Context, o.Name+suffix, &corev1.SecretArgs{
+		Metadata: o.Meta(suffix), StringData: entries,
+	}, append(opts, o.Child())...)
 	if err != nil {
-		return SecretRef{}, creating("secret", name, err)
+		return SecretRef{}, err
 	}
-	version, err := versionOf(ctx, parent, name, entries)
+	version, err := versionOf(o, o.Name+suffix, entries)
 	return SecretRef{Name: secret.Metadata.Name().Elem(), Version: version}, err
 }
 
 // versionOf changes with the entries and says nothing about them. It is shown in pods, which more people may read than
 // Secrets: a plain hash would let them try passwords. So the hash has a random key, which is in the state only, where
 // a Stash keeps the one that it was created with: https://www.pulumi.com/docs/iac/concepts/resources/stash/
-func versionOf(
-	ctx *pulumi.Context, parent pulumi.Resource, name string, entries pulumi.StringMap,
-) (pulumi.StringOutput, error) {
-	key, err := pulumi.NewStash(ctx, name+"-version-key", &pulumi.StashArgs{
+func versionOf(o objects.Owner, name string, entries pulumi.StringMap) (pulumi.StringOutput, error) {
+	key, err := pulumi.NewStash(o.Context, name+"-version-key", &pulumi.StashArgs{
 		Input: pulumi.ToSecret(pulumi.String(rand.Text())),
-	}, pulumi.Parent(parent), pulumi.IgnoreChanges([]string{"input"}))
+	}, o.Child(), pulumi.IgnoreChanges([]string{"input"}))
 	if err != nil {
-		return pulumi.StringOutput{}, creating("stash", name, err)
+		return pulumi.StringOutput{}, err
 	}
 	version := pulumi.All(key.Output, entries).ApplyT(func(all []any) (string, error) {
 		random, known := all[0].(string)
@@ -128,3 +121,71 @@ func keyedHash(key string, entries any) (string, error) {
 
 // versionLength in hexadecimal digits: 64 bits, enough to notice any change.
 const versionLength = 16
+
+// Binding is what a backing service (a database, a queue, a cache) adds to the pods of an app: how they find it, the
+// secrets that it takes, the connections that they may make, and what has to exist before they start.
+type Binding struct {
+	// Env are variables whose values are no secrets.
+	Env map[string]pulumi.StringInput
+	// SecretEnv are entries of Secrets as variables. Prefer Files: a variable passes to child processes.
+	SecretEnv map[string]SecretKey
+	// Files are entries of Secrets, mounted read-only.
+	Files []SecretFiles
+	// AllowTo are connections that the pods may make.
+	AllowTo []Peer
+	// After is what has to exist before the first pod starts.
+	After []pulumi.Resource
+}
+
+// SecretKey is one entry of a Secret.
+type SecretKey struct {
+	Secret SecretRef
+	// Key of the entry. Required.
+	Key string
+}
+
+// SecretFiles are entries of one Secret as files of a folder.
+type SecretFiles struct {
+	// Dir is an absolute path, which nothing else is mounted at. Required.
+	Dir    string
+	Secret SecretRef
+	// Keys of the entries, and the names of the files. Empty for all.
+	Keys []string
+}
+
+// Validate reports everything wrong with the binding.
+func (b *Binding) Validate() field.ErrorList {
+	problems := slices.Concat(
+		checkVariables("env", b.Env),
+		checkVariables("secretEnv", b.SecretEnv),
+		check.Each("files", b.Files, (*SecretFiles).validate),
+		check.Each("allowTo", b.AllowTo, (*Peer).Validate),
+	)
+	for name, key := range b.SecretEnv {
+		problems = append(problems, check.Set("secretEnv["+name+"]", key.Secret.Name != nil && key.Key != "")...)
+	}
+	return problems
+}
+
+func (f *SecretFiles) validate() field.ErrorList {
+	problems := append(check.Set("secret", f.Secret.Name != nil), check.Path("dir", f.Dir)...)
+	for _, key := range f.Keys {
+		problems = append(problems, checkKey("keys", key)...)
+	}
+	return problems
+}
+
+// checkKey wants the key of an entry of a Secret.
+func checkKey(name, key string) field.ErrorList {
+	if wrong := validation.IsConfigMapKey(key); len(wrong) > 0 {
+		return check.Invalid(name, key, wrong[0])
+	}
+	return nil
+}
+
+func checkVariables[V any](name string, variables map[string]V) (problems field.ErrorList) {
+	for _, variable := range slices.Sorted(maps.Keys(variables)) {
+		problems = append(problems, check.Variable(name, variable)...)
+	}
+	return problems
+}

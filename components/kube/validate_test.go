@@ -80,21 +80,18 @@ func TestConstructorsRefuse(t *testing.T) {
 			w.PodAnnotations, w.ServiceAccountAnnotations = map[string]string{"a b": ""}, map[string]string{"": ""}
 			w.Placement = Placement{
 				Architecture: "AMD 64", NodeSelector: map[string]string{"a": "b c"}, PriorityClass: "High",
-				Tolerations: []Toleration{{Key: "a", Effect: "Never"}, {Value: "b"}},
 			}
 		}), []string{
 			"labels", "labels", "pullSecrets", "podAnnotations", "serviceAccountAnnotations", "placement.architecture",
-			"placement.nodeSelector", "placement.priorityClass", "placement.tolerations[0].effect",
-			"placement.tolerations[1].key",
+			"placement.nodeSelector", "placement.priorityClass",
 		}},
 		"route": {changed(func(w *WebAppArgs) {
 			w.Route = &Route{
 				Class: "A", Hosts: []string{"A.example.com"}, Paths: []string{"api"}, PublicPort: -1, TLSSecret: "S",
-				HealthPath: "x", Annotations: map[string]string{"a b": ""},
+				Annotations: map[string]string{"a b": ""},
 			}
 		}), []string{
-			"route.class", "route.hosts", "route.paths", "route.publicPort", "route.tlsSecret", "route.healthPath",
-			"route.annotations",
+			"route.class", "route.hosts", "route.paths", "route.publicPort", "route.tlsSecret", "route.annotations",
 		}},
 		"certificate without a name": {changed(func(w *WebAppArgs) { w.Route.TLSSecret = "tls" }), []string{"route.hosts"}},
 		"ALB": {changed(func(w *WebAppArgs) {
@@ -104,28 +101,9 @@ func TestConstructorsRefuse(t *testing.T) {
 				AccessLogsPrefix: "/x", WebACLARN: "arn:aws:wafv2:us-east-1:111122223333:global/webacl/a/b",
 			}}
 		}), []string{
-			"route.healthPath", "route.tlsSecret", "route.alb.controller", "route.alb.scheme", "route.alb.certificateArn",
+			"container.probes.readiness.http", "route.tlsSecret", "route.alb.controller", "route.alb.scheme", "route.alb.certificateArn",
 			"route.alb.tlsPolicy", "route.alb.group", "route.alb.accessLogsBucket", "route.alb.accessLogsPrefix",
 			"route.alb.webAclArn",
-		}},
-		"autoscaler": {func(ctx *pulumi.Context) error {
-			_, err := NewAutoscaler(ctx, "hpa", &AutoscalerArgs{
-				Deployment: "web", Container: "web", Scaling: testScaling, Pods: map[string]string{"a b": ""},
-			})
-			return err
-		}, []string{"namespace", "cpuRequest", "pods"}},
-		"autoscaler of a fixed number": {func(ctx *pulumi.Context) error {
-			_, err := NewAutoscaler(ctx, "hpa", &AutoscalerArgs{
-				Deployment: "web", Namespace: pulumi.String("ns"), Container: "web", CPURequest: "1", Scaling: Scaling{Fixed: 1},
-			})
-			return err
-		}, []string{"scaling.fixed"}},
-		"ingress": {func(ctx *pulumi.Context) error {
-			_, err := NewIngress(ctx, "in", &IngressArgs{Route: Route{ALB: &ALB{}, TLSSecret: "tls"}})
-			return err
-		}, []string{
-			"service", "namespace", "route.healthPath", "route.class", "route.hosts", "route.tlsSecret", "route.alb.controller",
-			"route.alb.scheme", "drain.loadBalancerDelay",
 		}},
 		"redis": {func(ctx *pulumi.Context) error {
 			_, err := NewRedis(ctx, "redis", &RedisArgs{Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}})
@@ -141,10 +119,9 @@ func TestConstructorsRefuse(t *testing.T) {
 		"secret": {func(ctx *pulumi.Context) error {
 			_, err := NewSecret(ctx, "s", &SecretArgs{
 				Name: "A", Data: map[string]pulumi.StringInput{"a b": pulumi.String(testPassword), "c": nil},
-				Labels: map[string]string{"a b": ""},
 			})
 			return err
-		}, []string{"namespace", "name", "data", "data[c]", "labels"}},
+		}, []string{"namespace", "name", "data", "data[c]"}},
 		"empty secret": {func(ctx *pulumi.Context) error {
 			_, err := NewSecret(ctx, "s", &SecretArgs{Namespace: pulumi.String("ns")})
 			return err
@@ -155,10 +132,10 @@ func TestConstructorsRefuse(t *testing.T) {
 			return err
 		}, []string{"name", "controller", "loadBalancers.scheme"}},
 		"namespace": {func(ctx *pulumi.Context) error {
-			_, err := NewNamespace(ctx, "my ns", &NamespaceArgs{Name: "UPPER", ReadinessGate: "other",
+			_, err := NewNamespace(ctx, "my ns", &NamespaceArgs{Name: "UPPER", ALBController: "other",
 				PodSecurityVersion: "1.34"})
 			return err
-		}, []string{"name", "readinessGate", "podSecurityVersion", "component"}},
+		}, []string{"name", "albController", "podSecurityVersion", "component"}},
 		"namespace of Kubernetes": {func(ctx *pulumi.Context) error {
 			_, err := NewNamespace(ctx, "ns", &NamespaceArgs{Name: "kube-public"})
 			return err
@@ -193,20 +170,6 @@ func TestLongNamesAreRefused(t *testing.T) {
 		"secret": func(ctx *pulumi.Context, component, object string) error {
 			_, err := NewSecret(ctx, component, &SecretArgs{
 				Namespace: pulumi.String("ns"), Name: object, Data: map[string]pulumi.StringInput{"a": pulumi.String("b")},
-			})
-			return err
-		},
-		"ingress": func(ctx *pulumi.Context, component, object string) error {
-			_, err := NewIngress(ctx, component, &IngressArgs{
-				Service: "web", Namespace: pulumi.String("ns"), Name: object, Route: Route{Class: "traefik"},
-				Drain: Drain{LoadBalancerDelay: 1},
-			})
-			return err
-		},
-		"autoscaler": func(ctx *pulumi.Context, component, object string) error {
-			_, err := NewAutoscaler(ctx, component, &AutoscalerArgs{
-				Deployment: "web", Namespace: pulumi.String("ns"), Name: object, Container: "web", CPURequest: "1",
-				Scaling: testScaling,
 			})
 			return err
 		},

@@ -183,21 +183,6 @@ func TestALBFollowsFromTheRoute(t *testing.T) {
 	}
 }
 
-// The health check of an ALB is the route's own, or else the readiness path.
-func TestHealthPathOfTheRouteWins(t *testing.T) {
-	web := testWeb()
-	web.Route, web.Container.Probes = testALB(), Probes{}
-	web.Route.HealthPath = "/health"
-	ingress := componenttest.Find(t, recordWeb(t, web), "Ingress", "web").Inputs
-	if got := offline.Lookup(ingress, "metadata", "annotations",
-		"alb.ingress.kubernetes.io/healthcheck-path"); got != "/health" {
-		t.Errorf("got %v, want /health", got)
-	}
-	if web.Route.HealthPath != "/health" || testWeb().Route.HealthPath != "" {
-		t.Error("the caller's route was changed")
-	}
-}
-
 // busyWeb uses all that a pod can have.
 func busyWeb() *WebAppArgs {
 	a := SecretRef{Name: pulumi.String("secret-a"), Version: pulumi.String("1")}
@@ -213,10 +198,12 @@ func busyWeb() *WebAppArgs {
 		Env:       map[string]pulumi.StringInput{"OVERRIDDEN": pulumi.String("binding"), "B": pulumi.String("b")},
 		SecretEnv: map[string]SecretKey{"PASSWORD": {Secret: a, Key: "password"}, "TOKEN": {Secret: a, Key: "token"}},
 		Files:     []SecretFiles{{Dir: "/etc/a", Secret: a, Keys: []string{"password"}}, {Dir: "/etc/b", Secret: b}},
-	}, {Rolls: pulumi.String("v1")}}
+	}}
 	web.Placement = Placement{
 		Architecture: "arm64", NodeSelector: map[string]string{"pool": "web"}, PriorityClass: "high",
-		Tolerations: []Toleration{{Key: "spot"}, {Key: "team", Value: "shop", Effect: "NoSchedule"}},
+		Tolerations: corev1.TolerationArray{corev1.TolerationArgs{
+			Key: pulumi.String("spot"), Operator: pulumi.String("Exists"),
+		}},
 	}
 	web.ServiceAccountAnnotations = map[string]string{"eks.amazonaws.com/role-arn": testRole}
 	web.PullSecrets = []string{"registry"}
@@ -248,8 +235,7 @@ func TestPodOfABusyApp(t *testing.T) {
 				`{"emptyDir":{"sizeLimit":"64Mi"},"name":"writable-0"},{"emptyDir":{"sizeLimit":"64Mi"},"name":"writable-1"}]`},
 		{spec, []any{"securityContext", "runAsUser"}, `1000`},
 		{spec, []any{"nodeSelector"}, `{"kubernetes.io/arch":"arm64","pool":"web"}`},
-		{spec, []any{"tolerations"}, `[{"key":"spot","operator":"Exists"},` +
-			`{"effect":"NoSchedule","key":"team","operator":"Equal","value":"shop"}]`},
+		{spec, []any{"tolerations"}, `[{"key":"spot","operator":"Exists"}]`},
 		{spec, []any{"priorityClassName"}, `"high"`},
 		{spec, []any{"imagePullSecrets"}, `[{"name":"registry"}]`},
 		{spec, []any{"serviceAccountName"}, `"web"`},
@@ -286,7 +272,6 @@ func TestChecksum(t *testing.T) {
 		t.Errorf("got %v first, and something else for the same Secrets", before)
 	}
 	for name, change := range map[string]func(*WebAppArgs){
-		"another value of Rolls": func(w *WebAppArgs) { w.Bindings[1].Rolls = pulumi.String("v2") },
 		"another version of a file's Secret": func(w *WebAppArgs) {
 			w.Bindings[0].Files[1].Secret.Version = pulumi.String("3")
 		},
@@ -398,30 +383,6 @@ func TestScaling(t *testing.T) {
 	}
 }
 
-// An autoscaler for pods of another maker has their labels, and one without labels none that are empty.
-func TestAutoscalerAlone(t *testing.T) {
-	for _, pods := range []map[string]string{nil, {"app": "shop", "app.kubernetes.io/name": "shop"}} {
-		result := componenttest.Record(t, func(ctx *pulumi.Context) error {
-			_, err := NewAutoscaler(ctx, "hpa", &AutoscalerArgs{
-				Deployment: "shop", Namespace: pulumi.String("ns"), Container: "main", CPURequest: "1",
-				Scaling: testScaling, Pods: pods,
-			})
-			return err
-		})
-		labels, _ := componenttest.Value(t, result, "HorizontalPodAutoscaler", "hpa", "metadata", "labels").(map[string]any)
-		for key, want := range pods {
-			if labels[key] != want {
-				t.Errorf("label %s: got %v, want %s", key, labels[key], want)
-			}
-		}
-		for key, value := range labels {
-			if value == "" {
-				t.Errorf("label %s is empty", key)
-			}
-		}
-	}
-}
-
 func TestALBClass(t *testing.T) {
 	alb := testALB().ALB
 	alb.Group = "shared"
@@ -439,12 +400,12 @@ func TestALBClass(t *testing.T) {
 	}
 }
 
-func TestCheckSleep(t *testing.T) {
+func TestKeepsSleep(t *testing.T) {
 	sleep := &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 5}}}
 	pod := func(containers ...corev1.Container) appsv1.DeploymentSpec {
 		return appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{Spec: &corev1.PodSpec{Containers: containers}}}
 	}
-	if err := checkSleep(pod(corev1.Container{Lifecycle: sleep})); err != nil {
+	if _, err := keepsSleep(pod(corev1.Container{Lifecycle: sleep})); err != nil {
 		t.Errorf("got %v for a pod that sleeps", err)
 	}
 	for name, spec := range map[string]appsv1.DeploymentSpec{
@@ -452,7 +413,7 @@ func TestCheckSleep(t *testing.T) {
 		"no preStop": pod(corev1.Container{Lifecycle: &corev1.Lifecycle{}}),
 		"no sleep":   pod(corev1.Container{Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{}}}),
 	} {
-		if err := checkSleep(spec); err == nil || !strings.Contains(err.Error(), "Kubernetes 1.30") {
+		if _, err := keepsSleep(spec); err == nil || !strings.Contains(err.Error(), "Kubernetes 1.30") {
 			t.Errorf("%s: got %v, want an error about Kubernetes 1.30", name, err)
 		}
 	}

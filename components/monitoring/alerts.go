@@ -15,11 +15,9 @@ import (
 
 // Objectives are what visitors may expect over 30 days. The alerts tell how fast a breach uses up what is left over.
 type Objectives struct {
-	// Histogram is the name of the app's histogram of the seconds that requests took, with a label code (the status), e.g.
-	// http_request_duration_seconds. Required.
+	// Histogram of seconds, with a label code (the status), e.g. http_request_duration_seconds. Required.
 	Histogram string
-	// Selector picks what visitors ask for, in PromQL, e.g. route="/"; probes, which would make up for visits that failed,
-	// are to be left out. Empty for all requests.
+	// Selector picks what visitors ask for, and no probes, in PromQL, e.g. route="/". Empty for all requests.
 	Selector string
 	// AvailabilityPercent is the share of visits that are answered: 50 to 99.99. A 5xx is no answer.
 	AvailabilityPercent float64
@@ -33,9 +31,9 @@ var (
 	// https://prometheus.io/docs/concepts/data_model/
 	metricForm = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
 	// selectorForm is one or several label matchers, without the braces.
-	selectorForm = regexp.MustCompile(`^` + matcher + `(,` + matcher + `)*$`)
+	selectorForm = regexp.MustCompile(`^$|^` + matcher + `(,` + matcher + `)*$`)
 	// https://prometheus.io/docs/prometheus/latest/querying/basics/#float-literals-and-time-durations
-	durationForm = regexp.MustCompile(`^([1-9][0-9]{0,8}(ms|s|m|h|d|w|y))+$`)
+	durationForm = regexp.MustCompile(`^([1-9][0-9]{0,8}(ms|s|m|h|d|w|y))*$`)
 )
 
 // matcher: in the quotation marks a backslash escapes itself or a quotation mark, the only escapes that selectors need.
@@ -43,17 +41,13 @@ const matcher = `[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)"([^"\\\n]|\\["\\])*"`
 
 // Validate reports everything wrong with the objectives.
 func (o *Objectives) Validate() field.ErrorList {
-	problems := checkShare("availabilityPercent", o.AvailabilityPercent)
-	problems = append(problems, checkShare("fastPercent", o.FastPercent)...)
-	problems = append(problems, check.Range("fastMilliseconds", o.FastMilliseconds, 1, 60_000)...)
-	if !metricForm.MatchString(o.Histogram) {
-		problems = append(problems, check.Invalid("histogram", o.Histogram,
-			"must be the name of a histogram such as http_request_duration_seconds")...)
-	}
-	if o.Selector != "" && !selectorForm.MatchString(o.Selector) {
-		problems = append(problems, check.Invalid("selector", o.Selector, "must be label matchers of PromQL such as route=\"/\", or empty")...)
-	}
-	return problems
+	return slices.Concat(
+		checkShare("availabilityPercent", o.AvailabilityPercent),
+		checkShare("fastPercent", o.FastPercent),
+		check.Range("fastMilliseconds", o.FastMilliseconds, 1, 60_000),
+		check.Match("histogram", o.Histogram, metricForm, "must be the name of a histogram such as http_request_duration_seconds"),
+		check.Match("selector", o.Selector, selectorForm, `must be label matchers of PromQL such as route="/", or empty`),
+	)
 }
 
 func checkShare(name string, value float64) field.ErrorList {
@@ -79,30 +73,28 @@ type Alerts struct {
 
 // Validate reports everything wrong with the arguments.
 func (a Alerts) Validate() field.ErrorList {
-	problems := check.Label("namespace", a.Namespace)
+	problems := slices.Concat(check.Label("namespace", a.Namespace), check.Each("rules", a.Rules, (*Alert).validate),
+		check.Set("runbook", a.Runbook != ""))
 	if a.Objectives != nil {
 		problems = append(problems, check.In("objectives", a.Objectives.Validate())...)
 	}
-	for i := range a.Rules {
-		problems = append(problems, check.In(field.NewPath("rules").Index(i).String(), a.Rules[i].validate())...)
-	}
-	return append(problems, check.Set("runbook", a.Runbook != "")...)
+	return problems
 }
 
 // ruleGroup and ruleEntry are the format of Prometheus' rule files, which PrometheusRule shares:
 // https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
 type ruleGroup struct {
-	Name  string      `yaml:"name" json:"name"`
-	Rules []ruleEntry `yaml:"rules" json:"rules"`
+	Name  string      `yaml:"name"`
+	Rules []ruleEntry `yaml:"rules"`
 }
 
 type ruleEntry struct {
-	Record      string            `yaml:"record,omitempty" json:"record,omitempty"`
-	Alert       string            `yaml:"alert,omitempty" json:"alert,omitempty"`
-	Expr        string            `yaml:"expr" json:"expr"`
-	For         string            `yaml:"for,omitempty" json:"for,omitempty"`
-	Labels      map[string]string `yaml:"labels,omitempty" json:"labels,omitempty"`
-	Annotations map[string]string `yaml:"annotations,omitempty" json:"annotations,omitempty"`
+	Record      string            `yaml:"record,omitempty"`
+	Alert       string            `yaml:"alert,omitempty"`
+	Expr        string            `yaml:"expr"`
+	For         string            `yaml:"for,omitempty"`
+	Labels      map[string]string `yaml:"labels,omitempty"`
+	Annotations map[string]string `yaml:"annotations,omitempty"`
 }
 
 // burn is an alert on the speed at which the error budget of 30 days is used, in a long window, so that it is not about
@@ -158,7 +150,7 @@ func (o *Objectives) list() []objective {
 
 // groups are the recording rules and alerts.
 func (a Alerts) groups() (groups []ruleGroup) {
-	values := a.replacer()
+	values := a.values()
 	for _, o := range a.Objectives.list() {
 		group := ruleGroup{Name: "scaleout-" + o.name}
 		series := func(window string) string {
@@ -194,17 +186,15 @@ func (a Alerts) groups() (groups []ruleGroup) {
 	return append(groups, state)
 }
 
-// replacer fills in what the expressions leave open.
-func (a Alerts) replacer() *strings.Replacer {
-	if a.Objectives == nil {
+// values fill in what the expressions leave open.
+func (a Alerts) values() *strings.Replacer {
+	o := a.Objectives
+	if o == nil {
 		return strings.NewReplacer("$namespace", a.Namespace)
 	}
-	selector := ""
-	if a.Objectives.Selector != "" {
-		selector = "," + a.Objectives.Selector
-	}
-	return strings.NewReplacer("$namespace", a.Namespace, "$histogram", a.Objectives.Histogram, "$selector", selector,
-		"$fast", strconv.FormatFloat(float64(a.Objectives.FastMilliseconds)/1000, 'g', -1, 64))
+	selector := strings.TrimSuffix(","+o.Selector, ",")
+	fast := strconv.FormatFloat(float64(o.FastMilliseconds)/1000, 'g', -1, 64)
+	return strings.NewReplacer("$namespace", a.Namespace, "$histogram", o.Histogram, "$selector", selector, "$fast", fast)
 }
 
 // notMeasured fires where measurements are missing that other alerts need: those could never fire. The histogram is
@@ -245,13 +235,12 @@ type Alert struct {
 
 // validate reports what Prometheus would refuse together with all other rules: it does not start then.
 func (a *Alert) validate() field.ErrorList {
-	problems := check.Set("name", a.Name != "")
-	problems = append(problems, check.Set("expr", a.Expr != "")...)
-	problems = append(problems, check.OneOf("severity", a.Severity, Page, Ticket)...)
-	if a.For != "" && !durationForm.MatchString(a.For) {
-		problems = append(problems, check.Invalid("for", a.For, "must be a duration of Prometheus such as 5m, or empty")...)
-	}
-	return problems
+	return slices.Concat(
+		check.Set("name", a.Name != ""),
+		check.Set("expr", a.Expr != ""),
+		check.OneOf("severity", a.Severity, Page, Ticket),
+		check.Match("for", a.For, durationForm, "must be a duration of Prometheus such as 5m, or empty"),
+	)
 }
 
 // stateAlerts are those that all apps share.
@@ -295,6 +284,15 @@ kube_pod_container_status_last_terminated_reason{namespace="$namespace",reason="
 
 // file is the content of a file of rules.
 func (a Alerts) file() (string, error) {
-	text, err := yaml.Marshal(map[string]any{"groups": a.groups()})
+	text, err := yaml.Marshal(object{"groups": a.groups()})
 	return string(text), err
+}
+
+// untyped are the rules as the maps and lists that a custom resource is made of.
+func (a Alerts) untyped() (rules object, err error) {
+	text, err := a.file()
+	if err == nil {
+		err = yaml.Unmarshal([]byte(text), &rules)
+	}
+	return rules, err
 }

@@ -2,10 +2,10 @@ package monitoring
 
 import (
 	"fmt"
+	"slices"
 
-	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -19,7 +19,7 @@ import (
 type KubeStateMetricsArgs struct {
 	// Namespace it runs in, and the only one that it looks at. Required.
 	Namespace pulumi.StringInput
-	// Image of kube-state-metrics 2.13 or later, which has the paths of the probes. Required, with a tag other than latest or with a digest.
+	// Image of kube-state-metrics 2.13 or later. Required, with a tag other than latest or with a digest.
 	Image string
 	// Readers are the only pods that may ask it.
 	Readers []map[string]string
@@ -27,15 +27,12 @@ type KubeStateMetricsArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *KubeStateMetricsArgs) Validate() field.ErrorList {
-	problems := check.Set("namespace", a.Namespace != nil)
-	problems = append(problems, check.Selectors("readers", a.Readers)...)
-	return append(problems, check.Image("image", a.Image)...)
+	return slices.Concat(check.Set("namespace", a.Namespace != nil), check.Selectors("readers", a.Readers),
+		check.Image("image", a.Image))
 }
 
 // KubeStateMetricsSize is what it asks for.
-var KubeStateMetricsSize = kube.OnePod(kubeStateMetricsResources)
-
-var kubeStateMetricsResources = kube.Resources{CPURequest: "10m", MemoryLimit: "128Mi"}
+var KubeStateMetricsSize = kube.OnePod(kube.Resources{CPURequest: "10m", MemoryLimit: "128Mi"})
 
 const (
 	kubeStateMetricsPort = 8080
@@ -67,63 +64,43 @@ func NewKubeStateMetrics(
 	if err := component.Register(ctx, "scaleout:index", "KubeStateMetrics", name, problems, k, opts); err != nil {
 		return nil, err
 	}
-	app, watch := kubeStateMetricsApp(name), []string{"list", "watch"}
-	account, err := objects.NewServiceAccount(ctx, k, name, app, args.Namespace, objects.Permissions{InNamespace: []objects.Rule{
-		{Groups: []string{""}, Resources: []string{"pods"}, Verbs: watch},
-		{Groups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: watch},
-		{Groups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}, Verbs: watch},
-	}})
+	o := objects.Owner{App: kubeStateMetricsApp(name), Context: ctx, Component: k, Name: name, Namespace: args.Namespace}
+	const watch = "list watch"
+	account, err := o.ServiceAccount(nil, nil, rbacv1.PolicyRuleArray{
+		objects.Rule("", "pods", watch),
+		objects.Rule("apps", "deployments", watch),
+		objects.Rule("autoscaling", "horizontalpodautoscalers", watch),
+	})
 	if err != nil {
 		return nil, err
 	}
-	service, err := objects.NewService(ctx, k, name, app, args.Namespace, "http", kubeStateMetricsPort)
+	service, err := o.Service("http", kubeStateMetricsPort)
 	if err != nil {
 		return nil, err
 	}
 	// The API server: see Prometheus.
-	_, err = objects.NewNetworkPolicy(ctx, k, name, app.Meta(name, args.Namespace), app.LabelSelector(),
-		objects.PeersOf(args.Readers, kubeStateMetricsPort), []objects.Peer{{Ports: objects.TCP(443, 6443)}})
-	if err != nil {
+	apiServer := []objects.Peer{{Anyone: true, Ports: []int{443, 6443}}}
+	if _, err := o.NetworkPolicy(objects.PeersOf(args.Readers, kubeStateMetricsPort), apiServer); err != nil {
 		return nil, err
 	}
-	_, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: app.Meta(name, args.Namespace),
-		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(1), Selector: app.LabelSelector(), Template: args.pod(app, account),
-		},
-	}, pulumi.Parent(k))
-	if err != nil {
-		return nil, component.Creating("deployment", name, err)
-	}
-	k.Address = pulumi.Sprintf("%s.%s.svc:%d", service.Metadata.Name().Elem(), args.Namespace, kubeStateMetricsPort)
-	return k, ctx.RegisterResourceOutputs(k, pulumi.Map{"address": k.Address})
-}
-
-func (a *KubeStateMetricsArgs) pod(app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
 	flags := fmt.Sprintf(`
 		--port=%d
 		--telemetry-port=%d
 		--resources=pods,deployments,horizontalpodautoscalers`, kubeStateMetricsPort, kubeStateMetricsSelf)
-	number := func(name string, port int) corev1.ContainerPortArgs {
-		return corev1.ContainerPortArgs{Name: pulumi.String(name), ContainerPort: pulumi.Int(port)}
-	}
-	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: app.LabelSet()},
-		Spec: &corev1.PodSpecArgs{
-			ServiceAccountName: account,
-			EnableServiceLinks: pulumi.Bool(false),
-			SecurityContext:    objects.RestrictedPod(kubeStateMetricsUser),
-			Containers: corev1.ContainerArray{corev1.ContainerArgs{
-				Name:                     pulumi.String("kube-state-metrics"),
-				Image:                    pulumi.String(a.Image),
-				Args:                     append(objects.Args(flags), pulumi.Sprintf("--namespaces=%s", a.Namespace)),
-				Ports:                    corev1.ContainerPortArray{number("http", kubeStateMetricsPort), number("telemetry", kubeStateMetricsSelf)},
-				Resources:                kubeStateMetricsResources.Requirements(),
-				SecurityContext:          objects.RestrictedContainer(),
-				TerminationMessagePolicy: pulumi.String("FallbackToLogsOnError"),
-				ReadinessProbe:           objects.HTTPProbe("/readyz", "telemetry", 5, 3),
-				LivenessProbe:            objects.HTTPProbe("/livez", "http", 10, 3),
-			}},
+	_, err = o.SinglePod(o.Pod(kubeStateMetricsUser, nil, corev1.PodSpecArgs{ServiceAccountName: account}, corev1.ContainerArgs{
+		Image: pulumi.String(args.Image),
+		Args:  append(objects.Args(flags), pulumi.Sprintf("--namespaces=%s", args.Namespace)),
+		Ports: corev1.ContainerPortArray{
+			objects.Port("http", kubeStateMetricsPort), objects.Port("telemetry", kubeStateMetricsSelf),
 		},
+		Resources:                KubeStateMetricsSize.Resources.Requirements(),
+		TerminationMessagePolicy: objects.FallbackToLogs,
+		ReadinessProbe:           objects.HTTPProbe("/readyz", "telemetry", 5, 3),
+		LivenessProbe:            objects.HTTPProbe("/livez", "http", 10, 3),
+	}))
+	if err != nil {
+		return nil, err
 	}
+	k.Address = pulumi.Sprintf("%s.%s.svc:%d", service.Metadata.Name().Elem(), args.Namespace, kubeStateMetricsPort)
+	return k, ctx.RegisterResourceOutputs(k, pulumi.Map{"address": k.Address})
 }

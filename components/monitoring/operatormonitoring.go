@@ -1,9 +1,9 @@
 package monitoring
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
@@ -29,18 +29,19 @@ type OperatorMonitoringArgs struct {
 	Dashboards map[string]string
 	// Alerts are the rules that it evaluates. Required.
 	Alerts Alerts
-	// Labels that the operator's podMonitorSelector and ruleSelector look for, e.g. release: kube-prometheus-stack. What
-	// lacks them is ignored, silently.
+	// Labels by which the operator finds PodMonitors and rules, e.g. release: kube-prometheus-stack.
 	Labels map[string]string
 }
 
 // Validate reports everything wrong with the arguments.
 func (a *OperatorMonitoringArgs) Validate() field.ErrorList {
-	problems := check.Set("namespace", a.Namespace != nil)
-	problems = append(problems, check.In("app", a.App.Validate())...)
-	problems = append(problems, check.Labels("labels", a.Labels)...)
-	problems = append(problems, check.ObjectName(a.Name)...)
-	return append(problems, check.In("alerts", a.Alerts.Validate())...)
+	return slices.Concat(
+		check.Set("namespace", a.Namespace != nil),
+		check.In("app", a.App.Validate()),
+		check.Labels("labels", a.Labels),
+		check.ObjectName(a.Name),
+		check.In("alerts", a.Alerts.Validate()),
+	)
 }
 
 // OperatorMonitoring has an app scraped and its alerts evaluated where a Prometheus Operator runs, and its dashboards
@@ -48,8 +49,7 @@ func (a *OperatorMonitoringArgs) Validate() field.ErrorList {
 // scraped, which kube-prometheus-stack does.
 type OperatorMonitoring struct{ pulumi.ResourceState }
 
-// monitoringVersion is that of the operator's objects:
-// https://prometheus-operator.dev/docs/api-reference/api/
+// monitoringVersion: https://prometheus-operator.dev/docs/api-reference/api/
 const monitoringVersion = "monitoring.coreos.com/v1"
 
 // NewOperatorMonitoring creates the PodMonitor, the PrometheusRule and the ConfigMap with the dashboards.
@@ -57,18 +57,28 @@ func NewOperatorMonitoring(
 	ctx *pulumi.Context, name string, args *OperatorMonitoringArgs, opts ...pulumi.ResourceOption,
 ) (*OperatorMonitoring, error) {
 	m := &OperatorMonitoring{}
-	app := objects.App{Name: "monitoring", Instance: name}
-	problems := append(args.Validate(), check.Labels("component", app.Pods())...)
+	o := objects.Owner{
+		Context: ctx, Component: m, Name: name, Namespace: args.Namespace,
+		App: objects.App{Name: "monitoring", Instance: name},
+	}
+	problems := append(args.Validate(), check.Labels("component", o.Pods())...)
 	if err := component.Register(ctx, "scaleout:index", "OperatorMonitoring", name, problems, m, opts); err != nil {
 		return nil, err
 	}
-	meta := app.Meta(args.Name, args.Namespace)
-	labels := app.LabelSet()
-	maps.Copy(labels, pulumi.ToStringMap(args.Labels))
-	meta.Labels = labels
-
-	if err := args.podMonitor(ctx, m, name, meta); err != nil {
-		return nil, err
+	meta := args.meta(o, "", args.Labels)
+	if args.App.PortName != "" { // else there are no measurements of its own
+		_, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+			ApiVersion: pulumi.String(monitoringVersion), Kind: pulumi.String("PodMonitor"), Metadata: meta,
+			OtherFields: kubernetes.UntypedArgs{"spec": object{
+				"selector": object{"matchLabels": args.App.Pods},
+				"podMetricsEndpoints": []any{object{
+					"port": args.App.PortName, "path": args.App.Path, "interval": scrapeInterval,
+				}},
+			}},
+		}, o.Child())
+		if err != nil {
+			return nil, err
+		}
 	}
 	rules, err := args.Alerts.untyped()
 	if err != nil {
@@ -77,54 +87,25 @@ func NewOperatorMonitoring(
 	_, err = apiextensions.NewCustomResource(ctx, name+"-rules", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String(monitoringVersion), Kind: pulumi.String("PrometheusRule"), Metadata: meta,
 		OtherFields: kubernetes.UntypedArgs{"spec": rules},
-	}, pulumi.Parent(m))
+	}, o.Child())
 	if err != nil {
-		return nil, component.Creating("prometheus rule", name, err)
+		return nil, err
 	}
-
-	if len(args.Dashboards) == 0 {
-		return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
-	}
-	boards := app.Meta(args.Name+"-dashboards", args.Namespace)
-	forSidecar := app.LabelSet()
-	forSidecar["grafana_dashboard"] = pulumi.String("1")
-	boards.Labels = forSidecar
-	_, err = corev1.NewConfigMap(ctx, name+"-dashboards", &corev1.ConfigMapArgs{
-		Metadata: boards, Data: pulumi.ToStringMap(args.Dashboards),
-	}, pulumi.Parent(m))
-	if err != nil {
-		return nil, component.Creating("config map", name, err)
+	if len(args.Dashboards) > 0 {
+		_, err = corev1.NewConfigMap(ctx, name+"-dashboards", &corev1.ConfigMapArgs{
+			Metadata: args.meta(o, "-dashboards", map[string]string{"grafana_dashboard": "1"}), // for the sidecar
+			Data:     pulumi.ToStringMap(args.Dashboards),
+		}, o.Child())
+		if err != nil {
+			return nil, err
+		}
 	}
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }
 
-// podMonitor has the app's own measurements scraped, if it has any.
-func (a *OperatorMonitoringArgs) podMonitor(
-	ctx *pulumi.Context, parent pulumi.Resource, name string, meta *metav1.ObjectMetaArgs,
-) error {
-	if a.App.PortName == "" {
-		return nil
-	}
-	_, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String(monitoringVersion), Kind: pulumi.String("PodMonitor"), Metadata: meta,
-		OtherFields: kubernetes.UntypedArgs{"spec": object{
-			"selector": object{"matchLabels": a.App.Pods},
-			"podMetricsEndpoints": []any{object{
-				"port": a.App.PortName, "path": a.App.Path, "interval": scrapeInterval,
-			}},
-		}},
-	}, pulumi.Parent(parent))
-	if err != nil {
-		return component.Creating("pod monitor", name, err)
-	}
-	return nil
-}
-
-// untyped are the rules as the maps and lists that a custom resource is made of.
-func (a Alerts) untyped() (rules object, err error) {
-	text, err := json.Marshal(object{"groups": a.groups()})
-	if err != nil {
-		return nil, err
-	}
-	return rules, json.Unmarshal(text, &rules)
+// meta is the metadata of an object with labels that others look for.
+func (a *OperatorMonitoringArgs) meta(o objects.Owner, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
+	all := o.LabelSet()
+	maps.Copy(all, pulumi.ToStringMap(labels))
+	return &metav1.ObjectMetaArgs{Name: pulumi.String(a.Name + suffix), Namespace: a.Namespace, Labels: all}
 }

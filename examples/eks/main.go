@@ -25,7 +25,7 @@ func program(ctx *pulumi.Context) error {
 	}
 	cluster := pulumi.Providers(provider)
 	namespace, err := kube.NewNamespace(ctx, "shop", &kube.NamespaceArgs{
-		Name: "shop", ReadinessGate: kube.AutoModeGate,
+		Name: "shop", ALBController: kube.EKSAutoMode,
 	}, cluster)
 	if err != nil {
 		return err

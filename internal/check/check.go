@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"net/netip"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,6 +137,27 @@ func OneOf(name, value string, words ...string) field.ErrorList {
 	return That(slices.Contains(words, value), name, value, "must be one of "+strings.Join(words, ", "))
 }
 
+// Match wants a value of a form, and says what that is in words.
+func Match(name, value string, form *regexp.Regexp, want string) field.ErrorList {
+	return That(form.MatchString(value), name, value, want)
+}
+
+// Optional is a check of a value that may be empty.
+func Optional(form func(name, value string) field.ErrorList, name, value string) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+	return form(name, value)
+}
+
+// Each puts the problems of every element of a list under its place there.
+func Each[T any](name string, list []T, validate func(*T) field.ErrorList) (problems field.ErrorList) {
+	for i := range list {
+		problems = append(problems, In(field.NewPath(name).Index(i).String(), validate(&list[i]))...)
+	}
+	return problems
+}
+
 // CIDR wants a block of IP addresses, written in the one way: what is beyond the mask is 0, or else it is unclear
 // which of the two was meant.
 func CIDR(name, value string) field.ErrorList {
@@ -162,6 +184,22 @@ var regionForm = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+$`)
 // Region reports what cannot be a region of AWS.
 func Region(name, value string) field.ErrorList {
 	return That(regionForm.MatchString(value), name, value, "must be a region of AWS such as eu-central-1")
+}
+
+// Path wants a path in a container at which something can be mounted.
+func Path(name, value string) field.ErrorList {
+	if !path.IsAbs(value) || path.Clean(value) != value || value == "/" || strings.Contains(value, ":") {
+		return Invalid(name, value, "must be an absolute path such as /tmp, without : and without / at its end")
+	}
+	return nil
+}
+
+// Set wants an input to be given; what it will hold is not known yet.
+func Set(name string, set bool) field.ErrorList {
+	if set {
+		return nil
+	}
+	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
 }
 
 // Image wants an image reference with a version: `latest`, said or implied, would let two nodes run different programs

@@ -58,7 +58,7 @@ func (d *decoder) albClass(alb *kube.ALB) *kube.ALBClassArgs {
 	}
 	// Auto Mode ignores the annotation for a group, and documents no other place for attributes than the class.
 	for _, key := range []string{"albGroup", "albAccessLogsBucket"} {
-		d.RefuseIf(!install && alb.Controller.GroupInClass() && d.Text(key) != "",
+		d.RefuseIf(!install && alb.Controller == kube.EKSAutoMode && d.Text(key) != "",
 			key, "which EKS Auto Mode reads from the IngressClass only; set installAlbClass too, and "+
 				"ingressClass to a name that is free")
 	}
@@ -89,7 +89,7 @@ func (d *decoder) dns(t *Kubernetes) {
 	t.Record = &DNS{Host: host, Zone: zone}
 	if alb.CertificateARN != nil {
 		record := aws.LoadBalancerRecordArgs{Host: host, ZoneID: zone}
-		d.Check("record", record.ValidateSettings())
+		d.Check("record", record.Validate())
 		return
 	}
 	t.Certificate = &aws.CertificateArgs{Domain: host, ZoneID: zone}

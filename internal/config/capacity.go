@@ -56,7 +56,7 @@ func (t *Kubernetes) sized() bool {
 func (t *Kubernetes) pods() []kube.Workload {
 	all := []kube.Workload{t.Web.Workload()}
 	if t.Redis != nil {
-		all = append(all, t.Redis.Workload())
+		all = append(all, kube.OnePod(t.Redis.Resources))
 	}
 	if t.Traefik != nil {
 		all = append(all, t.Traefik.Workload())
@@ -65,7 +65,7 @@ func (t *Kubernetes) pods() []kube.Workload {
 		all = append(all, addons.MetricsServerSize)
 	}
 	if t.Monitoring.Prometheus != nil {
-		all = append(all, t.Monitoring.Prometheus.Workload(), monitoring.KubeStateMetricsSize)
+		all = append(all, monitoring.PrometheusSize, monitoring.KubeStateMetricsSize)
 	}
 	if t.Monitoring.GrafanaImage != "" {
 		all = append(all, monitoring.GrafanaSize)

@@ -110,7 +110,7 @@ func (d *decoder) image(c *Config) {
 	context := build.Context
 	build.Context = cmp.Or(context, defaultContext)
 	d.registry(c, build)
-	d.Check("build", build.ValidateSettings()) // of a finished image too: the platform says which nodes can run it
+	d.Check("build", build.Validate()) // of a finished image too: the platform says which nodes can run it
 	if c.Image == "" {
 		c.Build = build
 		return

@@ -576,17 +576,15 @@ func TestSecretsMustBeEncrypted(t *testing.T) {
 }
 
 func TestReadinessGateFollowsTheController(t *testing.T) {
-	for controller, want := range map[string]kube.ReadinessGate{
-		"eksAutoMode": kube.AutoModeGate, "awsLoadBalancerController": kube.LoadBalancerControllerGate,
-	} {
+	for _, controller := range []string{"eksAutoMode", "awsLoadBalancerController"} {
 		values := eks(t)
 		values["scaleout:albController"] = controller
 		c, err := parsed(values)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Kubernetes.Namespace.ReadinessGate != want {
-			t.Errorf("%s: got gate %q, want %q", controller, c.Kubernetes.Namespace.ReadinessGate, want)
+		if got := string(c.Kubernetes.Namespace.ALBController); got != controller {
+			t.Errorf("%s: got the gate of %q", controller, got)
 		}
 	}
 }
@@ -702,11 +700,11 @@ func accepted(c *Config) map[string]field.ErrorList {
 		maps.Copy(problems, acceptedInCluster(c, c.Kubernetes, later))
 	}
 	if d := c.Docker; d != nil {
-		problems["network"], problems["balancer"] = d.Network.Validate(), d.Balancer.ValidateSettings()
-		problems["containers"], problems["nginx"] = d.Web.ValidateSettings(), d.Nginx.Validate()
+		problems["network"], problems["balancer"] = d.Network.Validate(), d.Balancer.Validate()
+		problems["containers"], problems["nginx"] = d.Web.Validate(), d.Nginx.Validate()
 		problems["repository"] = check.Repository("repository", d.BalancerRepository)
 		if d.Redis != nil {
-			problems["Redis"] = d.Redis.ValidateSettings()
+			problems["Redis"] = d.Redis.Validate()
 		}
 	}
 	return problems
@@ -726,9 +724,9 @@ func acceptedInCluster(c *Config, k *Kubernetes, later pulumi.StringOutput) map[
 	case k.External != nil:
 		problems["external Redis"] = k.External.Validate()
 	case k.ElastiCache != nil:
-		problems["ElastiCache"] = k.ElastiCache.ValidateSettings()
+		problems["ElastiCache"] = k.ElastiCache.Validate()
 	case k.Redis != nil:
-		problems["Redis"] = k.Redis.ValidateSettings()
+		problems["Redis"] = k.Redis.Validate()
 	}
 	if k.ALBClass != nil {
 		problems["ALB class"] = k.ALBClass.Validate()
@@ -737,7 +735,7 @@ func acceptedInCluster(c *Config, k *Kubernetes, later pulumi.StringOutput) map[
 		problems["certificate"] = k.Certificate.Validate()
 	}
 	if k.Monitoring.Prometheus != nil {
-		problems["Prometheus"] = k.Monitoring.Prometheus.ValidateSettings()
+		problems["Prometheus"] = k.Monitoring.Prometheus.Validate()
 	}
 	return problems
 }

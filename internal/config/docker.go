@@ -20,14 +20,14 @@ type Docker struct {
 	// Web is the app itself.
 	Web docker.WebAppArgs
 	// Nginx shares the requests out.
-	Nginx docker.NginxSettings
+	Nginx docker.NginxArgs
 }
 
 // balancerContext is the build context of the image of nginx.
 const balancerContext = "./balancer"
 
 // nginxDefaults are what nobody has to decide per stack.
-var nginxDefaults = docker.NginxSettings{
+var nginxDefaults = docker.NginxArgs{
 	// Workers and the program that looks for servers use 13 MB together.
 	Limits: docker.Limits{Memory: "64Mi"},
 	// A worker keeps one core busy, and that forwards some 8,000 requests a second: docs/comparison.md.
@@ -56,14 +56,14 @@ func (d *decoder) docker(c *Config) *Docker {
 	t.Nginx.LongestRequestSeconds = app.Drain.Shutdown()
 	if c.UsesRedis {
 		t.Redis = redis
-		d.Check("redis", redis.ValidateSettings())
+		d.Check("redis", redis.Validate())
 	} else {
 		d.without(noRedis, "redisVolume")
 	}
 	d.checkDockerApp(app)
-	d.Check("build", t.Balancer.ValidateSettings())
+	d.Check("build", t.Balancer.Validate())
 	d.Check("docker.network", t.Network.Validate())
-	d.Check("docker.web", t.Web.ValidateSettings())
+	d.Check("docker.web", t.Web.Validate())
 	// Only now, so that what is wrong with the secrets is not told as if it were in environment.
 	maps.Copy(t.Web.Env, secretInputs(app.SecretEnvironment))
 	t.Web.Files = secretInputs(app.SecretFiles)

@@ -42,7 +42,7 @@ func (d *decoder) elastiCache(target string) *ElastiCache {
 		e.Subnets = pulumi.ToStringArray(subnets)
 	}
 	d.RefuseIf(target != "eks", "elasticacheName", "but only target eks has ElastiCache; leave it empty")
-	d.Check("elasticache", e.ValidateSettings())
+	d.Check("elasticache", e.Validate())
 	if e.Access == "" {
 		d.Problem("elasticacheAccess", `got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
 	}

@@ -42,7 +42,7 @@ var keys = map[string]string{
 	"web.scaling.scaleDownWindowSeconds": "scaleDownWindowSeconds", "web.scaling.scaleDownPercent": "scaleDownPercent",
 	"web.scaling.scaleDownPeriodSeconds": "scaleDownPeriodSeconds", "web.scaling.tolerance": "scaleTolerance",
 	"web.route.class": "ingressClass", "web.route.hosts": "host", "web.route.paths": "paths",
-	"web.route.publicPort": "publicPort", "web.route.tlsSecret": "tlsSecret", "web.route.healthPath": "readyPath",
+	"web.route.publicPort": "publicPort", "web.route.tlsSecret": "tlsSecret",
 	"web.allowFrom": "clientCidrs", "web.allowFrom.namespace": "ingressNamespace",
 	"web.allowTo":                 "egressCidrs",
 	"web.drain.loadBalancerDelay": "loadBalancerDelaySeconds", "web.drain.longestRequest": "longestRequestSeconds",

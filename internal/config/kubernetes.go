@@ -64,7 +64,7 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	}
 	d.clusterOf(t, target)
 	if alb := albOf(t.Web.Route); alb != nil { // with the wrong label no gate is injected, and nothing says so
-		t.Namespace.ReadinessGate = alb.Controller.ReadinessGate()
+		t.Namespace.ALBController = alb.Controller
 	}
 	if _, architecture, ok := strings.Cut(d.Text("imagePlatform"), "/"); ok && target == "eks" {
 		t.Web.Placement.Architecture, _, _ = strings.Cut(architecture, "/") // a variant (arm64/v8) is no label of a node
@@ -157,7 +157,7 @@ func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
 		d.checkExternal(external, t.RedisCA, c.RedisEnvironment)
 	case t.ElastiCache == nil:
 		t.Redis = inCluster
-		d.Check("redis", inCluster.ValidateSettings())
+		d.Check("redis", inCluster.Validate())
 	}
 }
 
@@ -194,7 +194,7 @@ func (d *decoder) webApp(app *App) kube.WebAppArgs {
 	if cidrs := d.List("egressCidrs"); len(cidrs) > 0 {
 		a.AllowTo = []kube.Peer{{CIDRs: pulumi.ToStringArray(cidrs)}}
 	}
-	d.Check("web", a.ValidateSettings())
+	d.Check("web", a.Validate())
 	// What follows has other keys than the rest of its lists, and is checked already.
 	if scraper != "" && app.Metrics != nil {
 		a.AllowFrom = append(a.AllowFrom, kube.Peer{Namespace: scraper, Ports: []int{app.Metrics.Port}})

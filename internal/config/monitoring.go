@@ -53,7 +53,7 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 	if install {
 		prometheus.Alerts = m.Alerts
 		m.Prometheus = prometheus
-		d.Check("prometheus", prometheus.ValidateSettings())
+		d.Check("prometheus", prometheus.Validate())
 		d.CheckKey("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
 	}
 	if useOperator {

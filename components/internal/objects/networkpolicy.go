@@ -6,40 +6,74 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"example.com/scaleout/internal/component"
+	"example.com/scaleout/internal/check"
 )
 
-// Port is a protocol (TCP or UDP) and a port of the pod, not of a Service in front of it.
-type Port struct {
-	Protocol string
-	Number   int
-}
-
-// TCP are ports of that protocol.
-func TCP(numbers ...int) []Port {
-	ports := make([]Port, len(numbers))
-	for i, number := range numbers {
-		ports[i] = Port{"TCP", number}
-	}
-	return ports
-}
-
-// Peer is one allowed side of a connection. Without pods, namespace and CIDRs it is anyone; no ports are all ports.
+// Peer is one allowed side of a connection. Exactly one of Pods, Namespace, CIDRs and Anyone is set.
 type Peer struct {
-	// Pods in the policy's own namespace, by their labels.
+	// Pods in the policy's own namespace, by their labels, at least one; WebAppPods and the like give those of a component.
 	Pods map[string]string
-	// Namespace whose pods are meant, all of them.
+	// Namespace whose pods are meant, all of them, e.g. that of an ingress controller.
 	Namespace string
-	// CIDRs are blocks of IP addresses.
+	// CIDRs are blocks of IP addresses, e.g. the subnets of a load balancer whose targets are pods. An output that turns out
+	// to be empty is an error: in a network policy an empty list is everyone.
 	CIDRs pulumi.StringArrayInput
-	Ports []Port
+	// Anyone is for what has no address that could be known, such as a service on the internet.
+	Anyone bool
+	// Ports of TCP, of the called pod. Empty: of an app's own callers, the port of its container; else all.
+	Ports []int
+	// UDPPorts are ports of UDP besides.
+	UDPPorts []int
 }
 
-// NewNetworkPolicy restricts the selected pods. A nil direction is left alone; an empty one is denied entirely.
-func NewNetworkPolicy(
-	ctx *pulumi.Context, parent pulumi.Resource, name string, meta *metav1.ObjectMetaArgs,
-	pods *metav1.LabelSelectorArgs, ingress, egress []Peer,
+// Validate reports everything wrong with the peer.
+func (p *Peer) Validate() (problems field.ErrorList) {
+	given := 0
+	for _, set := range []bool{len(p.Pods) > 0, p.Namespace != "", p.CIDRs != nil, p.Anyone} {
+		if set {
+			given++
+		}
+	}
+	if given != 1 {
+		problems = check.Invalid("pods", len(p.Pods), "must be given, or else one of namespace, cidrs and anyone")
+	}
+	problems = append(problems, check.Labels("pods", p.Pods)...)
+	problems = append(problems, check.Optional(check.Label, "namespace", p.Namespace)...)
+	for _, port := range p.Ports {
+		problems = append(problems, check.Range("ports", port, 1, 65535)...)
+	}
+	for _, port := range p.UDPPorts {
+		problems = append(problems, check.Range("udpPorts", port, 1, 65535)...)
+	}
+	blocks, plain := p.CIDRs.(pulumi.StringArray)
+	if plain && len(blocks) == 0 {
+		problems = append(problems, field.Required(field.NewPath("cidrs"), "must have an element: an empty list is everyone"))
+	}
+	for _, block := range blocks {
+		if cidr, known := block.(pulumi.String); known {
+			problems = append(problems, check.CIDR("cidrs", string(cidr))...)
+		}
+	}
+	return problems
+}
+
+// NetworkPolicy restricts the app's pods. A nil direction is left alone; an empty one is denied entirely.
+func (o Owner) NetworkPolicy(ingress, egress []Peer) (*networkingv1.NetworkPolicy, error) {
+	return o.policy(o.Name, o.Meta(""), o.LabelSelector(), ingress, egress)
+}
+
+// NamespacePolicy restricts all pods of the namespace, where there is one policy of that name.
+func (o Owner) NamespacePolicy(name string, ingress, egress []Peer) error {
+	meta := o.ClusterMeta(pulumi.String(name))
+	meta.Namespace = o.Namespace
+	_, err := o.policy(o.Name+"-"+name, meta, &metav1.LabelSelectorArgs{}, ingress, egress)
+	return err
+}
+
+func (o Owner) policy(
+	name string, meta *metav1.ObjectMetaArgs, pods *metav1.LabelSelectorArgs, ingress, egress []Peer,
 ) (*networkingv1.NetworkPolicy, error) {
 	spec := &networkingv1.NetworkPolicySpecArgs{PodSelector: pods}
 	var types pulumi.StringArray
@@ -60,12 +94,7 @@ func NewNetworkPolicy(
 		spec.Egress = rules
 	}
 	spec.PolicyTypes = types
-	policy, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{Metadata: meta, Spec: spec},
-		pulumi.Parent(parent))
-	if err != nil {
-		return nil, component.Creating("network policy", name, err)
-	}
-	return policy, nil
+	return networkingv1.NewNetworkPolicy(o.Context, name, &networkingv1.NetworkPolicyArgs{Metadata: meta, Spec: spec}, o.Child())
 }
 
 func (p Peer) peers() networkingv1.NetworkPolicyPeerArrayInput {
@@ -86,8 +115,7 @@ func (p Peer) peers() networkingv1.NetworkPolicyPeerArrayInput {
 	return nil
 }
 
-// blocks refuses an empty list, which in a policy would be everyone: the addresses may come from another program, and
-// nothing tells before that there are none.
+// blocks refuses an empty list, which would be everyone. The addresses may come from another program.
 func blocks(cidrs []string) ([]networkingv1.NetworkPolicyPeer, error) {
 	if len(cidrs) == 0 {
 		return nil, errors.New("the list of CIDRs of a network policy is empty, which would admit every address")
@@ -99,22 +127,24 @@ func blocks(cidrs []string) ([]networkingv1.NetworkPolicyPeer, error) {
 	return peers, nil
 }
 
-func (p Peer) policyPorts() networkingv1.NetworkPolicyPortArray {
-	var ports networkingv1.NetworkPolicyPortArray
-	for _, x := range p.Ports {
-		ports = append(ports, networkingv1.NetworkPolicyPortArgs{
-			Protocol: pulumi.String(x.Protocol), Port: pulumi.Int(x.Number),
-		})
+func (p Peer) policyPorts() (ports networkingv1.NetworkPolicyPortArray) {
+	add := func(protocol string, numbers []int) {
+		for _, number := range numbers {
+			ports = append(ports, networkingv1.NetworkPolicyPortArgs{
+				Protocol: pulumi.String(protocol), Port: pulumi.Int(number),
+			})
+		}
 	}
+	add("UDP", p.UDPPorts)
+	add("TCP", p.Ports)
 	return ports
 }
 
-// PeersOf lets pods in the policy's own namespace reach a port. The result is never nil, because a nil peer list means
-// "unrestricted".
-func PeersOf(pods []map[string]string, number int) []Peer {
+// PeersOf lets pods in the same namespace reach a port. It is never nil, which would be "unrestricted".
+func PeersOf(pods []map[string]string, port int) []Peer {
 	peers := []Peer{}
 	for _, each := range pods {
-		peers = append(peers, Peer{Pods: each, Ports: TCP(number)})
+		peers = append(peers, Peer{Pods: each, Ports: []int{port}})
 	}
 	return peers
 }

@@ -57,7 +57,7 @@ func TestLabelSetKeepsTheSelector(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", key, labels[key], want)
 		}
 	}
-	if len(app.Selector()) != 2 {
-		t.Errorf("got the selector %v, want two labels", app.Selector())
+	if len(app.Pods()) != 2 {
+		t.Errorf("got the selector %v, want two labels", app.Pods())
 	}
 }

@@ -1,0 +1,152 @@
+package aws
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/acm"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/lb"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/route53"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
+)
+
+// CertificateArgs describe a certificate of AWS Certificate Manager.
+type CertificateArgs struct {
+	// Domain is the name that it is for, e.g. app.example.com, or *.example.com for all names directly below. Up to 64
+	// characters, the limit of a certificate's common name. Required.
+	// https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html
+	Domain string
+	// ZoneID is the public hosted zone of Route 53 that Domain is in, which proves that it is ours. Required.
+	ZoneID pulumi.StringInput
+}
+
+// zoneForm: https://docs.aws.amazon.com/Route53/latest/APIReference/API_HostedZone.html
+var zoneForm = regexp.MustCompile(`^Z[0-9A-Z]{4,31}$`)
+
+// checkZone wants the ID of a hosted zone, as far as it is known.
+func checkZone(name string, zone pulumi.StringInput) field.ErrorList {
+	text, known := zone.(pulumi.String)
+	if zone != nil && !known {
+		return nil
+	}
+	return check.Match(name, string(text), zoneForm, "must be the ID of a hosted zone of Route 53, such as Z0123456789ABCDEFGHIJ")
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *CertificateArgs) Validate() field.ErrorList {
+	problems := checkZone("zoneId", a.ZoneID)
+	name := strings.TrimPrefix(a.Domain, "*.")
+	if !check.IsDNSName(name) || !strings.Contains(name, ".") || len(a.Domain) > 64 {
+		problems = append(problems, check.Invalid("domain", a.Domain,
+			"must be a DNS name of up to 64 characters, such as app.example.com, or *.example.com")...)
+	}
+	return problems
+}
+
+// Certificate is issued by AWS, which renews it as long as the record that proves the ownership stays.
+type Certificate struct {
+	pulumi.ResourceState
+
+	// ARN is known once the certificate is issued, so that what uses it waits for that.
+	ARN pulumi.StringOutput
+}
+
+// NewCertificate requests the certificate, proves the ownership of its name and waits until it is issued.
+func NewCertificate(
+	ctx *pulumi.Context, name string, args *CertificateArgs, opts ...pulumi.ResourceOption,
+) (*Certificate, error) {
+	c := &Certificate{}
+	if err := component.Register(ctx, "scaleout:index", "Certificate", name, args.Validate(), c, opts); err != nil {
+		return nil, err
+	}
+	certificate, err := acm.NewCertificate(ctx, name, &acm.CertificateArgs{
+		DomainName: pulumi.String(args.Domain), ValidationMethod: pulumi.String("DNS"),
+	}, pulumi.Parent(c))
+	if err != nil {
+		return nil, err
+	}
+	// One name, so one record to prove it by.
+	proof := certificate.DomainValidationOptions.Index(pulumi.Int(0))
+	record, err := route53.NewRecord(ctx, name+"-validation", &route53.RecordArgs{
+		ZoneId: args.ZoneID, Name: proof.ResourceRecordName().Elem(),
+		Type: proof.ResourceRecordType().Elem(), Records: pulumi.StringArray{proof.ResourceRecordValue().Elem()},
+		Ttl: pulumi.Int(300),
+		// The record is the same for all certificates of a name in an account, a wildcard's included. So what is overwritten
+		// says the same, and it stays when this certificate goes: AWS could not renew the others without it.
+		AllowOverwrite: pulumi.Bool(true),
+	}, pulumi.Parent(c), pulumi.RetainOnDelete(true))
+	if err != nil {
+		return nil, err
+	}
+	issued, err := acm.NewCertificateValidation(ctx, name, &acm.CertificateValidationArgs{
+		CertificateArn: certificate.Arn, ValidationRecordFqdns: pulumi.StringArray{record.Fqdn},
+	}, pulumi.Parent(c), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "30m"}))
+	if err != nil {
+		return nil, err
+	}
+	c.ARN = issued.CertificateArn
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"arn": c.ARN})
+}
+
+// LoadBalancerRecordArgs describe the DNS name of an AWS load balancer.
+type LoadBalancerRecordArgs struct {
+	// Host is the name, in the hosted zone of ZoneID. Required.
+	Host   string
+	ZoneID pulumi.StringInput
+	// Target is the load balancer's own DNS name. Required.
+	Target pulumi.StringInput
+}
+
+// Validate reports everything wrong with the arguments that is known before other resources exist.
+func (a *LoadBalancerRecordArgs) Validate() field.ErrorList {
+	problems := checkZone("zoneId", a.ZoneID)
+	if !check.IsDNSName(a.Host) {
+		problems = append(problems, check.Invalid("host", a.Host, "must be a DNS name such as app.example.com")...)
+	}
+	return problems
+}
+
+// LoadBalancerRecord leads a name to an AWS load balancer. Unlike a CNAME it may be the name of the zone itself.
+type LoadBalancerRecord struct{ pulumi.ResourceState }
+
+// NewLoadBalancerRecord creates the record. The load balancer is in the region of the provider.
+func NewLoadBalancerRecord(
+	ctx *pulumi.Context, name string, args *LoadBalancerRecordArgs, opts ...pulumi.ResourceOption,
+) (*LoadBalancerRecord, error) {
+	a := &LoadBalancerRecord{}
+	const oldType = "scaleout:index:Alias" // stacks have it; without the alias their record would be replaced
+	opts = append(slices.Clone(opts), pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String(oldType)}}))
+	problems := append(args.Validate(), check.Set("target", args.Target != nil)...)
+	if err := component.Register(ctx, "scaleout:index", "LoadBalancerRecord", name, problems, a, opts); err != nil {
+		return nil, err
+	}
+	zone := lb.GetHostedZoneIdOutput(ctx, lb.GetHostedZoneIdOutputArgs{
+		LoadBalancerType: pulumi.String("application"),
+	}, pulumi.Parent(a))
+	_, err := route53.NewRecord(ctx, name, &route53.RecordArgs{
+		ZoneId: args.ZoneID, Name: pulumi.String(args.Host), Type: pulumi.String("A"),
+		Aliases: route53.RecordAliasArray{route53.RecordAliasArgs{
+			Name: args.Target.ToStringOutput().ApplyT(checkLoadBalancer).(pulumi.StringOutput), ZoneId: zone.Id(),
+			// A sick app is answered with its own 503 rather than by "no such name", which resolvers remember.
+			EvaluateTargetHealth: pulumi.Bool(false),
+		}},
+	}, pulumi.Parent(a))
+	if err != nil {
+		return nil, err
+	}
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
+}
+
+// checkLoadBalancer refuses what is no AWS load balancer, for which Route 53 has no alias.
+func checkLoadBalancer(host string) (string, error) {
+	if name := strings.TrimSuffix(host, ".cn"); !strings.HasSuffix(name, ".elb.amazonaws.com") {
+		return "", fmt.Errorf("the Ingress published %q, which is no AWS load balancer, so no alias can lead there", host)
+	}
+	return host, nil
+}

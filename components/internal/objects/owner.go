@@ -1,0 +1,189 @@
+// Package objects makes the Kubernetes objects that components of several packages have in common, each with the
+// settings that this library stands for: labels, a locked-down pod, a network policy, an account, a claim.
+package objects
+
+import (
+	"fmt"
+	"maps"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Owner is a component that creates objects: their logical names begin with Name, those in the cluster with Instance.
+type Owner struct {
+	App
+	Context   *pulumi.Context
+	Component pulumi.Resource
+	Name      string
+	Namespace pulumi.StringInput
+}
+
+// Child makes a resource part of the component.
+func (o Owner) Child() pulumi.ResourceOption { return pulumi.Parent(o.Component) }
+
+// Meta is the metadata of an object in the namespace; suffix is empty for a main object.
+func (o Owner) Meta(suffix string) *metav1.ObjectMetaArgs {
+	meta := o.ClusterMeta(pulumi.String(o.Instance + suffix))
+	meta.Namespace = o.Namespace
+	return meta
+}
+
+// Annotated is the Meta of a main object with annotations.
+func (o Owner) Annotated(annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
+	return annotated(o.Meta(""), annotations)
+}
+
+// annotated sets no empty map, which would show in a preview.
+func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
+	if len(annotations) > 0 {
+		meta.Annotations = annotations
+	}
+	return meta
+}
+
+// WithoutAwait marks what is created before the pods that the provider would wait for.
+var WithoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
+
+// Service makes the app's pods reachable by the app's name; portName is that of the pods' port. It skips the await,
+// which waits 10 s for pods: a Service comes first, since a client that resolves its name before it exists would cache
+// "no such host".
+func (o Owner) Service(portName string, number int) (*corev1.Service, error) {
+	return corev1.NewService(o.Context, o.Name, &corev1.ServiceArgs{
+		Metadata: o.Annotated(WithoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Selector: pulumi.ToStringMap(o.Pods()),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String(portName), Port: pulumi.Int(number), TargetPort: pulumi.String(portName),
+			}},
+		},
+	}, o.Child())
+}
+
+// ConfigMap holds files that are no secrets.
+func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) (*corev1.ConfigMap, error) {
+	return corev1.NewConfigMap(o.Context, o.Name+suffix, &corev1.ConfigMapArgs{Metadata: o.Meta(suffix), Data: data}, o.Child())
+}
+
+// DisruptionBudget lets one pod at a time be evicted. With a single pod it would block every node drain for good.
+func (o Owner) DisruptionBudget() (*policyv1.PodDisruptionBudget, error) {
+	return policyv1.NewPodDisruptionBudget(o.Context, o.Name, &policyv1.PodDisruptionBudgetArgs{
+		Metadata: o.Meta(""),
+		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
+			MaxUnavailable: pulumi.Int(1),
+			Selector:       o.LabelSelector(),
+			// Without this a pod that crash-loops counts as needed, and the node it is on cannot be drained.
+			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
+		},
+	}, o.Child())
+}
+
+// SinglePod runs the one pod of an app that keeps no data.
+func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) (*appsv1.Deployment, error) {
+	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{
+		Metadata: o.Meta(""),
+		Spec:     &appsv1.DeploymentSpecArgs{Replicas: pulumi.Int(1), Selector: o.LabelSelector(), Template: pod},
+	}, o.Child())
+}
+
+// SingleServer runs the one pod of an app that keeps data on a volume.
+func (o Owner) SingleServer(service *corev1.Service, pod *corev1.PodTemplateSpecArgs) (*appsv1.StatefulSet, error) {
+	return appsv1.NewStatefulSet(o.Context, o.Name, &appsv1.StatefulSetArgs{
+		Metadata: o.Meta(""),
+		Spec: &appsv1.StatefulSetSpecArgs{
+			Replicas:    pulumi.Int(1), // two servers on one volume would destroy its data
+			ServiceName: service.Metadata.Name().Elem(),
+			Selector:    o.LabelSelector(),
+			Template:    pod,
+			// OrderedReady, the default, never replaces a pod that is not ready, so a bad image could not be corrected:
+			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+			PodManagementPolicy: pulumi.String("Parallel"),
+		},
+	}, o.Child())
+}
+
+// Claim creates the claim for an app's data and returns the volume "data". The claim is a resource of its own rather than
+// a template of the StatefulSet, so that it shows in previews, can grow in place, and goes when the stack goes.
+//
+// An empty class is the cluster's default. Another class than the data is on is refused: Kubernetes cannot change that of
+// a claim, so Pulumi would replace it, and the data would go with the old one.
+func (o Owner) Claim(size, class string, protect bool) (corev1.VolumeArgs, error) {
+	spec := &corev1.PersistentVolumeClaimSpecArgs{
+		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
+		Resources: &corev1.VolumeResourceRequirementsArgs{
+			Requests: pulumi.StringMap{"storage": pulumi.String(size)},
+		},
+	}
+	if class != "" {
+		spec.StorageClassName = pulumi.String(class)
+	}
+	// It keeps the first value: the class that the data is on. https://www.pulumi.com/docs/iac/concepts/resources/stash/
+	first, err := pulumi.NewStash(o.Context, o.Name+"-data-class", &pulumi.StashArgs{Input: pulumi.String(class)},
+		o.Child(), pulumi.IgnoreChanges([]string{"input"}))
+	if err != nil {
+		return corev1.VolumeArgs{}, err
+	}
+	sameClass := first.Output.ApplyT(func(had any) ([]pulumi.Resource, error) {
+		return nil, checkClass(o.Instance+"-data", had, class)
+	}).(pulumi.ResourceArrayOutput)
+	claim, err := corev1.NewPersistentVolumeClaim(o.Context, o.Name+"-data", &corev1.PersistentVolumeClaimArgs{
+		Metadata: o.Meta("-data"), Spec: spec,
+	}, o.Child(), pulumi.Protect(protect), pulumi.DependsOnInputs(sameClass))
+	if err != nil {
+		return corev1.VolumeArgs{}, err
+	}
+	return corev1.VolumeArgs{
+		Name: pulumi.String("data"),
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
+			ClaimName: claim.Metadata.Name().Elem(),
+		},
+	}, nil
+}
+
+func checkClass(claim string, had any, class string) error {
+	if had == class {
+		return nil
+	}
+	return fmt.Errorf("storageClass: the data of claim %q is on storage class %q; another class, %q, would delete it. "+
+		"Set the class back, or move the data first: docs/operations.md#another-storage-class", claim, had, class)
+}
+
+// App identifies the pods of one component instance. A selector holds just two labels: it is immutable on a Deployment,
+// so anything that may change later (a version, a team) would force a replacement, and an outage.
+type App struct {
+	// Name is what runs, e.g. redis.
+	Name string
+	// Instance is which one, and the name of its main object: the component's name unless its arguments give another.
+	Instance string
+	// Labels of all its objects besides the common ones. They are in no selector.
+	Labels map[string]string
+}
+
+// Pods are the labels by which others select the pods of this app in their namespace.
+func (a App) Pods() map[string]string {
+	return map[string]string{"app.kubernetes.io/name": a.Name, "app.kubernetes.io/instance": a.Instance}
+}
+
+// LabelSet: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+func (a App) LabelSet() pulumi.StringMap {
+	labels := pulumi.StringMap{
+		"app.kubernetes.io/part-of": pulumi.String("scaleout"), "app.kubernetes.io/managed-by": pulumi.String("pulumi"),
+	}
+	maps.Copy(labels, pulumi.ToStringMap(a.Labels))
+	maps.Copy(labels, pulumi.ToStringMap(a.Pods()))
+	return labels
+}
+
+// LabelSelector is Pods in the form that workloads and policies take.
+func (a App) LabelSelector() *metav1.LabelSelectorArgs {
+	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(a.Pods())}
+}
+
+// ClusterMeta is the metadata of an object that is in no namespace. Names are fixed rather than generated, since
+// runbooks, dashboards and `kubectl` commands refer to them.
+func (a App) ClusterMeta(name pulumi.StringInput) *metav1.ObjectMetaArgs {
+	return &metav1.ObjectMetaArgs{Name: name, Labels: a.LabelSet()}
+}
