@@ -1,5 +1,5 @@
-// Package components holds the library, in packages by the provider that they need, so that a program compiles and starts
-// only those that it uses:
+// Package components holds the library, in packages by the provider that they need, so that a program compiles and
+// starts only those that it uses:
 //
 //	image       an image, built of a folder and pushed            pulumi-docker
 //	docker      an app in containers on a Docker host             pulumi-docker

@@ -26,9 +26,9 @@ type TraefikArgs struct {
 	HTTPNodePort, HTTPSNodePort int
 	// PublishedHost is the address of every Ingress, for which `pulumi up` waits. Required; localhost on a laptop.
 	PublishedHost string
-	// RedirectPort is the port at which clients reach HTTPS: requests by HTTP are sent there, for all Ingresses. 0 serves both.
+	// RedirectPort is where clients reach HTTPS: requests by HTTP are sent there, for all Ingresses. 0 serves both.
 	RedirectPort int
-	// Replicas is how many there are. From 2 on one of them serves while another is replaced or its node drained. At least 1.
+	// Replicas is how many there are: at least 1; from 2 on one serves while another is replaced or its node drained.
 	Replicas int
 }
 

@@ -35,7 +35,8 @@ func checkZone(name string, zone pulumi.StringInput) field.ErrorList {
 	if zone != nil && !known {
 		return nil
 	}
-	return check.Match(name, string(text), zoneForm, "must be the ID of a hosted zone of Route 53, such as Z0123456789ABCDEFGHIJ")
+	return check.Match(name, string(text), zoneForm,
+		"must be the ID of a hosted zone of Route 53, such as Z0123456789ABCDEFGHIJ")
 }
 
 // Validate reports everything wrong with the arguments.

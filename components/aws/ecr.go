@@ -46,8 +46,9 @@ var (
 )
 
 // ECRRepository holds the app's images on AWS: each push is scanned, what it stores is encrypted, and old images
-// expire. Tags can be moved: pods name images by digest, and immutable tags would refuse the second push of one content,
-// by an interrupted update or a rebuild of an old commit: https://github.com/aws/containers-roadmap/issues/2380
+// expire. Tags can be moved: pods name images by digest, and immutable tags would refuse the second push of one
+// content, by an interrupted update or a rebuild of an old commit:
+// https://github.com/aws/containers-roadmap/issues/2380
 type ECRRepository struct {
 	pulumi.ResourceState
 
@@ -94,8 +95,8 @@ func NewECRRepository(
 // ECRUser is who logs in to any registry of ECR, with a token.
 const ECRUser = "AWS"
 
-// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state, as
-// a secret, which a credential helper of Docker's avoids. Another token is no change to the Docker provider.
+// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state,
+// as a secret, which a credential helper of Docker's avoids. Another token is no change to the Docker provider.
 func ECRToken(ctx *pulumi.Context, opts ...pulumi.InvokeOption) pulumi.StringOutput {
 	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{}, opts...)
 	return pulumi.ToSecret(login.Password()).(pulumi.StringOutput)

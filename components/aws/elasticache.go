@@ -36,7 +36,7 @@ type ElastiCacheArgs struct {
 	Clients pulumi.StringArrayInput
 	// Name of the cache, and the beginning of the names of its users. It is one per account and region. Required.
 	Name string
-	// Engine is valkey, which costs less, or redis (Redis OSS). It cannot be changed: users of one do not fit the other. Required.
+	// Engine is valkey, which costs less, or redis (Redis OSS). It cannot be changed: users fit one of them. Required.
 	Engine string
 	// EngineVersion, e.g. 8.0. A serverless cache takes the part before the dot. A lower one is an empty cache. Required.
 	EngineVersion string
@@ -167,7 +167,7 @@ func isWindow(text string) bool {
 	return (minute(parts[4], parts[5], parts[6])-minute(parts[1], parts[2], parts[3])+week)%week >= 60
 }
 
-// ElastiCache is a Redis that AWS runs: encrypted, and open to one user with few rights, from the cluster's nodes alone.
+// ElastiCache is a Redis that AWS runs: encrypted, and open to one user with few rights, from the cluster's nodes.
 type ElastiCache struct {
 	pulumi.ResourceState
 

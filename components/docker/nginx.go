@@ -107,7 +107,8 @@ type Nginx struct {
 func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.ResourceOption) (*Nginx, error) {
 	n := &Nginx{}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name), check.Set("network", args.Network != nil),
-		check.Set("image", args.Image != nil), check.Match("readyPath", args.ReadyPath, readyPathForm, "must be a path such as /readyz"),
+		check.Set("image", args.Image != nil),
+		check.Match("readyPath", args.ReadyPath, readyPathForm, "must be a path such as /readyz"),
 		check.Set("upstreams", len(args.Upstreams) > 0), check.Each("upstreams", args.Upstreams, (*Upstream).Validate))
 	if err := component.Register(ctx, "scaleout:index", "Nginx", name, problems, n, opts); err != nil {
 		return nil, err

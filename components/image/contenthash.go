@@ -53,7 +53,8 @@ type tree struct {
 }
 
 // list finds what goes to the builder. BuildKit's own walker decides it, since a second reading of .dockerignore would
-// differ somewhere; it does not enter a folder in which nothing is wanted: https://pkg.go.dev/github.com/tonistiigi/fsutil
+// differ somewhere; it does not enter a folder in which nothing is wanted:
+// https://pkg.go.dev/github.com/tonistiigi/fsutil
 func list(folder, dockerfile string) (*tree, error) {
 	root, err := filepath.EvalSymlinks(folder)
 	if err != nil {

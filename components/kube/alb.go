@@ -31,8 +31,9 @@ type ALB struct {
 	TLSPolicy string
 	// Group has Ingresses share a load balancer. Empty for one of its own.
 	Group string
-	// AccessLogsBucket is the S3 bucket that gets a line for each request; AWS' log delivery must be allowed to write there.
-	// Empty for none. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+	// AccessLogsBucket is the S3 bucket that gets a line for each request; AWS' log delivery must be allowed to write
+	// there. Empty for none.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
 	AccessLogsBucket string
 	// AccessLogsPrefix is the folder in that bucket. Empty for none.
 	AccessLogsPrefix string
@@ -57,7 +58,8 @@ func (a *ALB) Validate() field.ErrorList {
 		check.OneOf("scheme", a.Scheme, "internet-facing", "internal"),
 		// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.name
 		check.Optional(check.Label, "group", a.Group),
-		check.Match("accessLogsBucket", a.AccessLogsBucket, bucketForm, "must be the name of an S3 bucket, without s3://, or empty"),
+		check.Match("accessLogsBucket", a.AccessLogsBucket, bucketForm,
+			"must be the name of an S3 bucket, without s3://, or empty"),
 		check.Match("webAclArn", a.WebACLARN, webACLForm,
 			"must be arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>, or empty"),
 	)
@@ -76,8 +78,8 @@ func (a *ALB) Validate() field.ErrorList {
 	return problems
 }
 
-// albIdleTimeout, in seconds, is AWS' default, written down because the app must keep idle connections for longer: it would
-// otherwise close one on which the load balancer has just sent a request, and that is answered with a 502.
+// albIdleTimeout, in seconds, is AWS' default, written down because the app must keep idle connections for longer: it
+// would otherwise close one on which the load balancer has just sent a request, and that is answered with a 502.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
 const albIdleTimeout = 60
 
@@ -148,7 +150,8 @@ type ALBController string
 const (
 	// EKSAutoMode is part of EKS itself: https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-alb.html
 	EKSAutoMode ALBController = "eksAutoMode"
-	// AWSLoadBalancerController runs in the cluster: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/
+	// AWSLoadBalancerController runs in the cluster:
+	// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/
 	AWSLoadBalancerController ALBController = "awsLoadBalancerController"
 )
 
@@ -180,7 +183,7 @@ type ALBClassArgs struct {
 	Name string
 	// Controller that makes the load balancers. Required.
 	Controller ALBController
-	// LoadBalancers of the class, as EKS Auto Mode documents it: scheme, group, attributes. Nil leaves them to each Ingress.
+	// LoadBalancers of the class, as EKS Auto Mode documents it: scheme, group, attributes. Nil: as each Ingress says.
 	LoadBalancers *ALB
 }
 

@@ -65,7 +65,8 @@ func (s Scaling) Validate() field.ErrorList {
 		check.Range("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600),
 		check.Range("scaleDownPercent", s.ScaleDownPercent, 1, 100),
 		check.Range("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800),
-		check.Match("tolerance", s.Tolerance, toleranceForm, "must be a decimal fraction from 0 to below 1 such as 0.05, or empty"),
+		check.Match("tolerance", s.Tolerance, toleranceForm,
+			"must be a decimal fraction from 0 to below 1 such as 0.05, or empty"),
 	)
 }
 
@@ -73,8 +74,8 @@ func (s Scaling) Validate() field.ErrorList {
 func (s Scaling) least() int { return cmp.Or(s.Fixed, s.Min) }
 func (s Scaling) most() int  { return cmp.Or(s.Fixed, s.Max) }
 
-// autoscaler creates the HorizontalPodAutoscaler, which counts as created once it is active, about 45 s after the Deployment:
-// `pulumi up` fails if it gets no metrics, where otherwise it would succeed and the app would never scale.
+// autoscaler creates the HorizontalPodAutoscaler, which counts as created once it is active, about 45 s after the
+// Deployment: `pulumi up` fails if it gets no metrics, where otherwise it would succeed and the app would never scale.
 func (a *WebAppArgs) autoscaler(
 	o objects.Owner, deployment pulumi.Resource,
 ) (*autoscalingv2.HorizontalPodAutoscaler, error) {

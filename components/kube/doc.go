@@ -9,8 +9,8 @@
 //	Namespace    a namespace that enforces Pod Security `restricted` and denies all traffic but DNS
 //	ALBClass     the IngressClass of Application Load Balancers
 //
-// NewKindProvider and NewEKSProvider connect to a cluster. A Binding is what a backing service adds to the pods of an app;
-// a Peer is one that a network policy admits; Capacity and Demand compare what pods ask for with what the nodes may have.
+// NewKindProvider and NewEKSProvider connect to a cluster. A Binding is what a backing service adds to the pods of an
+// app; a Peer is one that a network policy admits; Capacity and Demand compare what pods ask for with the nodes.
 //
 // Three rules hold for all of them. A component's main child has the component's name and the others append to it, so
 // that two instances coexist. Arguments are checked as a whole before anything is registered, and one error lists
@@ -20,9 +20,9 @@
 // The type tokens (scaleout:index:WebApp and so on) and the names of the children are part of the API: they make up the
 // URNs in the state of a stack, and one that changes without an alias replaces what it names.
 //
-// Objects in the cluster are named like their component, so a new name for a component would replace all that it owns: an
-// outage, and for Redis the loss of its data. To rename a component, keep the names of its objects, and tell Pulumi what
-// the component was called:
+// Objects in the cluster are named like their component, so a new name for a component would replace all that it owns:
+// an outage, and for Redis the loss of its data. To rename a component, keep the names of its objects, and tell Pulumi
+// what the component was called:
 //
 //	kube.NewWebApp(ctx, "site", &kube.WebAppArgs{Name: "web", ...}, cluster,
 //		pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String("web")}}))

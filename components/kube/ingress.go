@@ -86,7 +86,7 @@ func (a *WebAppArgs) ingress(o objects.Owner, w *WebApp, service pulumi.Resource
 	if route.ALB != nil {
 		annotations = route.ALB.annotations(a.Container.Probes.Readiness.HTTP, a.Drain)
 		// What gives an ALB its identity: with another one the controller makes a new load balancer and deletes the old one,
-		// but the Ingress keeps the old address until then, and Pulumi would go on with that. A new Ingress has none at first.
+		// but the Ingress keeps the old address until then, and Pulumi would go on with that.
 		opts = append(opts, pulumi.ReplaceOnChanges([]string{
 			"spec.ingressClassName", annotationPath(albAnnotation + "scheme"), annotationPath(albGroup),
 			annotationPath(groupInClass),

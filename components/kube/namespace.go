@@ -22,12 +22,13 @@ type NamespaceArgs struct {
 	Name string
 	// ALBController whose readiness gate new pods get: a rollout then waits for the load balancer. Empty for none.
 	ALBController ALBController
-	// PodSecurityVersion is the version of Kubernetes whose definition of `restricted` counts, e.g. v1.34: an upgrade of the
-	// cluster then refuses no pod that it took before. Default: v1.30, the oldest that this library supports.
+	// PodSecurityVersion is the version of Kubernetes whose definition of `restricted` counts, e.g. v1.34: an upgrade of
+	// the cluster then refuses no pod that it took before. Default: v1.30, the oldest that this library supports.
 	PodSecurityVersion string
 }
 
-// podSecurityForm: https://kubernetes.io/docs/concepts/security/pod-security-admission/#pod-security-admission-labels-for-namespaces
+// podSecurityForm:
+// https://kubernetes.io/docs/concepts/security/pod-security-admission/#pod-security-admission-labels-for-namespaces
 var podSecurityForm = regexp.MustCompile(`^(|latest|v1\.[0-9]{1,3})$`)
 
 // Validate reports everything wrong with the arguments.

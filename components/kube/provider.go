@@ -35,7 +35,8 @@ var (
 
 // CheckKindContext reports a context that does not belong to a cluster made by kind.
 func CheckKindContext(context string) field.ErrorList {
-	return check.Match("context", context, kindContextForm, "must be the context of a kind cluster: kind-<name>, in lower case")
+	return check.Match("context", context, kindContextForm,
+		"must be the context of a kind cluster: kind-<name>, in lower case")
 }
 
 // Validate reports everything wrong with the cluster but what AWS reports of it: nil is one that was not looked up.
@@ -91,8 +92,8 @@ func NewEKSProvider(
 	return newProvider(ctx, name, &kubernetes.ProviderArgs{Kubeconfig: kubeconfig, ClusterIdentifier: cluster.ARN}, opts...)
 }
 
-// newProvider connects to a cluster. Resources use it explicitly: the default provider would follow whatever context the
-// kubeconfig of the moment points to. ClusterIdentifier tells the engine that the cluster is the same while its
+// newProvider connects to a cluster. Resources use it explicitly: the default provider would follow whatever context
+// the kubeconfig of the moment points to. ClusterIdentifier tells the engine that the cluster is the same while its
 // kubeconfig changes; otherwise a new token or endpoint would replace every resource (pulumi-kubernetes#2745).
 func newProvider(
 	ctx *pulumi.Context, name string, args *kubernetes.ProviderArgs, opts ...pulumi.ResourceOption,

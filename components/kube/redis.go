@@ -143,8 +143,8 @@ func (a *RedisSecretArgs) Validate() field.ErrorList {
 	return append(problems, check.Set("password", a.Password != nil)...)
 }
 
-// RedisSecret holds the password in the forms in which pods read it. It is apart from the Redis: one in the cluster, at AWS
-// or elsewhere may take the place of another, and the pods of the app go on with the same Secret.
+// RedisSecret holds the password in the forms in which pods read it. It is apart from the Redis: one in the cluster, at
+// AWS or elsewhere may take the place of another, and the pods of the app go on with the same Secret.
 type RedisSecret struct {
 	pulumi.ResourceState
 

@@ -250,7 +250,7 @@ func (a *WebAppArgs) guards(o objects.Owner, w *WebApp) ([]pulumi.Resource, erro
 	return []pulumi.Resource{account, network, budget}, err
 }
 
-// maxSurgePercent is how many more pods than wanted there may be while a new version is rolled out: Kubernetes' default.
+// maxSurgePercent is how many more pods there may be while a new version is rolled out: Kubernetes' default.
 const maxSurgePercent = 25
 
 func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*appsv1.Deployment, error) {
@@ -308,8 +308,8 @@ func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
 	return app.Pod(a.Container.user(), annotations, spec, a.container(), a.volumes()...)
 }
 
-// keepsSleep fails where the cluster has not accepted all that the Deployment promises. An API server older than Kubernetes
-// 1.30 drops the sleep before a pod stops, and says nothing; a preview asks it too, so nothing is touched.
+// keepsSleep fails where the cluster has not accepted all that the Deployment promises. An API server older than
+// Kubernetes 1.30 drops the sleep before a pod stops, and says nothing; a preview asks it too, so nothing is touched.
 // https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
 func keepsSleep(spec appsv1.DeploymentSpec) (bool, error) {
 	if pod := spec.Template.Spec; pod != nil && len(pod.Containers) > 0 {

@@ -45,7 +45,8 @@ func (o *Objectives) Validate() field.ErrorList {
 		checkShare("availabilityPercent", o.AvailabilityPercent),
 		checkShare("fastPercent", o.FastPercent),
 		check.Range("fastMilliseconds", o.FastMilliseconds, 1, 60_000),
-		check.Match("histogram", o.Histogram, metricForm, "must be the name of a histogram such as http_request_duration_seconds"),
+		check.Match("histogram", o.Histogram, metricForm,
+			"must be the name of a histogram such as http_request_duration_seconds"),
 		check.Match("selector", o.Selector, selectorForm, `must be label matchers of PromQL such as route="/", or empty`),
 	)
 }

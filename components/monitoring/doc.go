@@ -5,6 +5,6 @@
 //	Grafana             dashboards over that Prometheus, without logins
 //	OperatorMonitoring  the same for a cluster whose Prometheus Operator does the measuring
 //
-// Alerts has the rules that all apps share, those on the objectives of an app with a histogram of its requests, and what a
-// program adds.
+// Alerts has the rules that all apps share, those on the objectives of an app with a histogram of its requests, and
+// what a program adds.
 package monitoring

@@ -53,7 +53,7 @@ const (
 )
 
 // Grafana keeps nothing: data source and dashboards come from the program, and what someone changes in the browser is
-// gone with the pod. Nobody can log in, and only those who may forward a port can look: its network policy admits no pod.
+// gone with the pod. Nobody can log in, and only those who may forward a port can look: no pod may reach it.
 type Grafana struct {
 	pulumi.ResourceState
 
@@ -143,8 +143,8 @@ providers:
       path: ` + grafanaDashboardsDir + `
 `
 
-// environment sets options of https://grafana.com/docs/grafana/latest/setup-grafana/configure-grafana/: nobody can log in,
-// and nothing is sent to or fetched from anywhere.
+// environment sets options of https://grafana.com/docs/grafana/latest/setup-grafana/configure-grafana/: nobody can log
+// in, and nothing is sent to or fetched from anywhere.
 func (a *GrafanaArgs) environment() (variables corev1.EnvVarArray) {
 	for _, v := range [][2]string{
 		{"GF_AUTH_ANONYMOUS_ENABLED", "true"},

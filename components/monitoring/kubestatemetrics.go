@@ -40,7 +40,7 @@ const (
 	kubeStateMetricsUser = 65534
 )
 
-// KubeStateMetrics tells how many pods there are and what the autoscaler wants. It sees no Secret and no other namespace.
+// KubeStateMetrics tells how many pods there are and what the autoscaler wants. It sees its namespace, and no Secret.
 type KubeStateMetrics struct {
 	pulumi.ResourceState
 
@@ -87,7 +87,8 @@ func NewKubeStateMetrics(
 		--port=%d
 		--telemetry-port=%d
 		--resources=pods,deployments,horizontalpodautoscalers`, kubeStateMetricsPort, kubeStateMetricsSelf)
-	_, err = o.SinglePod(o.Pod(kubeStateMetricsUser, nil, corev1.PodSpecArgs{ServiceAccountName: account}, corev1.ContainerArgs{
+	spec := corev1.PodSpecArgs{ServiceAccountName: account}
+	_, err = o.SinglePod(o.Pod(kubeStateMetricsUser, nil, spec, corev1.ContainerArgs{
 		Image: pulumi.String(args.Image),
 		Args:  append(objects.Args(flags), pulumi.Sprintf("--namespaces=%s", args.Namespace)),
 		Ports: corev1.ContainerPortArray{

@@ -208,8 +208,8 @@ func (t *Target) Validate() field.ErrorList {
 		check.Set("path", t.Path != ""))
 }
 
-// configuration is that of a Prometheus that scrapes the app's pods, what cAdvisor knows of them, kube-state-metrics and
-// itself: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+// configuration is that of a Prometheus that scrapes the app's pods, what cAdvisor knows of them, kube-state-metrics
+// and itself: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 func (a *PrometheusArgs) configuration(kubeStateMetrics string) (string, error) {
 	var jobs []object
 	if a.App.PortName != "" {

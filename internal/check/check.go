@@ -194,14 +194,6 @@ func Path(name, value string) field.ErrorList {
 	return nil
 }
 
-// Set wants an input to be given; what it will hold is not known yet.
-func Set(name string, set bool) field.ErrorList {
-	if set {
-		return nil
-	}
-	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
-}
-
 // Image wants an image reference with a version: `latest`, said or implied, would let two nodes run different programs
 // under one name. Only a digest is immutable. Any other tag can be moved too, and is for fixes (8.2 is the newest
 // 8.2.x): what is pulled later may be newer.

@@ -13,12 +13,12 @@ import (
 
 // Peer is one allowed side of a connection. Exactly one of Pods, Namespace, CIDRs and Anyone is set.
 type Peer struct {
-	// Pods in the policy's own namespace, by their labels, at least one; WebAppPods and the like give those of a component.
+	// Pods in the policy's own namespace, by their labels, at least one: WebAppPods, PrometheusPods and the like.
 	Pods map[string]string
 	// Namespace whose pods are meant, all of them, e.g. that of an ingress controller.
 	Namespace string
-	// CIDRs are blocks of IP addresses, e.g. the subnets of a load balancer whose targets are pods. An output that turns out
-	// to be empty is an error: in a network policy an empty list is everyone.
+	// CIDRs are blocks of IP addresses, e.g. the subnets of a load balancer whose targets are pods. An output that turns
+	// out to be empty is an error: in a network policy an empty list is everyone.
 	CIDRs pulumi.StringArrayInput
 	// Anyone is for what has no address that could be known, such as a service on the internet.
 	Anyone bool
@@ -94,7 +94,8 @@ func (o Owner) policy(
 		spec.Egress = rules
 	}
 	spec.PolicyTypes = types
-	return networkingv1.NewNetworkPolicy(o.Context, name, &networkingv1.NetworkPolicyArgs{Metadata: meta, Spec: spec}, o.Child())
+	args := &networkingv1.NetworkPolicyArgs{Metadata: meta, Spec: spec}
+	return networkingv1.NewNetworkPolicy(o.Context, name, args, o.Child())
 }
 
 func (p Peer) peers() networkingv1.NetworkPolicyPeerArrayInput {

@@ -65,7 +65,8 @@ func (o Owner) Service(portName string, number int) (*corev1.Service, error) {
 
 // ConfigMap holds files that are no secrets.
 func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) (*corev1.ConfigMap, error) {
-	return corev1.NewConfigMap(o.Context, o.Name+suffix, &corev1.ConfigMapArgs{Metadata: o.Meta(suffix), Data: data}, o.Child())
+	args := &corev1.ConfigMapArgs{Metadata: o.Meta(suffix), Data: data}
+	return corev1.NewConfigMap(o.Context, o.Name+suffix, args, o.Child())
 }
 
 // DisruptionBudget lets one pod at a time be evicted. With a single pod it would block every node drain for good.
@@ -105,11 +106,11 @@ func (o Owner) SingleServer(service *corev1.Service, pod *corev1.PodTemplateSpec
 	}, o.Child())
 }
 
-// Claim creates the claim for an app's data and returns the volume "data". The claim is a resource of its own rather than
-// a template of the StatefulSet, so that it shows in previews, can grow in place, and goes when the stack goes.
+// Claim creates the claim for an app's data and returns the volume "data". The claim is a resource of its own rather
+// than a template of the StatefulSet, so that it shows in previews, can grow in place, and goes when the stack goes.
 //
-// An empty class is the cluster's default. Another class than the data is on is refused: Kubernetes cannot change that of
-// a claim, so Pulumi would replace it, and the data would go with the old one.
+// An empty class is the cluster's default. Another class than the data is on is refused: Kubernetes cannot change that
+// of a claim, so Pulumi would replace it, and the data would go with the old one.
 func (o Owner) Claim(size, class string, protect bool) (corev1.VolumeArgs, error) {
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),

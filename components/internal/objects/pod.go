@@ -141,8 +141,8 @@ func (a App) Spread() corev1.TopologySpreadConstraintArray {
 // checksumLength is how many hexadecimal digits of the hash are kept: 64 bits, enough to notice any change.
 const checksumLength = 16
 
-// Checksum is an annotation of a pod that changes with what it reads only when it starts, so that a change rolls the pods.
-// It must get no secrets, only their versions: whoever may read pods could try passwords against the hash of one.
+// Checksum is an annotation of a pod that changes with what it reads only when it starts, so that a change rolls the
+// pods. It must get no secrets, only their versions: whoever may read pods could try passwords against the hash of one.
 func Checksum(values ...any) pulumi.StringMap {
 	return pulumi.StringMap{"checksum/config": pulumi.All(values...).ApplyT(func(all []any) string {
 		sum := sha256.New()

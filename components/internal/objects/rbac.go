@@ -16,12 +16,13 @@ func Rule(group, resources, verbs string) rbacv1.PolicyRuleArgs {
 	}
 }
 
-// ServiceAccount creates an account that has the app's name, and returns that name. It may do what the rules say: those of a
-// ClusterRole, which has the name clusterName, and those of a Role in its namespace. Nil for none.
+// ServiceAccount creates an account that has the app's name, and returns that name. It may do what the rules say: those
+// of a ClusterRole, which has the name clusterName, and those of a Role in its namespace. Nil for none.
 func (o Owner) ServiceAccount(
 	clusterName pulumi.StringInput, everywhere, inNamespace rbacv1.PolicyRuleArray,
 ) (name pulumi.StringOutput, err error) {
-	account, err := corev1.NewServiceAccount(o.Context, o.Name, &corev1.ServiceAccountArgs{Metadata: o.Meta("")}, o.Child())
+	args := &corev1.ServiceAccountArgs{Metadata: o.Meta("")}
+	account, err := corev1.NewServiceAccount(o.Context, o.Name, args, o.Child())
 	if err != nil {
 		return name, err
 	}
