@@ -46,7 +46,8 @@ func (a App) Pod(
 		}
 		all, mounts = append(all, v.Source), append(mounts, mount)
 	}
-	c.VolumeMounts, spec.Volumes, spec.Containers = mounts, all, corev1.ContainerArray{c}
+	c.VolumeMounts = mounts // before the container is copied into the pod
+	spec.Volumes, spec.Containers = all, corev1.ContainerArray{c}
 	meta := annotated(&metav1.ObjectMetaArgs{Labels: a.LabelSet()}, annotations)
 	return &corev1.PodTemplateSpecArgs{Metadata: meta, Spec: &spec}
 }
