@@ -35,10 +35,13 @@ var podSecurityForm = regexp.MustCompile(`^(|latest|v1\.[0-9]{1,3})$`)
 func (a *NamespaceArgs) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.Label("name", a.Name),
-		check.OneOf("albController", string(a.ALBController), "", string(EKSAutoMode), string(AWSLoadBalancerController)),
 		check.Match("podSecurityVersion", a.PodSecurityVersion, podSecurityForm,
 			"must be a version of Kubernetes such as v1.34, or latest"),
 	)
+	if a.ALBController != "" {
+		problems = append(problems, check.OneOf("albController", string(a.ALBController),
+			string(EKSAutoMode), string(AWSLoadBalancerController))...)
+	}
 	if a.Name == "default" || strings.HasPrefix(a.Name, "kube-") {
 		problems = append(problems, check.Invalid("name", a.Name,
 			"must be a new namespace: default exists, and kube- is kept for Kubernetes itself")...)

@@ -63,7 +63,7 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 		Web:           d.webApp(&c.App),
 	}
 	d.clusterOf(t, target)
-	if alb := albOf(t.Web.Route); alb != nil { // with the wrong label no gate is injected, and nothing says so
+	if alb := albOf(t.Web.Route); alb != nil && len(alb.Controller.Validate()) == 0 { // otherwise the route reports it
 		t.Namespace.ALBController = alb.Controller
 	}
 	if _, architecture, ok := strings.Cut(d.Text("imagePlatform"), "/"); ok && target == "eks" {
