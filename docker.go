@@ -46,7 +46,7 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 		pulumi.Sprintf("curl -i %s", nginx.URL),
 		pulumi.Sprintf("docker ps --filter label=scaleout.network=%s", network.Name),
 	})
-	return exportImage(ctx, app)
+	return exportImage(ctx, app, web.Ready...)
 }
 
 func runRedis(

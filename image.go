@@ -41,8 +41,14 @@ func provideImage(ctx *pulumi.Context, cfg *config.Config) (pulumi.StringOutput,
 const maxHistory = 20
 
 // exportImage shows what runs, and every image that an update of this stack has deployed, newest first: `make rollback`
-// goes back to one of them. A stack finds its own earlier outputs by a reference to itself.
-func exportImage(ctx *pulumi.Context, image pulumi.StringInput) error {
+// goes back to one of them. A stack finds its own earlier outputs by a reference to itself. The outputs wait for what runs
+// the image, so that an update that fails leaves them as they were.
+func exportImage(ctx *pulumi.Context, image pulumi.StringInput, running ...pulumi.Resource) error {
+	waited := []any{image}
+	for _, r := range running {
+		waited = append(waited, r.URN())
+	}
+	image = pulumi.All(waited...).ApplyT(func(all []any) string { return all[0].(string) }).(pulumi.StringOutput)
 	self, err := pulumi.NewStackReference(ctx, "self", &pulumi.StackReferenceArgs{
 		Name: pulumi.String(fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())),
 	})

@@ -57,7 +57,7 @@ func deployToKubernetes(
 	}
 	exportCapacity(ctx, target.Capacity)
 	export(ctx, namespace, app)
-	return exportImage(ctx, image)
+	return exportImage(ctx, image, app.Ready)
 }
 
 // connect is the provider for the cluster and, on EKS, what AWS reports of it.

@@ -1,6 +1,7 @@
 package addons
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 func testTraefik() *TraefikArgs {
 	return &TraefikArgs{
 		Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, PublishedHost: "localhost",
-		Replicas: 2,
+		LongestRequest: 10, Replicas: 2,
 	}
 }
 
@@ -86,16 +87,23 @@ func TestTraefikArguments(t *testing.T) {
 
 // The nodes send connections to a Traefik for a moment after it has been told to stop.
 func TestTraefikDrains(t *testing.T) {
-	if traefikConnectionAge >= traefikPreStop || traefikPreStop >= traefikGrace {
-		t.Errorf("connections of %d s, a sleep of %d s, %d s to end: want each below the next",
-			traefikConnectionAge, traefikPreStop, traefikGrace)
+	if traefikConnectionAge >= traefikPreStop {
+		t.Errorf("connections of %d s, a sleep of %d s: want the first below the second", traefikConnectionAge, traefikPreStop)
 	}
-	result := componenttest.Record(t, traefik("traefik", testTraefik()))
-	spec := componenttest.Value(t, result, "Deployment", "traefik", "spec", "template", "spec")
-	sleep := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "sleep", "seconds")
-	if grace := offline.Lookup(spec, "terminationGracePeriodSeconds"); sleep != int64(traefikPreStop) ||
-		grace != int64(traefikGrace) {
-		t.Errorf("got sleep %v and grace %v, want %d and %d", sleep, grace, traefikPreStop, traefikGrace)
+	for longest, flag := range map[int]string{10: "", 90: "--entrypoints.http.transport.lifecycle.gracetimeout=90s"} {
+		args := testTraefik()
+		args.LongestRequest = longest
+		result := componenttest.Record(t, traefik("traefik", args))
+		spec := componenttest.Value(t, result, "Deployment", "traefik", "spec", "template", "spec")
+		sleep := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "sleep", "seconds")
+		grace := offline.Lookup(spec, "terminationGracePeriodSeconds")
+		if want := int64(traefikPreStop + longest + traefikEnd); sleep != int64(traefikPreStop) || grace != want {
+			t.Errorf("got sleep %v and grace %v, want %d and %d", sleep, grace, traefikPreStop, want)
+		}
+		flags := fmt.Sprint(offline.Lookup(spec, "containers", 0, "args"))
+		if got := strings.Contains(flags, "lifecycle.gracetimeout"); got != (flag != "") || !strings.Contains(flags, flag) {
+			t.Errorf("requests of %d s: got the flags %s, want %q", longest, flags, flag)
+		}
 	}
 }
 

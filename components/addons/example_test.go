@@ -11,7 +11,7 @@ func ExampleNewTraefik() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		traefik, err := addons.NewTraefik(ctx, "traefik", &addons.TraefikArgs{
 			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, PublishedHost: "localhost",
-			Replicas: 2,
+			LongestRequest: 10, Replicas: 2,
 		})
 		if err != nil {
 			return err

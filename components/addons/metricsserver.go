@@ -1,6 +1,7 @@
 package addons
 
 import (
+	"cmp"
 	"strconv"
 
 	apiregistrationv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiregistration/v1"
@@ -49,6 +50,7 @@ type MetricsServer struct {
 func NewMetricsServer(
 	ctx *pulumi.Context, name string, args *MetricsServerArgs, opts ...pulumi.ResourceOption,
 ) (*MetricsServer, error) {
+	args = cmp.Or(args, &MetricsServerArgs{})
 	m := &MetricsServer{}
 	problems := append(args.Validate(), check.ObjectName(name)...)
 	if err := component.Register(ctx, "scaleout:index", "MetricsServer", name, problems, m, opts); err != nil {

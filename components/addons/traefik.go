@@ -1,6 +1,7 @@
 package addons
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -28,6 +29,8 @@ type TraefikArgs struct {
 	PublishedHost string
 	// RedirectPort is where clients reach HTTPS: requests by HTTP are sent there, for all Ingresses. 0 serves both.
 	RedirectPort int
+	// LongestRequest is how many seconds a request may take, at least 1: a pod that is to stop finishes those that it has.
+	LongestRequest int
 	// Replicas is how many there are: at least 1; from 2 on one serves while another is replaced or its node drained.
 	Replicas int
 }
@@ -39,6 +42,7 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 		check.Range("httpNodePort", a.HTTPNodePort, 30000, 32767),
 		check.Range("httpsNodePort", a.HTTPSNodePort, 30000, 32767),
 		check.Range("redirectPort", a.RedirectPort, 0, 65535),
+		check.Range("longestRequest", a.LongestRequest, 1, 3000),
 		check.Range("replicas", a.Replicas, 1, math.MaxInt),
 	)
 	if a.HTTPSNodePort == a.HTTPNodePort {
@@ -68,9 +72,11 @@ const (
 	// traefikPreStop is how long a pod that is to stop still serves: the nodes need about a second to send new connections
 	// elsewhere, and those that are open have to reach their age.
 	traefikPreStop = 5
-	// traefikGrace leaves ten seconds for requests that are then under way, and five to end.
-	traefikGrace = traefikPreStop + 15
-	traefikUser  = 65532
+	// traefikRequest is how long Traefik lets a request that is under way then take, unless a flag says otherwise.
+	traefikRequest = 10
+	// traefikEnd is what it has to end after that.
+	traefikEnd  = 5
+	traefikUser = 65532
 )
 
 // Traefik is an ingress controller behind node ports, in a namespace of its own. Node ports rather than host ports
@@ -84,6 +90,7 @@ type Traefik struct {
 
 // NewTraefik creates the controller; its namespace and its IngressClass have the name of the component.
 func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pulumi.ResourceOption) (*Traefik, error) {
+	args = cmp.Or(args, &TraefikArgs{})
 	t := &Traefik{}
 	problems := append(args.Validate(), check.ObjectName(name)...)
 	if err := component.Register(ctx, "scaleout:index", "Traefik", name, problems, t, opts); err != nil {
@@ -182,6 +189,11 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 		--global.checknewversion=false
 		--global.sendanonymoususage=false`,
 		traefikHTTP, traefikHTTPS, traefikPing, traefikConnectionAge, app.Instance, a.PublishedHost)
+	if a.LongestRequest > traefikRequest {
+		flags += fmt.Sprintf(`
+		--entrypoints.http.transport.lifecycle.gracetimeout=%ds
+		--entrypoints.https.transport.lifecycle.gracetimeout=%[1]ds`, a.LongestRequest)
+	}
 	if a.RedirectPort != 0 { // https://doc.traefik.io/traefik/reference/install-configuration/entrypoints/#redirect
 		flags += fmt.Sprintf(`
 		--entrypoints.http.http.redirections.entrypoint.to=:%d
@@ -189,7 +201,7 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 	}
 	return app.Pod(traefikUser, nil, corev1.PodSpecArgs{
 		ServiceAccountName:            account,
-		TerminationGracePeriodSeconds: pulumi.Int(traefikGrace),
+		TerminationGracePeriodSeconds: pulumi.Int(traefikPreStop + a.LongestRequest + traefikEnd),
 		TopologySpreadConstraints:     app.Spread(),
 	}, corev1.ContainerArgs{
 		Image:     pulumi.String(a.Image),

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -62,6 +63,7 @@ type Certificate struct {
 func NewCertificate(
 	ctx *pulumi.Context, name string, args *CertificateArgs, opts ...pulumi.ResourceOption,
 ) (*Certificate, error) {
+	args = cmp.Or(args, &CertificateArgs{})
 	c := &Certificate{}
 	if err := component.Register(ctx, "scaleout:index", "Certificate", name, args.Validate(), c, opts); err != nil {
 		return nil, err
@@ -120,6 +122,7 @@ type LoadBalancerRecord struct{ pulumi.ResourceState }
 func NewLoadBalancerRecord(
 	ctx *pulumi.Context, name string, args *LoadBalancerRecordArgs, opts ...pulumi.ResourceOption,
 ) (*LoadBalancerRecord, error) {
+	args = cmp.Or(args, &LoadBalancerRecordArgs{})
 	a := &LoadBalancerRecord{}
 	const oldType = "scaleout:index:Alias" // stacks have it; without the alias their record would be replaced
 	opts = append(slices.Clone(opts), pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String(oldType)}}))

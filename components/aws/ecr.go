@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
@@ -60,6 +61,7 @@ type ECRRepository struct {
 func NewECRRepository(
 	ctx *pulumi.Context, name string, args *ECRRepositoryArgs, opts ...pulumi.ResourceOption,
 ) (*ECRRepository, error) {
+	args = cmp.Or(args, &ECRRepositoryArgs{})
 	r := &ECRRepository{}
 	if err := component.Register(ctx, "scaleout:index", "ECRRepository", name, args.Validate(), r, opts); err != nil {
 		return nil, err

@@ -179,6 +179,7 @@ type ElastiCache struct {
 func NewElastiCache(
 	ctx *pulumi.Context, name string, args *ElastiCacheArgs, opts ...pulumi.ResourceOption,
 ) (*ElastiCache, error) {
+	args = cmp.Or(args, &ElastiCacheArgs{})
 	e := &ElastiCache{}
 	problems := append(args.Validate(), args.checkInputs()...)
 	if err := component.Register(ctx, "scaleout:index", "ElastiCache", name, problems, e, opts); err != nil {

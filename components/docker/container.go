@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -127,6 +128,7 @@ type Network struct {
 
 // NewNetwork creates the network.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
+	args = cmp.Or(args, &NetworkArgs{})
 	n := &Network{prefix: args.Name}
 	if err := component.Register(ctx, "scaleout:index", "DockerNetwork", name, args.Validate(), n, opts); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -105,6 +106,7 @@ type Nginx struct {
 
 // NewNginx creates the container.
 func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.ResourceOption) (*Nginx, error) {
+	args = cmp.Or(args, &NginxArgs{})
 	n := &Nginx{}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name), check.Set("network", args.Network != nil),
 		check.Set("image", args.Image != nil),

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -45,6 +46,7 @@ type Redis struct {
 
 // NewRedis creates the container. Others in the network find it by name.
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
+	args = cmp.Or(args, &RedisArgs{})
 	r := &Redis{}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name),
 		check.Set("network", args.Network != nil), check.Set("password", args.Password != nil))

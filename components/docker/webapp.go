@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -158,6 +159,7 @@ type WebApp struct {
 
 // NewWebApp creates the containers. Others in the network find them by name.
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
+	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Host: name, Port: args.Port}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name), args.checkInputs())
 	if err := component.Register(ctx, "scaleout:index", "DockerWebApp", name, problems, w, opts); err != nil {

@@ -108,6 +108,7 @@ type Image struct {
 
 // New builds and pushes the image described by args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Image, error) {
+	args = cmp.Or(args, &Args{})
 	problems := append(args.Validate(), args.checkInputs()...)
 	tag, staged := "", ""
 	if args.Context != "" && args.hasDockerfile() {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -115,6 +116,8 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 		// Straight to the pod: through a node port, a pod that leaves is one hop out of the load balancer's sight.
 		"target-type":      pulumi.String("ip"),
 		"healthcheck-path": pulumi.String(healthPath),
+		// What the kubelet takes for ready. AWS' default is 200 alone, with which a pod that answers 204 never gets traffic.
+		"success-codes": pulumi.String("200-399"),
 		// Twice 5 s to find a new pod healthy instead of AWS's default of five times 15 s, which delays scaling out.
 		"healthcheck-interval-seconds": pulumi.String("5"),
 		"healthcheck-timeout-seconds":  pulumi.String("2"),
@@ -206,6 +209,7 @@ type ALBClass struct {
 
 // NewALBClass creates the IngressClass and its parameters.
 func NewALBClass(ctx *pulumi.Context, name string, args *ALBClassArgs, opts ...pulumi.ResourceOption) (*ALBClass, error) {
+	args = cmp.Or(args, &ALBClassArgs{})
 	c := &ALBClass{}
 	if err := component.Register(ctx, "scaleout:index", "ALBClass", name, args.Validate(), c, opts); err != nil {
 		return nil, err

@@ -62,6 +62,7 @@ type Namespace struct {
 func NewNamespace(
 	ctx *pulumi.Context, name string, args *NamespaceArgs, opts ...pulumi.ResourceOption,
 ) (*Namespace, error) {
+	args = cmp.Or(args, &NamespaceArgs{})
 	n := &Namespace{}
 	o := objects.Owner{Context: ctx, Component: n, Name: name, App: objects.App{Name: "namespace", Instance: name}}
 	problems := append(args.Validate(), check.Labels("component", o.Pods())...)

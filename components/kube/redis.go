@@ -66,6 +66,7 @@ type Redis struct {
 
 // NewRedis creates the configuration, the claim, the StatefulSet, the Service and the network policy.
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
+	args = cmp.Or(args, &RedisArgs{})
 	r := &Redis{}
 	o := redisOwner(ctx, r, name, args.Name, args.Namespace)
 	problems := slices.Concat(args.Validate(), check.ObjectName(o.Instance),
@@ -156,6 +157,7 @@ type RedisSecret struct {
 func NewRedisSecret(
 	ctx *pulumi.Context, name string, args *RedisSecretArgs, opts ...pulumi.ResourceOption,
 ) (*RedisSecret, error) {
+	args = cmp.Or(args, &RedisSecretArgs{})
 	s := &RedisSecret{hasCA: args.CA != nil}
 	o := redisOwner(ctx, s, name, args.Name, args.Namespace)
 	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
@@ -184,23 +186,29 @@ func NewRedisSecret(
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.ref.Name})
 }
 
-// Bind gives an app the connection to a Redis, under the names that it reads.
+// Bind gives an app the connection to a Redis with these secrets, under the names that it reads.
 func (s *RedisSecret) Bind(connection redis.Connection, names redis.Environment) Binding {
+	return BindRedis(connection, names, s.ref, s.hasCA)
+}
+
+// BindRedis is Bind with a Secret that something else has made, such as an operator: its entries are redis.PasswordFile
+// and, with hasCA, redis.CAFile. A Redis without a password needs none; names then has none either.
+func BindRedis(connection redis.Connection, names redis.Environment, secret SecretRef, hasCA bool) Binding {
 	b := Binding{
 		Env: names.Variables(connection), After: present(connection.Ready),
 		AllowTo: []Peer{{Pods: connection.Pods, Anyone: connection.Pods == nil, Ports: []int{connection.Port}}},
 	}
 	if names.Password != "" {
-		b.SecretEnv = map[string]SecretKey{names.Password: {Secret: s.ref, Key: redis.PasswordFile}}
+		b.SecretEnv = map[string]SecretKey{names.Password: {Secret: secret, Key: redis.PasswordFile}}
 	}
-	mounted := SecretFiles{Dir: redis.ClientDir, Secret: s.ref}
+	mounted := SecretFiles{Dir: redis.ClientDir, Secret: secret}
 	mount := func(variable, file string) {
 		if variable != "" { // else the app does not read it
 			b.Env[variable] = pulumi.String(path.Join(redis.ClientDir, file))
 			mounted.Keys = append(mounted.Keys, file)
 		}
 	}
-	if s.hasCA {
+	if hasCA {
 		mount(names.CAFile, redis.CAFile)
 	}
 	mount(names.PasswordFile, redis.PasswordFile)

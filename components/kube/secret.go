@@ -49,7 +49,9 @@ type SecretRef struct {
 }
 
 // Secret is a Kubernetes Secret that outlives what uses it. It is a component of its own, since pods of several others
-// mount it: were it part of a backing service, replacing that by another kind would delete it under the running pods.
+// mount it: were it part of a backing service, replacing that by another kind would delete it under the running pods. A
+// change of it is one in place with the providers of this package. One of your own needs EnableSecretMutable (and, for
+// ConfigMaps, EnableConfigMapMutable): without it the Secret is deleted first, since its name is fixed.
 type Secret struct {
 	pulumi.ResourceState
 
@@ -59,6 +61,7 @@ type Secret struct {
 
 // NewSecret creates the Secret.
 func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulumi.ResourceOption) (*Secret, error) {
+	args = cmp.Or(args, &SecretArgs{})
 	s := &Secret{}
 	app := objects.App{Name: "secret", Instance: cmp.Or(args.Name, name)}
 	o := objects.Owner{App: app, Context: ctx, Component: s, Name: name, Namespace: args.Namespace}

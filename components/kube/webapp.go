@@ -37,7 +37,8 @@ type WebAppArgs struct {
 	// AllowFrom are those who may send requests to the pods: with a Route whoever forwards them, not the end users.
 	// Required with a Route; without one, empty is nobody.
 	AllowFrom []Peer
-	// AllowTo are connections that the pods may make besides those of the bindings. DNS is open in a Namespace.
+	// AllowTo are connections that the pods may make besides those of the bindings. DNS is open in a Namespace of this
+	// package; in any other one it is denied too, unless a Peer with UDPPorts and Ports 53 is here.
 	AllowTo []Peer
 	// Drain is how long a pod takes to leave. Required.
 	Drain Drain
@@ -168,6 +169,7 @@ type WebApp struct {
 
 // NewWebApp creates the app and everything that belongs to it.
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
+	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
 	app := webApp(cmp.Or(args.Name, name))
 	app.Labels = args.Labels
@@ -271,12 +273,15 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 		},
 		Template: a.pod(o.App),
 	}
+	meta := o.Meta("")
 	if a.Scaling.Fixed > 0 { // otherwise they belong to the autoscaler, and every update would set them back
 		spec.Replicas = pulumi.Int(a.Scaling.Fixed)
+		// An autoscaler that was there before owns the number still, which would be a conflict.
+		meta = o.Annotated(pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")})
 	}
 	// Far above what 20 pods behind an AWS load balancer take: it ends a rollout that never stands still.
 	limits := &pulumi.CustomTimeouts{Create: "30m", Update: "30m"}
-	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: o.Meta(""), Spec: spec},
+	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: meta, Spec: spec},
 		o.Child(), pulumi.DependsOn(present(after...)), pulumi.Timeouts(limits))
 }
 
@@ -309,7 +314,8 @@ func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
 }
 
 // keepsSleep fails where the cluster has not accepted all that the Deployment promises. An API server older than
-// Kubernetes 1.30 drops the sleep before a pod stops, and says nothing; a preview asks it too, so nothing is touched.
+// Kubernetes 1.30 drops the sleep before a pod stops, and says nothing. A preview asks it too, unless it does not know
+// the image yet.
 // https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
 func keepsSleep(spec appsv1.DeploymentSpec) (bool, error) {
 	if pod := spec.Template.Spec; pod != nil && len(pod.Containers) > 0 {

@@ -210,7 +210,7 @@ func (a Alerts) notMeasured() []Alert {
 	}
 	if a.Objectives != nil {
 		missing = append(missing, `absent(up{namespace="$namespace"} == 1)`,
-			`absent_over_time($histogram_count{namespace="$namespace"}[1d])`)
+			`absent_over_time($histogram_count{namespace="$namespace"$selector}[1d])`)
 	}
 	return []Alert{{
 		"NotMeasured", "max(" + strings.Join(missing, "\nor ") + ")", "5m", Page, // one alert, whatever is missing

@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"path"
 	"slices"
 
@@ -68,6 +69,7 @@ func grafanaApp(name string) objects.App { return objects.App{Name: "grafana", I
 
 // NewGrafana creates the configuration, the Service, the network policy and the Deployment.
 func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pulumi.ResourceOption) (*Grafana, error) {
+	args = cmp.Or(args, &GrafanaArgs{})
 	g := &Grafana{}
 	problems := append(args.Validate(), check.ObjectName(name)...)
 	if err := component.Register(ctx, "scaleout:index", "Grafana", name, problems, g, opts); err != nil {

@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -59,6 +60,7 @@ func kubeStateMetricsApp(name string) objects.App {
 func NewKubeStateMetrics(
 	ctx *pulumi.Context, name string, args *KubeStateMetricsArgs, opts ...pulumi.ResourceOption,
 ) (*KubeStateMetrics, error) {
+	args = cmp.Or(args, &KubeStateMetricsArgs{})
 	k := &KubeStateMetrics{}
 	problems := append(args.Validate(), check.ObjectName(name)...)
 	if err := component.Register(ctx, "scaleout:index", "KubeStateMetrics", name, problems, k, opts); err != nil {

@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,6 +57,7 @@ const monitoringVersion = "monitoring.coreos.com/v1"
 func NewOperatorMonitoring(
 	ctx *pulumi.Context, name string, args *OperatorMonitoringArgs, opts ...pulumi.ResourceOption,
 ) (*OperatorMonitoring, error) {
+	args = cmp.Or(args, &OperatorMonitoringArgs{})
 	m := &OperatorMonitoring{}
 	o := objects.Owner{
 		Context: ctx, Component: m, Name: name, Namespace: args.Namespace,

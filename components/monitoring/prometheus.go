@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -87,6 +88,7 @@ func prometheusApp(name string) objects.App { return objects.App{Name: "promethe
 func NewPrometheus(
 	ctx *pulumi.Context, name string, args *PrometheusArgs, opts ...pulumi.ResourceOption,
 ) (*Prometheus, error) {
+	args = cmp.Or(args, &PrometheusArgs{})
 	p := &Prometheus{}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name), check.In("app", args.App.Validate()),
 		check.Set("namespace", args.Namespace != nil),

@@ -35,10 +35,10 @@ var nginxDefaults = docker.NginxArgs{
 	// What is wrong for longer shows in the readiness of a server, which is looked at each second.
 	MaxFails: 1, FailTimeoutSeconds: 1,
 	IdleConnections: 32,
-	// The app takes no body, and a head of 16 KB (maxHeaderBytes in app/server.go). nginx has to take lines as long as
-	// that, or it answers 400 where the app would not: browsers send the cookies of localhost to each of its ports, so
-	// those of every other program on the machine come along (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
-	MaxBodyKilobytes: 16, MaxHeaderKilobytes: 16,
+	// The hit counter takes a head of 16 KB (maxHeaderBytes in app/server.go). nginx has to take lines as long as that, or
+	// it answers 400 where the app would not: browsers send the cookies of localhost to each of its ports, so those of
+	// every other program on the machine come along (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
+	MaxHeaderKilobytes: 16,
 }
 
 func (d *decoder) docker(c *Config) *Docker {

@@ -86,4 +86,5 @@ var keys = map[string]string{
 	"docker.web.drain.serve": "loadBalancerDelaySeconds", "docker.web.drain.longestRequest": "longestRequestSeconds",
 	"docker.nginx.publicPort": "publicPort", "docker.nginx.balancing": "nginxBalancing",
 	"docker.nginx.longestRequestSeconds": "longestRequestSeconds",
+	"docker.nginx.maxBodyKilobytes":      "maxBodyKilobytes",
 }

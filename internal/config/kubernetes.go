@@ -111,6 +111,8 @@ func (d *decoder) traefik() *addons.TraefikArgs {
 	t := &addons.TraefikArgs{
 		Image: d.Text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
 		PublishedHost: "localhost", Replicas: traefikReplicas,
+		// What is out of range is reported once, of the app.
+		LongestRequest: min(max(d.Integer("longestRequestSeconds"), 1), maxLongestRequest),
 	}
 	if d.Text("tlsSecret") != "" {
 		t.RedirectPort = cmp.Or(d.Integer("publicPort"), 443)
