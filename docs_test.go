@@ -75,7 +75,8 @@ A key without a default is required.
 
 // providerKeys are those of the AWS provider that the programs read too.
 var providerKeys = map[string]string{
-	"scaleout": "With target eks, two keys of the AWS provider belong to it: `aws:region`, and `aws:allowedAccountIds`, a list of the\n" +
+	"scaleout": "With target eks, three keys of the AWS provider belong to it: `aws:region`, `aws:defaultTags` (docs/production.md), and\n" +
+		"`aws:allowedAccountIds`, a list of the\n" +
 		"accounts that may be touched, e.g. `[\"111122223333\"]`.",
 	"scaleout-cluster": "Two keys of the AWS provider are required too: `aws:region`, and `aws:allowedAccountIds`, a list with the one\n" +
 		"account that the cluster is in, e.g. `[\"111122223333\"]`.",

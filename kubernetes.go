@@ -56,6 +56,9 @@ func deployToKubernetes(
 		return err
 	}
 	exportCapacity(ctx, target.Capacity)
+	if len(target.AWSTags) > 0 {
+		ctx.Export("awsTags", pulumi.ToStringMap(target.AWSTags))
+	}
 	export(ctx, namespace, app)
 	return exportImage(ctx, image, app.Ready)
 }

@@ -101,7 +101,7 @@ var variants = map[string]variant{
 		"certificateArn=cluster", "hostedZoneId=cluster",
 	),
 	"prod-tolerance":   onAWS("scaleTolerance=0.05"),
-	"prod-elasticache": onAWS("elasticacheName=scaleout"),
+	"prod-elasticache": onAWS("elasticacheName=scaleout", "aws:defaultTags={tags: {team: shop}}"),
 	"prod-elasticache-serverless": onAWS(
 		"elasticacheName=scaleout", "elasticacheKind=serverless", "elasticacheEngine=redis", "elasticacheEngineVersion=7.1",
 	),

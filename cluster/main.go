@@ -129,6 +129,9 @@ func furnish(
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
 ) {
+	if len(cfg.AWSTags) > 0 {
+		ctx.Export("awsTags", pulumi.ToStringMap(cfg.AWSTags))
+	}
 	ctx.Export("clusterName", cluster.Name)
 	ctx.Export("clusterArn", cluster.ARN)
 	ctx.Export("region", pulumi.String(cfg.Account.Region))

@@ -181,7 +181,7 @@ func TestScaleOutDuringStuckRollout(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
 	base := up(t)
-	o := beside(t, "scaleout:cpuRequest", scaledRequest, "scaleout:targetCpuUtilization", scaledTarget,
+	o := beside(t, "scaleout:cpuRequest", "20m", "scaleout:targetCpuUtilization", "10", // so little that all fit on one node
 		"scaleout:minReplicas", strconv.Itoa(scaledMin), "scaleout:maxReplicas", strconv.Itoa(scaledSome),
 		"scaleout:loadBalancerDelaySeconds", "5", "scaleout:rolloutTimeoutSeconds", "90")
 	client := clientset(t)

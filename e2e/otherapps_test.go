@@ -15,7 +15,7 @@ import (
 // podinfo is a program that follows none of the conventions of this repository. PODINFO names a mirror of it.
 const podinfo = "ghcr.io/stefanprodan/podinfo:6.9.2"
 
-// Pods of other apps may use scaledTarget percent of this at rest, and need otherMax of them under otherLoad.
+// Other apps have so little CPU for a pod that otherLoad needs otherMax of them.
 const (
 	otherMin, otherMax = 2, 4
 	otherLoad          = 100 // visits a second
@@ -49,7 +49,7 @@ func TestOtherApps(t *testing.T) {
 				"scaleout:buildContext", "examples/flask/app", "scaleout:port", "8000",
 				"scaleout:livePath", "/live", "scaleout:readyPath", "/ready", "scaleout:memoryLimit", "192Mi",
 				"scaleout:redisEnvironment", "{host: REDIS_HOST, port: REDIS_PORT, password: REDIS_PASSWORD}",
-				"scaleout:cpuRequest", "250m", "scaleout:targetCpuUtilization", "20",
+				"scaleout:cpuRequest", "50m", "scaleout:targetCpuUtilization", "60",
 			}
 		},
 		change: []string{"scaleout:environment", `{FLASK_ENV: "next"}`},
@@ -60,7 +60,7 @@ func TestOtherApps(t *testing.T) {
 				"scaleout:image", inRegistry(t, cmp.Or(os.Getenv("PODINFO"), podinfo), base.Image),
 				"scaleout:imageRepository", `""`, "scaleout:redis", "false", "scaleout:port", "9898",
 				"scaleout:livePath", "/healthz", "scaleout:readyPath", "/readyz",
-				"scaleout:cpuRequest", "50m", "scaleout:targetCpuUtilization", "20",
+				"scaleout:cpuRequest", "50m", "scaleout:targetCpuUtilization", "10",
 			}
 		},
 		change:    []string{"scaleout:args", "[/usr/local/bin/podinfo, --level=warn]"},

@@ -18,6 +18,8 @@ type Config struct {
 	Account platform.Account
 	// Network of the cluster.
 	Network platform.NetworkArgs
+	// AWSTags are on all that the AWS provider creates.
+	AWSTags map[string]string
 	// FlowLogDays is 0 for no flow logs.
 	FlowLogDays int
 	// Roles of the cluster and its nodes.
@@ -67,7 +69,7 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	name, protect := d.Text("name"), d.Boolean("deletionProtection")
 	account := platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
 	c := &Config{
-		Account: account,
+		Account: account, AWSTags: d.AWSTags(),
 		Network: platform.NetworkArgs{Region: account.Region, SingleNAT: d.Boolean("singleNat"), Protect: protect},
 		Roles:   platform.RolesArgs{Cluster: name, Account: account}, FlowLogDays: d.Integer("flowLogDays"),
 		ControlPlane:         platform.ControlPlaneSettings{Account: account, Protect: protect},

@@ -25,6 +25,8 @@ func TestAWSRefuses(t *testing.T) {
 		"token without ECR repository":    {eks, map[string]string{"ecrLogin": "helper"}, []string{"scaleout:ecrLogin", "helper", "dockerConfig", "token"}},
 		"token and login":                 {eks, map[string]string{"ecrLogin": "token", "registryUsername": "me", "registryPassword": password}, []string{"scaleout:ecrLogin", "token", "registryUsername"}},
 		"ECR keeps one":                   {eks, map[string]string{"ecrKeepImages": "1"}, []string{"scaleout:ecrKeepImages", "1", "2 to 10000"}},
+		"tags that are no texts":          {eks, map[string]string{"aws:defaultTags": `{"tags":{"cost":7}}`}, []string{"aws:defaultTags", "in quotes"}},
+		"tags without the word":           {eks, map[string]string{"aws:defaultTags": `{"team":"shop"}`}, []string{"aws:defaultTags", `{"tags": {"team": "shop"}}`}},
 		"alias of a key":                  {eks, map[string]string{"ecrKmsKeyArn": "alias/mine"}, []string{"scaleout:ecrKmsKeyArn", "alias/mine", "arn:aws:kms"}},
 		"ALB on kind":                     {base, kind, []string{"scaleout:albScheme", "internal", "kind"}},
 		"controller without scheme":       {eks, map[string]string{"albScheme": ""}, []string{"scaleout:albController", "together"}},

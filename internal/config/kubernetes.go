@@ -22,6 +22,8 @@ type Kubernetes struct {
 	// Kind is the cluster to deploy to, unless EKS is set.
 	Kind kube.KindCluster
 	EKS  *kube.EKSCluster
+	// AWSTags are on all that the AWS provider creates.
+	AWSTags map[string]string
 	// Namespace of the app.
 	Namespace kube.NamespaceArgs
 	// Traefik and MetricsServer are nil where the cluster has its own.
@@ -104,6 +106,7 @@ func (d *decoder) clusterOf(t *Kubernetes, target string) {
 		return
 	}
 	t.EKS = &kube.EKSCluster{Name: name, Region: d.Optional("aws:region"), RoleARN: role}
+	t.AWSTags = d.AWSTags()
 	d.Check("eks", t.EKS.Validate())
 }
 

@@ -198,6 +198,23 @@ func (d *Decoder) StringMap(name string) map[string]string {
 	return m
 }
 
+// AWSTags returns aws:defaultTags, which the AWS provider puts on all that it creates itself. Controllers in a cluster,
+// such as that of load balancers, know nothing of them.
+func (d *Decoder) AWSTags() map[string]string {
+	const key = "aws:defaultTags"
+	text := d.Optional(key)
+	if text == "" {
+		return nil
+	}
+	var given struct{ Tags map[string]string }
+	strict := json.NewDecoder(strings.NewReader(text))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&given); err != nil || len(given.Tags) == 0 {
+		d.Mistyped(key, `an object such as {"tags": {"team": "shop"}}, with numbers, true and false in quotes`)
+	}
+	return given.Tags
+}
+
 // Fill reads keys into the fields of a struct: those that the table of keys has below of, in the spelling of messages
 // (kmsKeyArn for KMSKeyARN). It leaves alone fields of types that no key has, and keys of other namespaces.
 func (d *Decoder) Fill(of string, to any) {
