@@ -66,6 +66,7 @@ func TestEnvIsShell(t *testing.T) {
 	d.root += "/it's here"
 	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
 	write(t, filepath.Join(d.root, "Pulumi.dev.yaml"), devYAML)
+	write(t, d.local("state", "meta.yaml"), "")
 	if err := d.env(context.Background()); err != nil {
 		t.Fatal(err)
 	}

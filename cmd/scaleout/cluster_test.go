@@ -135,27 +135,28 @@ func TestClusterConfig(t *testing.T) {
 
 func TestWireRegistry(t *testing.T) {
 	d, host, _ := newTestDriver(t,
-		reply{command: "docker container inspect kind-registry", out: registryJSON(true, 5002, "")},
-		reply{command: "docker network connect kind kind-registry"},
+		reply{command: "docker network connect kind kind-registry",
+			fails: "Error response from daemon: endpoint with name kind-registry already exists in network kind"},
 		reply{command: "docker ps", out: runningNodes},
-		reply{command: "docker exec scaleout-control-plane cat", out: "[host.\"http://kind-registry:5000\"]\n"},
-		reply{command: "docker exec scaleout-worker cat", fails: "no such file"},
 		reply{command: "docker exec --interactive"})
 	d.RegistryPort = 5002
 	got, err := d.wireRegistry(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "connected to network kind, told scaleout-worker"; got != want {
+	if want := "told scaleout-worker, scaleout-control-plane"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	wrote := host.asked("docker exec --interactive scaleout-worker sh")
 	if len(wrote) != 1 || !strings.Contains(wrote[0], "/etc/containerd/certs.d/localhost:5002/hosts.toml") {
 		t.Errorf("got %q, want hosts.toml written for localhost:5002", wrote)
 	}
-	if len(host.asked("docker exec --interactive scaleout-control-plane sh")) != 0 {
-		t.Error("got the control plane's hosts.toml written, want it left")
+	if content := host.ran[len(host.ran)-1].stdin; content != "[host.\"http://kind-registry:5000\"]\n" {
+		t.Errorf("got hosts.toml %q", content)
 	}
+	host.replies[0].fails = "Error response from daemon: network kind not found"
+	_, err = d.wireRegistry(context.Background())
+	wantError(t, err, "network kind not found")
 }
 
 func TestDeleteClusterRemovesTheMark(t *testing.T) {

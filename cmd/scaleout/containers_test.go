@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -25,20 +26,24 @@ func newDockerDriver(t *testing.T, port int, replies ...reply) (*driver, *fakeRu
 
 // Pulumi would replace a container that stands still, and the data of Redis with it.
 func TestStartContainers(t *testing.T) {
-	list := "docker ps --all --filter label=scaleout.network=scaleout --format {{.Names}} --filter status=exited --filter status=created"
+	list := "docker ps --all --format {{.Names}} --filter label=scaleout.network=scaleout --filter status=exited " +
+		"--filter status=created"
 	for _, tt := range []struct {
 		name, exited string
 		start        reply
 		want         string
 	}{
-		{"none", "", reply{}, "none is stopped"},
-		{"two", "scaleout-redis\nscaleout-web-1\n", reply{}, "started scaleout-redis\nstarted scaleout-web-1"},
+		{"none", "", reply{}, ""},
+		{"two", "scaleout-redis\nscaleout-web-1\n", reply{}, "started scaleout-redis\n    started scaleout-web-1"},
 		{"one that is broken", "scaleout-web-1\n", reply{fails: "exec format error"}, "could not start scaleout-web-1"},
 		{"Redis", "scaleout-redis\n", reply{fails: "exec format error"}, "scaleout-redis does not start"},
 	} {
 		tt.start.command = "docker start"
 		d, host, s := newDockerDriver(t, 8090, reply{command: list, out: tt.exited}, tt.start)
-		did, err := d.startContainers(context.Background(), s)
+		out := new(bytes.Buffer)
+		d.out = out
+		err := d.startContainers(context.Background(), s)
+		did := strings.TrimSpace(out.String())
 		if err != nil {
 			did = err.Error()
 		}
@@ -52,7 +57,8 @@ func TestStartContainers(t *testing.T) {
 }
 
 func TestContainerLogs(t *testing.T) {
-	list := "docker ps --all --filter label=scaleout.network=scaleout --format {{.Names}} --filter label=scaleout.component=nginx"
+	list := "docker ps --all --format {{.Names}} --filter label=scaleout.network=scaleout " +
+		"--filter label=scaleout.component=nginx"
 	d, _, s := newDockerDriver(t, 8090, reply{command: list, out: "a\nb\n"})
 	d.Component, d.Follow = "nginx", true
 	c, err := d.logCommand(context.Background(), s)
@@ -83,18 +89,18 @@ func TestDownOnDocker(t *testing.T) {
 		{"containers are left", "", reply{}, "scaleout-web-1\n", 0, "docker rm --force --volumes scaleout-web-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.destroys.command = "/usr/bin/pulumi destroy"
+			tt.destroys.command = "pulumi destroy"
 			d, host, _ := newDockerDriver(t, 8090,
-				reply{command: "docker version", out: "28.0.0"}, reply{command: "/usr/bin/pulumi version", out: "v3.276.0"},
-				reply{command: "/usr/bin/pulumi stack ls", out: `[{"name":"docker"}]`}, tt.destroys,
-				reply{command: "/usr/bin/pulumi stack export", out: `{"deployment": {}}`},
-				reply{command: "/usr/bin/pulumi stack rm docker --yes --force --preserve-config"},
-				reply{command: "docker ps --all --filter label=scaleout.network", out: tt.left},
+				reply{command: "docker version", out: "28.0.0"}, reply{command: "pulumi version", out: "v3.276.0"},
+				reply{command: "pulumi stack ls", out: `[{"name":"docker"}]`}, tt.destroys,
+				reply{command: "pulumi stack export", out: `{"deployment": {}}`},
+				reply{command: "pulumi stack rm docker --yes --force --preserve-config"},
+				reply{command: "docker ps --all --format {{.Names}} --filter label=scaleout.network", out: tt.left},
 				reply{command: "docker ps", out: tt.nodes},
 				reply{command: "docker rm --force --volumes kind-registry"})
 			host.replies = append(host.replies,
 				reply{command: "docker container inspect", out: registryJSON(true, 5001, ourLabel(d))})
-			d.pulumi, host.path = "", map[string]string{"pulumi": "/usr/bin/pulumi"}
+			d.pulumi = ""
 			err := d.down(context.Background())
 			if tt.fails != "" {
 				wantError(t, err, tt.fails)
@@ -104,7 +110,7 @@ func TestDownOnDocker(t *testing.T) {
 			if got := len(host.asked("docker rm")); got != tt.registries {
 				t.Errorf("removed %d registries, want %d", got, tt.registries)
 			}
-			if removed := len(host.asked("/usr/bin/pulumi stack rm")); (removed == 1) != (tt.fails == "") {
+			if removed := len(host.asked("pulumi stack rm")); (removed == 1) != (tt.fails == "") {
 				t.Errorf("removed %d stacks", removed)
 			}
 		})
@@ -113,7 +119,7 @@ func TestDownOnDocker(t *testing.T) {
 
 // Images that go elsewhere need no registry here, and are not pushed anew when the one here is another.
 func TestImagesElsewhere(t *testing.T) {
-	d, host, s := newDockerDriver(t, 8090, reply{command: "pulumi up"},
+	d, host, s := newDockerDriver(t, 8090, reply{command: "pulumi up"}, reply{command: "docker ps"},
 		reply{command: "pulumi stack export", out: stateJSON(imageJSON("registry.example.com/app@sha256:" + strings.Repeat("0", 64)))})
 	s.existed = true
 	s.set(keyImageRepository, "registry.example.com/app")

@@ -14,10 +14,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// copiedTag is the beginning of a copy's tag, which goes on with 16 digits of its digest, so that it never moves. Nothing
-// refers to it; it is there because many registries delete manifests without a tag after a while.
-const copiedTag = "promoted-"
-
 // registryOptions log in as `docker push` would: with ~/.docker/config.json and its credential helpers. The library
 // talks plain HTTP to localhost, and HTTPS to others.
 func registryOptions(ctx context.Context) []remote.Option {
@@ -31,7 +27,7 @@ func registryOptions(ctx context.Context) []remote.Option {
 func findImage(ctx context.Context, reference, platform string) (*remote.Descriptor, error) {
 	ref, err := name.NewDigest(reference)
 	if err != nil {
-		return nil, fmt.Errorf("image %s: want <repository>@sha256:<digest>: %w", reference, err)
+		return nil, fmt.Errorf("image %q: want <repository>@sha256:<digest>: %w", reference, err)
 	}
 	want, err := v1.ParsePlatform(platform)
 	if err != nil {
@@ -51,8 +47,8 @@ func findImage(ctx context.Context, reference, platform string) (*remote.Descrip
 		return nil, fmt.Errorf("image %s is not, or no longer, in its registry; an old one may have expired (with ECR, see "+
 			"scaleout:ecrKeepImages): %w", reference, err)
 	case err != nil:
-		return nil, fmt.Errorf("looking for image %s for scaleout:imagePlatform %s: %w\n"+
-			"NO_CHECK=1 does without, if nothing has to be copied", reference, platform, addLogin(ref, err))
+		return nil, fmt.Errorf("looking for image %s for scaleout:imagePlatform %s: %w",
+			reference, platform, addLogin(ref, err))
 	case config.Platform() != nil && !config.Platform().Satisfies(*want):
 		return nil, fmt.Errorf("image %s was built for %s, and the nodes have scaleout:imagePlatform %s",
 			reference, config.Platform(), platform)
@@ -73,7 +69,8 @@ func copyImage(ctx context.Context, image *remote.Descriptor, reference string) 
 	} else if !notFound(err) {
 		return "", fmt.Errorf("looking for image %s: %w", reference, addLogin(to, err))
 	}
-	tag := to.Tag(fmt.Sprintf("%s%.16s", copiedTag, strings.TrimPrefix(to.DigestStr(), "sha256:")))
+	// Nothing refers to the tag, but many registries delete what has none after a while.
+	tag := to.Tag(fmt.Sprintf("promoted-%.16s", strings.TrimPrefix(to.DigestStr(), "sha256:")))
 	if err = remote.Push(tag, image, options...); err == nil {
 		_, err = remote.Get(to, options...) // which computes the digest of what it gets
 	}

@@ -27,7 +27,6 @@ type container struct {
 	HostConfig struct {
 		PortBindings map[string][]struct{ HostPort string }
 	}
-	NetworkSettings struct{ Networks map[string]any }
 }
 
 // hostPort returns the host's port for a TCP port of the container, or 0.
@@ -51,9 +50,6 @@ func (d *driver) inspect(ctx context.Context, name string) (container, error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &found)
 	}
-	if err != nil {
-		err = fmt.Errorf("inspecting container %s: %w", name, err)
-	}
 	return found[0], err
 }
 
@@ -71,48 +67,38 @@ func (d *driver) firstImage(ctx context.Context, images []string) string {
 // stackLabel is the filter for what a stack on Docker consists of, by the label that the program gives it.
 func stackLabel(s *stack) string { return "label=scaleout.network=" + s.setting(keyNamespace) }
 
-// containerNames lists the containers of a stack on Docker that filters of `docker ps` let through.
-func (d *driver) containerNames(ctx context.Context, s *stack, filters ...string) ([]string, error) {
-	args := []string{"ps", "--all", "--filter", stackLabel(s), "--format", "{{.Names}}"}
+// containers lists the names of the containers that all these filters of `docker ps` let through.
+func (d *driver) containers(ctx context.Context, filters ...string) ([]string, error) {
+	args := []string{"ps", "--all", "--format", "{{.Names}}"}
 	for _, filter := range filters {
 		args = append(args, "--filter", filter)
 	}
 	out, err := d.docker(ctx, args...)
-	if err != nil {
-		return nil, fmt.Errorf("listing the containers of stack %s: %w", d.Stack, err)
-	}
-	return strings.Fields(out), nil
+	return strings.Fields(out), err
 }
 
 // startContainers starts stopped containers of the stack. Pulumi would replace them, and the data of Redis would go with
 // its container. So only others than Redis are left to Pulumi if they do not start.
-func (d *driver) startContainers(ctx context.Context, s *stack) (string, error) {
-	names, err := d.containerNames(ctx, s, "status=exited", "status=created")
-	if err != nil {
-		return "", err
-	}
-	did := []string{}
+func (d *driver) startContainers(ctx context.Context, s *stack) error {
+	names, err := d.containers(ctx, stackLabel(s), "status=exited", "status=created")
 	for _, name := range names {
 		_, err := d.docker(ctx, "start", name)
 		switch {
 		case err == nil:
-			did = append(did, "started "+name)
+			d.note("started %s", name)
 		case name == s.setting(keyNamespace)+"-redis":
-			return "", fmt.Errorf("%s does not start: %w; Pulumi would replace it, and an anonymous volume with the count "+
+			return fmt.Errorf("%s does not start: %w; Pulumi would replace it, and an anonymous volume with the count "+
 				"would go with it. If that may be: docker rm --volumes %[1]s", name, err)
 		default:
-			did = append(did, "could not start "+name+", Pulumi will replace it")
+			d.note("could not start %s, Pulumi will replace it", name)
 		}
 	}
-	if len(names) == 0 {
-		return "none is stopped", nil
-	}
-	return strings.Join(did, "\n"), nil
+	return err
 }
 
 // nothingLeft fails if containers of the stack are left after its destroy: those that Pulumi's state does not know.
 func (d *driver) nothingLeft(ctx context.Context, s *stack) (string, error) {
-	names, err := d.containerNames(ctx, s)
+	names, err := d.containers(ctx, stackLabel(s))
 	if err == nil && len(names) > 0 {
 		err = fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s",
 			strings.Join(names, " "))

@@ -17,11 +17,11 @@ func controlPlane(running bool) string {
 func downReplies() []reply {
 	return []reply{
 		{command: "docker version", out: "28.0.0"},
-		{command: "/usr/bin/pulumi version", out: "v3.276.0"},
-		{command: "/usr/bin/pulumi stack ls", out: `[{"name":"dev"}]`},
-		{command: "/usr/bin/pulumi destroy"},
-		{command: "/usr/bin/pulumi stack export", out: `{"deployment": {}}`},
-		{command: "/usr/bin/pulumi stack rm dev --yes --force --preserve-config"},
+		{command: "pulumi version", out: "v3.276.0"},
+		{command: "pulumi stack ls", out: `[{"name":"dev"}]`},
+		{command: "pulumi destroy"},
+		{command: "pulumi stack export", out: `{"deployment": {}}`},
+		{command: "pulumi stack rm dev --yes --force --preserve-config"},
 		{command: "docker ps", out: runningNodes},
 		{command: "go -C"},
 		{command: "docker container inspect scaleout-control-plane", out: controlPlane(true)},
@@ -37,7 +37,7 @@ func downDriver(t *testing.T, replies []reply) (*driver, *fakeRunner, *bytes.Buf
 	for i := range replies {
 		host.replies[i].out = strings.ReplaceAll(host.replies[i].out, "HERE", d.root)
 	}
-	d.pulumi, host.path = "", map[string]string{"pulumi": "/usr/bin/pulumi"}
+	d.pulumi = ""
 	if err := d.setMark(markCluster, d.Cluster, "made-here"); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDown(t *testing.T) {
 				t.Fatal(err)
 			}
 			for prefix, want := range map[string]int{
-				"/usr/bin/pulumi destroy": tt.destroys, "/usr/bin/pulumi stack rm": tt.stackRemovals,
+				"pulumi destroy": tt.destroys, "pulumi stack rm": tt.stackRemovals,
 				"go -C": tt.clusters, "docker rm": tt.registries,
 			} {
 				if got := host.asked(prefix); len(got) != want {
@@ -97,7 +97,7 @@ func TestDownGoesOnAfterAFailedDestroy(t *testing.T) {
 func withNeighbour(kubeContext string, replies []reply) []reply {
 	replies[2].out = `[{"name":"dev","resourceCount":9},{"name":"empty"},{"name":"acme/other","resourceCount":1}]`
 	state := `{"deployment": {"resources": [{"type": "pulumi:providers:kubernetes", "inputs": {"context": "` + kubeContext + `"}}]}}`
-	return append([]reply{{command: "/usr/bin/pulumi stack export --stack other", out: state}}, replies...)
+	return append([]reply{{command: "pulumi stack export --stack other", out: state}}, replies...)
 }
 
 // TestDownLeavesAClusterThatIsUsed: it goes with the last of its stacks.
@@ -110,7 +110,7 @@ func TestDownLeavesAClusterThatIsUsed(t *testing.T) {
 		if len(host.asked("go -C")) != clusters || len(host.asked("docker rm")) != clusters {
 			t.Errorf("%s: got %q, want %d clusters and registries removed", kubeContext, host.asked(""), clusters)
 		}
-		if len(host.asked("/usr/bin/pulumi stack rm")) != 1 {
+		if len(host.asked("pulumi stack rm")) != 1 {
 			t.Errorf("%s: got %q, want the stack removed", kubeContext, host.asked(""))
 		}
 		if says := strings.Contains(out.String(), "other is in them"); says != (clusters == 0) {
@@ -129,7 +129,7 @@ func TestDownBesideANeighbourNeedsTheDestroy(t *testing.T) {
 		change(replies)
 		d, host, _ := downDriver(t, withNeighbour("kind-scaleout", replies))
 		wantError(t, d.down(context.Background()), name)
-		if len(host.asked("/usr/bin/pulumi stack rm"))+len(host.asked("go -C"))+len(host.asked("docker rm")) > 0 {
+		if len(host.asked("pulumi stack rm"))+len(host.asked("go -C"))+len(host.asked("docker rm")) > 0 {
 			t.Errorf("%s: got %q, want nothing removed", name, host.asked(""))
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // reply is what a fake program answers. It fits every command line that begins with command.
@@ -24,7 +23,6 @@ type reply struct {
 type fakeRunner struct {
 	t       *testing.T
 	replies []reply
-	path    map[string]string
 	ran     []command
 }
 
@@ -45,15 +43,11 @@ func (f *fakeRunner) Run(_ context.Context, c command) (string, error) {
 		}
 		return r.out, nil
 	}
+	if strings.HasSuffix(c.name, "pulumi") && c.args[0] == "version" {
+		return "", &exec.Error{Name: c.name, Err: exec.ErrNotFound}
+	}
 	f.t.Errorf("unexpected command: %s", line(c))
 	return "", errors.New("unexpected command")
-}
-
-func (f *fakeRunner) LookPath(name string) (string, error) {
-	if p, ok := f.path[name]; ok {
-		return p, nil
-	}
-	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
 // asked returns the command lines that begin with prefix.
@@ -104,6 +98,7 @@ func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes
 	root := t.TempDir()
 	write(t, filepath.Join(root, "Pulumi.yaml"), projectYAML)
 	write(t, filepath.Join(root, "Pulumi.dev.yaml"), devYAML)
+	write(t, filepath.Join(root, localDir, "state", "meta.yaml"), "")
 	s, err := parseSettings(func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +106,7 @@ func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes
 	env := map[string]string{"HOME": root, "PATH": "/bin"}
 	host, out := &fakeRunner{t: t, replies: replies}, new(bytes.Buffer)
 	d := &driver{settings: s, root: root, host: host, out: out, pulumi: "pulumi",
-		getenv: func(k string) string { return env[k] }, steps: newSteps(out, time.Now)}
+		getenv: func(k string) string { return env[k] }}
 	return d, host, out
 }
 

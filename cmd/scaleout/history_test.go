@@ -25,14 +25,14 @@ func TestChoose(t *testing.T) {
 		{"reference", oldest, oldest, ""},
 		{"beginning of several", "1234567", "", "means several images"},
 		{"the same digest in two repositories", "1234567b", "", "means several images"},
-		{"no such number", "5", "", "not among the images"},
-		{"nought", "0", "", "not among the images"},
-		{"negative", "-1", "", "not among the images"},
-		{"too short", "abcdef", "", "at least its first 7 digits"},
-		{"no digest", "sha256:xyz", "", "at least its first 7 digits"},
-		{"a tag", "a/app:v1", "", "at least its first 7 digits"},
-		{"unknown digest", "deadbeef", "", "not among the images"},
-		{"unknown reference", imageOf("a/app", "5"), "", "not among the images"},
+		{"no such number", "5", "", "that ran there are"},
+		{"nought", "0", "", "that ran there are"},
+		{"negative", "-1", "", "that ran there are"},
+		{"too short", "abcdef", "", "at least the first 7 digits"},
+		{"no digest", "sha256:xyz", "", "at least the first 7 digits"},
+		{"a tag", "a/app:v1", "", "at least the first 7 digits"},
+		{"unknown digest", "deadbeef", "", "that ran there are"},
+		{"unknown reference", imageOf("a/app", "5"), "", "that ran there are"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

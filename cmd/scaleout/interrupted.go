@@ -32,10 +32,7 @@ type resource struct {
 
 func (d *driver) readState(ctx context.Context, s *stack, name string) (state, error) {
 	var st state
-	if err := d.pulumiJSON(ctx, s, &st, "stack", "export", "--stack", name); err != nil {
-		return st, fmt.Errorf("reading the state of stack %s: %w", name, err)
-	}
-	return st, nil
+	return st, d.pulumiJSON(ctx, s, &st, "stack", "export", "--stack", name)
 }
 
 // lookAgain returns the flags that keep Pulumi from believing a state that does not hold any more: a refresh, since the
@@ -76,7 +73,7 @@ func (d *driver) settle(ctx context.Context, s *stack, st state) error {
 	if d.mark(markUnderWay, d.Stack) == "" && pending == 0 {
 		return nil
 	}
-	d.steps.note("an earlier run was interrupted: taking over what it left")
+	d.note("an earlier run was interrupted: taking over what it left")
 	if err := d.setMark(markUnderWay, d.Stack, "update"); err != nil {
 		return err
 	}
@@ -93,10 +90,10 @@ func (d *driver) settle(ctx context.Context, s *stack, st state) error {
 	switch {
 	case pending > 0 && s.backend.local:
 		if err := d.change(ctx, s, append(refresh, d.configFlag(s)...)...); err != nil {
-			return fmt.Errorf("clearing what was under way: %w", err)
+			return err
 		}
 	case pending > 0:
-		d.steps.note("%d operations in the state were not seen to end. They may be of a run that somebody else has under way. "+
+		d.note("%d operations in the state were not seen to end. They may be of a run that somebody else has under way. "+
 			"If not, this clears them: pulumi %s", pending, strings.Join(refresh, " "))
 	}
 	if s.onDocker() {
@@ -112,7 +109,7 @@ func (d *driver) waitForDeletions(ctx context.Context) error {
 			"--all-namespaces", "--selector", "app.kubernetes.io/part-of=scaleout",
 			"--output", `jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.kind} {.metadata.name} {end}`)
 		if err != nil {
-			return fmt.Errorf("asking the cluster what is being deleted: %w", err)
+			return err
 		}
 		if strings.TrimSpace(leaving) == "" {
 			return nil
@@ -131,16 +128,16 @@ func (d *driver) removeUnknown(ctx context.Context, s *stack, st state) error {
 	} {
 		ids, err := d.docker(ctx, append(part.list, "--quiet", "--no-trunc", "--filter", stackLabel(s))...)
 		if err != nil {
-			return fmt.Errorf("looking for what an interrupted run left: %w", err)
+			return err
 		}
 		for _, id := range strings.Fields(ids) {
 			if slices.ContainsFunc(st.Deployment.Resources, func(r resource) bool { return r.ID == id }) {
 				continue
 			}
 			if _, err := d.docker(ctx, append(part.remove, id)...); err != nil {
-				return fmt.Errorf("removing what an interrupted run left: %w", err)
+				return err
 			}
-			d.steps.note("removed %s %.12s, which is not in the state", part.list[0], id)
+			d.note("removed %s %.12s, which is not in the state", part.list[0], id)
 		}
 	}
 	return nil
@@ -153,12 +150,13 @@ func (d *driver) change(ctx context.Context, s *stack, args ...string) error {
 	if err := d.setMark(markUnderWay, d.Stack, args[0]); err != nil {
 		return err
 	}
-	c := d.pulumiCommand(s, d.steps.stream(), args...)
+	c := d.pulumiCommand(s, args...)
+	c.live = &indented{out: d.out}
 	_, err := d.host.Run(ctx, c)
 	if s.backend.local && d.staleLock(ctx, err) {
-		d.steps.note("a run that was killed left its lock; removing it and trying again")
+		d.note("a run that was killed left its lock; removing it and trying again")
 		if _, err := d.runPulumi(ctx, s, "cancel", "--yes", "--stack", d.Stack); err != nil {
-			return fmt.Errorf("removing the lock: %w", err)
+			return err
 		}
 		_, err = d.host.Run(ctx, c)
 	}
@@ -181,14 +179,10 @@ func (d *driver) staleLock(ctx context.Context, err error) bool {
 		return false
 	}
 	owner := lockOwner.FindStringSubmatch(failed.output)
-	if owner == nil {
+	if host, err := os.Hostname(); err != nil || owner == nil || owner[1] != host {
 		return false
 	}
-	host, hostErr := os.Hostname()
-	pid, pidErr := strconv.Atoi(owner[2])
-	if hostErr != nil || pidErr != nil || owner[1] != host {
-		return false
-	}
+	pid, _ := strconv.Atoi(owner[2]) // digits only
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true
 	}

@@ -72,7 +72,7 @@ func TestFailureIsNoInterruption(t *testing.T) {
 	d, _, _ := newTestDriver(t, reply{command: "pulumi up", fails: "resource already exists"},
 		reply{command: "docker exec"})
 	_, err := d.update(t.Context(), openTestStack(t, d))
-	wantError(t, err, "scaleout:namespace")
+	wantError(t, explainPulumi(d.Stack, err), "scaleout:namespace")
 	if got := d.mark(markUnderWay, d.Stack); got != "" {
 		t.Errorf("got the mark %q, want none", got)
 	}

@@ -39,25 +39,16 @@ func (d *driver) controlPlane() string { return d.Cluster + "-control-plane" }
 // nodeLabel is the filter for the cluster's containers.
 func (d *driver) nodeLabel() string { return "label=io.x-k8s.kind.cluster=" + d.Cluster }
 
-// nodes returns the names of the cluster's containers; none if there is no cluster.
-func (d *driver) nodes(ctx context.Context) ([]string, error) {
-	out, err := d.docker(ctx, "ps", "--all", "--filter", d.nodeLabel(), "--format", "{{.Names}}")
-	if err != nil {
-		return nil, fmt.Errorf("listing the nodes of cluster %s: %w", d.Cluster, err)
-	}
-	return strings.Fields(out), nil
-}
-
 // cluster makes sure that the kind cluster exists and runs, and settles its ports.
 func (d *driver) cluster(ctx context.Context) (string, error) {
-	nodes, err := d.nodes(ctx)
+	nodes, err := d.containers(ctx, d.nodeLabel())
 	if err != nil {
 		return "", err
 	}
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
-		d.steps.note("removing what an interrupted creation left")
+		d.note("removing what an interrupted creation left")
 		if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
-			return "", fmt.Errorf("removing the unfinished cluster: %w", err)
+			return "", err
 		}
 		nodes = nil
 	}
@@ -68,15 +59,13 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil { // which may run already
-		return "", fmt.Errorf("starting the nodes: %w", err)
+		return "", err
 	}
 	if err := d.waitForNodes(ctx); err != nil {
 		return "", err
 	}
-	if err := d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster); err != nil {
-		return "", fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort), nil
+	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort),
+		d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster)
 }
 
 // adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user asked for others.
@@ -125,15 +114,11 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	images := nodeImages()
-	if d.NodeImage != "" {
-		images = []string{d.NodeImage}
-	}
-	image := d.firstImage(ctx, images)
+	image := cmp.Or(d.NodeImage, d.firstImage(ctx, nodeImages()))
 	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 		return "", err
 	}
-	err = d.kind(ctx, d.steps.stream(), config, "create", "cluster", "--name", d.Cluster, "--image", image,
+	err = d.kind(ctx, &indented{out: d.out}, config, "create", "cluster", "--name", d.Cluster, "--image", image,
 		"--config", "-", "--wait", nodesReady.String())
 	if ctx.Err() != nil {
 		return "", ctx.Err() // and the mark stays
@@ -152,15 +137,9 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), d.waitForNodes(ctx)
 }
 
-// clusterRuns tells whether the cluster can be asked.
-func (d *driver) clusterRuns(ctx context.Context) (bool, error) {
-	c, err := d.inspect(ctx, d.controlPlane())
-	return c.State.Running && d.mark(markCluster, d.Cluster) != unfinished, err
-}
-
 // deleteCluster deletes the cluster, whole or in part, and its entry in the kubeconfig.
 func (d *driver) deleteCluster(ctx context.Context) (string, error) {
-	nodes, err := d.nodes(ctx)
+	nodes, err := d.containers(ctx, d.nodeLabel())
 	if err != nil {
 		return "", err
 	}
@@ -168,22 +147,19 @@ func (d *driver) deleteCluster(ctx context.Context) (string, error) {
 		return "none", d.clearMark(markCluster, d.Cluster)
 	}
 	if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
-		return "", fmt.Errorf("deleting cluster %s: %w", d.Cluster, err)
+		return "", err
 	}
 	return fmt.Sprintf("deleted %s, %d node(s)", d.Cluster, len(nodes)), d.clearMark(markCluster, d.Cluster)
 }
 
-// kubeconfigFlag names the administrator's kubeconfig inside the node.
-const kubeconfigFlag = "--kubeconfig=/etc/kubernetes/admin.conf"
-
-// inNode is a command inside the control plane's node.
+// inNode is a command inside the control plane's node, where KUBECONFIG names the administrator's.
 func (d *driver) inNode(program string, args ...string) command {
 	return command{name: "docker", args: append([]string{"exec", "--interactive", d.controlPlane(), program}, args...)}
 }
 
 // kubectl runs the kubectl inside the control plane's node. It is always there and always of the cluster's version.
 func (d *driver) kubectl(ctx context.Context, args ...string) (string, error) {
-	return d.host.Run(ctx, d.inNode("kubectl", append([]string{kubeconfigFlag}, args...)...))
+	return d.host.Run(ctx, d.inNode("kubectl", args...))
 }
 
 // waitForNodes waits until the API server answers and all nodes are ready.
@@ -200,40 +176,26 @@ func (d *driver) waitForNodes(ctx context.Context) error {
 	}
 }
 
-// kindNetwork is the docker network that kind's nodes share.
-const kindNetwork = "kind"
-
 // wireRegistry lets every node pull from the registry under the name that the host pushes to. `localhost` inside a node is
 // the node itself, so containerd there is told to go to the registry's container:
 // https://kind.sigs.k8s.io/docs/user/local-registry/
 func (d *driver) wireRegistry(ctx context.Context) (string, error) {
-	var did []string
-	c, err := d.inspect(ctx, d.RegistryName)
-	if err != nil {
+	_, err := d.docker(ctx, "network", "connect", "kind", d.RegistryName) // the network that the nodes share
+	if err != nil && !strings.Contains(err.Error(), "already exists in network") {
 		return "", err
 	}
-	if _, ok := c.NetworkSettings.Networks[kindNetwork]; !ok {
-		if _, err := d.docker(ctx, "network", "connect", kindNetwork, d.RegistryName); err != nil {
-			return "", fmt.Errorf("connecting the registry to the nodes' network: %w", err)
-		}
-		did = append(did, "connected to network "+kindNetwork)
-	}
-	nodes, err := d.nodes(ctx)
+	nodes, err := d.containers(ctx, d.nodeLabel())
 	if err != nil {
 		return "", err
 	}
 	folder := fmt.Sprintf("/etc/containerd/certs.d/localhost:%d", d.RegistryPort)
-	want := fmt.Sprintf("[host.\"http://%s:5000\"]", d.RegistryName)
+	write := fmt.Sprintf("mkdir -p '%s' && cat >'%[1]s/hosts.toml'", folder)
+	hosts := fmt.Sprintf("[host.\"http://%s:5000\"]\n", d.RegistryName)
 	for _, n := range nodes {
-		if got, err := d.docker(ctx, "exec", n, "cat", folder+"/hosts.toml"); err == nil && got == want {
-			continue
-		}
-		write := fmt.Sprintf("mkdir -p '%s' && cat >'%[1]s/hosts.toml'", folder)
 		args := []string{"exec", "--interactive", n, "sh", "-c", write}
-		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: want + "\n"}); err != nil {
+		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: hosts}); err != nil {
 			return "", fmt.Errorf("telling node %s about the registry: %w", n, err)
 		}
-		did = append(did, "told "+n)
 	}
-	return cmp.Or(strings.Join(did, ", "), "exists"), nil
+	return "told " + strings.Join(nodes, ", "), nil
 }

@@ -27,28 +27,14 @@ func (d *driver) local(elem ...string) string {
 	return filepath.Join(append([]string{d.root, localDir}, elem...)...)
 }
 
-func (d *driver) makeLocal() error {
-	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
-		return fmt.Errorf("creating %s: %w", localDir, err)
-	}
-	return nil
-}
-
 // setMark writes a mark. The name of a stack may have organization and project before it.
 func (d *driver) setMark(mark, name, content string) error {
-	err := d.makeLocal()
-	if err == nil {
-		err = os.WriteFile(d.local(mark+path.Base(name)), []byte(content), 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("noting what is under way: %w", err)
-	}
-	return nil
+	return os.WriteFile(d.local(mark+path.Base(name)), []byte(content), 0o600)
 }
 
 func (d *driver) clearMark(mark, name string) error {
 	if err := os.Remove(d.local(mark + path.Base(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("noting what is finished: %w", err)
+		return err
 	}
 	return nil
 }
@@ -62,12 +48,9 @@ func (d *driver) mark(mark, name string) string {
 // lock keeps a second command that changes something out of this folder. The kernel drops the lock with the process that
 // holds it, however that ends.
 func (d *driver) lock(what string) (release func(), err error) {
-	if err := d.makeLocal(); err != nil {
-		return nil, err
-	}
 	f, err := os.OpenFile(d.local("lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", localDir, err)
+		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(f.Name())

@@ -9,9 +9,6 @@ import (
 // logLines is how many recent lines of each pod are printed: about a screen for two pods.
 const logLines = "20"
 
-// diagnoseLines is how much of each answer is shown after an update has failed.
-const diagnoseLines = 60
-
 // followScript runs kubectl until standard input ends. Docker does not end what runs in a container when its client
 // is interrupted, but it does close the input; otherwise every Ctrl-C would leave a kubectl in the node.
 const followScript = `exec 3<&0
@@ -45,7 +42,7 @@ func (d *driver) logs(ctx context.Context) error {
 
 func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 	if s.onDocker() {
-		names, err := d.containerNames(ctx, s, "label=scaleout.component="+d.Component)
+		names, err := d.containers(ctx, stackLabel(s), "label=scaleout.component="+d.Component)
 		if err == nil && len(names) == 0 {
 			err = fmt.Errorf("stack %s has no container of %s; it has web, redis and nginx once `make up STACK=%[1]s` has run",
 				d.Stack, d.Component)
@@ -56,10 +53,6 @@ func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 		}
 		env := []string{"containers=" + strings.Join(names, " "), "options=" + options}
 		return command{name: "sh", args: []string{"-c", containersScript}, env: env}, err
-	}
-	if d.Component == "nginx" {
-		return command{}, fmt.Errorf("stack %s has no nginx, which is for stacks on Docker: COMPONENT is web, redis or traefik",
-			d.Stack)
 	}
 	label, namespace := d.Component, s.setting(keyNamespace)
 	switch d.Component {
@@ -76,9 +69,9 @@ func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 			d.Stack, strings.Join(args, " "))
 	}
 	if !d.Follow {
-		return d.inNode("kubectl", append([]string{kubeconfigFlag}, args...)...), nil
+		return d.inNode("kubectl", args...), nil
 	}
-	c := d.inNode("sh", append([]string{"-c", followScript, "follow", kubeconfigFlag}, append(args, "--follow")...)...)
+	c := d.inNode("sh", append([]string{"-c", followScript, "follow"}, append(args, "--follow")...)...)
 	c.holdStdin = true
 	return c, nil
 }
@@ -98,8 +91,8 @@ func (d *driver) diagnose(ctx context.Context, s *stack) {
 		// The update has failed for a reason of its own, and that one is reported.
 		out, _ := d.kubectl(ctx, append(args, "--namespace", s.setting(keyNamespace))...)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
-		for _, line := range lines[max(0, len(lines)-diagnoseLines):] {
-			d.steps.note("%s", line)
+		for _, line := range lines[max(0, len(lines)-60):] {
+			d.note("%s", line)
 		}
 	}
 }

@@ -53,8 +53,8 @@ type driver struct {
 	host   runner
 	out    io.Writer
 	getenv func(string) string
-	steps  *steps
-	pulumi string // path of the Pulumi CLI, once it is known
+	pulumi string // the Pulumi CLI, once it is known: the one on PATH or a path in localDir
+	began  time.Time
 	// stdin is where a person answers, if it is a terminal.
 	stdin    io.Reader
 	terminal bool
@@ -116,8 +116,11 @@ func start(ctx context.Context, c subcommand, getenv func(string) string, host r
 	if err != nil || !isFile(filepath.Join(root, "Pulumi.yaml")) {
 		return fmt.Errorf("no Pulumi.yaml here: run this in the project's folder (%w)", err)
 	}
-	d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv, steps: newSteps(out, time.Now),
+	d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv, began: time.Now(),
 		stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
+	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
+		return err
+	}
 	if c.alone {
 		release, err := d.lock(c.name)
 		if err != nil {
@@ -125,7 +128,7 @@ func start(ctx context.Context, c subcommand, getenv func(string) string, host r
 		}
 		defer release()
 	}
-	return c.run(d, ctx)
+	return explainPulumi(s.Stack, c.run(d, ctx))
 }
 
 func printUsage(w io.Writer) {

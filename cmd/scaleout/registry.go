@@ -8,11 +8,7 @@ import (
 	"net"
 	"strconv"
 	"syscall"
-	"time"
 )
-
-// registryStart is how long a registry that was just started may take to answer; a fresh one needs about a second.
-const registryStart = 20 * time.Second
 
 // madeIn is the label with the folder from which `up` made a registry; `down` removes no other.
 const madeIn = "scaleout.made-in"
@@ -42,15 +38,10 @@ func (d *driver) registry(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for deadline := time.Now().Add(registryStart); ; time.Sleep(200 * time.Millisecond) {
-		err := registryAnswers(ctx, d.RegistryPort)
-		if err == nil {
-			return fmt.Sprintf("%s %s, answers on 127.0.0.1:%d", did, d.RegistryName, d.RegistryPort), nil
-		}
-		if ctx.Err() != nil || time.Now().After(deadline) {
-			return "", fmt.Errorf("registry %s runs but does not answer: %w; see `docker logs %[1]s`", d.RegistryName, err)
-		}
+	if _, err := waitForAnswer(ctx, fmt.Sprintf("http://127.0.0.1:%d/v2/", d.RegistryPort), 200, 401); err != nil {
+		return "", fmt.Errorf("registry %s runs but does not answer: %w; see `docker logs %[1]s`", d.RegistryName, err)
 	}
+	return fmt.Sprintf("%s %s, answers on 127.0.0.1:%d", did, d.RegistryName, d.RegistryPort), nil
 }
 
 // createRegistry starts a registry of our own, as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.
@@ -67,15 +58,6 @@ func (d *driver) createRegistry(ctx context.Context) (string, error) {
 			d.RegistryName, d.RegistryImage, err)
 	}
 	return "created from " + d.RegistryImage, nil
-}
-
-// registryAnswers checks that the port speaks the registry protocol: 200, or 401 where a login is needed.
-func registryAnswers(ctx context.Context, port int) error {
-	status, _, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/v2/", port))
-	if err == nil && status != 200 && status != 401 {
-		err = fmt.Errorf("it answers %d", status)
-	}
-	return err
 }
 
 // portTaken tells whether something listens on the port already. Not being allowed to listen is no sign of it.
@@ -99,8 +81,6 @@ func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	case c.Config.Labels[madeIn] != d.root:
 		return "left " + d.RegistryName + " alone: `up` in this folder did not make it", nil
 	}
-	if _, err := d.docker(ctx, "rm", "--force", "--volumes", d.RegistryName); err != nil {
-		return "", fmt.Errorf("removing registry %s: %w", d.RegistryName, err)
-	}
-	return "removed " + d.RegistryName, nil
+	_, err = d.docker(ctx, "rm", "--force", "--volumes", d.RegistryName)
+	return "removed " + d.RegistryName, err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,12 +39,11 @@ func (d *driver) promote(ctx context.Context) error {
 		return err
 	}
 	var image string
-	if err := d.steps.doAll(
+	if err := d.doAll(
 		step{"stack " + d.From, func() (string, error) {
 			image, err = d.imageOfSource(ctx, r.stack)
 			return "runs " + image, err
 		}},
-		step{"stack " + d.Stack, func() (string, error) { return d.readTarget(ctx, r) }},
 		step{"image", func() (string, error) { return d.place(ctx, r, image) }},
 	); err != nil {
 		return err
@@ -59,19 +57,15 @@ func (d *driver) rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.steps.doAll(
-		step{"stack " + d.Stack, func() (string, error) { return d.readTarget(ctx, r) }},
+	if err := d.doAll(
 		step{"images that ran there", func() (string, error) {
 			if r.to, err = d.goal(ctx, r); err != nil {
 				return "", fmt.Errorf("stack %s: %w", d.Stack, err)
 			}
-			d.steps.note("%s", strings.ReplaceAll(r.now.listed(), "\n", "\n    "))
+			d.note("%s", strings.ReplaceAll(r.now.listed(), "\n", "\n    "))
 			return "goes to " + r.to, nil
 		}},
 		step{"image", func() (string, error) {
-			if d.NoCheck {
-				return "not asked for: NO_CHECK", nil
-			}
 			_, err := findImage(ctx, r.to, r.setting(keyImagePlatform))
 			return "is in its registry", err
 		}},
@@ -81,7 +75,7 @@ func (d *driver) rollback(ctx context.Context) error {
 	return d.deploy(ctx, r)
 }
 
-// openRelease opens the stack that gets another image, and finds the Pulumi CLI.
+// openRelease opens the stack that gets another image, and reads what it runs now.
 func (d *driver) openRelease(ctx context.Context, what string) (*release, error) {
 	s, err := d.openStack(d.Stack, machineKeys...)
 	if err != nil {
@@ -92,7 +86,14 @@ func (d *driver) openRelease(ctx context.Context, what string) (*release, error)
 	if parts := strings.Split(d.Stack, "/"); len(parts) == 3 && parts[1] != project.Value {
 		return nil, fmt.Errorf("STACK=%q: its project is %s, and the one here is %s", d.Stack, parts[1], project.Value)
 	}
-	return &release{stack: s, what: what}, d.steps.do("Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) })
+	r := &release{stack: s, what: what}
+	return r, d.doAll(
+		step{"Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }},
+		step{"stack " + d.Stack, func() (string, error) {
+			r.now, err = d.outputs(ctx, s, d.Stack)
+			return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
+		}},
+	)
 }
 
 // imageOfSource returns what runs in FROM. A stack without a file here, such as one of another project, is looked for
@@ -106,23 +107,10 @@ func (d *driver) imageOfSource(ctx context.Context, target *stack) (string, erro
 		return "", err
 	}
 	o, err := d.outputs(ctx, s, d.From)
-	if err != nil {
-		return "", err
+	if err == nil && o.Image == "" {
+		err = fmt.Errorf("stack %s has no output `image`: deploy it first, with `pulumi up --stack %[1]s`", d.From)
 	}
-	if o.Image == "" {
-		return "", fmt.Errorf("stack %s has no output `image`: deploy it first, with `pulumi up --stack %[1]s`", d.From)
-	}
-	if _, err := name.NewDigest(o.Image); err != nil {
-		return "", fmt.Errorf("stack %s: the output `image` is %q: want <repository>@sha256:<digest>: %w",
-			d.From, o.Image, err)
-	}
-	return o.Image, nil
-}
-
-// readTarget reads what the stack runs now.
-func (d *driver) readTarget(ctx context.Context, r *release) (said string, err error) {
-	r.now, err = d.outputs(ctx, r.stack, d.Stack)
-	return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
+	return o.Image, err
 }
 
 // place decides by which reference the target gets an image: as it is, if it is in the target's registry already or if
@@ -132,61 +120,41 @@ func (d *driver) place(ctx context.Context, r *release, image string) (string, e
 	if err != nil {
 		return "", err
 	}
+	found, err := findImage(ctx, image, r.setting(keyImagePlatform))
+	if err != nil {
+		return "", err
+	}
 	repository, digest := splitReference(image)
-	same := own == ""
-	if !same {
-		from, fromErr := name.NewRepository(repository)
+	if own != "" {
+		from, _ := name.NewRepository(repository) // it was found there
 		to, err := name.NewRepository(own)
-		if err = errors.Join(fromErr, err); err != nil {
+		if err != nil {
 			return "", fmt.Errorf("scaleout:imageRepository %q: %w", own, err)
 		}
-		same = from.RegistryStr() == to.RegistryStr()
-	}
-	r.to = image
-	if !same {
-		r.to = own + "@sha256:" + digest
-	}
-	if !d.NoCheck || !same {
-		found, err := findImage(ctx, image, r.setting(keyImagePlatform))
-		if err != nil {
-			return "", err
-		}
-		if !same {
-			r.source = found
+		if from.RegistryStr() != to.RegistryStr() {
+			r.to, r.source = own+"@sha256:"+digest, found
 			return "is in another registry: copied to " + own + " before the update", nil
 		}
 	}
-	did := "used where it is, nothing is copied; the target must be allowed to pull from " + repository
-	if isECR(repository) {
-		did += ":\nAmazonEC2ContainerRegistryPullOnly on its nodes' role, " +
-			"and from another account that repository's policy too"
-	}
-	return did, nil
+	r.to = image
+	return "used where it is, nothing is copied; the target must be allowed to pull from " + repository +
+		" (docs/releases.md)", nil
 }
 
-// repository is where the stack's own images are, without a tag; "" if its settings name none. The address of an ECR
-// repository is known from what was deployed from it, or from another one of the same account.
+// repository is where the stack's own images are, without a tag; "" if its settings name none. The account and region
+// of an ECR repository are those of what was deployed from ECR before.
 func (s *stack) repository(now outputs) (string, error) {
 	ecr := s.setting(keyECRRepository)
 	if ecr == "" {
 		return s.setting(keyImageRepository), nil
 	}
-	sibling := ""
 	for _, v := range append([]deployed{{Image: now.Image}}, now.Images...) {
-		repository, _ := splitReference(v.Image)
-		registry, path, _ := strings.Cut(repository, "/")
-		if path == ecr {
-			return repository, nil
-		}
-		if sibling == "" && isECR(registry) {
-			sibling = registry + "/" + ecr
+		if registry, _, _ := strings.Cut(v.Image, "/"); isECR(registry) {
+			return registry + "/" + ecr, nil
 		}
 	}
-	if sibling == "" {
-		return "", fmt.Errorf("the address of scaleout:ecrRepository %s is not known before the first update: run "+
-			"`pulumi up` once, which creates the repository; or remove the key, and the image is used where it is", ecr)
-	}
-	return sibling, nil
+	return "", fmt.Errorf("the address of scaleout:ecrRepository %s is not known before the first update: run "+
+		"`pulumi up` once, which creates the repository; or remove the key, and the image is used where it is", ecr)
 }
 
 // goal is the image that a rollback goes to: TO; or that of a rollback that did not end; or the newest that ran before
@@ -197,7 +165,7 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 	case d.To != "":
 		return r.now.choose(d.To)
 	case configured != "" && configured == d.mark(markRollback, d.Stack):
-		d.steps.note("an earlier rollback did not end; going on with it (TO takes another image)")
+		d.note("an earlier rollback did not end; going on with it (TO takes another image)")
 		return configured, nil
 	case configured != "":
 		return r.now.before(configured)
@@ -208,7 +176,7 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 	}
 	last := slices.IndexFunc(updates, func(u pulumiUpdate) bool { return u.Kind == "update" })
 	if last >= 0 && updates[last].Result != "succeeded" {
-		d.steps.note("the last update did not succeed: going back to the newest image that did")
+		d.note("the last update did not succeed: going back to the newest image that did")
 		return r.now.before("")
 	}
 	return r.now.before(r.now.Image)
@@ -218,41 +186,33 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 func (d *driver) deploy(ctx context.Context, r *release) error {
 	configured, file := r.setting(keyImage), stackFileName(d.Stack)
 	if r.to == configured && r.to == r.now.Image {
-		d.steps.note("stack %s runs it already: nothing to do", d.Stack)
+		d.note("stack %s runs it already: nothing to do", d.Stack)
 		return d.clearMark(markRollback, d.Stack)
 	}
-	d.steps.printf("==> %s of stack %s\n", r.what, d.Stack)
-	d.steps.note("runs    %s", cmp.Or(r.now.Image, "nothing yet"))
-	if configured != "" && configured != r.now.Image {
-		d.steps.note("was to  %s, which no update has brought there", configured)
-	}
-	d.steps.note("will    %s", r.to)
-	d.steps.note("writes  %s in %s", keyImage, file)
+	d.printf("==> %s of stack %s\n", r.what, d.Stack)
+	d.note("runs    %s", cmp.Or(r.now.Image, "nothing yet"))
+	d.note("will    %s", r.to)
+	d.note("writes  %s in %s", keyImage, file)
 	back := "pulumi config rm image --stack " + d.Stack
 	if folder := r.setting(keyBuildContext); folder != "" {
-		d.steps.note("removes %s: %s", keyBuildContext, folder)
+		d.note("removes %s: %s", keyBuildContext, folder)
 		back += " && pulumi config set buildContext " + shellQuote(folder) + " --stack " + d.Stack
 	}
 	if configured == "" {
-		d.steps.note("        from then on the stack builds no image; back: `%s`", back)
+		d.note("        from then on the stack builds no image; back: `%s`", back)
 	}
 	if err := d.confirm(ctx); err != nil {
 		return err
 	}
-	var steps []step
 	if r.source != nil {
-		steps = append(steps, step{"copy", func() (string, error) { return copyImage(ctx, r.source, r.to) }})
+		if err := d.do("copy", func() (string, error) { return copyImage(ctx, r.source, r.to) }); err != nil {
+			return err
+		}
 	}
-	steps = append(steps, step{file, func() (string, error) { return "set " + keyImage, d.configure(ctx, r) }})
-	if err := d.steps.doAll(steps...); err != nil {
+	if err := d.do(file, func() (string, error) { return "set " + keyImage, d.configure(ctx, r) }); err != nil {
 		return err
 	}
-	steps = nil
-	if r.onDocker() { // the refresh would replace what is stopped, and with Redis its data
-		steps = append(steps, step{"containers", func() (string, error) { return d.startContainers(ctx, r.stack) }})
-	}
-	steps = append(steps, step{"pulumi up", func() (string, error) { return d.update(ctx, r.stack) }})
-	err := d.steps.doAll(steps...)
+	err := d.do("pulumi up", func() (string, error) { return d.update(ctx, r.stack) })
 	switch {
 	case err != nil && r.what == "rollback":
 		return fmt.Errorf("%w\n`make rollback%s` tries again, TO=<number> goes to another image", err, stackArgument(d.Stack))
@@ -261,11 +221,11 @@ func (d *driver) deploy(ctx context.Context, r *release) error {
 	case err != nil:
 		return err
 	}
-	d.steps.total(r.what)
-	d.steps.note("%s says what runs; commit its line:", file)
-	d.steps.note("  %s: %s", keyImage, r.to)
+	d.total(r.what)
+	d.note("%s says what runs; commit its line:", file)
+	d.note("  %s: %s", keyImage, r.to)
 	if r.what == "promote" && r.now.Image != "" {
-		d.steps.note("back: make rollback%s", stackArgument(d.Stack))
+		d.note("back: make rollback%s", stackArgument(d.Stack))
 	}
 	return d.clearMark(markRollback, d.Stack)
 }
@@ -275,7 +235,7 @@ func (d *driver) confirm(ctx context.Context) error {
 	if d.Yes || !d.terminal {
 		return nil
 	}
-	d.steps.printf("    continue? [y/N] ")
+	d.printf("    continue? [y/N] ")
 	typed := make(chan string, 1)
 	go func() {
 		text, _ := bufio.NewReader(d.stdin).ReadString('\n') // at its end: no
@@ -303,13 +263,13 @@ func (d *driver) configure(ctx context.Context, r *release) error {
 		return err
 	}
 	if _, err := d.runPulumi(ctx, r.stack, "config", "set", "--stack", d.Stack, keyImage, r.to); err != nil {
-		return fmt.Errorf("writing %s: %w", stackFileName(d.Stack), err)
+		return err
 	}
 	// The program refuses a finished image beside a folder to build one of. This comes second: without both, an interruption
 	// here would have the next update build the default folder.
 	if r.setting(keyBuildContext) != "" {
 		if _, err := d.runPulumi(ctx, r.stack, "config", "rm", "--stack", d.Stack, keyBuildContext); err != nil {
-			return fmt.Errorf("writing %s: %w", stackFileName(d.Stack), err)
+			return err
 		}
 	}
 	r.file.set(keyImage, r.to)
@@ -326,10 +286,6 @@ type deployed struct {
 	Image string `json:"image"`
 	Since string `json:"since"`
 }
-
-// digestPrefix is the beginning of a digest. Seven digits, as git's, are enough to tell twenty images apart, and more
-// than a number in the list ever has.
-var digestPrefix = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
 // listed is the images with their numbers, times and as many digits of the digest as Docker shows, a line each.
 func (o outputs) listed() string {
@@ -357,27 +313,22 @@ func splitReference(image string) (repository, digest string) {
 	return repository, strings.TrimPrefix(digest, "sha256:")
 }
 
-// choose returns the one image that TO means.
+// choose returns the one image that TO means. Seven digits of a digest, as git's, are enough to tell twenty images
+// apart, and more than a number in the list ever has.
 func (o outputs) choose(to string) (string, error) {
 	digits := strings.TrimPrefix(to, "sha256:")
-	number, err := strconv.Atoi(to)
-	if digestPrefix.MatchString(digits) {
-		number = 0
-	} else if err != nil && !strings.Contains(to, "@") {
-		return "", fmt.Errorf("TO=%q: want a number of the list, a digest or at least its first 7 digits, or "+
-			"<repository>@sha256:<digest>; the list is\n%s", to, o.listed())
-	}
 	var found []string
 	for i, v := range o.Images {
 		_, digest := splitReference(v.Image)
-		means := v.Image == to || number == i+1 || len(digits) >= 7 && strings.HasPrefix(digest, digits)
+		means := v.Image == to || strconv.Itoa(i+1) == to || len(digits) >= 7 && strings.HasPrefix(digest, digits)
 		if means && !slices.Contains(found, v.Image) {
 			found = append(found, v.Image)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return "", fmt.Errorf("TO=%q: not among the images that ran there, which are\n%s", to, o.listed())
+		return "", fmt.Errorf("TO=%q: want the number of an image, its digest or at least the first 7 digits of that, "+
+			"or <repository>@sha256:<digest>; those that ran there are\n%s", to, o.listed())
 	case 1:
 		return found[0], nil
 	}

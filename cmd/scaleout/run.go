@@ -38,8 +38,6 @@ type command struct {
 type runner interface {
 	// Run returns the program's standard output. Its error is a *commandError if the program ran and failed.
 	Run(ctx context.Context, c command) (string, error)
-	// LookPath finds a program on PATH.
-	LookPath(name string) (string, error)
 }
 
 // commandError is a program that ended badly.
@@ -85,12 +83,9 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}
 	if c.holdStdin {
-		read, write, err := os.Pipe()
-		if err != nil {
-			return "", fmt.Errorf("starting %s: %w", c.name, err)
+		if _, err := cmd.StdinPipe(); err != nil {
+			return "", err
 		}
-		defer func() { _, _ = read.Close(), write.Close() }()
-		cmd.Stdin = read
 	}
 	var stdout, all bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
@@ -110,9 +105,6 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 	}
 	return stdout.String(), nil
 }
-
-// LookPath finds a program on PATH.
-func (r *execRunner) LookPath(name string) (string, error) { return exec.LookPath(name) }
 
 // terminate asks the running child, if there is one, to end at once.
 func (r *execRunner) terminate() {
@@ -138,18 +130,6 @@ func (d *driver) kind(ctx context.Context, live io.Writer, stdin string, args ..
 // kubeconfig is the variable that names the kubeconfig of the clusters of this folder.
 func (d *driver) kubeconfig() string { return "KUBECONFIG=" + d.local("kubeconfig") }
 
-// steps announces what is being done, what came of it and how long it took, as plain lines that read well in a
-// terminal and in a CI log.
-type steps struct {
-	out     io.Writer
-	now     func() time.Time
-	started time.Time
-}
-
-func newSteps(out io.Writer, now func() time.Time) *steps {
-	return &steps{out: out, now: now, started: now()}
-}
-
 // step is one thing to do. What run returns says what it found or did.
 type step struct {
 	title string
@@ -157,40 +137,37 @@ type step struct {
 }
 
 // doAll runs steps until one fails.
-func (s *steps) doAll(all ...step) error {
+func (d *driver) doAll(all ...step) error {
 	for _, one := range all {
-		if err := s.do(one.title, one.run); err != nil {
+		if err := d.do(one.title, one.run); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *steps) do(title string, f func() (string, error)) error {
-	s.printf("==> %s\n", title)
-	began := s.now()
+// do announces a step, runs it and prints what came of it and how long it took, as plain lines that read well in a
+// terminal and in a CI log.
+func (d *driver) do(title string, f func() (string, error)) error {
+	d.printf("==> %s\n", title)
+	began := time.Now()
 	result, err := f()
-	took := duration(s.now().Sub(began))
+	took := duration(time.Since(began))
 	if err != nil {
-		s.printf("    failed after %s\n", took)
+		d.note("failed after %s", took)
 		return err
 	}
-	s.printf("    %s (%s)\n", strings.ReplaceAll(result, "\n", "\n    "), took)
+	d.note("%s (%s)", strings.ReplaceAll(result, "\n", "\n    "), took)
 	return nil
 }
 
 // note prints a line that belongs to the step under way.
-func (s *steps) note(format string, args ...any) { s.printf("    "+format+"\n", args...) }
+func (d *driver) note(format string, args ...any) { d.printf("    "+format+"\n", args...) }
 
 // total prints the time since the start.
-func (s *steps) total(what string) {
-	s.printf("==> %s in %s\n", what, duration(s.now().Sub(s.started)))
-}
+func (d *driver) total(what string) { d.printf("==> %s in %s\n", what, duration(time.Since(d.began))) }
 
-// stream returns a writer for the output of a command that takes long.
-func (s *steps) stream() io.Writer { return &prefixWriter{out: s.out, prefix: "    | ", atStart: true} }
-
-func (s *steps) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+func (d *driver) printf(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format, args...) }
 
 // duration prints short times to a tenth and others to a second: nobody compares more digits.
 func duration(d time.Duration) string {
@@ -200,25 +177,20 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
-// prefixWriter puts a prefix before every line.
-type prefixWriter struct {
-	out     io.Writer
-	prefix  string
-	atStart bool
+// indented writes the output of a command that takes long, with a mark before every line.
+type indented struct {
+	out        io.Writer
+	unfinished bool // the last line
 }
 
 // Write implements io.Writer.
-func (w *prefixWriter) Write(p []byte) (int, error) {
-	var b bytes.Buffer
-	for _, c := range p {
-		if w.atStart {
-			b.WriteString(w.prefix)
+func (w *indented) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		if !w.unfinished {
+			_, _ = io.WriteString(w.out, "    | ")
 		}
-		b.WriteByte(c)
-		w.atStart = c == '\n'
-	}
-	if _, err := w.out.Write(b.Bytes()); err != nil {
-		return 0, err
+		_, _ = w.out.Write(line)
+		w.unfinished = !bytes.HasSuffix(line, []byte("\n"))
 	}
 	return len(p), nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -33,8 +34,7 @@ func TestRunPassesInputDirectoryAndEnvironment(t *testing.T) {
 
 func TestLiveOutputIsPrefixed(t *testing.T) {
 	var out bytes.Buffer
-	s := newSteps(&out, time.Now)
-	c := command{name: "sh", args: []string{"-c", "echo a; echo ü >&2"}, live: s.stream()}
+	c := command{name: "sh", args: []string{"-c", "echo a; echo ü >&2"}, live: &indented{out: &out}}
 	_, err := new(execRunner).Run(context.Background(), c)
 	if want := "    | a\n    | ü\n"; err != nil || out.String() != want {
 		t.Errorf("got %q and %v, want %q", out.String(), err, want)
@@ -78,16 +78,20 @@ func (w *cancelOnReady) String() string {
 }
 
 func TestSteps(t *testing.T) {
-	var out bytes.Buffer
-	now := time.Unix(0, 0)
-	s := newSteps(&out, func() time.Time { now = now.Add(1500 * time.Millisecond); return now })
-	_ = s.do("first", func() (string, error) { return "exists\ntwice", nil })
-	_ = s.do("second", func() (string, error) { return "", errors.New("no") })
-	s.total("up")
-	want := "==> first\n    exists\n    twice (1.5 s)\n==> second\n    failed after 1.5 s\n==> up in 7.5 s\n"
-	if got := out.String(); got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		d := &driver{out: &out, began: time.Now()}
+		takes := func(result string, err error) func() (string, error) {
+			return func() (string, error) { time.Sleep(1500 * time.Millisecond); return result, err }
+		}
+		_ = d.do("first", takes("exists\ntwice", nil))
+		_ = d.do("second", takes("", errors.New("no")))
+		d.total("up")
+		want := "==> first\n    exists\n    twice (1.5 s)\n==> second\n    failed after 1.5 s\n==> up in 3.0 s\n"
+		if got := out.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 func TestDuration(t *testing.T) {

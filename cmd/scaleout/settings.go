@@ -25,7 +25,7 @@ type settings struct {
 	RegistryName, RegistryImage  string
 	RegistryPort                 int
 	Component, From, To          string
-	Follow, Yes, NoCheck         bool
+	Follow, Yes                  bool
 }
 
 // form is what a value looks like.
@@ -74,7 +74,6 @@ func (s *settings) variables() []variable {
 		{"FROM", "promote: the stack whose image is deployed", &s.From, anyText},
 		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, anyText},
 		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, yesOrNo},
-		{"NO_CHECK", "promote, rollback: do not ask whether the image is there: 1 or 0 (0)", &s.NoCheck, yesOrNo},
 	}
 }
 

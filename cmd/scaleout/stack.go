@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -157,10 +156,7 @@ func (d *driver) saveCopy(s *stack) error {
 	if err == nil {
 		err = os.Rename(name+".tmp", name)
 	}
-	if err != nil {
-		return fmt.Errorf("writing the settings of stack %s: %w", s.name, err)
-	}
-	return nil
+	return err
 }
 
 // has tells whether the stack's own settings have the key, whatever its value.
@@ -208,49 +204,48 @@ func (d *driver) configFlag(s *stack) []string {
 
 // runPulumi runs the Pulumi CLI on the project and returns what it printed.
 func (d *driver) runPulumi(ctx context.Context, s *stack, args ...string) (string, error) {
-	return d.host.Run(ctx, d.pulumiCommand(s, nil, args...))
+	return d.host.Run(ctx, d.pulumiCommand(s, args...))
 }
 
-func (d *driver) pulumiCommand(s *stack, live io.Writer, args ...string) command {
-	// A CLI that is not on PATH finds the language host beside itself.
-	env := append(slices.Clone(s.backend.env), "PATH="+filepath.Dir(d.pulumi)+string(os.PathListSeparator)+d.getenv("PATH"))
+func (d *driver) pulumiCommand(s *stack, args ...string) command {
+	env := slices.Clone(s.backend.env)
+	if filepath.IsAbs(d.pulumi) { // it is not on PATH, and has the language host beside it
+		env = append(env, "PATH="+filepath.Dir(d.pulumi)+string(os.PathListSeparator)+d.getenv("PATH"))
+	}
 	if s.onKind() {
 		// An object that a killed update made has a field manager that is gone, whose fields are taken over by force.
 		env = append(env, d.kubeconfig(), "PULUMI_K8S_ENABLE_PATCH_FORCE=true")
 	}
-	return command{name: d.pulumi, args: append(args, "--non-interactive"), dir: d.root, env: env, live: live}
+	return command{name: d.pulumi, args: append(args, "--non-interactive"), dir: d.root, env: env}
 }
 
-// listedStack is one of the project's stacks as the backend knows it.
+// listedStack is a stack of the project as the backend knows it. Pulumi Cloud puts the organization before its name.
 type listedStack struct {
 	Name          string
 	ResourceCount int
 }
 
 // stacks asks the backend for the project's stacks.
-func (d *driver) stacks(ctx context.Context, s *stack) ([]listedStack, error) {
-	var stacks []listedStack
-	if err := d.pulumiJSON(ctx, s, &stacks, "stack", "ls", "--json"); err != nil {
-		return nil, explainPulumi(d.Stack, fmt.Errorf("listing the stacks: %w", err))
-	}
-	for i, known := range stacks {
-		stacks[i].Name = path.Base(known.Name) // Pulumi Cloud puts the organisation before it
-	}
-	return stacks, nil
+func (d *driver) stacks(ctx context.Context, s *stack) (stacks []listedStack, err error) {
+	err = d.pulumiJSON(ctx, s, &stacks, "stack", "ls", "--json")
+	return stacks, err
 }
 
-// pulumiJSON reads what a Pulumi command prints.
+// pulumiJSON runs a Pulumi command that prints JSON, and decodes it.
 func (d *driver) pulumiJSON(ctx context.Context, s *stack, into any, args ...string) error {
 	out, err := d.runPulumi(ctx, s, args...)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(out), into)
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		return fmt.Errorf("reading what `pulumi %s` printed: %w", strings.Join(args, " "), err)
+	}
+	return nil
 }
 
 func (d *driver) stackExists(ctx context.Context, s *stack) (bool, error) {
 	stacks, err := d.stacks(ctx, s)
-	return slices.ContainsFunc(stacks, func(known listedStack) bool { return known.Name == d.Stack }), err
+	return slices.ContainsFunc(stacks, func(known listedStack) bool { return path.Base(known.Name) == d.Stack }), err
 }
 
 // outputs are the stack's outputs that the driver uses.
@@ -264,10 +259,7 @@ type outputs struct {
 
 func (d *driver) outputs(ctx context.Context, s *stack, name string) (outputs, error) {
 	var o outputs
-	if err := d.pulumiJSON(ctx, s, &o, "stack", "output", "--json", "--stack", name); err != nil {
-		return o, fmt.Errorf("reading the outputs of stack %s: %w", name, err)
-	}
-	return o, nil
+	return o, d.pulumiJSON(ctx, s, &o, "stack", "output", "--json", "--stack", name)
 }
 
 // pulumiUpdate is an entry of a stack's history. Kind is update, destroy or another; Result succeeded, failed or
@@ -280,9 +272,6 @@ type pulumiUpdate struct {
 // history returns the last entries of the stack's history, the newest first.
 func (d *driver) history(ctx context.Context, s *stack) (updates []pulumiUpdate, err error) {
 	err = d.pulumiJSON(ctx, s, &updates, "stack", "history", "--json", "--page-size", "20", "--stack", d.Stack)
-	if err != nil {
-		err = fmt.Errorf("reading the history of stack %s: %w", d.Stack, err)
-	}
 	return updates, err
 }
 
@@ -300,9 +289,6 @@ type backend struct {
 // passphrase file inside the project: no account is needed, and no login on this machine is touched.
 func (d *driver) chooseBackend() (backend, error) {
 	b := backend{env: quietPulumi()}
-	if err := d.makeLocal(); err != nil {
-		return b, err
-	}
 	switch {
 	case d.getenv("PULUMI_BACKEND_URL") != "":
 		b.words = "PULUMI_BACKEND_URL"
@@ -322,10 +308,7 @@ func (d *driver) chooseBackend() (backend, error) {
 	if isFile(file) { // what it has encrypted could not be read with another
 		return b, nil
 	}
-	if err := os.WriteFile(file, []byte(rand.Text()+"\n"), 0o600); err != nil {
-		return b, fmt.Errorf("creating the passphrase file: %w", err)
-	}
-	return b, nil
+	return b, os.WriteFile(file, []byte(rand.Text()+"\n"), 0o600)
 }
 
 // pulumiFunction is a shell function that gives plain Pulumi commands the settings of the stack that they are about, if
@@ -362,12 +345,12 @@ func (d *driver) env(context.Context) error {
 	}
 	for _, v := range variables {
 		key, value, _ := strings.Cut(v, "=")
-		d.steps.printf("export %s=%s\n", key, shellQuote(value))
+		d.printf("export %s=%s\n", key, shellQuote(value))
 	}
 	if isFile(d.local("bin", "pulumi")) {
-		d.steps.printf("export PATH=%s:\"$PATH\"\n", shellQuote(d.local("bin")))
+		d.printf("export PATH=%s:\"$PATH\"\n", shellQuote(d.local("bin")))
 	}
-	d.steps.printf(pulumiFunction, shellQuote(d.local()))
+	d.printf(pulumiFunction, shellQuote(d.local()))
 	return nil
 }
 

@@ -99,7 +99,8 @@ func TestStaleEncryption(t *testing.T) {
 		d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: "[]"},
 			reply{command: "pulumi stack init", fails: "error: incorrect passphrase"})
 		_, err := d.ensureStack(context.Background(), openTestStack(t, d))
-		wantError(t, err, "encrypted with another passphrase", ".local/passphrase", "encryptionsalt", "Pulumi.dev.yaml")
+		wantError(t, explainPulumi(d.Stack, err), "encrypted with another passphrase", ".local/passphrase",
+			"encryptionsalt", "Pulumi.dev.yaml")
 	})
 }
 

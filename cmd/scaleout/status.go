@@ -7,12 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
 
 // answerWait is how long the app may take to answer after `pulumi up`, which waited for its pods already: what is
-// left is the ingress controller noticing them.
+// left is the ingress controller noticing them. A registry that was just started needs about a second.
 const answerWait = time.Minute
 
 // status shows what is there. A part that cannot be seen says so and does not hide the others.
@@ -68,7 +69,7 @@ func (d *driver) section(title, text string, err error) {
 	if text = strings.TrimSpace(text); text == "" {
 		text = "none"
 	}
-	d.steps.printf("==> %s\n    %s\n", title, strings.ReplaceAll(text, "\n", "\n    "))
+	d.printf("==> %s\n    %s\n", title, strings.ReplaceAll(text, "\n", "\n    "))
 }
 
 // get asks once. It returns the status, and the answer as `up` and `status` print it.
@@ -77,7 +78,7 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0, "", fmt.Errorf("asking %s: %w", url, err)
+		return 0, "", err
 	}
 	if strings.HasSuffix(req.URL.Hostname(), ".localhost") { // this machine (RFC 6761), but not every resolver knows
 		req.Host, req.URL.Host = req.URL.Host, net.JoinHostPort("localhost", req.URL.Port())
@@ -89,7 +90,7 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 4096)) // the app says one line; an error page is longer
 	if err != nil {
-		return 0, "", fmt.Errorf("reading the answer of %s: %w", url, err)
+		return 0, "", err
 	}
 	said = res.Status
 	if served := res.Header.Get("X-Served-By"); served != "" {
@@ -98,11 +99,11 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 	return res.StatusCode, strings.TrimSpace(said + "\n" + strings.TrimSpace(string(body))), nil
 }
 
-// waitForAnswer asks until the app answers 200.
-func waitForAnswer(ctx context.Context, url string) (string, error) {
+// waitForAnswer asks until the answer is one of these, and returns it.
+func waitForAnswer(ctx context.Context, url string, good ...int) (string, error) {
 	for deadline := time.Now().Add(answerWait); ; time.Sleep(500 * time.Millisecond) {
 		status, said, err := get(ctx, url)
-		if err == nil && status != http.StatusOK {
+		if err == nil && !slices.Contains(good, status) {
 			err = fmt.Errorf("GET %s: %s", url, said)
 		}
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {

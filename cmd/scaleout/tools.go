@@ -11,22 +11,18 @@ import (
 // findPulumi looks for a Pulumi CLI that is new enough: on PATH, then among the project's own tools. It returns what
 // it found in words, or false. A CLI that is older than the SDK in go.mod may lack what that asks of the engine.
 func (d *driver) findPulumi(ctx context.Context) (string, bool) {
-	onPath, _ := d.host.LookPath("pulumi")
 	for _, place := range []struct{ path, words string }{
-		{onPath, "on PATH"}, {d.local("bin", "pulumi"), "in " + localDir + "/bin"},
+		{"pulumi", "on PATH"}, {d.local("bin", "pulumi"), "in " + localDir + "/bin"},
 	} {
-		if place.path == "" || place.path != onPath && !isFile(place.path) {
-			continue
-		}
 		out, err := d.host.Run(ctx, command{name: place.path, args: []string{"version"}, env: quietPulumi()})
-		if err != nil {
+		if err != nil { // it is not there
 			continue
 		}
 		if newEnough(lastLine(out)) {
 			d.pulumi = place.path
 			return lastLine(out) + " " + place.words, true
 		}
-		d.steps.note("pulumi %s %s is not used: needs 3.x, at least %s", lastLine(out), place.words, sdk.Version)
+		d.note("pulumi %s %s is not used: needs 3.x, at least %s", lastLine(out), place.words, sdk.Version)
 	}
 	return "", false
 }
@@ -50,16 +46,14 @@ func (d *driver) ensurePulumi(ctx context.Context) (string, error) {
 		"or into %s/bin, or set HTTPS_PROXY to a way out", sdk.Version, err, localDir)
 }
 
-// installScript is Pulumi's own installer. Its version, its folder and that it leaves shell profiles alone are given.
-const installScript = "https://get.pulumi.com/install.sh"
-
-// installPulumi runs the official installer with the project's folder as its root. The script is saved before it
-// runs, so that a broken download runs nothing; it needs curl itself.
+// installPulumi runs Pulumi's own installer, which leaves shell profiles alone. The script is saved before it runs, so
+// that a broken download runs nothing; it needs curl itself.
 func (d *driver) installPulumi(ctx context.Context) error {
 	script := d.local("install-pulumi.sh")
-	_, err := d.host.Run(ctx, command{name: "curl", args: []string{"-fsSL", "--max-time", "30", "--output", script, installScript}})
+	args := []string{"-fsSL", "--max-time", "30", "--output", script, "https://get.pulumi.com/install.sh"}
+	_, err := d.host.Run(ctx, command{name: "curl", args: args})
 	if err == nil {
-		args := []string{script, "--version", sdk.Version.String(), "--install-root", d.local(), "--no-edit-path"}
+		args = []string{script, "--version", sdk.Version.String(), "--install-root", d.local(), "--no-edit-path"}
 		_, err = d.host.Run(ctx, command{name: "sh", args: args})
 	}
 	return err

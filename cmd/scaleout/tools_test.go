@@ -37,11 +37,9 @@ func TestFindPulumi(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d, host, out := newTestDriver(t)
 			if tt.onPath != "" {
-				host.path = map[string]string{"pulumi": "/usr/bin/pulumi"}
-				host.replies = append(host.replies, reply{command: "/usr/bin/pulumi version", out: tt.onPath + "\n"})
+				host.replies = append(host.replies, reply{command: "pulumi version", out: tt.onPath + "\n"})
 			}
 			if tt.own != "" {
-				write(t, d.local("bin", "pulumi"), "")
 				host.replies = append(host.replies, reply{command: d.local("bin", "pulumi") + " version", out: tt.own + "\n"})
 			}
 			got, ok := d.findPulumi(context.Background())
@@ -67,8 +65,10 @@ func TestInstalledPulumi(t *testing.T) {
 	d, host, _ := newTestDriver(t)
 	host.replies = []reply{
 		{command: "curl -fsSL"},
-		{command: "sh ", does: func(command) { write(t, d.local("bin", "pulumi"), "") }},
-		{command: d.local("bin", "pulumi") + " version", out: "v3.276.0\n"},
+		{command: "sh ", does: func(command) {
+			installed := reply{command: d.local("bin", "pulumi") + " version", out: "v3.276.0\n"}
+			host.replies = append(host.replies, installed)
+		}},
 	}
 	got, err := d.ensurePulumi(context.Background())
 	if err != nil || got != "installed v3.276.0 in .local/bin" {

@@ -26,25 +26,20 @@ func (d *driver) up(ctx context.Context) error {
 		{"Docker", func() (string, error) { return d.dockerAnswers(ctx) }},
 		{"Pulumi CLI", func() (string, error) { return d.ensurePulumi(ctx) }},
 	}
-	registry := step{"registry", func() (string, error) { return d.registry(ctx) }}
-	switch {
-	case s.onKind():
+	if s.onKind() || s.pushesHere() {
+		steps = append(steps, step{"registry", func() (string, error) { return d.registry(ctx) }})
+	}
+	if s.onKind() {
 		steps = append(steps,
-			registry,
 			step{"cluster " + d.Cluster, func() (string, error) { return d.cluster(ctx) }},
 			step{"registry in the cluster", func() (string, error) { return d.wireRegistry(ctx) }},
 		)
-	case s.pushesHere():
-		steps = append(steps, registry)
 	}
 	steps = append(steps,
 		step{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }},
 		step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
 		step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
 	)
-	if s.onDocker() {
-		steps = append(steps, step{"containers", func() (string, error) { return d.startContainers(ctx, s) }})
-	}
 	steps = append(steps, step{"pulumi up", func() (string, error) {
 		result, err := d.update(ctx, s)
 		if err != nil && s.existed {
@@ -52,7 +47,7 @@ func (d *driver) up(ctx context.Context) error {
 		}
 		return result, err
 	}})
-	if err := d.steps.doAll(steps...); err != nil {
+	if err := d.doAll(steps...); err != nil {
 		return err
 	}
 	return d.finish(ctx, s)
@@ -64,20 +59,18 @@ func (d *driver) finish(ctx context.Context, s *stack) error {
 	if err != nil {
 		return err
 	}
-	err = d.steps.do("GET "+o.URL, func() (string, error) { return waitForAnswer(ctx, o.URL) })
+	stack := stackArgument(d.Stack)
+	err = d.do("GET "+o.URL, func() (string, error) { return waitForAnswer(ctx, o.URL, 200) })
 	if err != nil {
 		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status%[2]s` and `make logs%[2]s`",
-			err, stackArgument(d.Stack))
+			err, stack)
 	}
-	d.steps.total("up")
+	d.total("up")
 	if s.onKind() {
-		d.steps.note(`eval "$(make -s env%s)"   # for kubectl and pulumi`, stackArgument(d.Stack))
+		d.note(`eval "$(make -s env%s)"   # for kubectl and pulumi`, stack)
 	}
-	for _, c := range o.NextCommands {
-		d.steps.note("%s", c)
-	}
-	for _, c := range []string{"status", "logs", "down"} {
-		d.steps.note("make %s%s", c, stackArgument(d.Stack))
+	for _, c := range append(o.NextCommands, "make status"+stack, "make logs"+stack, "make down"+stack) {
+		d.note("%s", c)
 	}
 	return nil
 }
@@ -113,7 +106,7 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 	defer func() { _ = os.Remove(project) }()
 	err = os.WriteFile(project, []byte("name: "+name.Value+"\nruntime: go\n"), 0o600)
 	if err == nil {
-		create := d.pulumiCommand(s, nil, "stack", "init", d.Stack, "--no-select")
+		create := d.pulumiCommand(s, "stack", "init", d.Stack, "--no-select")
 		create.dir = d.local()
 		_, err = d.host.Run(ctx, create)
 	}
@@ -121,7 +114,7 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 		s.file, err = readSettingsFile(d.local(stackFileName(d.Stack)))
 	}
 	if err != nil {
-		return "", explainPulumi(d.Stack, fmt.Errorf("creating stack %s: %w", d.Stack, err))
+		return "", fmt.Errorf("creating stack %s: %w", d.Stack, err)
 	}
 	return "created in " + s.backend.words, nil
 }
@@ -161,17 +154,14 @@ func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 		return "not needed", nil
 	}
 	args := []string{"config", "set", "--secret", keyRedisPassword, "--stack", d.Stack}
-	set := d.pulumiCommand(s, nil, append(args, d.configFlag(s)...)...)
+	set := d.pulumiCommand(s, append(args, d.configFlag(s)...)...)
 	set.stdin = rand.Text()
 	_, err := d.host.Run(ctx, set)
 	if err == nil {
 		s.file, err = readSettingsFile(d.local(stackFileName(d.Stack)))
 	}
-	if err == nil && !s.has(keyRedisPassword) {
-		err = errors.New("pulumi left none in the settings")
-	}
 	if err != nil {
-		return "", explainPulumi(d.Stack, fmt.Errorf("encrypting the Redis password: %w", err))
+		return "", fmt.Errorf("encrypting the Redis password: %w", err)
 	}
 	return "generated", nil
 }
@@ -183,24 +173,29 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 	if s.local() {
 		args = append(args, "--skip-preview")
 	}
+	if s.onDocker() && s.existed {
+		if err := d.startContainers(ctx, s); err != nil {
+			return "", err
+		}
+	}
 	if s.local() && s.existed {
 		flags, err := d.lookAgain(ctx, s)
 		if err != nil {
-			return "", explainPulumi(d.Stack, err)
+			return "", err
 		}
 		args = append(args, flags...)
 	}
 	if err := d.change(ctx, s, append(args, d.configFlag(s)...)...); err != nil {
 		d.diagnose(ctx, s)
-		return "", explainPulumi(d.Stack, fmt.Errorf("updating stack %s: %w", d.Stack, err))
+		return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
 	}
 	return "stack " + d.Stack + " is up to date", nil
 }
 
-// explainPulumi adds what to do to errors whose own text does not say it.
+// explainPulumi adds what to do to errors of Pulumi whose own text does not say it.
 func explainPulumi(stack string, err error) error {
 	var failed *commandError
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) || !strings.Contains(failed.command, "pulumi ") {
 		return err
 	}
 	stack = path.Base(stack)
@@ -224,6 +219,9 @@ func explainPulumi(stack string, err error) error {
 		if strings.Contains(failed.output, known.sign) {
 			return fmt.Errorf("%w\n%s", err, known.advice)
 		}
+	}
+	if !strings.Contains(failed.command, "--yes") { // it was only to read, or to prepare
+		return err
 	}
 	return fmt.Errorf("%w\nwhat is there now: `make status%[2]s`; what the app says: `make logs%[2]s`", err, stackArgument(stack))
 }

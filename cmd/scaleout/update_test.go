@@ -88,7 +88,7 @@ func TestExplainPulumi(t *testing.T) {
 		{"anything else", "layer: Layer already exists\nerror: update failed", "`make status`"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cause := &commandError{command: "pulumi up", cause: errors.New("exit status 255"), output: tt.output}
+			cause := &commandError{command: "pulumi up --yes", cause: errors.New("exit status 255"), output: tt.output}
 			err := explainPulumi("dev", cause)
 			wantError(t, err, tt.want, "exit status 255")
 			if !errors.Is(err, cause) {
