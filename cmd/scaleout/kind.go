@@ -181,7 +181,7 @@ func (d *driver) waitForNodes(ctx context.Context) error {
 // https://kind.sigs.k8s.io/docs/user/local-registry/
 func (d *driver) wireRegistry(ctx context.Context) (string, error) {
 	_, err := d.docker(ctx, "network", "connect", "kind", d.RegistryName) // the network that the nodes share
-	if err != nil && !strings.Contains(err.Error(), "already exists in network") {
+	if err != nil && !strings.Contains(err.Error(), "already exists") {
 		return "", err
 	}
 	nodes, err := d.containers(ctx, d.nodeLabel())

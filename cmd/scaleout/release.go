@@ -57,19 +57,14 @@ func (d *driver) rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.doAll(
-		step{"images that ran there", func() (string, error) {
-			if r.to, err = d.goal(ctx, r); err != nil {
-				return "", fmt.Errorf("stack %s: %w", d.Stack, err)
-			}
-			d.note("%s", strings.ReplaceAll(r.now.listed(), "\n", "\n    "))
-			return "goes to " + r.to, nil
-		}},
-		step{"image", func() (string, error) {
-			_, err := findImage(ctx, r.to, r.setting(keyImagePlatform))
-			return "is in its registry", err
-		}},
-	); err != nil {
+	if err := d.do("images that ran there", func() (string, error) {
+		if r.to, err = d.goal(ctx, r); err != nil {
+			return "", fmt.Errorf("stack %s: %w", d.Stack, err)
+		}
+		d.note("%s", strings.ReplaceAll(r.now.listed(), "\n", "\n    "))
+		_, err := findImage(ctx, r.to, r.setting(keyImagePlatform))
+		return "goes to " + r.to, err
+	}); err != nil {
 		return err
 	}
 	return d.deploy(ctx, r)
