@@ -159,13 +159,13 @@ func TestConstructorsRefuse(t *testing.T) {
 		fields  []string
 	}{
 		"traefik": {traefik("traefik", &TraefikArgs{Image: "docker.io/traefik:latest", HTTPNodePort: 80}),
-			[]string{"image", "httpNodePort", "httpsNodePort", "replicas", "publishedHost"}},
+			[]string{"image", "httpNodePort", "httpsNodePort", "longestRequest", "replicas", "publishedHost"}},
 		"one port for both": {traefik("traefik", &TraefikArgs{
 			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30080, PublishedHost: "localhost",
-			Replicas: 1,
+			LongestRequest: 10, Replicas: 1,
 		}), []string{"httpsNodePort"}},
 		"host with a flag": {traefik("traefik", &TraefikArgs{
-			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, Replicas: 1,
+			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, LongestRequest: 10, Replicas: 1,
 			PublishedHost: "localhost --api.insecure=true",
 		}), []string{"publishedHost"}},
 		"long name":                 {traefik(long, testTraefik()), []string{"name"}},

@@ -202,8 +202,8 @@ func TestFindings(t *testing.T) {
 // The list of versions follows what clusters are made with.
 func TestVersions(t *testing.T) {
 	for file, form := range map[string]string{
-		"../../cmd/scaleout/kindconfig.go": `kindest/node:v(\d+\.\d+)`,
-		"../../cluster/Pulumi.yaml":        `kubernetesVersion:\n +type: string\n +default: "(\d+\.\d+)"`,
+		"../../cmd/scaleout/kind.go": `kindest/node:v(\d+\.\d+)`,
+		"../../cluster/Pulumi.yaml":  `kubernetesVersion:\n +type: string\n +default: "(\d+\.\d+)"`,
 	} {
 		content, err := os.ReadFile(file)
 		if err != nil {
