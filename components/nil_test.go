@@ -27,7 +27,8 @@ func of[A, C any](create func(*pulumi.Context, string, *A, ...pulumi.ResourceOpt
 func TestNoArguments(t *testing.T) {
 	for name, program := range map[string]pulumi.RunFunc{
 		"kube.WebApp": of(kube.NewWebApp), "kube.Namespace": of(kube.NewNamespace), "kube.Redis": of(kube.NewRedis),
-		"kube.RedisSecret": of(kube.NewRedisSecret), "kube.Secret": of(kube.NewSecret), "kube.ALBClass": of(kube.NewALBClass),
+		"kube.RedisSecret": of(kube.NewRedisSecret), "kube.Secret": of(kube.NewSecret), "kube.Ingress": of(kube.NewIngress), "kube.Autoscaler": of(kube.NewAutoscaler),
+		"kube.ALBClass":  of(kube.NewALBClass),
 		"addons.Traefik": of(addons.NewTraefik), "addons.MetricsServer": of(addons.NewMetricsServer),
 		"aws.ECRRepository": of(aws.NewECRRepository), "aws.Certificate": of(aws.NewCertificate),
 		"aws.LoadBalancerRecord": of(aws.NewLoadBalancerRecord), "aws.ElastiCache": of(aws.NewElastiCache),

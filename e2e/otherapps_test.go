@@ -36,7 +36,7 @@ var otherSettings = []string{
 func TestOtherApps(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
-	base := up(t)
+	whole, base := t, up(t)
 	for _, app := range []struct {
 		name      string
 		settings  func(*testing.T) []string
@@ -94,7 +94,7 @@ func TestOtherApps(t *testing.T) {
 			if len(left) > 0 {
 				t.Errorf("make down left %s", strings.Join(left, ", "))
 			}
-			record(t, "otherapps", app.name, seconds(took), fmt.Sprintf("%d of %d", rollout.failed, rollout.ok+rollout.failed),
+			record(whole, "otherapps", app.name, seconds(took), fmt.Sprintf("%d of %d", rollout.failed, rollout.ok+rollout.failed),
 				fmt.Sprintf("%d to %d in %s", otherMin, otherMax, seconds(out)), seconds(in), fmt.Sprint(len(left)))
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Scaling says how many pods there may be and what makes their number change.
@@ -74,16 +75,54 @@ func (s Scaling) Validate() field.ErrorList {
 func (s Scaling) least() int { return cmp.Or(s.Fixed, s.Min) }
 func (s Scaling) most() int  { return cmp.Or(s.Fixed, s.Max) }
 
-// autoscaler creates the HorizontalPodAutoscaler, which counts as created once it is active, about 45 s after the
+// AutoscalerArgs describe the autoscaler of a Deployment, which a WebApp brings along.
+type AutoscalerArgs struct {
+	// Namespace of the Deployment. Required.
+	Namespace pulumi.StringInput
+	// Deployment that it scales, and the autoscaler's own name. Empty for the component's name.
+	Deployment string
+	// Container whose CPU counts. Required. That of a sidecar does not, so that one without a request cannot stop the scaling.
+	Container string
+	// Scaling is when it acts; without Fixed. Required.
+	Scaling Scaling
+	// Labels besides the common ones.
+	Labels map[string]string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *AutoscalerArgs) Validate() field.ErrorList {
+	problems := slices.Concat(check.Set("namespace", a.Namespace != nil), check.Label("container", a.Container),
+		check.In("scaling", a.Scaling.Validate()), check.Labels("labels", a.Labels))
+	if a.Scaling.Fixed != 0 {
+		problems = append(problems, check.Invalid("scaling.fixed", a.Scaling.Fixed, "must be 0: nothing is scaled")...)
+	}
+	return problems
+}
+
+// Autoscaler changes the number of a Deployment's pods.
+type Autoscaler struct {
+	pulumi.ResourceState
+
+	// Name of the HorizontalPodAutoscaler.
+	Name pulumi.StringOutput
+	// Ready is what to depend on rather than the component: see WebApp.
+	Ready pulumi.Resource
+}
+
+// NewAutoscaler creates the HorizontalPodAutoscaler, which counts as created once it is active, about 45 s after a new
 // Deployment: `pulumi up` fails if it gets no metrics, where otherwise it would succeed and the app would never scale.
-func (a *WebAppArgs) autoscaler(
-	o objects.Owner, deployment pulumi.Resource,
-) (*autoscalingv2.HorizontalPodAutoscaler, error) {
-	o, err := part(o, "Autoscaler", deployment, a.MetricsServer)
-	if err != nil {
+func NewAutoscaler(
+	ctx *pulumi.Context, name string, args *AutoscalerArgs, opts ...pulumi.ResourceOption,
+) (*Autoscaler, error) {
+	args = cmp.Or(args, &AutoscalerArgs{})
+	scaler, s := &Autoscaler{}, args.Scaling
+	app := webApp(cmp.Or(args.Deployment, name))
+	app.Labels = args.Labels
+	o := objects.Owner{App: app, Context: ctx, Component: scaler, Name: name, Namespace: args.Namespace}
+	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
+	if err := component.Register(ctx, "scaleout:index", "Autoscaler", name, problems, scaler, opts); err != nil {
 		return nil, err
 	}
-	s := a.Scaling
 	hpa, err := autoscalingv2.NewHorizontalPodAutoscaler(o.Context, o.Name, &autoscalingv2.HorizontalPodAutoscalerArgs{
 		Metadata: o.Annotated(pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=ScalingActive")}),
 		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
@@ -94,12 +133,11 @@ func (a *WebAppArgs) autoscaler(
 			},
 			MinReplicas: pulumi.Int(s.Min),
 			MaxReplicas: pulumi.Int(s.Max),
-			// A sidecar's CPU does not count, so that one without a CPU request cannot stop the scaling.
 			Metrics: autoscalingv2.MetricSpecArray{autoscalingv2.MetricSpecArgs{
 				Type: pulumi.String("ContainerResource"),
 				ContainerResource: &autoscalingv2.ContainerResourceMetricSourceArgs{
 					Name:      pulumi.String("cpu"),
-					Container: pulumi.String(a.Container.name()),
+					Container: pulumi.String(args.Container),
 					Target: &autoscalingv2.MetricTargetArgs{
 						Type:               pulumi.String("Utilization"),
 						AverageUtilization: pulumi.Int(s.TargetCPUUtilization),
@@ -117,7 +155,8 @@ func (a *WebAppArgs) autoscaler(
 	if err != nil {
 		return nil, err
 	}
-	return hpa, o.Context.RegisterResourceOutputs(o.Component, pulumi.Map{"name": hpa.Metadata.Name().Elem()})
+	scaler.Name, scaler.Ready = hpa.Metadata.Name().Elem(), hpa
+	return scaler, ctx.RegisterResourceOutputs(scaler, pulumi.Map{"name": scaler.Name})
 }
 
 func (s Scaling) rules(window int, policies ...autoscalingv2.HPAScalingPolicyInput) *autoscalingv2.HPAScalingRulesArgs {

@@ -3,6 +3,8 @@
 //
 //	WebApp       Service, Ingress, Deployment, autoscaler and their guards, in the order in which no request is lost;
 //	             reached through any ingress controller or an AWS Application Load Balancer
+//	Ingress      the way to the Service of another app, through any ingress controller or an AWS Application Load Balancer
+//	Autoscaler   the HorizontalPodAutoscaler of another Deployment, created once it gets measurements
 //	Secret       a Kubernetes Secret that outlives what uses it, with a version that tells nothing about its content
 //	RedisSecret  the password of a Redis, wherever that runs, and the Binding that gives an app the connection
 //	Redis        one Redis server with a password and a persistent append-only file

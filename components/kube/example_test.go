@@ -127,6 +127,35 @@ func ExampleNewSecret() {
 	})
 }
 
+// The way to a Service that another program made.
+func ExampleNewIngress() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		ingress, err := kube.NewIngress(ctx, "docs", &kube.IngressArgs{
+			Namespace: pulumi.String("docs"),
+			Route:     kube.Route{Class: "traefik", Hosts: []string{"docs.example.com"}, TLSSecret: "docs-tls"},
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("url", ingress.URL)
+		return nil
+	})
+}
+
+// A Deployment that another program made.
+func ExampleNewAutoscaler() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		_, err := kube.NewAutoscaler(ctx, "worker", &kube.AutoscalerArgs{
+			Namespace: pulumi.String("shop"), Container: "main",
+			Scaling: kube.Scaling{
+				Min: 1, Max: 5, TargetCPUUtilization: 70, ScaleUpPercent: 100, ScaleDownWindowSeconds: 300,
+				ScaleDownPercent: 100, ScaleDownPeriodSeconds: 60,
+			},
+		})
+		return err
+	})
+}
+
 func ExampleNewALBClass() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		class, err := kube.NewALBClass(ctx, "alb", &kube.ALBClassArgs{Name: "alb", Controller: kube.EKSAutoMode})

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Route says where on the network an app is reached.
@@ -69,25 +71,66 @@ func (r Route) scheme() string {
 	return "http"
 }
 
-// ingress creates the Ingress and waits until its controller has published an address, which becomes the web app's.
-func (a *WebAppArgs) ingress(o objects.Owner, w *WebApp, service pulumi.Resource) (pulumi.Resource, error) {
-	o, err := part(o, "Ingress", service, a.IngressController)
-	if err != nil {
+// IngressArgs describe the way to a Service from outside, which a WebApp brings along.
+type IngressArgs struct {
+	// Namespace of the Service. Required.
+	Namespace pulumi.StringInput
+	// Service that gets the requests at its port http, and the Ingress' own name. Empty for the component's name.
+	Service string
+	// Route is where it is reached. Required.
+	Route Route
+	// HealthPath is what an ALB asks of each pod, and Drain how long one takes to leave. Required with an ALB.
+	HealthPath string
+	Drain      Drain
+	// Labels besides the common ones.
+	Labels map[string]string
+}
+
+// Validate reports everything wrong with the arguments.
+func (a *IngressArgs) Validate() field.ErrorList {
+	problems := slices.Concat(check.Set("namespace", a.Namespace != nil), check.In("route", a.Route.Validate()),
+		check.Labels("labels", a.Labels))
+	if a.Route.ALB != nil {
+		problems = slices.Concat(problems, checkPath("healthPath", a.HealthPath), check.In("drain", a.Drain.Validate()))
+	}
+	return problems
+}
+
+// Ingress leads requests from outside to one Service.
+type Ingress struct {
+	pulumi.ResourceState
+
+	// URL of the app, by the host of the route or else by the address that the controller published.
+	URL pulumi.StringOutput
+	// Address that the controller published: the DNS name of the load balancer, or its IP address.
+	Address pulumi.StringOutput
+	// Ready is what to depend on rather than the component: see WebApp.
+	Ready pulumi.Resource
+}
+
+// NewIngress creates the Ingress and waits until its controller has published an address.
+func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
+	args = cmp.Or(args, &IngressArgs{})
+	i, route := &Ingress{}, &args.Route
+	app := webApp(cmp.Or(args.Service, name))
+	app.Labels = args.Labels
+	o := objects.Owner{App: app, Context: ctx, Component: i, Name: name, Namespace: args.Namespace}
+	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
+	if err := component.Register(ctx, "scaleout:index", "Ingress", name, problems, i, opts); err != nil {
 		return nil, err
 	}
-	route := a.Route
 	spec := &networkingv1.IngressSpecArgs{IngressClassName: pulumi.String(route.Class), Rules: route.rules(o.Instance)}
 	if route.TLSSecret != "" {
 		spec.Tls = networkingv1.IngressTLSArray{networkingv1.IngressTLSArgs{
 			Hosts: pulumi.ToStringArray(route.Hosts), SecretName: pulumi.String(route.TLSSecret),
 		}}
 	}
-	annotations, opts := pulumi.StringMap{}, []pulumi.ResourceOption{o.Child()}
+	annotations, replacement := pulumi.StringMap{}, []pulumi.ResourceOption{o.Child()}
 	if route.ALB != nil {
-		annotations = route.ALB.annotations(a.Container.Probes.Readiness.HTTP, a.Drain)
+		annotations = route.ALB.annotations(args.HealthPath, args.Drain)
 		// What gives an ALB its identity: with another one the controller makes a new load balancer and deletes the old one,
 		// but the Ingress keeps the old address until then, and Pulumi would go on with that.
-		opts = append(opts, pulumi.ReplaceOnChanges([]string{
+		replacement = append(replacement, pulumi.ReplaceOnChanges([]string{
 			"spec.ingressClassName", annotationPath(albAnnotation + "scheme"), annotationPath(albGroup),
 			annotationPath(groupInClass),
 		}), pulumi.DeleteBeforeReplace(true)) // there cannot be two of one name
@@ -95,13 +138,13 @@ func (a *WebAppArgs) ingress(o objects.Owner, w *WebApp, service pulumi.Resource
 	maps.Copy(annotations, pulumi.ToStringMap(route.Annotations))
 	ingress, err := networkingv1.NewIngress(o.Context, o.Name, &networkingv1.IngressArgs{
 		Metadata: o.Annotated(annotations), Spec: spec,
-	}, opts...)
+	}, replacement...)
 	if err != nil {
 		return nil, err
 	}
-	w.Address = route.address(ingress)
-	w.URL = route.url(w.Address)
-	return ingress, o.Context.RegisterResourceOutputs(o.Component, pulumi.Map{"url": w.URL, "address": w.Address})
+	i.Address, i.Ready = route.address(ingress), ingress
+	i.URL = route.url(i.Address)
+	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"url": i.URL, "address": i.Address})
 }
 
 func annotationPath(name string) string { return fmt.Sprintf("metadata.annotations[%q]", name) }

@@ -188,9 +188,12 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	w.URL = pulumi.Sprintf("http://%s/", w.Address)
 	var entrance pulumi.Resource = service
 	if args.Route != nil {
-		if entrance, err = args.ingress(o, w, service); err != nil {
+		ingress, err := NewIngress(ctx, name, args.ingress(o.Instance),
+			o.Child(), pulumi.DependsOn(present(service, args.IngressController)))
+		if err != nil {
 			return nil, err
 		}
+		entrance, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
 	}
 	guards, err := args.guards(o, w)
 	if err != nil {
@@ -202,11 +205,14 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	}
 	w.Ready, w.Deployment = deployment, deployment.Metadata.Name().Elem()
 	if args.Scaling.Fixed == 0 {
-		hpa, err := args.autoscaler(o, deployment)
+		scaler, err := NewAutoscaler(ctx, name, &AutoscalerArgs{
+			Namespace: args.Namespace, Deployment: o.Instance, Container: args.Container.name(), Scaling: args.Scaling,
+			Labels: args.Labels,
+		}, o.Child(), pulumi.DependsOn(present(deployment, args.MetricsServer)))
 		if err != nil {
 			return nil, err
 		}
-		w.Ready, w.Autoscaler = hpa, hpa.Metadata.Name().Elem()
+		w.Ready, w.Autoscaler = scaler.Ready, scaler.Name
 	}
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{
 		"url": w.URL, "address": w.Address, "deployment": w.Deployment, "service": w.Service,
@@ -214,12 +220,15 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	})
 }
 
-// part registers a component within another and returns it as the owner of objects.
-func part(o objects.Owner, kind string, after ...pulumi.Resource) (objects.Owner, error) {
-	opts := []pulumi.ResourceOption{o.Child(), pulumi.DependsOn(present(after...))}
-	inner := &struct{ pulumi.ResourceState }{}
-	o.Component = inner
-	return o, component.Register(o.Context, "scaleout:index", kind, o.Name, nil, inner, opts)
+// ingress are the arguments of the app's Ingress. An ALB asks what the kubelet asks.
+func (a *WebAppArgs) ingress(service string) *IngressArgs {
+	args := &IngressArgs{
+		Namespace: a.Namespace, Service: service, Route: *a.Route, Drain: a.Drain, Labels: a.Labels,
+	}
+	if a.Route.ALB != nil {
+		args.HealthPath = a.Container.Probes.Readiness.HTTP
+	}
+	return args
 }
 
 // guards protect the app from others and from itself: no API token, only the connections it needs, and, where there is

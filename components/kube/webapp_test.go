@@ -166,14 +166,15 @@ func TestALBFollowsFromTheRoute(t *testing.T) {
 		// 25 s until no request comes, a fifth of it for open connections, and 20 s for the last request.
 		"target-group-attributes": "deregistration_delay.timeout_seconds=50," +
 			"load_balancing.algorithm.type=least_outstanding_requests",
+		"success-codes":           "200-399",
 		"healthy-threshold-count": "5", // the route's own wins
 	} {
 		if got := annotations["alb.ingress.kubernetes.io/"+key]; got != want {
 			t.Errorf("annotation %s: got %v, want %q", key, got, want)
 		}
 	}
-	if annotations["example.com/owner"] != "team" || len(annotations) != 13 {
-		t.Errorf("got %d annotations, want 13, that of the route among them: %v", len(annotations), annotations)
+	if annotations["example.com/owner"] != "team" || len(annotations) != 14 {
+		t.Errorf("got %d annotations, want 14, that of the route among them: %v", len(annotations), annotations)
 	}
 	// With another identity the controller makes another load balancer, and the Ingress must not keep the old address.
 	replaced, _ := ingress.Options["replaceOnChanges"].([]any)
