@@ -41,9 +41,8 @@ func nameLoadBalancer(ctx *pulumi.Context, target *config.Kubernetes, web *kube.
 	if target.Record == nil {
 		return nil
 	}
-	_, err := aws.NewLoadBalancerRecord(ctx, webName, &aws.LoadBalancerRecordArgs{
-		Host: target.Record.Host, ZoneID: target.Record.Zone, Target: web.Address,
-	})
+	target.Record.Target = web.Address
+	_, err := aws.NewLoadBalancerRecord(ctx, webName, target.Record)
 	return err
 }
 

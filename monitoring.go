@@ -40,9 +40,9 @@ func monitor(
 	}
 	alerts := m.Alerts
 	alerts.Rules = counter.Alerts
-	if m.Operator != nil {
+	if m.Operator {
 		_, err := monitoring.NewOperatorMonitoring(ctx, "monitoring", &monitoring.OperatorMonitoringArgs{
-			Namespace: namespace.Name, Name: webName, App: app, Alerts: alerts, Labels: m.Operator.Labels, Dashboards: dashboards,
+			Namespace: namespace.Name, Name: webName, App: app, Alerts: alerts, Labels: m.OperatorLabels, Dashboards: dashboards,
 		}, cluster)
 		return err
 	}

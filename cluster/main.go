@@ -36,17 +36,24 @@ func program(ctx *pulumi.Context) error {
 	if err := requireAdmin(ctx, cfg); err != nil {
 		return err
 	}
-	network, err := createNetwork(ctx, cfg)
+	network, err := platform.NewNetwork(ctx, "network", &cfg.Network)
 	if err != nil {
 		return err
+	}
+	if cfg.FlowLogDays > 0 {
+		_, err := platform.NewFlowLogs(ctx, "flow-logs", &platform.FlowLogsArgs{
+			VPC: network.VPC, Account: cfg.Account, Cluster: cfg.Network.Cluster, RetentionDays: cfg.FlowLogDays,
+		})
+		if err != nil {
+			return err
+		}
 	}
 	roles, err := platform.NewRoles(ctx, "roles", &cfg.Roles)
 	if err != nil {
 		return err
 	}
-	cluster, err := platform.NewControlPlane(ctx, "cluster", &platform.ControlPlaneArgs{
-		Network: network, Roles: roles, ControlPlaneSettings: cfg.ControlPlane,
-	})
+	cfg.ControlPlane.Network, cfg.ControlPlane.Roles = network, roles
+	cluster, err := platform.NewControlPlane(ctx, "cluster", &cfg.ControlPlane)
 	if err != nil {
 		return err
 	}
@@ -62,20 +69,9 @@ func program(ctx *pulumi.Context) error {
 		return err
 	}
 	ctx.Export("certificateArn", certificate.ARN)
-	ctx.Export("hostedZoneId", pulumi.String(cfg.HostedZoneID))
+	ctx.Export("hostedZoneId", cfg.Certificate.ZoneID)
 	ctx.Export("domain", pulumi.String(cfg.Domain))
 	return nil
-}
-
-func createNetwork(ctx *pulumi.Context, cfg *config.Config) (*platform.Network, error) {
-	network, err := platform.NewNetwork(ctx, "network", &cfg.Network)
-	if err != nil || cfg.FlowLogDays == 0 {
-		return network, err
-	}
-	_, err = platform.NewFlowLogs(ctx, "flow-logs", &platform.FlowLogsArgs{
-		VPC: network.VPC, Account: cfg.Account, Cluster: cfg.Network.Cluster, RetentionDays: cfg.FlowLogDays,
-	})
-	return network, err
 }
 
 // ingressClass and storageClass are what a stack of the app finds, under these names.
@@ -102,10 +98,10 @@ func furnish(
 	if err != nil {
 		return err
 	}
-	nodes, err := platform.NewNodePool(ctx, "apps", &platform.NodePoolArgs{
-		Role: roles.NodeName, Subnets: network.PrivateSubnets, SecurityGroup: cluster.SecurityGroup,
-		After: []pulumi.Resource{policies.Ready}, NodePoolSettings: cfg.Nodes,
-	}, inCluster)
+	pool := &cfg.Nodes
+	pool.Role, pool.Subnets, pool.SecurityGroup = roles.NodeName, network.PrivateSubnets, cluster.SecurityGroup
+	pool.After = []pulumi.Resource{policies.Ready}
+	nodes, err := platform.NewNodePool(ctx, "apps", pool, inCluster)
 	if err != nil {
 		return err
 	}
@@ -124,8 +120,7 @@ func furnish(
 	return err
 }
 
-// export is what the stacks of the app need or compare with (internal/config/clusterstack.go has the names), what other
-// programs would, and what people do next.
+// export is what the stacks of the app need (internal/config/clusterstack.go has the names), and what people do next.
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
 ) {

@@ -12,11 +12,10 @@
 //
 // # Unknown values
 //
-// The program runs against a recording mock of the engine. Until a resource exists, only its inputs are known of it.
-// The recorder gives them back as the resource's state and tells the SDK that this is a preview. The SDK then treats
-// every other output as unknown and calls no ApplyT on it: the digest of an image, the address of an Ingress. Data that
-// the program asks for (an EKS cluster) is unknown as well. In a Result such a value is an Unknown, which names where
-// it comes from.
+// The program runs against a recording mock of the engine, which answers with a resource's inputs as its state and says
+// that this is a preview. The SDK then treats every other output as unknown and calls no ApplyT on it: the digest of an
+// image, the address of an Ingress. Data that the program asks for (an EKS cluster) is unknown as well. In a Result such
+// a value is an Unknown, which names where it comes from.
 //
 // # Secrets
 //

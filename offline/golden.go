@@ -10,9 +10,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Golden returns the result as files for a folder of golden files, by name: tree.txt, outputs.yaml, and for each
-// Kubernetes object and each other custom resource what it is and which options it has. The tags of images that the
-// program builds are zeros: they would otherwise change the files with every change of a source.
+// Golden returns the result as golden files, by name: tree.txt, outputs.yaml, and the inputs and options of each custom
+// resource. The tags of images that the program builds are zeros, since they change with every change of a source.
 func (r *Result) Golden() (map[string]string, error) {
 	outputs, err := toYAML(printable(r.Exports))
 	if err != nil {
@@ -44,8 +43,7 @@ func (r *Result) Golden() (map[string]string, error) {
 	return files, nil
 }
 
-// goldenName has no rank in it, unlike the name of a rendered file: nobody applies golden files, and a new kind in the
-// order would rename them all.
+// goldenName has no rank, unlike the name of a rendered file: a new kind in the order would rename all golden files.
 func (r *Resource) goldenName() string {
 	if object, ok := r.Object(); ok {
 		return object.fileName()

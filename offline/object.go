@@ -47,8 +47,7 @@ func (r *Resource) objectName() any {
 	return Unknown{"auto-named " + r.Name}
 }
 
-// Manifest returns the object as kubectl takes it, with Secret and Unknown values in it, and false if the resource is
-// no Kubernetes object.
+// Manifest returns the object as kubectl takes it, with Secret and Unknown values; false if it is no Kubernetes object.
 func (r *Resource) Manifest() (map[string]any, bool) {
 	object, ok := r.Object()
 	if !ok {
@@ -66,28 +65,24 @@ func (r *Resource) Manifest() (map[string]any, bool) {
 	return manifest, true
 }
 
-// protect marks each value of a Secret rather than the map of them, which is how the Kubernetes SDK does it: the keys
-// tell what the Secret is for.
+// protect marks each value of a Secret; the Kubernetes SDK marks the map, whose keys tell what the Secret is for.
 func protect(manifest map[string]any, field string) {
-	values, isMap := manifest[field].(map[string]any)
-	if secret, ok := manifest[field].(Secret); ok {
-		values, isMap = secret.Value.(map[string]any)
+	given := manifest[field]
+	if secret, ok := given.(Secret); ok {
+		given = secret.Value
 	}
-	if !isMap {
-		return
-	}
-	marked := make(map[string]any, len(values))
-	for key, value := range values {
-		if _, done := value.(Secret); !done {
-			value = Secret{value}
+	if values, ok := given.(map[string]any); ok {
+		marked := maps.Clone(values)
+		for key, value := range values {
+			if _, done := value.(Secret); !done {
+				marked[key] = Secret{value}
+			}
 		}
-		marked[key] = value
+		manifest[field] = marked
 	}
-	manifest[field] = marked
 }
 
-// objects are the resources that are Kubernetes objects of some kinds, of all if none is given, in the order in which
-// they can be created.
+// objects are the Kubernetes objects of some kinds, of all if none is given, in an order in which they can be created.
 func (r *Result) objects(kinds ...string) []*Resource {
 	var objects []*Resource
 	for i := range r.Resources {
@@ -128,10 +123,9 @@ func spoken(typ string) string {
 	return strings.ToLower(parts[0] + " " + parts[len(parts)-1])
 }
 
-// kindOrder is the order in which objects can be created one after the other; what is not listed comes before the
-// autoscalers. It is Helm's (InstallOrder in its pkg/release/util) with these changes: Ingresses come before workloads,
-// so that a load balancer can inject readiness gates into the first pods, and autoscalers come last; and the resources
-// of EKS that it does not know have their places.
+// kindOrder is the order in which objects can be created; what is not listed comes before the autoscalers. It is Helm's
+// (InstallOrder in its pkg/release/util) with the resources of EKS, and with Ingresses before workloads, so that a load
+// balancer can inject readiness gates into the first pods.
 var kindOrder = []string{
 	"PriorityClass", "Namespace",
 	"NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget",
@@ -159,8 +153,7 @@ func (o Object) fileName() string {
 	return fileName(o.Kind, strings.TrimPrefix(o.Namespace+"."+o.Name, "."))
 }
 
-// fileName has no characters that are awkward in names of files: the colons of RBAC names, the brackets and spaces of
-// unknown ones.
+// fileName replaces what is awkward in names of files: the colons of RBAC names, the brackets of unknown ones.
 func fileName(kind, name string) string {
 	safe := strings.NewReplacer("/", "_", `\`, "_", ":", "_", " ", "_", `"`, "_", "[", "_", "]", "_")
 	return strings.ToLower(kind) + "-" + safe.Replace(name)

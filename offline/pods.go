@@ -15,15 +15,15 @@ type replicaRange struct {
 
 // replicasBetween takes 1 where nothing is said, which is the default of Kubernetes everywhere.
 func replicasBetween(resource *Resource, from, to string) replicaRange {
-	bounds, unknown := [2]int64{1, 1}, false
+	bounds := [2]int64{1, 1}
 	for i, field := range []string{from, to} {
 		if v := Lookup(resource.Inputs, "spec", field); v != nil {
 			n, known := v.(int64)
-			bounds[i], unknown = n, unknown || !known
+			if !known {
+				return replicaRange{unknown: true}
+			}
+			bounds[i] = n
 		}
-	}
-	if unknown {
-		return replicaRange{unknown: true}
 	}
 	return replicaRange{min: bounds[0], max: bounds[1]}
 }

@@ -10,8 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// Preview is the text that `preview` prints: the tree of resources and what is worth knowing about them. It is made for
-// 120 columns and has no colours.
+// Preview is what `preview` prints: the tree of resources and what is worth knowing about them, in 120 columns.
 func (r *Result) Preview() string {
 	exposed := [][]string{}
 	for _, place := range r.Exposed {
@@ -92,18 +91,18 @@ func (r *Result) Tree() string {
 func (r *Result) unknowns() string {
 	rows := [][]string{}
 	note := func(title string, values map[string]any) {
-		visit(values, "", func(path string, leaf any) {
-			u, ok := leaf.(Unknown)
-			if !ok {
-				return
-			}
-			all := indexForm.ReplaceAllString(path, "[]")
-			if last := len(rows) - 1; last >= 0 && rows[last][0] == title && rows[last][2] == u.String() &&
-				indexForm.ReplaceAllString(rows[last][1], "[]") == all {
+		walk("", values, func(path string, leaf any) any {
+			unknown, ok := leaf.(Unknown)
+			all, last := indexForm.ReplaceAllString(path, "[]"), len(rows)-1
+			switch {
+			case !ok:
+			case last >= 0 && rows[last][0] == title && rows[last][2] == unknown.String() &&
+				indexForm.ReplaceAllString(rows[last][1], "[]") == all:
 				rows[last][1] = all // a list of the same says it once
-				return
+			default:
+				rows = append(rows, []string{title, path, unknown.String()})
 			}
-			rows = append(rows, []string{title, path, u.String()})
+			return leaf
 		})
 	}
 	for i := range r.Resources {
@@ -125,21 +124,21 @@ var indexForm = regexp.MustCompile(`\[[0-9]*\]`)
 func (r *Result) outputs() string {
 	rows := [][]string{}
 	for _, name := range sortedKeys(r.Exports) {
-		first := len(rows)
+		var lines []string
 		switch value := printable(r.Exports[name]).(type) {
 		case []any:
 			for _, element := range value {
-				rows = append(rows, []string{"", inline(element)})
+				lines = append(lines, inline(element))
 			}
 		case map[string]any:
 			for _, key := range sortedKeys(value) {
-				rows = append(rows, []string{"", key + ": " + inline(value[key])})
+				lines = append(lines, key+": "+inline(value[key]))
 			}
 		default:
-			rows = append(rows, []string{"", inline(value)})
+			lines = []string{inline(value)}
 		}
-		if len(rows) > first {
-			rows[first][0] = name
+		for _, line := range lines {
+			rows, name = append(rows, []string{name, line}), "" // which only the first line has
 		}
 	}
 	return table(rows)

@@ -13,8 +13,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// recorder is the mock of the engine: it records what is registered. The program calls it from many goroutines, so the
-// order of what it records means nothing.
+// recorder is the mock of the engine. The program calls it from many goroutines, so the order of records is random.
 type recorder struct {
 	project, stack string
 	// noDefaultProvider are the packages whose resources must name their provider; "*" for all.
@@ -98,8 +97,7 @@ func (r *recorder) describe(args pulumi.MockResourceArgs, parent string, custom 
 	}
 }
 
-// optionsOf are the resource options that were set, under their names in the Pulumi documentation. Aliases are left
-// out: the Kubernetes SDK gives every resource a dozen.
+// optionsOf are the resource options that were set, without aliases: the Kubernetes SDK gives every resource a dozen.
 func optionsOf(q *pulumirpc.RegisterResourceRequest) map[string]any {
 	set, timeouts := map[string]any{}, map[string]any{}
 	for name, on := range map[string]bool{
@@ -130,8 +128,7 @@ func optionsOf(q *pulumirpc.RegisterResourceRequest) map[string]any {
 	return set
 }
 
-// Call answers a request for data, e.g. of an EKS cluster, with "unknown". An empty answer would be taken for a cluster
-// without a name, an endpoint and a certificate.
+// Call answers a request for data with "unknown". An empty answer would be taken for a cluster without a name.
 func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,8 +141,7 @@ func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) 
 	return resource.PropertyMap{"unknown": unknown}, nil
 }
 
-// secretResults are the secrets among what the program asks for. Each has a placeholder, and is the only result, since
-// the SDK's mock takes no secret that is unknown.
+// secretResults are secrets that programs ask for. Each has a placeholder, since the SDK's mock takes no unknown secret.
 var secretResults = map[string]resource.PropertyKey{"aws:ecr/getAuthorizationToken:getAuthorizationToken": "password"}
 
 // unknown is an unknown value as the SDK sends it over the wire; its mock would drop one in the other form.

@@ -48,13 +48,14 @@ func (r *Resource) file(stack string) (string, error) {
 	manifest, _ := r.Manifest()
 	body, err := manifestYAML(manifest)
 	var unknown, secret strings.Builder
-	visit(manifest, "", func(path string, leaf any) {
+	walk("", manifest, func(path string, leaf any) any {
 		switch leaf := leaf.(type) {
 		case Unknown:
 			fmt.Fprintf(&unknown, "# Known only after `pulumi up`: %s %s\n", path, leaf)
 		case Secret:
 			fmt.Fprintf(&secret, "# Secret, not shown: %s\n", path)
 		}
+		return leaf
 	})
 	return renderedBy + stack + ".\n" + unknown.String() + secret.String() + body, err
 }
@@ -69,13 +70,8 @@ func clearRendered(dir string) error {
 		return fmt.Errorf("reading the output folder: %w", err)
 	}
 	for _, entry := range entries {
-		path, content := filepath.Join(dir, entry.Name()), []byte(nil)
-		if entry.Type().IsRegular() {
-			content, err = os.ReadFile(path)
-		}
-		if err != nil {
-			return fmt.Errorf("reading the output folder: %w", err)
-		}
+		path := filepath.Join(dir, entry.Name())
+		content, _ := os.ReadFile(path) // none if it cannot be read: a folder, another user's file
 		if !strings.HasPrefix(string(content), renderedBy) {
 			return fmt.Errorf("%s is not ours: give a new or empty folder, or one that only `render` has written to", path)
 		}

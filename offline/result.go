@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,8 +21,7 @@ type Result struct {
 	Exports map[string]any
 	// MissingSecrets are the configuration keys of secrets that the program needs and the stack does not have yet.
 	MissingSecrets []string
-	// Exposed are the places, e.g. `ConfigMap web data.password`, of values that depend on a secret of the
-	// configuration but are not marked as secret.
+	// Exposed are the places, e.g. `ConfigMap web data.password`, of values that follow from a secret and are not marked.
 	Exposed []string
 }
 
@@ -39,8 +39,7 @@ type Resource struct {
 	Inputs map[string]any
 	// Dependencies are URNs, sorted.
 	Dependencies []string
-	// Options are the resource options that differ from their defaults, under their names in the Pulumi documentation:
-	// protect, ignoreChanges, customTimeouts...
+	// Options are the resource options that were set, as the Pulumi documentation names them: protect, ignoreChanges...
 	Options map[string]any
 }
 
@@ -129,26 +128,70 @@ func (r *recorder) sources(urns []string, managed map[string]bool) string {
 	return ""
 }
 
-// DependsOn tells whether a resource comes after another: by its dependencies, its provider and its parents, as the
-// engine follows them. Deletion goes the other way.
+// DependsOn tells whether a resource comes after another: by its dependencies, its provider and its parents.
 func (r *Result) DependsOn(urn, other string) bool {
-	byURN := map[string]*Resource{}
-	for i := range r.Resources {
-		byURN[r.Resources[i].URN] = &r.Resources[i]
-	}
-	seen, next := map[string]bool{}, []string{urn}
-	for len(next) > 0 {
-		resource := byURN[next[0]]
-		next = next[1:]
-		if resource == nil || seen[resource.URN] {
+	seen := map[string]bool{}
+	for next := []string{urn}; len(next) > 0; next = next[1:] {
+		i := slices.IndexFunc(r.Resources, func(resource Resource) bool { return resource.URN == next[0] })
+		if i < 0 || seen[next[0]] {
 			continue
 		}
-		seen[resource.URN] = true
-		before := append([]string{resource.Parent, resource.Provider}, resource.Dependencies...)
+		seen[next[0]] = true
+		before := append([]string{r.Resources[i].Parent, r.Resources[i].Provider}, r.Resources[i].Dependencies...)
 		if slices.Contains(before, other) {
 			return true
 		}
 		next = append(next, before...)
 	}
 	return false
+}
+
+// blind hides everything that differs from the same program run with another placeholder for its secrets: such a value
+// follows from the placeholder, so it would be invented. What the program did not mark as secret is Exposed too.
+func (r *Result) blind(other *Result) {
+	others := map[string]map[string]any{}
+	for _, resource := range other.Resources {
+		others[resource.URN] = resource.Inputs
+	}
+	for i := range r.Resources {
+		resource := &r.Resources[i]
+		r.blindMap(resource.title(), resource.Inputs, others[resource.URN])
+	}
+	r.blindMap("output", r.Exports, other.Exports)
+}
+
+func (r *Result) blindMap(title string, a, b map[string]any) {
+	for _, key := range sortedKeys(a) {
+		blinded, exposed := blindValue(key, a[key], b[key])
+		a[key] = blinded
+		for _, path := range exposed {
+			r.Exposed = append(r.Exposed, title+" "+path)
+		}
+	}
+}
+
+// blindValue returns a, with a Secret in place of every part that is not the same in b, and the paths of those that were
+// not marked as secret. A map that is secret as a whole keeps its form, since its values may be known in part.
+func blindValue(path string, a, b any) (blinded any, exposed []string) {
+	others := map[string]any{}
+	walk(path, b, func(path string, leaf any) any {
+		others[path] = leaf
+		return leaf
+	})
+	blinded = walk(path, a, func(path string, leaf any) any {
+		secret, isSecret := leaf.(Secret)
+		if other, ok := others[path].(Secret); ok && isSecret {
+			inner, _ := blindValue("", secret.Value, other.Value) // what is in a secret is not exposed
+			if hidden, ok := inner.(Secret); ok {
+				return hidden
+			}
+			return Secret{inner}
+		}
+		if reflect.DeepEqual(leaf, others[path]) {
+			return leaf
+		}
+		exposed = append(exposed, path)
+		return Secret{}
+	})
+	return blinded, exposed
 }

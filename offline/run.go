@@ -17,13 +17,11 @@ import (
 )
 
 // Run runs a program for a stack and returns what it registers. dir holds Pulumi.<stack>.yaml, and it or a
-// folder above it Pulumi.yaml; relative paths in the program itself refer to the working directory.
+// folder above it Pulumi.yaml; relative paths in the program itself refer to the working directory. set are settings
+// in place of those in the stack file, as key=value.
 //
-// A secret that is encrypted, or needed and not set, is no obstacle: a placeholder takes its place, and no part of the
-// result depends on the placeholder. A secret with an empty default counts as needed if the program fails without it
-// and its error names the key.
-//
-// set are settings in place of those in the stack file, as key=value.
+// A placeholder takes the place of a secret that is encrypted, or needed and not set; no part of the result depends on
+// it. A secret with an empty default counts as needed if the program fails without it and its error names the key.
 //
 // The configuration is passed in the environment of the process, so only one Run goes on at a time.
 func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, error) {

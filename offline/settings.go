@@ -25,8 +25,7 @@ type settings struct {
 	// stack and the name of its file.
 	stack, file string
 	values      config.Map
-	// missing are the keys of secrets that have no value and that the program needs; optional of those whose default is
-	// empty.
+	// missing are the keys of secrets that the program needs and that have no value, optional those with an empty default.
 	missing, optional []config.Key
 	// assigned are the keys whose values are not from the stack file.
 	assigned []config.Key
@@ -229,8 +228,7 @@ func (s *settings) check(key config.Key, declared workspace.ProjectConfigType) e
 		workspace.InferFullTypeName(*declared.Type, declared.Items), forms[*declared.Type])
 }
 
-// forms are how to write a value of a type that has a notation of its own, none included: a key with nothing behind it
-// is none of these.
+// forms are how to write a list or a map, an empty one included, which a key with nothing behind it is not.
 var forms = map[string]string{"array": ", such as [a, b], or [] for none", "object": ", such as {a: b}, or {} for none"}
 
 // key is a key of this project, or one that names its own namespace (aws:region).
@@ -277,10 +275,9 @@ func (s *settings) environment(p placeholder) (map[string]string, error) {
 		secrets = append(secrets, key.String())
 	}
 	slices.Sort(secrets)
-	valuesJSON, err := json.Marshal(values)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the configuration: %w", err)
-	}
-	secretsJSON, err := json.Marshal(secrets)
-	return map[string]string{pulumi.EnvConfig: string(valuesJSON), pulumi.EnvConfigSecretKeys: string(secretsJSON)}, err
+	valuesJSON, valuesErr := json.Marshal(values)
+	secretsJSON, secretsErr := json.Marshal(secrets)
+	return map[string]string{
+		pulumi.EnvConfig: string(valuesJSON), pulumi.EnvConfigSecretKeys: string(secretsJSON),
+	}, errors.Join(valuesErr, secretsErr)
 }

@@ -63,23 +63,12 @@ func number(f float64) any {
 
 // printable replaces secrets and unknown values by text.
 func printable(v any) any {
-	switch v := v.(type) {
-	case Secret, Unknown:
-		return fmt.Sprint(v)
-	case []any:
-		list := make([]any, len(v))
-		for i, element := range v {
-			list[i] = printable(element)
+	return walk("", v, func(_ string, leaf any) any {
+		if text, ok := leaf.(fmt.Stringer); ok {
+			return text.String()
 		}
-		return list
-	case map[string]any:
-		object := make(map[string]any, len(v))
-		for key, element := range v {
-			object[key] = printable(element)
-		}
-		return object
-	}
-	return v
+		return leaf
+	})
 }
 
 // Lookup follows keys (string) and indexes (int) into a value, and through secrets. It returns nil if there is nothing.
@@ -115,20 +104,26 @@ func elements(v any, path ...any) []any {
 	return list
 }
 
-// visit calls f for every leaf with its path, e.g. spec.containers[0].image, in the order of the keys.
-func visit(v any, path string, f func(path string, leaf any)) {
-	switch v := v.(type) {
-	case []any:
-		for i, element := range v {
-			visit(element, path+"["+strconv.Itoa(i)+"]", f)
-		}
-	case map[string]any:
-		for _, key := range sortedKeys(v) {
-			visit(v[key], strings.TrimPrefix(path+"."+key, "."), f)
-		}
-	default:
-		f(path, v)
+// walk returns a value with what f makes of its leaves, which it meets in the order of the keys; a path is e.g.
+// spec.containers[0].image. An empty list or map is a leaf too.
+func walk(path string, v any, f func(path string, leaf any) any) any {
+	list, _ := v.([]any)
+	object, _ := v.(map[string]any)
+	if len(list)+len(object) == 0 {
+		return f(path, v)
 	}
+	if list != nil {
+		list = slices.Clone(list)
+		for i := range list {
+			list[i] = walk(path+"["+strconv.Itoa(i)+"]", list[i], f)
+		}
+		return list
+	}
+	object = maps.Clone(object)
+	for _, key := range sortedKeys(object) {
+		object[key] = walk(strings.TrimPrefix(path+"."+key, "."), object[key], f)
+	}
+	return object
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

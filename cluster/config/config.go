@@ -16,27 +16,22 @@ import (
 type Config struct {
 	// Account and region that all is in.
 	Account platform.Account
-	// Network of the cluster.
 	Network platform.NetworkArgs
 	// AWSTags are on all that the AWS provider creates.
 	AWSTags map[string]string
 	// FlowLogDays is 0 for no flow logs.
 	FlowLogDays int
-	// Roles of the cluster and its nodes.
-	Roles platform.RolesArgs
-	// ControlPlane is the cluster itself.
-	ControlPlane platform.ControlPlaneSettings
-	// Nodes for pods.
-	Nodes platform.NodePoolSettings
+	Roles       platform.RolesArgs
+	// ControlPlane is the cluster itself, without Network and Roles.
+	ControlPlane platform.ControlPlaneArgs
+	// Nodes for pods, without what other resources give them.
+	Nodes platform.NodePoolArgs
 	// MetricsServerVersion is empty for EKS' default.
 	MetricsServerVersion string
-	// Domain below which the apps are, and the hosted zone it is in. Certificate is nil without.
-	Domain, HostedZoneID string
-	Certificate          *aws.CertificateArgs
+	// Certificate for the names below Domain; nil without one.
+	Domain      string
+	Certificate *aws.CertificateArgs
 }
-
-// reference is the document that lists the keys.
-const reference = "docs/cluster-configuration.md"
 
 // Load reads the configuration of the stack that the program runs for. One error lists everything wrong with it.
 func Load(ctx *pulumi.Context) (*Config, error) {
@@ -62,20 +57,20 @@ var keys = map[string]string{
 	"certificate.domain": "domain", "certificate.zoneId": "hostedZoneId",
 }
 
-// Parse decodes and checks the configuration of a stack. The keys of values have their namespace in front; secrets are
-// those of them that are encrypted in the stack file.
+// Parse decodes and checks the configuration of a stack, by keys with their namespace; secrets are the encrypted ones.
 func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
-	d := decode.New(project, reference, values, secrets, keys)
+	d := decode.New(project, "docs/cluster-configuration.md", values, secrets, keys)
 	name, protect := d.Text("name"), d.Boolean("deletionProtection")
 	account := platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
 	c := &Config{
 		Account: account, AWSTags: d.AWSTags(),
 		Network: platform.NetworkArgs{Region: account.Region, SingleNAT: d.Boolean("singleNat"), Protect: protect},
 		Roles:   platform.RolesArgs{Cluster: name, Account: account}, FlowLogDays: d.Integer("flowLogDays"),
-		ControlPlane:         platform.ControlPlaneSettings{Account: account, Protect: protect},
+		ControlPlane:         platform.ControlPlaneArgs{Account: account, Protect: protect},
 		MetricsServerVersion: d.Text("metricsServerVersion"),
-		Domain:               d.Text("domain"), HostedZoneID: d.Text("hostedZoneId"),
+		Domain:               d.Text("domain"),
 	}
+	zone := d.Text("hostedZoneId")
 	d.Fill("network", &c.Network)
 	d.Fill("controlPlane", &c.ControlPlane)
 	d.Fill("nodes", &c.Nodes)
@@ -87,10 +82,10 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	if c.FlowLogDays != 0 {
 		d.CheckKey("flowLogDays", platform.CheckRetention("flowLogDays", c.FlowLogDays))
 	}
-	if (c.Domain == "") != (c.HostedZoneID == "") {
+	if (c.Domain == "") != (zone == "") {
 		d.Refuse("domain", "must be set together with hostedZoneId, or neither")
 	} else if c.Domain != "" {
-		c.Certificate = &aws.CertificateArgs{Domain: "*." + c.Domain, ZoneID: pulumi.String(c.HostedZoneID)}
+		c.Certificate = &aws.CertificateArgs{Domain: "*." + c.Domain, ZoneID: pulumi.String(zone)}
 		d.Check("certificate", c.Certificate.Validate())
 	}
 	return c, d.Finish(stack)

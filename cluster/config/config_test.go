@@ -139,9 +139,9 @@ func TestEveryFieldHasAKey(t *testing.T) {
 	for of, problems := range map[string]field.ErrorList{
 		"network":     (&platform.NetworkArgs{InterfaceEndpoints: []string{"s3"}}).Validate(),
 		"roles":       (&platform.RolesArgs{Account: account}).Validate(),
-		"nodes":       (&platform.NodePoolSettings{}).Validate(),
+		"nodes":       (&platform.NodePoolArgs{}).Validate(),
 		"certificate": (&aws.CertificateArgs{}).Validate(),
-		"controlPlane": (&platform.ControlPlaneSettings{
+		"controlPlane": (&platform.ControlPlaneArgs{
 			Account: account, PublicCIDRs: []string{"x"}, LogTypes: []string{"x"}, Viewers: []string{"x"},
 		}).Validate(),
 	} {

@@ -4,10 +4,14 @@ package platform
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"example.com/scaleout/internal/check"
 	"example.com/scaleout/internal/component"
 )
 
@@ -33,7 +37,7 @@ func part(
 		return nil, err
 	}
 	if p.Ready, err = build(pulumi.Parent(p)); err != nil {
-		return nil, component.Creating(kind, name, err)
+		return nil, err
 	}
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{})
 }
@@ -57,8 +61,7 @@ type statement struct {
 	Condition map[string]map[string]string `json:",omitempty"`
 }
 
-// policy is the JSON of statements that allow something. All that is in one is known before anything exists, so that a
-// preview shows it and a test can read it.
+// policy is the JSON of statements that allow something, known before anything exists, so that a preview shows it.
 func policy(statements ...statement) pulumi.String {
 	for i := range statements {
 		statements[i].Effect = "Allow"
@@ -75,4 +78,41 @@ func assumableBy(service string, condition map[string]map[string]string, actions
 	return policy(statement{
 		Sid: "Service", Principal: map[string]string{"Service": service}, Action: actions, Condition: condition,
 	})
+}
+
+// Account says where in AWS something is, before it exists, so that policies can name what they allow.
+type Account struct {
+	// ID has twelve digits. Required.
+	ID string
+	// Region, e.g. eu-central-1. Required.
+	Region string
+}
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// otherPartitionForm is that of the regions of parts of AWS that have other ARNs, other names for services, or no EKS
+// Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+var otherPartitionForm = regexp.MustCompile(`^(cn-|eusc-|us-iso|eu-iso)`)
+
+// Validate reports everything wrong with the account.
+func (a Account) Validate() field.ErrorList {
+	return slices.Concat(
+		check.Region("region", a.Region),
+		check.That(!otherPartitionForm.MatchString(a.Region), "region", a.Region,
+			"must be a region of the partition aws or aws-us-gov"),
+		check.That(accountForm.MatchString(a.ID), "account", a.ID, "must be the twelve digits of an AWS account"),
+	)
+}
+
+// partition is the part of AWS that the region is in, by the beginning of its ARNs.
+func (a Account) partition() string {
+	if strings.HasPrefix(a.Region, "us-gov-") {
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// arn names a resource of a service; region and account are empty, or aws, for what is in none.
+func (a Account) arn(service, region, account, resource string) string {
+	return strings.Join([]string{"arn", a.partition(), service, region, account, resource}, ":")
 }

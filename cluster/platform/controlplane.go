@@ -21,11 +21,6 @@ type ControlPlaneArgs struct {
 	// Network and Roles of the cluster. Required.
 	Network *Network
 	Roles   *Roles
-	ControlPlaneSettings
-}
-
-// ControlPlaneSettings are the decisions about a cluster.
-type ControlPlaneSettings struct {
 	// Name of the cluster. Required.
 	Name string
 	// Account it is in. Required.
@@ -38,9 +33,8 @@ type ControlPlaneSettings struct {
 	LogTypes []string
 	// LogRetentionDays is how long that is kept, one of CloudWatch's numbers. Required.
 	LogRetentionDays int
-	// Admins are roles and users that may do everything in the cluster, Viewers those that may read everything but
-	// Secrets. Whoever runs this program is among the Admins: it creates objects in the cluster. ARNs; Admins are
-	// required.
+	// Admins are ARNs of roles and users that may do everything in the cluster, Viewers of those that may read everything
+	// but Secrets. Whoever runs this program is an admin: it creates objects in the cluster. Admins are required.
 	Admins, Viewers []string
 	// SupportType is what happens at the end of a version's standard support: STANDARD upgrades the cluster by itself,
 	// EXTENDED keeps the version, at six times the price. Required.
@@ -57,13 +51,13 @@ var (
 	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
-// Validate reports everything wrong with the settings.
-func (s *ControlPlaneSettings) Validate() field.ErrorList {
-	problems := checkCluster("name", s.Name)
-	problems = append(problems, s.Account.Validate()...)
-	problems = append(problems, check.That(versionForm.MatchString(s.Version), "version", s.Version,
+// Validate reports everything wrong with the arguments that is known before other resources exist.
+func (a *ControlPlaneArgs) Validate() field.ErrorList {
+	problems := checkCluster("name", a.Name)
+	problems = append(problems, a.Account.Validate()...)
+	problems = append(problems, check.That(versionForm.MatchString(a.Version), "version", a.Version,
 		"must be a version of Kubernetes from 1.30, such as 1.35, in quotation marks")...)
-	for _, cidr := range s.PublicCIDRs {
+	for _, cidr := range a.PublicCIDRs {
 		wrong := check.CIDR("publicCidrs", cidr)
 		if len(wrong) == 0 {
 			wrong = check.That(isPublic(netip.MustParsePrefix(cidr)), "publicCidrs", cidr,
@@ -71,19 +65,19 @@ func (s *ControlPlaneSettings) Validate() field.ErrorList {
 		}
 		problems = append(problems, wrong...)
 	}
-	for i, log := range s.LogTypes {
+	for i, log := range a.LogTypes {
 		problems = append(problems, check.OneOf("logTypes", log, logTypes...)...)
 		problems = append(problems,
-			check.That(!slices.Contains(s.LogTypes[:i], log), "logTypes", log, "must not be repeated")...)
+			check.That(!slices.Contains(a.LogTypes[:i], log), "logTypes", log, "must not be repeated")...)
 	}
-	problems = append(problems, CheckRetention("logRetentionDays", s.LogRetentionDays)...)
-	if len(s.Admins) == 0 {
+	problems = append(problems, CheckRetention("logRetentionDays", a.LogRetentionDays)...)
+	if len(a.Admins) == 0 {
 		problems = append(problems, field.Required(field.NewPath("admins"),
 			"nobody could enter the cluster, not even this program: give the ARN of your own role"))
 	}
-	problems = append(problems, s.checkPrincipals("admins", s.Admins, nil)...)
-	problems = append(problems, s.checkPrincipals("viewers", s.Viewers, s.Admins)...)
-	return append(problems, check.OneOf("supportType", s.SupportType, "STANDARD", "EXTENDED")...)
+	problems = append(problems, a.checkPrincipals("admins", a.Admins, nil)...)
+	problems = append(problems, a.checkPrincipals("viewers", a.Viewers, a.Admins)...)
+	return append(problems, check.OneOf("supportType", a.SupportType, "STANDARD", "EXTENDED")...)
 }
 
 // isPublic tells whether a block can be a part of the internet, and not most of it. EKS refuses the others after a
@@ -94,8 +88,8 @@ func isPublic(block netip.Prefix) bool {
 }
 
 // checkPrincipals wants ARNs, each once: EKS has one access entry for each.
-func (s *ControlPlaneSettings) checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
-	partition := "arn:" + s.Account.partition() + ":"
+func (a *ControlPlaneArgs) checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
+	partition := "arn:" + a.Account.partition() + ":"
 	for i, arn := range arns {
 		right := principalForm.MatchString(arn) && strings.HasPrefix(arn, partition)
 		problems = append(problems, check.That(right, name, arn, "must be "+partition+
@@ -116,8 +110,7 @@ type ControlPlane struct {
 	SecurityGroup pulumi.StringOutput
 	// OIDCIssuer is the URL of the cluster's identity provider, for roles of service accounts (IRSA).
 	OIDCIssuer pulumi.StringOutput
-	// Ready is what everything in the cluster depends on: the cluster, and the permission to enter it. Without the latter
-	// a destroy could not remove what is in it.
+	// Ready is the cluster and the permission to enter it, without which a destroy could not remove what is in it.
 	Ready []pulumi.Resource
 }
 
@@ -138,7 +131,7 @@ func NewControlPlane(
 		Name: pulumi.String("/aws/eks/" + args.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
 	}, pulumi.Parent(c), pulumi.Protect(args.Protect))
 	if err != nil {
-		return nil, component.Creating("log group", name, err)
+		return nil, err
 	}
 	after := append([]pulumi.Resource{logs}, args.Roles.Ready...)
 	cluster, err := args.cluster(ctx, name, c, key, append(after, args.Network.Ready...))
@@ -182,15 +175,12 @@ func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *Control
 		Tags: tags(a.Name, nil),
 	}, pulumi.Parent(parent), pulumi.Protect(a.Protect))
 	if err != nil {
-		return nil, component.Creating("KMS key", name, err)
+		return nil, err
 	}
 	_, err = kms.NewAlias(ctx, name, &kms.AliasArgs{
 		Name: pulumi.String("alias/eks/" + a.Name), TargetKeyId: key.KeyId,
 	}, pulumi.Parent(parent))
-	if err != nil {
-		return nil, component.Creating("KMS alias", name, err)
-	}
-	return key, nil
+	return key, err
 }
 
 // createLimit is above the 10 to 15 minutes that EKS takes, and deletes are as slow.
@@ -203,7 +193,7 @@ func (a *ControlPlaneArgs) cluster(
 	if len(a.PublicCIDRs) > 0 {
 		publicCIDRs = pulumi.ToStringArray(a.PublicCIDRs)
 	}
-	cluster, err := eks.NewCluster(ctx, name, &eks.ClusterArgs{
+	return eks.NewCluster(ctx, name, &eks.ClusterArgs{
 		Name:    pulumi.String(a.Name),
 		Version: pulumi.String(a.Version),
 		RoleArn: a.Roles.Cluster,
@@ -243,14 +233,9 @@ func (a *ControlPlaneArgs) cluster(
 		Tags:          tags(a.Name, nil),
 	}, pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.DependsOn(after),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: createLimit, Delete: createLimit}))
-	if err != nil {
-		return nil, component.Creating("EKS cluster", name, err)
-	}
-	return cluster, nil
 }
 
-// entryName is unique among the entries. It has the account of a principal only where that is not the cluster's own:
-// two accounts may have roles of one name.
+// entryName has the account of a principal from elsewhere: two accounts may have roles of one name.
 func entryName(name, principal, account string) string {
 	parts := strings.SplitN(principal, ":", 6) // arn:aws:iam::<account>:<role or user>/<name>
 	if parts[4] == account {
@@ -265,14 +250,14 @@ func (c *ControlPlane) admit(ctx *pulumi.Context, name string, cluster *eks.Clus
 		ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
 	}, pulumi.Parent(c))
 	if err != nil {
-		return component.Creating("access entry", name, err)
+		return err
 	}
 	association, err := eks.NewAccessPolicyAssociation(ctx, name, &eks.AccessPolicyAssociationArgs{
 		ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn, PolicyArn: pulumi.String(policy),
 		AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
 	}, pulumi.Parent(c))
 	if err != nil {
-		return component.Creating("access policy association", name, err)
+		return err
 	}
 	c.Ready = append(c.Ready, association)
 	return nil

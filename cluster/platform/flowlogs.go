@@ -26,9 +26,8 @@ type FlowLogsArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *FlowLogsArgs) Validate() field.ErrorList {
-	problems := append(check.Set("vpc", a.VPC != nil), a.Account.Validate()...)
-	problems = append(problems, checkCluster("cluster", a.Cluster)...)
-	return append(problems, CheckRetention("retentionDays", a.RetentionDays)...)
+	return slices.Concat(check.Set("vpc", a.VPC != nil), a.Account.Validate(), checkCluster("cluster", a.Cluster),
+		CheckRetention("retentionDays", a.RetentionDays))
 }
 
 // retentions are what CloudWatch takes:
@@ -43,8 +42,7 @@ func CheckRetention(name string, days int) field.ErrorList {
 		"must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
 }
 
-// NewFlowLogs records who spoke to whom in a network, what was refused included: a log group, the role that writes to
-// it, and the flow log.
+// NewFlowLogs records who spoke to whom in a network, what was refused included.
 func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption) (*Part, error) {
 	return part(ctx, "FlowLogs", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
 		groupName := "/aws/vpc/" + args.Cluster
@@ -63,9 +61,7 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 		if err != nil {
 			return nil, err
 		}
-		groups := func(name string) []string {
-			return []string{args.Account.arn("logs", args.Account.Region, args.Account.ID, "log-group:"+name)}
-		}
+		groups := args.Account.arn("logs", args.Account.Region, args.Account.ID, "log-group:")
 		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, for one group and less its creation.
 		permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 			Name: pulumi.String("write"), Role: role.Name,
@@ -73,10 +69,10 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 				statement{
 					Sid:      "Write",
 					Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
-					Resource: groups(groupName + ":*"),
+					Resource: []string{groups + groupName + ":*"},
 				},
 				// This one lists the groups of the account, by their names.
-				statement{Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: groups("*")},
+				statement{Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: []string{groups + "*"}},
 			),
 		}, child)
 		if err != nil {

@@ -1,7 +1,9 @@
 package platform
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 
@@ -56,8 +58,7 @@ func (a *NetworkArgs) Validate() field.ErrorList {
 var (
 	zoneForm    = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+[a-z]$`)
 	serviceForm = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
-	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html; 40, since roles are named after it and
-	// theirs may have 64.
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html; 40, since names of roles begin with it
 	clusterForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,39}$`)
 )
 
@@ -66,8 +67,7 @@ func checkCluster(name, value string) field.ErrorList {
 		"must be up to 40 letters, digits and -, beginning with a letter or digit")
 }
 
-// Network is a VPC over three zones: public subnets for load balancers, private ones for nodes and pods, which reach
-// the internet by NAT and are not reached from it.
+// Network is a VPC over three zones: public subnets for load balancers, private ones behind NAT for nodes and pods.
 type Network struct {
 	pulumi.ResourceState
 
@@ -87,11 +87,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	if err := component.Register(ctx, module, "Network", name, args.Validate(), n, opts); err != nil {
 		return nil, err
 	}
-	addresses, err := PlanAddresses(args.CIDR)
-	if err != nil {
-		return nil, err
-	}
-	n.Addresses = addresses
+	n.Addresses, _ = PlanAddresses(args.CIDR) // which Validate has tried
 	b := &networkBuilder{
 		Network: n, ctx: ctx, name: name, args: args, child: pulumi.Parent(n), guard: pulumi.Protect(args.Protect),
 	}
@@ -126,7 +122,7 @@ func (b *networkBuilder) vpc() error {
 		Tags:               tags(b.args.Cluster, nil),
 	}, b.child, b.guard)
 	if err != nil {
-		return component.Creating("VPC", b.name, err)
+		return err
 	}
 	b.VPC = vpc.ID()
 	// Whatever is started without a security group gets this one. Empty, it lets nothing in and nothing out.
@@ -134,15 +130,12 @@ func (b *networkBuilder) vpc() error {
 		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-default", nil),
 	}, b.child)
 	if err != nil {
-		return component.Creating("default security group", b.name, err)
+		return err
 	}
 	b.internet, err = ec2.NewInternetGateway(b.ctx, b.name, &ec2.InternetGatewayArgs{
 		VpcId: b.VPC, Tags: tags(b.args.Cluster, nil),
 	}, b.child)
-	if err != nil {
-		return component.Creating("internet gateway", b.name, err)
-	}
-	return nil
+	return err
 }
 
 // zones have a public and a private subnet each. All public ones have one route table; each private one has its own, so
@@ -150,7 +143,6 @@ func (b *networkBuilder) vpc() error {
 // https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
 func (b *networkBuilder) zones() error {
 	var nat *ec2.NatGateway
-	var publics []pulumi.IDOutput
 	for i, zone := range b.args.Zones {
 		public, err := b.subnet("public-"+zone, zone, b.Addresses.Public[i], "kubernetes.io/role/elb")
 		if err != nil {
@@ -160,80 +152,68 @@ func (b *networkBuilder) zones() error {
 		if err != nil {
 			return err
 		}
-		publics = append(publics, public)
-		b.PublicSubnets, b.PrivateSubnets = append(b.PublicSubnets, public), append(b.PrivateSubnets, private)
+		b.PublicSubnets = append(b.PublicSubnets, public.ID())
+		b.PrivateSubnets = append(b.PrivateSubnets, private.ID())
 		if nat == nil || !b.args.SingleNAT {
 			if nat, err = b.nat(zone, public); err != nil {
 				return err
 			}
 		}
-		table, err := b.table("private-"+zone, ec2.RouteArgs{NatGatewayId: nat.ID()}, private)
+		table, err := b.table("private-"+zone, ec2.RouteArgs{NatGatewayId: nat.ID()}, b.PrivateSubnets[i])
 		if err != nil {
 			return err
 		}
 		b.privateTables = append(b.privateTables, table)
 	}
-	_, err := b.table("public", ec2.RouteArgs{GatewayId: b.internet.ID()}, publics...)
+	_, err := b.table("public", ec2.RouteArgs{GatewayId: b.internet.ID()}, b.PublicSubnets...)
 	return err
 }
 
-func (b *networkBuilder) subnet(kind, zone, cidr, role string) (pulumi.IDOutput, error) {
-	name := b.name + "-" + kind
-	subnet, err := ec2.NewSubnet(b.ctx, name, &ec2.SubnetArgs{
+func (b *networkBuilder) subnet(kind, zone, cidr, role string) (*ec2.Subnet, error) {
+	return ec2.NewSubnet(b.ctx, b.name+"-"+kind, &ec2.SubnetArgs{
 		VpcId: b.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr),
 		MapPublicIpOnLaunch: pulumi.Bool(false), // nothing but NAT gateways and load balancers, which bring their own
 		Tags: tags(b.args.Cluster+"-"+kind, map[string]string{
 			role: "1", "kubernetes.io/cluster/" + b.args.Cluster: "shared",
 		}),
 	}, b.child, b.guard)
-	if err != nil {
-		return pulumi.IDOutput{}, component.Creating("subnet", name, err)
-	}
-	return subnet.ID(), nil
 }
 
 // nat is how a private subnet reaches the internet: through a gateway in a public one.
-func (b *networkBuilder) nat(zone string, public pulumi.IDOutput) (*ec2.NatGateway, error) {
+func (b *networkBuilder) nat(zone string, public *ec2.Subnet) (*ec2.NatGateway, error) {
 	name, label := b.name+"-"+zone, tags(b.args.Cluster+"-"+zone, nil)
 	after := pulumi.DependsOn([]pulumi.Resource{b.internet})
 	address, err := ec2.NewEip(b.ctx, name, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: label}, b.child, after)
 	if err != nil {
-		return nil, component.Creating("elastic IP", name, err)
+		return nil, err
 	}
-	nat, err := ec2.NewNatGateway(b.ctx, name, &ec2.NatGatewayArgs{
-		SubnetId: public, AllocationId: address.ID(), Tags: label,
+	return ec2.NewNatGateway(b.ctx, name, &ec2.NatGatewayArgs{
+		SubnetId: public.ID(), AllocationId: address.ID(), Tags: label,
 	}, b.child, after)
-	if err != nil {
-		return nil, component.Creating("NAT gateway", name, err)
-	}
-	return nat, nil
 }
 
-// table is a route table with a default route, for some subnets: its ID. Its parts are what the nodes need as long as
-// they live.
+// table is the ID of a route table with a default route, for some subnets. Nodes need it as long as they live.
 func (b *networkBuilder) table(
-	kind string, route ec2.RouteArgs, subnets ...pulumi.IDOutput,
+	kind string, route ec2.RouteArgs, subnets ...pulumi.StringInput,
 ) (id pulumi.IDOutput, err error) {
 	name := b.name + "-" + kind
 	table, err := ec2.NewRouteTable(b.ctx, name, &ec2.RouteTableArgs{
 		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-"+kind, nil),
 	}, b.child)
 	if err != nil {
-		return id, component.Creating("route table", name, err)
+		return id, err
 	}
 	route.RouteTableId, route.DestinationCidrBlock = table.ID(), pulumi.String("0.0.0.0/0")
 	defaultRoute, err := ec2.NewRoute(b.ctx, name, &route, b.child)
 	if err != nil {
-		return id, component.Creating("route", name, err)
+		return id, err
 	}
 	b.Ready = append(b.Ready, defaultRoute)
 	for i, subnet := range subnets {
-		part := fmt.Sprintf("%s-%d", name, i)
-		association, err := ec2.NewRouteTableAssociation(b.ctx, part, &ec2.RouteTableAssociationArgs{
-			RouteTableId: table.ID(), SubnetId: subnet,
-		}, b.child)
+		args := &ec2.RouteTableAssociationArgs{RouteTableId: table.ID(), SubnetId: subnet.ToStringOutput()}
+		association, err := ec2.NewRouteTableAssociation(b.ctx, fmt.Sprintf("%s-%d", name, i), args, b.child)
 		if err != nil {
-			return id, component.Creating("route table association", part, err)
+			return id, err
 		}
 		b.Ready = append(b.Ready, association)
 	}
@@ -257,7 +237,7 @@ func (b *networkBuilder) endpoints() error {
 		Tags: tags(b.args.Cluster+"-endpoints", nil),
 	}, b.child)
 	if err != nil {
-		return component.Creating("security group", b.name+"-endpoints", err)
+		return err
 	}
 	for _, service := range b.args.InterfaceEndpoints {
 		err := b.endpoint(service, &ec2.VpcEndpointArgs{
@@ -277,8 +257,49 @@ func (b *networkBuilder) endpoint(service string, args *ec2.VpcEndpointArgs) err
 	args.ServiceName = pulumi.String("com.amazonaws." + b.args.Region + "." + service)
 	endpoint, err := ec2.NewVpcEndpoint(b.ctx, name, args, b.child)
 	if err != nil {
-		return component.Creating("VPC endpoint", name, err)
+		return err
 	}
 	b.Ready = append(b.Ready, endpoint)
 	return nil
+}
+
+// zoneCount is how many availability zones a cluster spans: losing one leaves two thirds, and a quorum needs three.
+const zoneCount = 3
+
+const (
+	// publicBits and privateBits are what a subnet's mask has more than the network's. A sixteenth of the network for each
+	// public subnet, in which only load balancers and NAT gateways are, and a quarter for each private one: each pod has
+	// an address of its own. The first quarter holds the public ones.
+	publicBits, privateBits = 4, 2
+	// minBits to maxBits is what AWS allows for a VPC (/16 to /28), less what makes a public subnet too small: an
+	// Application Load Balancer wants a /27 or larger with eight free addresses.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer
+	minBits, maxBits = 16, 23
+)
+
+// Addresses are those of a network's subnets, one of each kind in each zone.
+type Addresses struct {
+	Public, Private [zoneCount]string
+}
+
+// PlanAddresses divides a network. An error says which networks can be divided.
+func PlanAddresses(cidr string) (a Addresses, err error) {
+	network, err := netip.ParsePrefix(cidr)
+	if err != nil || !network.Addr().Is4() || !network.Addr().IsPrivate() || network != network.Masked() ||
+		network.Bits() < minBits || network.Bits() > maxBits {
+		return a, fmt.Errorf("must be a private network of IPv4 from /%d to /%d such as 10.0.0.0/16", minBits, maxBits)
+	}
+	for zone := range zoneCount {
+		a.Public[zone] = subnet(network, publicBits, zone)
+		a.Private[zone] = subnet(network, privateBits, zone+1)
+	}
+	return a, nil
+}
+
+// subnet is the n-th part of a network, of those whose mask is longer by some bits.
+func subnet(network netip.Prefix, longer, n int) string {
+	bits, address := network.Bits()+longer, network.Addr().As4()
+	first := binary.BigEndian.Uint32(address[:]) | uint32(n)<<(32-bits)
+	binary.BigEndian.PutUint32(address[:], first)
+	return netip.PrefixFrom(netip.AddrFrom4(address), bits).String()
 }

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
@@ -14,20 +15,13 @@ import (
 
 // NodePoolArgs describe the nodes that EKS Auto Mode makes for pods.
 type NodePoolArgs struct {
-	// Role is the name of the nodes' role. The cluster knows it already, by its pool `system`: no access entry is needed.
-	// Required.
+	// Role is the name of the nodes' role, which needs no access entry: the pool `system` has it too. Required.
 	Role pulumi.StringInput
 	// Subnets are where the nodes go, SecurityGroup is what they have: IDs. Required.
 	Subnets       pulumi.StringArrayInput
 	SecurityGroup pulumi.StringInput
-	// After is what must have happened before the first node: a node reads only at its start whether network policies are
-	// enforced.
+	// After is what the first node waits for: only at its start it reads whether network policies are enforced.
 	After []pulumi.Resource
-	NodePoolSettings
-}
-
-// NodePoolSettings are the decisions about nodes.
-type NodePoolSettings struct {
 	// CPULimit and MemoryLimit are what the nodes may have together, e.g. 32 and 128Gi. When they are reached, pods stay
 	// pending: they bound the bill of these nodes. Required.
 	CPULimit, MemoryLimit string
@@ -41,17 +35,18 @@ type NodePoolSettings struct {
 	MaxAgeHours int
 }
 
-// Validate reports everything wrong with the settings.
-func (s *NodePoolSettings) Validate() field.ErrorList {
-	problems := check.Quantity("cpuLimit", s.CPULimit, "2", "100000", "32")
-	problems = append(problems, check.Quantity("memoryLimit", s.MemoryLimit, "4Gi", "1000Ti", "128Gi")...)
-	problems = append(problems, check.OneOf("architecture", s.Architecture, "amd64", "arm64")...)
-	problems = append(problems, check.OneOf("capacity", s.Capacity, "on-demand", "spot")...)
-	return append(problems, check.Range("maxAgeHours", s.MaxAgeHours, 24, 480)...)
+// Validate reports everything wrong with the arguments that is known before other resources exist.
+func (a *NodePoolArgs) Validate() field.ErrorList {
+	return slices.Concat(
+		check.Quantity("cpuLimit", a.CPULimit, "2", "100000", "32"),
+		check.Quantity("memoryLimit", a.MemoryLimit, "4Gi", "1000Ti", "128Gi"),
+		check.OneOf("architecture", a.Architecture, "amd64", "arm64"),
+		check.OneOf("capacity", a.Capacity, "on-demand", "spot"),
+		check.Range("maxAgeHours", a.MaxAgeHours, 24, 480),
+	)
 }
 
-// drainHours is how long a node's pods may take to leave before they are made to. PodDisruptionBudgets are kept until
-// then.
+// drainHours is how long PodDisruptionBudgets may keep pods on a node that is to go.
 const drainHours = 24
 
 // NewNodePool creates a NodeClass and a NodePool: nodes that come and go with the pods that need them.
@@ -101,15 +96,12 @@ func (a *NodePoolArgs) pool(name string) pulumi.Map {
 				"group": pulumi.String("eks.amazonaws.com"), "kind": pulumi.String("NodeClass"), "name": pulumi.String(name),
 			},
 			"requirements": pulumi.Array{
-				in("kubernetes.io/arch", a.Architecture),
-				in("kubernetes.io/os", "linux"),
-				in("karpenter.sh/capacity-type", a.Capacity),
+				requirement("kubernetes.io/arch", "In", a.Architecture),
+				requirement("kubernetes.io/os", "In", "linux"),
+				requirement("karpenter.sh/capacity-type", "In", a.Capacity),
 				// Compute, general purpose and memory, of the last generations: Auto Mode picks the cheapest that fits.
-				in("eks.amazonaws.com/instance-category", "c", "m", "r"),
-				pulumi.Map{
-					"key": pulumi.String("eks.amazonaws.com/instance-generation"), "operator": pulumi.String("Gt"),
-					"values": pulumi.ToStringArray([]string{"5"}),
-				},
+				requirement("eks.amazonaws.com/instance-category", "In", "c", "m", "r"),
+				requirement("eks.amazonaws.com/instance-generation", "Gt", "5"),
 			},
 			"expireAfter":            hours(a.MaxAgeHours),
 			"terminationGracePeriod": hours(drainHours),
@@ -125,9 +117,9 @@ func (a *NodePoolArgs) pool(name string) pulumi.Map {
 	}
 }
 
-func in(key string, values ...string) pulumi.Map {
+func requirement(key, operator string, values ...string) pulumi.Map {
 	return pulumi.Map{
-		"key": pulumi.String(key), "operator": pulumi.String("In"), "values": pulumi.ToStringArray(values),
+		"key": pulumi.String(key), "operator": pulumi.String(operator), "values": pulumi.ToStringArray(values),
 	}
 }
 

@@ -51,14 +51,13 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	if err := component.Register(ctx, module, "Roles", name, args.Validate(), r, opts); err != nil {
 		return nil, err
 	}
-	cluster, err := r.role(ctx, name+"-cluster", args.Cluster+"-cluster", args.Account,
-		// TagSession is for Auto Mode, which passes on whose nodes it makes.
-		assumableBy("eks.amazonaws.com", nil, "sts:AssumeRole", "sts:TagSession"), clusterPolicies)
+	// TagSession is for Auto Mode, which passes on whose nodes it makes.
+	trust := assumableBy("eks.amazonaws.com", nil, "sts:AssumeRole", "sts:TagSession")
+	cluster, err := r.role(ctx, name, "-cluster", args, trust, clusterPolicies)
 	if err != nil {
 		return nil, err
 	}
-	node, err := r.role(ctx, name+"-node", args.Cluster+"-node", args.Account,
-		assumableBy("ec2.amazonaws.com", nil, "sts:AssumeRole"), nodePolicies)
+	node, err := r.role(ctx, name, "-node", args, assumableBy("ec2.amazonaws.com", nil, "sts:AssumeRole"), nodePolicies)
 	if err != nil {
 		return nil, err
 	}
@@ -68,21 +67,22 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 
 // role is a role with some of AWS' own policies.
 func (r *Roles) role(
-	ctx *pulumi.Context, name, roleName string, account Account, trust pulumi.String, policies []string,
+	ctx *pulumi.Context, name, suffix string, args *RolesArgs, trust pulumi.String, policies []string,
 ) (*iam.Role, error) {
+	name += suffix
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-		Name: pulumi.String(roleName), AssumeRolePolicy: trust,
+		Name: pulumi.String(args.Cluster + suffix), AssumeRolePolicy: trust,
 	}, pulumi.Parent(r))
 	if err != nil {
-		return nil, component.Creating("role", name, err)
+		return nil, err
 	}
 	r.Ready = append(r.Ready, role)
 	for _, managed := range policies {
 		attachment, err := iam.NewRolePolicyAttachment(ctx, name+"-"+managed, &iam.RolePolicyAttachmentArgs{
-			Role: role.Name, PolicyArn: pulumi.String(account.arn("iam", "", "aws", "policy/"+managed)),
+			Role: role.Name, PolicyArn: pulumi.String(args.Account.arn("iam", "", "aws", "policy/"+managed)),
 		}, pulumi.Parent(r))
 		if err != nil {
-			return nil, component.Creating("policy attachment", name+"-"+managed, err)
+			return nil, err
 		}
 		r.Ready = append(r.Ready, attachment)
 	}

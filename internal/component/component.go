@@ -11,9 +11,8 @@ import (
 )
 
 // Register checks a component's arguments and registers it, so that nothing exists if anything is wrong with them. Its
-// token is <module>:<kind>. It is part of every URN below it: changing one without an alias replaces all that the
-// component owns. The component has no inputs of its own in the state: those of its children say all that it decides, and
-// a second, hand-written list of them drifts from the arguments.
+// token, <module>:<kind>, is part of every URN below it: changing one without an alias replaces all that the component
+// owns. It has no inputs of its own in the state: those of its children say all that it decides.
 func Register(
 	ctx *pulumi.Context, module, kind, name string, problems field.ErrorList,
 	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
@@ -25,9 +24,4 @@ func Register(
 		return fmt.Errorf("registering %s %q: %w", kind, name, err)
 	}
 	return nil
-}
-
-// Creating names the child whose registration failed.
-func Creating(child, name string, err error) error {
-	return fmt.Errorf("creating %s %q: %w", child, name, err)
 }

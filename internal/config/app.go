@@ -67,8 +67,7 @@ func (d *decoder) checkApp(a *App) {
 	d.CheckKey("secretFiles", checkSecretFiles(a))
 }
 
-// checkSecretFiles wants paths that can be mounted. All files are entries of one Secret by the last part of their
-// paths, and the secret variables are entries of it too.
+// checkSecretFiles wants paths that can be mounted, with different last parts: files and variables share one Secret.
 func checkSecretFiles(a *App) (problems field.ErrorList) {
 	entries := map[string]string{}
 	for variable := range a.SecretEnvironment {
@@ -158,8 +157,8 @@ func (d *decoder) secretMap(name string) map[string]string {
 // container is the app as Kubernetes runs it, but for its image and resources.
 func (a *App) container() kube.Container {
 	c := kube.Container{
-		Command: a.Command, Args: a.Args, Port: a.Port, User: a.User, Metrics: a.Metrics, Env: inputs(a.Environment),
-		WritablePaths: a.WritablePaths, DrainEnv: a.DrainEnv,
+		Command: a.Command, Args: a.Args, Port: a.Port, User: a.User, Metrics: a.Metrics,
+		Env: pulumi.ToStringMap(a.Environment), WritablePaths: a.WritablePaths, DrainEnv: a.DrainEnv,
 	}
 	if a.LivePath != "" {
 		c.Probes.Liveness = &kube.Probe{HTTP: a.LivePath}
@@ -168,14 +167,6 @@ func (a *App) container() kube.Container {
 		c.Probes.Readiness = &kube.Probe{HTTP: a.ReadyPath}
 	}
 	return c
-}
-
-func inputs(values map[string]string) map[string]pulumi.StringInput {
-	all := map[string]pulumi.StringInput{}
-	for name, value := range values {
-		all[name] = pulumi.String(value)
-	}
-	return all
 }
 
 // secretInputs are inputs whose values are secrets.

@@ -99,7 +99,7 @@ func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
 		k := c.Kubernetes
 		cidrs, _ := k.Web.AllowFrom[0].CIDRs.(pulumi.StringArray)
 		if k.EKS.Name != pulumi.String("production") || len(cidrs) != 1 || cidrs[0] != pulumi.String(subnets) ||
-			k.Web.Route.ALB.CertificateARN != pulumi.String(certificate) || k.Record.Zone != pulumi.String("Z0123456789") ||
+			k.Web.Route.ALB.CertificateARN != pulumi.String(certificate) || k.Record.ZoneID != pulumi.String("Z0123456789") ||
 			k.Certificate != nil || k.Capacity.CPULimit != pulumi.String("32") {
 			t.Errorf("%s: got %+v, %v, %+v", scheme, k.EKS, cidrs, k.Web.Route.ALB)
 		}

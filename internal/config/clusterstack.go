@@ -104,22 +104,16 @@ func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 		return pulumi.ToStringArray(list)
 	}
 	if d.cluster.later() {
-		return d.cluster.unknown(output).ApplyT(toStrings).(pulumi.StringArrayOutput)
+		return d.cluster.unknown(output).ApplyT(func(value any) []string {
+			texts, _ := decode.Strings(value)
+			return texts
+		}).(pulumi.StringArrayOutput)
 	}
-	value := d.cluster.known[output]
-	texts, ok := decode.Strings(value)
+	texts, ok := decode.Strings(d.cluster.known[output])
 	if !ok || len(texts) == 0 {
 		d.missingOutput(key, output)
 	}
 	return pulumi.ToStringArray(texts)
-}
-
-func toStrings(value any) ([]string, error) {
-	list, ok := decode.Strings(value)
-	if !ok {
-		return nil, fmt.Errorf("got %v, want a list of strings", value)
-	}
-	return list, nil
 }
 
 // missingOutput is the only problem of a key: what else could be said is about the empty value in its place.

@@ -31,7 +31,6 @@ type Config struct {
 	// ECRToken has the program log in to ECR itself.
 	ECRToken bool
 
-	// App is what runs.
 	App App
 	// UsesRedis tells whether the app gets a Redis, and RedisPassword is what every client of it must give.
 	UsesRedis     bool
@@ -49,8 +48,7 @@ const (
 	ecrLoginToken = "token"
 	// defaultContext is the build context of the hit counter's image.
 	defaultContext = "./app"
-	// minPasswordLength keeps a Redis password out of reach of guessing: a Redis answers about 100,000 guesses a
-	// second, and 16 letters and digits make 10^28.
+	// minPasswordLength: 16 letters and digits make 10^28 passwords, and a Redis answers about 100,000 guesses a second.
 	minPasswordLength = 16
 )
 
@@ -81,8 +79,7 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	return parse(ctx.Project(), ctx.Stack(), values, secrets, cluster)
 }
 
-// parse decodes and checks the configuration of a stack. The keys of values have their namespace in front; secrets are
-// those of them that are encrypted in the stack file.
+// parse decodes and checks the configuration of a stack, by keys with their namespace; secrets are the encrypted ones.
 func parse(project, stack string, values map[string]string, secrets []string, cluster *clusterStack) (*Config, error) {
 	d := newDecoder(project, values, secrets, cluster)
 	c := &Config{}

@@ -3,6 +3,8 @@ package config
 import (
 	"maps"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"example.com/scaleout/components/docker"
 	"example.com/scaleout/components/image"
 	"example.com/scaleout/internal/check"
@@ -10,16 +12,13 @@ import (
 
 // Docker is everything that may differ between two stacks on Docker hosts.
 type Docker struct {
-	// Network of the containers.
 	Network docker.NetworkArgs
 	// Balancer is the image of nginx, built and pushed to BalancerRepository.
 	Balancer           *image.Args
 	BalancerRepository string
 	// Redis is nil for an app without one.
 	Redis *docker.RedisArgs
-	// Web is the app itself.
-	Web docker.WebAppArgs
-	// Nginx shares the requests out.
+	Web   docker.WebAppArgs
 	Nginx docker.NginxArgs
 }
 
@@ -92,7 +91,7 @@ func (d *decoder) checkDockerApp(app *App) {
 // dockerApp is the app as Docker runs it. There is no preStop hook, so the app itself serves for the whole delay.
 func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 	w := docker.WebAppArgs{
-		Env: inputs(app.Environment), HealthCommand: d.List("healthCommand"),
+		Env: pulumi.ToStringMap(app.Environment), HealthCommand: d.List("healthCommand"),
 		Drain: docker.Drain{
 			Serve: app.Drain.PreStop() + app.Drain.AppDrain(), LongestRequest: app.Drain.Shutdown(),
 			ServeVariable: app.DrainEnv.Delay, TimeoutVariable: app.DrainEnv.Timeout,

@@ -12,6 +12,7 @@ import (
 	"example.com/scaleout/components/addons"
 	"example.com/scaleout/components/aws"
 	"example.com/scaleout/components/kube"
+	"example.com/scaleout/components/monitoring"
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
 	"example.com/scaleout/internal/nodeport"
@@ -20,12 +21,13 @@ import (
 // Kubernetes is everything that may differ between two stacks in clusters.
 type Kubernetes struct {
 	// Kind is the cluster to deploy to, unless EKS is set.
-	Kind kube.KindCluster
-	EKS  *kube.EKSCluster
-	// AWSTags are on all that the AWS provider creates.
-	AWSTags map[string]string
-	// Namespace of the app.
-	Namespace kube.NamespaceArgs
+	Kind       kube.KindCluster
+	EKS        *kube.EKSCluster
+	AWSTags    map[string]string // on all that the AWS provider creates
+	Namespace  kube.NamespaceArgs
+	Web        kube.WebAppArgs
+	Monitoring Monitoring
+	Capacity   Capacity
 	// Traefik and MetricsServer are nil where the cluster has its own.
 	Traefik       *addons.TraefikArgs
 	MetricsServer *addons.MetricsServerArgs
@@ -34,24 +36,12 @@ type Kubernetes struct {
 	// Certificate is to be requested; nil if there is one, or none.
 	Certificate *aws.CertificateArgs
 	// Record leads the host to the load balancer; nil for none.
-	Record *DNS
+	Record *aws.LoadBalancerRecordArgs
 	// Redis runs in the cluster, External is one elsewhere, AWS runs ElastiCache: at most one of them is set.
 	Redis       *kube.RedisArgs
 	External    *redis.Connection
 	RedisCA     string
 	ElastiCache *ElastiCache
-	// Web is the app itself.
-	Web kube.WebAppArgs
-	// Monitoring is how it is measured.
-	Monitoring Monitoring
-	// Capacity is what all of it needs.
-	Capacity Capacity
-}
-
-// DNS is a name in a hosted zone of Route 53.
-type DNS struct {
-	Host string
-	Zone pulumi.StringInput
 }
 
 // redisResources fit a counter: a few hundred bytes of data, 60,000 increments a second and more from a full core.
@@ -296,9 +286,69 @@ func (d *decoder) traefikNamespace() string {
 	return TraefikName
 }
 
-// traefikReplicas: on a single node the second saves visits when Traefik itself is replaced, on several also when a
-// node is drained. It costs 40 MB.
+// traefikReplicas: the second (40 MB) serves while the first is replaced, or its node is drained.
 const traefikReplicas = 2
 
 // TraefikName is the name of the Traefik component, and so of its namespace and its IngressClass.
 const TraefikName = "traefik"
+
+// Capacity compares what the pods of a stack ask for with what the nodes may have.
+type Capacity struct {
+	Demand kube.Demand
+	// CPULimit and MemoryLimit of the nodes. Empty, or unknown before the cluster exists, for nothing to compare with.
+	CPULimit, MemoryLimit pulumi.StringInput
+}
+
+func (d *decoder) capacity(t *Kubernetes) Capacity {
+	c := Capacity{
+		CPULimit:    d.clusterText("nodeCpuLimit", "", outputNodeCPULimit),
+		MemoryLimit: d.clusterText("nodeMemoryLimit", "", outputNodeMemoryLimit),
+	}
+	cpu, cpuKnown := c.CPULimit.(pulumi.String)
+	memory, memoryKnown := c.MemoryLimit.(pulumi.String)
+	if (d.Text("nodeCpuLimit") == "") != (d.Text("nodeMemoryLimit") == "") {
+		d.Refuse("nodeCpuLimit", "must be set together with nodeMemoryLimit, or neither")
+		return c
+	}
+	nodes := kube.Capacity{CPU: string(cpu), Memory: string(memory)}
+	compare := cpuKnown && memoryKnown && cpu != "" && memory != ""
+	if compare {
+		problems := nodes.Validate()
+		d.Check("nodes", problems)
+		compare = len(problems) == 0
+	}
+	if t.sized() {
+		c.Demand = kube.DemandOf(t.pods())
+		if compare {
+			d.Check("nodes", nodes.Fits(c.Demand))
+		}
+	}
+	return c
+}
+
+// sized tells whether all sizes are quantities. If not, that is a problem of its own.
+func (t *Kubernetes) sized() bool {
+	unsized := func(pods kube.Workload) bool { return len(pods.Resources.Validate()) > 0 }
+	return !slices.ContainsFunc(t.pods(), unsized) && len(t.Web.Scaling.Validate()) == 0
+}
+
+// pods are all that the stack runs.
+func (t *Kubernetes) pods() []kube.Workload {
+	all := []kube.Workload{t.Web.Workload()}
+	if t.Redis != nil {
+		all = append(all, kube.OnePod(t.Redis.Resources))
+	}
+	if t.Traefik != nil {
+		all = append(all, t.Traefik.Workload())
+	}
+	if t.MetricsServer != nil {
+		all = append(all, addons.MetricsServerSize)
+	}
+	if t.Monitoring.Prometheus != nil {
+		all = append(all, monitoring.PrometheusSize, monitoring.KubeStateMetricsSize)
+	}
+	if t.Monitoring.GrafanaImage != "" {
+		all = append(all, monitoring.GrafanaSize)
+	}
+	return all
+}

@@ -20,14 +20,9 @@ type Monitoring struct {
 	KubeletInsecureTLS    bool
 	// GrafanaImage is empty for no Grafana.
 	GrafanaImage string
-	// Operator is told about the app.
-	Operator *Operator
-}
-
-// Operator is a Prometheus Operator that runs in the cluster already.
-type Operator struct {
-	// Labels that it looks for.
-	Labels map[string]string
+	// Operator tells a Prometheus Operator in the cluster about the app, in objects with the OperatorLabels.
+	Operator       bool
+	OperatorLabels map[string]string
 }
 
 func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
@@ -41,13 +36,13 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 		},
 		KubeStateMetricsImage: d.Text("kubeStateMetricsImage"),
 		KubeletInsecureTLS:    d.Boolean("kubeletInsecureTls"),
+		Operator:              d.Boolean("prometheusOperator"),
+		OperatorLabels:        d.StringMap("prometheusLabels"),
 	}
 	prometheus := &monitoring.PrometheusArgs{}
 	d.Fill("prometheus", prometheus)
-	operator := &Operator{Labels: d.StringMap("prometheusLabels")}
 	install, grafana, image := d.Boolean("installPrometheus"), d.Boolean("installGrafana"), d.Text("grafanaImage")
-	useOperator := d.Boolean("prometheusOperator")
-	d.RefuseIf(install && useOperator,
+	d.RefuseIf(install && m.Operator,
 		"prometheusOperator", "and installPrometheus %s: the app needs one Prometheus, so at most one of them "+
 			"is true", d.Shown("installPrometheus"))
 	if install {
@@ -56,13 +51,12 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 		d.Check("prometheus", prometheus.Validate())
 		d.CheckKey("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
 	}
-	if useOperator {
-		m.Operator = operator
+	if m.Operator {
 		d.Check("prometheus", check.In("alerts", m.Alerts.Validate())) // as of a Prometheus of its own
 		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			d.Refuse("runbookUrl", "must be an http or https URL with prometheusOperator, whose messages link to it")
 		}
-		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", operator.Labels))
+		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", m.OperatorLabels))
 	}
 	if grafana && !install {
 		d.Refuse("installGrafana", "but it shows what the Prometheus of installPrometheus measures; set that too")

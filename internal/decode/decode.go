@@ -25,8 +25,7 @@ type Decoder struct {
 	keys, values       map[string]string
 	secrets            []string
 	read               map[string]bool
-	// malformed are the keys whose values are not even of the right type: whatever else could be said is about the zero
-	// value that took their place.
+	// malformed are the keys of values of a wrong type: what else could be said is about the zero value in their place.
 	malformed map[string]bool
 	problems  []string
 }
@@ -40,9 +39,8 @@ func New(project, reference string, values map[string]string, secrets []string, 
 	}
 }
 
-// Environment is the configuration that the engine hands to the program: the values of all keys, and which of those are
-// encrypted. It reads the variables that the SDK reads: the SDK cannot list keys, so a misspelt one would pass
-// unnoticed.
+// Environment is what the engine hands to the program: the values of all keys, and which keys are encrypted. The SDK,
+// which reads the same variables, cannot list keys: a misspelt one would pass unnoticed.
 func Environment() (values map[string]string, secrets []string, err error) {
 	values = map[string]string{}
 	for name, into := range map[string]any{pulumi.EnvConfig: &values, pulumi.EnvConfigSecretKeys: &secrets} {
@@ -251,17 +249,15 @@ func (d *Decoder) Secret(name string) string {
 	return value
 }
 
-// Check adds what is wrong with arguments that were made of this configuration. of is the name under which the table of
-// keys has their fields: the problem of the field scaling.max of "web" is that of the key of web.scaling.max. Where the
-// table has no such field, it is that of what holds the field.
+// Check adds what is wrong with arguments that were made of this configuration. The problem of the field scaling.max of
+// "web" is that of the key that the table has for web.scaling.max, or else for what holds the field.
 func (d *Decoder) Check(of string, problems field.ErrorList) {
 	for _, p := range problems {
 		d.refuse(d.keyOf(of, p.Field), p)
 	}
 }
 
-// CheckKey adds what is wrong with the value of one key. What the arguments that it goes into say afterwards is left
-// out.
+// CheckKey adds what is wrong with the value of one key, in place of what a later Check would say of it.
 func (d *Decoder) CheckKey(name string, problems field.ErrorList) {
 	for _, p := range problems {
 		d.refuse(name, p)

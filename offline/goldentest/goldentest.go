@@ -19,13 +19,13 @@ import (
 // Check compares files, by name, with those in a folder, or makes the folder hold exactly them.
 func Check(t testing.TB, dir string, files map[string]string, update bool) {
 	t.Helper()
+	var findings []string
+	var err error
 	if update {
-		if err := write(dir, files); err != nil {
-			t.Fatal(err)
-		}
-		return
+		err = write(dir, files)
+	} else {
+		findings, err = compare(dir, files)
 	}
-	findings, err := compare(dir, files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +45,7 @@ func write(dir string, files map[string]string) error {
 	return err
 }
 
-// compare returns one finding for each file of a folder that is missing, differs or should not be there. A difference
-// is a unified diff, from the golden file to what it should be.
+// compare returns a finding for each file of a folder that is missing, differs (a unified diff) or should not be there.
 func compare(dir string, files map[string]string) (findings []string, err error) {
 	for name, content := range files {
 		golden, err := os.ReadFile(filepath.Join(dir, name))

@@ -74,8 +74,7 @@ func (d *decoder) albClass(alb *kube.ALB) *kube.ALBClassArgs {
 	return class
 }
 
-// dns is the hosted zone for the host's records; nil for none. With it the program requests a certificate unless it is
-// given one.
+// dns leads the host to the ALB if there is a hosted zone, and requests a certificate unless one is given.
 func (d *decoder) dns(t *Kubernetes) {
 	zone, alb := d.clusterText("hostedZoneId", fromCluster, outputZone), albOf(t.Web.Route)
 	if zone == pulumi.String("") || alb == nil {
@@ -86,10 +85,9 @@ func (d *decoder) dns(t *Kubernetes) {
 		d.Refuse("host", "must be set with hostedZoneId: the name that leads to the ALB")
 		return
 	}
-	t.Record = &DNS{Host: host, Zone: zone}
+	t.Record = &aws.LoadBalancerRecordArgs{Host: host, ZoneID: zone}
 	if alb.CertificateARN != nil {
-		record := aws.LoadBalancerRecordArgs{Host: host, ZoneID: zone}
-		d.Check("record", record.Validate())
+		d.Check("record", t.Record.Validate())
 		return
 	}
 	t.Certificate = &aws.CertificateArgs{Domain: host, ZoneID: zone}
@@ -110,4 +108,50 @@ func (d *decoder) checkIDs(key, kind string, ids []string) {
 			check.That(right, key, id, "must be an ID such as "+kind+"-0123456789abcdef0, each once")...)
 	}
 	d.CheckKey(key, problems)
+}
+
+// ElastiCache is a Redis that AWS runs for this stack. Its Subnets are nil for those of the cluster.
+type ElastiCache struct {
+	aws.ElastiCacheArgs
+	// Others are security groups that may connect besides the cluster's own.
+	Others []string
+}
+
+// https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
+const maxElastiCachePassword = 128
+
+// elastiCache is nil if the Redis is another one.
+func (d *decoder) elastiCache(target string) *ElastiCache {
+	e, replicas, serverless := &ElastiCache{}, &aws.ElastiCacheReplicas{}, &aws.ElastiCacheServerless{}
+	d.Fill("elasticache", &e.ElastiCacheArgs)
+	d.Fill("elasticache.replicas", replicas)
+	d.Fill("elasticache.serverless", serverless)
+	e.Others = d.List("elasticacheClients")
+	kind, subnets := d.Text("elasticacheKind"), d.List("elasticacheSubnets")
+	if e.Name == "" {
+		return nil
+	}
+	switch kind {
+	case "replicas":
+		e.Replicas = replicas
+	case "serverless":
+		e.Serverless = serverless
+	default:
+		d.Refuse("elasticacheKind", "want replicas or serverless")
+		return nil
+	}
+	if len(subnets) > 0 {
+		e.Subnets = pulumi.ToStringArray(subnets)
+	}
+	d.RefuseIf(target != "eks", "elasticacheName", "but only target eks has ElastiCache; leave it empty")
+	d.Check("elasticache", e.Validate())
+	if e.Access == "" {
+		d.Problem("elasticacheAccess", `got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
+	}
+	if password := d.Optional("redisPassword"); len(password) > maxElastiCachePassword || strings.ContainsAny(password, `,"/@`) {
+		d.Problem("redisPassword", `must have at most %d characters with elasticacheName, none of them , " / or @`, maxElastiCachePassword)
+	}
+	d.checkIDs("elasticacheSubnets", "subnet", subnets)
+	d.checkIDs("elasticacheClients", "sg", e.Others)
+	return e
 }
