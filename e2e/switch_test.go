@@ -25,24 +25,21 @@ metadata: {name: redis, namespace: NAMESPACE}
 spec: {selector: {app: redis}, ports: [{port: 6379}]}
 `
 
-// A stack is led to a Redis elsewhere, back to one of its own, and gets another password. The Secret with the password
+// A stack gets another password, is led to a Redis elsewhere, and back to one of its own. The Secret with the password
 // survives each switch: pods that start later need it. The kinds of Redis that AWS has are switched by the test of
 // internal/engine, which has a substitute for AWS.
 func TestRedisSwitches(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
 	base := up(t)
-	const namespace, password = "e2e-redis", "the-first-password-of-the-test"
+	const namespace, password = "e2e-redis", "the-next-password-of-the-test"
 	image := kubectl(t, "get", "--namespace", base.Namespace, "statefulset/redis", "--output=jsonpath={.spec.template.spec.containers[0].image}")
 	kubectl(t, "create", "namespace", namespace)
 	t.Cleanup(func() { kubectl(t, "delete", "namespace", namespace, "--ignore-not-found") })
 	apply(t, strings.NewReplacer("NAMESPACE", namespace, "IMAGE", image, "PASSWORD", password).Replace(elsewhere))
 	kubectl(t, "wait", "--namespace", namespace, "--for=condition=Ready", "pod/redis", "--timeout=120s")
 
-	writeBeside(t, "scaleout:minReplicas", "2")
-	setPassword(t, password)
-	runBeside(t, "up")
-	o := besideOutputs(t)
+	o := beside(t, "scaleout:minReplicas", "2")
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
 	for _, change := range []struct {
@@ -52,9 +49,9 @@ func TestRedisSwitches(t *testing.T) {
 		// outage: Redis itself restarts, so visits are answered by 503 meanwhile.
 		outage bool
 	}{
-		{name: "to a Redis elsewhere", settings: []string{"scaleout:redisHost", "redis." + namespace + ".svc.cluster.local"}},
+		{name: "another password", password: password, outage: true},
+		{name: "to a Redis elsewhere, with that password", settings: []string{"scaleout:redisHost", "redis." + namespace + ".svc.cluster.local"}},
 		{name: "back to the Redis of the stack", settings: []string{"scaleout:redisHost", `""`}},
-		{name: "another password", password: "the-second-password-of-the-test", outage: true},
 	} {
 		waitReady(t, client, o)
 		old := podNames(t, client, o.Namespace)
