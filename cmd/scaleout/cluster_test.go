@@ -87,7 +87,7 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 		{command: "docker ps", out: left},
 		{command: "go -C", does: func(c command) {
 			if strings.Contains(line(c), "create cluster") {
-				if !(d.mark(markCluster, "scaleout") == unfinished) {
+				if d.mark(markCluster, "scaleout") != unfinished {
 					t.Error("got no creation mark while Kind creates, want one")
 				}
 				if !strings.Contains(c.stdin, "hostPort: ") {

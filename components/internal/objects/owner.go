@@ -168,7 +168,7 @@ func (a App) Pods() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": a.Name, "app.kubernetes.io/instance": a.Instance}
 }
 
-// LabelSet: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+// LabelSet are the recommended labels: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
 func (a App) LabelSet() pulumi.StringMap {
 	labels := pulumi.StringMap{
 		"app.kubernetes.io/part-of": pulumi.String("scaleout"), "app.kubernetes.io/managed-by": pulumi.String("pulumi"),
