@@ -50,7 +50,7 @@ func TestDriftIsShownAndRepaired(t *testing.T) {
 		t.Errorf("the image is %s, want %s", got, o.Image)
 	}
 	for _, owner := range d.ManagedFields {
-		if strings.HasPrefix(owner.Manager, "pulumi") && strings.Contains(string(owner.FieldsV1.Raw), `"f:replicas"`) {
+		if strings.HasPrefix(owner.Manager, "pulumi") && strings.Contains(owner.FieldsV1.GetRawString(), `"f:replicas"`) {
 			t.Errorf("up has set the number of pods (as %s), which belongs to the autoscaler", owner.Manager)
 		}
 	}

@@ -108,7 +108,7 @@ func read(ctx context.Context, module, file string) ([]byte, error) {
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
 	var answer struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &answer); jsonErr != nil || answer.Error != "" { // no JSON if it did not start
-		return nil, fmt.Errorf("%w %s: %s (%v)", errDownload, module, answer.Error, cmp.Or(err, jsonErr))
+		return nil, fmt.Errorf("%w %s: %s (%w)", errDownload, module, answer.Error, cmp.Or(err, jsonErr))
 	}
 	return os.ReadFile(filepath.Join(answer.Dir, filepath.FromSlash(file)))
 }
