@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -87,7 +88,8 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 			return "", err
 		}
 	}
-	var stdout, all bytes.Buffer
+	var stdout bytes.Buffer
+	var all streams
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
 	if c.live != nil {
 		both := io.MultiWriter(c.live, &all)
@@ -101,9 +103,22 @@ func (r *execRunner) Run(ctx context.Context, c command) (string, error) {
 	r.group.Store(0)
 	if err != nil {
 		shown := strings.Join(append([]string{c.name}, c.args...), " ")
-		return stdout.String(), &commandError{command: shown, cause: err, output: all.String()}
+		return stdout.String(), &commandError{command: shown, cause: err, output: all.text.String()}
 	}
 	return stdout.String(), nil
+}
+
+// streams holds what a program prints on both of its streams, which are copied at the same time.
+type streams struct {
+	mutex sync.Mutex
+	text  strings.Builder
+}
+
+// Write implements io.Writer.
+func (s *streams) Write(p []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.text.Write(p)
 }
 
 // terminate asks the running child, if there is one, to end at once.
