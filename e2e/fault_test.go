@@ -286,14 +286,7 @@ func TestDeletedPodLosesNoVisit(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
 	waitReady(t, client, o)
-	came := during(t, o, "a pod is deleted", steady(o), func() {
-		old := podNames(t, client, o.Namespace)[:1]
-		if err := client.CoreV1().Pods(o.Namespace).Delete(t.Context(), old[0], metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-		waitGone(t, client, o.Namespace, old)
-		waitReady(t, client, o)
-	})
+	came := during(t, o, "a pod is deleted", steady(o), func() { replaced(t, client, o) })
 	came.expectNoLoss(t)
 }
 

@@ -538,9 +538,7 @@ func (p process) expectConfined(t *testing.T, pod corev1.Pod) {
 func readyPods(t *testing.T, client *kubernetes.Clientset, namespace, selector string) []corev1.Pod {
 	t.Helper()
 	return slices.DeleteFunc(podsOf(t, client, namespace, selector), func(pod corev1.Pod) bool {
-		return pod.DeletionTimestamp != nil || !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		})
+		return pod.DeletionTimestamp != nil || !podReady(pod)
 	})
 }
 

@@ -51,7 +51,8 @@ func (s pulumiStack) outputs(ctx context.Context) (*outputs, error) {
 func (s pulumiStack) setting(ctx context.Context, key string) (string, error) {
 	args := []string{"config", "get", key, "--stack", s.name}
 	// The settings of a stack of `make up` are a copy; the shell function of `make env` that knows is not seen here.
-	if settings := filepath.Join(".local", "Pulumi."+s.name+".yaml"); isFile(settings) {
+	settings := filepath.Join(".local", "Pulumi."+s.name+".yaml")
+	if _, err := os.Stat(settings); err == nil {
 		args = append(args, "--config-file", settings)
 	}
 	out, err := s.run(ctx, args...)
@@ -59,11 +60,6 @@ func (s pulumiStack) setting(ctx context.Context, key string) (string, error) {
 		return "", fmt.Errorf("asking for the setting %s of stack %s: %w", key, s.name, err)
 	}
 	return strings.TrimSpace(string(out)), nil
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // cluster is how to connect to the cluster of the stack, and the name of its context. Without a given one it is that of

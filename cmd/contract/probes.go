@@ -143,7 +143,13 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	}
 
 	b.startRedis(ctx)
-	for _, i := range instances { // as Kubernetes restarts what has ended
+	b.checkRecovery(ctx, first, second, noReady)
+	return second
+}
+
+// checkRecovery wants both instances to serve once Redis is there.
+func (b *bench) checkRecovery(ctx context.Context, first, second *instance, noReady string) {
+	for _, i := range []*instance{first, second} { // as Kubernetes restarts what has ended
 		if i.gone(ctx) != "" {
 			i.run(ctx)
 		}
@@ -165,7 +171,6 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 		b.add(ctx, fail, pointRecovers, fmt.Sprintf("%v after Redis came back: %s", b.start, seen),
 			"connect again by itself, and look the name up again: nothing restarts the app when Redis is back")
 	}
-	return second
 }
 
 // turns is how often the two instances are asked for their number, one after the other. Numbers kept in two processes

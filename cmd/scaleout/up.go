@@ -39,14 +39,14 @@ func (d *driver) up(ctx context.Context) error {
 		step{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }},
 		step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
 		step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
+		step{"pulumi up", func() (string, error) {
+			result, err := d.update(ctx, s)
+			if err != nil && s.existed {
+				err = fmt.Errorf("%w\nto return to the image that ran before: make rollback%s", err, stackArgument(d.Stack))
+			}
+			return result, err
+		}},
 	)
-	steps = append(steps, step{"pulumi up", func() (string, error) {
-		result, err := d.update(ctx, s)
-		if err != nil && s.existed {
-			err = fmt.Errorf("%w\nto return to the image that ran before: make rollback%s", err, stackArgument(d.Stack))
-		}
-		return result, err
-	}})
 	if err := d.doAll(steps...); err != nil {
 		return err
 	}

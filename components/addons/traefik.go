@@ -120,17 +120,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	if err != nil {
 		return nil, err
 	}
-	_, err = corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: o.Annotated(objects.WithoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Type:     pulumi.String("NodePort"),
-			Selector: pulumi.ToStringMap(o.Pods()),
-			Ports: corev1.ServicePortArray{
-				nodePort("http", 80, args.HTTPNodePort), nodePort("https", 443, args.HTTPSNodePort),
-			},
-		},
-	}, o.Child())
-	if err != nil {
+	if err := args.service(o); err != nil {
 		return nil, err
 	}
 	if args.Replicas > 1 {
@@ -165,6 +155,21 @@ var traefikRules = rbacv1.PolicyRuleArray{
 	objects.Rule("discovery.k8s.io", "endpointslices", objects.Read),
 	objects.Rule("networking.k8s.io", "ingresses ingressclasses", objects.Read),
 	objects.Rule("networking.k8s.io", "ingresses/status", "update"),
+}
+
+// service opens the same ports on every node.
+func (a *TraefikArgs) service(o objects.Owner) error {
+	_, err := corev1.NewService(o.Context, o.Name, &corev1.ServiceArgs{
+		Metadata: o.Annotated(objects.WithoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Type:     pulumi.String("NodePort"),
+			Selector: pulumi.ToStringMap(o.Pods()),
+			Ports: corev1.ServicePortArray{
+				nodePort("http", 80, a.HTTPNodePort), nodePort("https", 443, a.HTTPSNodePort),
+			},
+		},
+	}, o.Child())
+	return err
 }
 
 func nodePort(name string, port, node int) corev1.ServicePortArgs {
