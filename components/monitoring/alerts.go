@@ -198,8 +198,9 @@ func (a Alerts) values() *strings.Replacer {
 	return strings.NewReplacer("$namespace", a.Namespace, "$histogram", o.Histogram, "$selector", selector, "$fast", fast)
 }
 
-// notMeasured fires where measurements are missing that other alerts need: those could never fire. The histogram is
-// looked for in a whole day: most libraries show it only once there was a request, and new pods may have none.
+// notMeasured fires where measurements are missing that other alerts need: those could never fire. That the objectives
+// select no request is no reason to wake anyone: most libraries show a histogram only once there was a request, and an
+// app that nobody visited in a day has none. It is a ticket, since it may as well be a selector that matches nothing.
 func (a Alerts) notMeasured() []Alert {
 	missing := []string{
 		`absent(kube_pod_container_status_restarts_total{namespace="$namespace"})`,
@@ -209,13 +210,19 @@ func (a Alerts) notMeasured() []Alert {
 		missing = append(missing, `absent(kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"})`)
 	}
 	if a.Objectives != nil {
-		missing = append(missing, `absent(up{namespace="$namespace"} == 1)`,
-			`absent_over_time($histogram_count{namespace="$namespace"$selector}[1d])`)
+		missing = append(missing, `absent(up{namespace="$namespace"} == 1)`)
 	}
-	return []Alert{{
+	alerts := []Alert{{
 		"NotMeasured", "max(" + strings.Join(missing, "\nor ") + ")", "5m", Page, // one alert, whatever is missing
 		"measurements of the app's pods, of its autoscaler or of its containers are missing, so other alerts cannot fire",
 	}}
+	if a.Objectives != nil {
+		alerts = append(alerts, Alert{
+			"NotMeasured", `max(absent_over_time($histogram_count{namespace="$namespace"$selector}[1d]))`, "1h", Ticket,
+			"no request that the objectives are about was measured in a day, so their alerts cannot fire",
+		})
+	}
+	return alerts
 }
 
 func (a Alerts) annotations(alert, summary string) map[string]string {

@@ -72,7 +72,10 @@ func stories() map[string]story {
 	return map[string]story{
 		"all is well": {calm(180), map[time.Duration][]string{minute: nil, 5 * minute: nil, 3 * hour: nil}},
 		"half of what the objective allows fails": {visits(10000, 5, 50, 600), map[time.Duration][]string{10 * hour: nil}},
-		"no visits": {present(120), map[time.Duration][]string{2 * hour: nil}},
+		"no visits, of an app that shows its histogram from the start": {visits(0, 0, 0, 120), map[time.Duration][]string{2 * hour: nil}},
+		"no visits, of an app that shows it after the first": {present(120), map[time.Duration][]string{
+			59 * minute: nil, 61 * minute: {"NotMeasured ticket"},
+		}},
 
 		// 0.1 % may fail: 14.4, 6, 3 times and once that use up the budget in 2, 5, 10 and 30 days.
 		"2 % fail": {visits(10000, 200, 0, 60), map[time.Duration][]string{
@@ -165,8 +168,10 @@ func stories() map[string]story {
 			map[time.Duration][]string{30 * minute: nil}},
 
 		"nothing is measured": {`
-  up{job="prometheus"} 1x60`, map[time.Duration][]string{4 * minute: nil, 6 * minute: {"NotMeasured page"}}},
-		"the app is not measured": {strings.Replace(present(60), "http_request_duration_seconds_count", "another", 1),
+  up{job="prometheus"} 1x70`, map[time.Duration][]string{
+			4 * minute: nil, 6 * minute: {"NotMeasured page"}, 61 * minute: {"NotMeasured page", "NotMeasured ticket"},
+		}},
+		"the app is not measured": {strings.Replace(calm(60), `up{namespace="scaleout",pod="a"}`, "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
 		"the app cannot be asked": {strings.Replace(present(60), `up{namespace="scaleout",pod="a"} 1x`, `up{namespace="scaleout",pod="a"} 0x`, 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
