@@ -250,7 +250,8 @@ type Probe struct {
 
 // Probes tell the kubelet how a container is. A nil one has the default, and what of a given one is 0.
 type Probes struct {
-	// Startup succeeds once the container has started. Default: the question of Liveness, each second, 30 times.
+	// Startup succeeds once the container has started. Default: the question of Liveness, each second, 30 times. One without
+	// HTTP, TCP and Exec asks what Liveness does: &Probe{FailureThreshold: 120} gives a slow start two minutes.
 	Startup *Probe
 	// Readiness says that the pod may get requests: once it can serve, until its shutdown begins. A pod whose backing
 	// service is away should say no. Default: TCP, every 2 s, two misses.
@@ -267,6 +268,11 @@ func HTTPProbes(live, ready string) Probes {
 
 // Validate reports everything wrong with the probes.
 func (p Probes) Validate() (problems field.ErrorList) {
+	if p.Startup != nil && p.Startup.questions() == 0 { // it asks what Liveness does, which is checked there
+		startup := *p.Startup
+		startup.TCP = true
+		p.Startup = &startup
+	}
 	for name, probe := range map[string]*Probe{"startup": p.Startup, "readiness": p.Readiness, "liveness": p.Liveness} {
 		if probe != nil {
 			problems = append(problems, check.In(name, probe.Validate())...)
@@ -275,15 +281,19 @@ func (p Probes) Validate() (problems field.ErrorList) {
 	return problems
 }
 
-// Validate reports everything wrong with the probe.
-func (p *Probe) Validate() (problems field.ErrorList) {
-	given := 0
+// questions is how many of HTTP, TCP and Exec are set.
+func (p *Probe) questions() (n int) {
 	for _, set := range []bool{p.HTTP != "", p.TCP, len(p.Exec) > 0} {
 		if set {
-			given++
+			n++
 		}
 	}
-	if given != 1 {
+	return n
+}
+
+// Validate reports everything wrong with the probe.
+func (p *Probe) Validate() (problems field.ErrorList) {
+	if p.questions() != 1 {
 		problems = check.Invalid("http", p.HTTP, "must be given, or else one of tcp and exec")
 	}
 	return slices.Concat(problems,
@@ -302,22 +312,30 @@ func checkPath(name, path string) field.ErrorList {
 	return nil
 }
 
-// args are those of the three probes.
-func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {
-	tcp := Probe{TCP: true}
-	first := tcp
-	if p.Liveness != nil {
-		first = *p.Liveness
-		first.PeriodSeconds, first.FailureThreshold = 0, 0
+// startup has what is asked, each how many seconds and how often.
+func (p Probes) startup() Probe {
+	startup := *cmp.Or(p.Startup, &Probe{})
+	if startup.questions() == 0 {
+		first := cmp.Or(p.Liveness, &Probe{TCP: true})
+		startup.HTTP, startup.TCP, startup.Exec = first.HTTP, first.TCP, first.Exec
+		startup.TimeoutSeconds = cmp.Or(startup.TimeoutSeconds, first.TimeoutSeconds)
 	}
-	return p.Startup.with(first, 1, 30), p.Readiness.with(tcp, 2, 2), p.Liveness.with(tcp, 10, 3)
+	startup.PeriodSeconds = cmp.Or(startup.PeriodSeconds, 1)
+	startup.FailureThreshold = cmp.Or(startup.FailureThreshold, 30)
+	return startup
 }
 
-// with fills in the defaults.
-func (p *Probe) with(fallback Probe, period, failures int) *corev1.ProbeArgs {
-	if p == nil {
-		p = &fallback
-	}
+// startupSeconds are how long a container may take to start.
+func (p Probes) startupSeconds() int { return p.startup().PeriodSeconds * p.startup().FailureThreshold }
+
+// args are those of the three probes.
+func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {
+	tcp, first := &Probe{TCP: true}, p.startup()
+	return first.args(0, 0), cmp.Or(p.Readiness, tcp).args(2, 2), cmp.Or(p.Liveness, tcp).args(10, 3)
+}
+
+// args have the defaults filled in.
+func (p *Probe) args(period, failures int) *corev1.ProbeArgs {
 	args := &corev1.ProbeArgs{
 		PeriodSeconds:    pulumi.Int(cmp.Or(p.PeriodSeconds, period)),
 		TimeoutSeconds:   pulumi.Int(cmp.Or(p.TimeoutSeconds, 2)),

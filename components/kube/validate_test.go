@@ -35,7 +35,7 @@ func TestConstructorsRefuse(t *testing.T) {
 			c.Name, c.User, c.Metrics = "A", -1, &Metrics{Path: "metrics"}
 			c.Env = map[string]pulumi.StringInput{"A-B": pulumi.String("")}
 			c.DrainEnv, c.WritablePaths = DrainEnv{Delay: "a b", Timeout: "1"}, []string{"/tmp", "tmp", "/a/"}
-			c.Probes = Probes{Startup: &Probe{}, Readiness: &Probe{HTTP: "ready"},
+			c.Probes = Probes{Startup: &Probe{TCP: true, HTTP: "/"}, Readiness: &Probe{HTTP: "ready"},
 				Liveness: &Probe{TCP: true, Exec: []string{"a"}}}
 			c.Resources = Resources{CPURequest: "500m", CPULimit: "100m", MemoryLimit: "64", EphemeralStorage: "1"}
 		}), []string{
@@ -50,6 +50,9 @@ func TestConstructorsRefuse(t *testing.T) {
 			"container.probes.liveness.periodSeconds", "container.probes.liveness.timeoutSeconds",
 			"container.probes.liveness.failureThreshold",
 		}},
+		"a start longer than a rollout": {changed(func(w *WebAppArgs) {
+			w.Container.Probes.Startup = &Probe{PeriodSeconds: 2, FailureThreshold: 61}
+		}), []string{"rolloutTimeoutSeconds"}},
 		"nobody may call": {changed(func(w *WebAppArgs) { w.AllowFrom = nil }), []string{"allowFrom"}},
 		"peers": {changed(func(w *WebAppArgs) {
 			w.AllowFrom, w.AllowTo = []Peer{{CIDRs: pulumi.StringArray{}}}, []Peer{{Anyone: true}, {}}

@@ -42,8 +42,9 @@ type WebAppArgs struct {
 	AllowTo []Peer
 	// Drain is how long a pod takes to leave. Required.
 	Drain Drain
-	// RolloutTimeoutSeconds is how long a rollout may stand still before it has failed. 30 to 3600. Behind an AWS load
-	// balancer each pod waits for its registration and health checks, so allow 300. Required.
+	// RolloutTimeoutSeconds is how long a rollout may stand still before it has failed. 30 to 3600, and at least what the
+	// startup probe gives a container. Behind an AWS load balancer each pod waits for its registration and health checks,
+	// so allow 300. Required.
 	RolloutTimeoutSeconds int
 	// Placement narrows down the nodes.
 	Placement Placement
@@ -87,7 +88,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		check.Each("allowFrom", a.AllowFrom, (*Peer).Validate),
 		check.Each("allowTo", a.AllowTo, (*Peer).Validate),
 		check.In("drain", a.Drain.Validate()),
-		check.Range("rolloutTimeoutSeconds", a.RolloutTimeoutSeconds, 30, 3600),
+		check.Range("rolloutTimeoutSeconds", a.RolloutTimeoutSeconds, max(30, min(a.Container.Probes.startupSeconds(), 3600)), 3600),
 		check.In("placement", a.Placement.validate()),
 		check.Labels("labels", a.Labels),
 		check.Annotations("podAnnotations", a.PodAnnotations),

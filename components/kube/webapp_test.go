@@ -102,6 +102,7 @@ func TestURL(t *testing.T) {
 func TestProbes(t *testing.T) {
 	web := testWeb()
 	web.Container.Probes = Probes{
+		Startup:   &Probe{FailureThreshold: 100}, // of the 120 s that a rollout has
 		Readiness: &Probe{HTTP: "/ready", PeriodSeconds: 7},
 		Liveness:  &Probe{Exec: []string{"check", "--all"}, TimeoutSeconds: 20, PeriodSeconds: 60, FailureThreshold: 5},
 	}
@@ -109,7 +110,7 @@ func TestProbes(t *testing.T) {
 	const command = `{"exec":{"command":["check","--all"]},`
 	for probe, want := range map[string]string{
 		// A command that may take 20 s would never succeed within the default of 2 s.
-		"startupProbe": command + `"failureThreshold":30,"periodSeconds":1,"timeoutSeconds":20}`,
+		"startupProbe": command + `"failureThreshold":100,"periodSeconds":1,"timeoutSeconds":20}`,
 		"readinessProbe": `{"failureThreshold":2,"httpGet":{"path":"/ready","port":"http"},` +
 			`"periodSeconds":7,"timeoutSeconds":2}`,
 		"livenessProbe": command + `"failureThreshold":5,"periodSeconds":60,"timeoutSeconds":20}`,

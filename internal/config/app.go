@@ -24,6 +24,7 @@ type App struct {
 	Metrics *kube.Metrics
 	// LivePath and ReadyPath are empty where the port itself is asked.
 	LivePath, ReadyPath string
+	StartupSeconds      int
 	Environment         map[string]string
 	// SecretEnvironment and SecretFiles are by variable and by absolute path.
 	SecretEnvironment, SecretFiles map[string]string
@@ -34,8 +35,9 @@ type App struct {
 
 func (d *decoder) app() App {
 	a := App{
-		LivePath: d.Text("livePath"), ReadyPath: d.Text("readyPath"), Environment: d.StringMap("environment"),
-		SecretEnvironment: d.secretMap("secretEnvironment"), SecretFiles: d.secretMap("secretFiles"),
+		LivePath: d.Text("livePath"), ReadyPath: d.Text("readyPath"), StartupSeconds: d.Integer("startupSeconds"),
+		Environment: d.StringMap("environment"), SecretEnvironment: d.secretMap("secretEnvironment"),
+		SecretFiles: d.secretMap("secretFiles"),
 	}
 	metrics := &kube.Metrics{}
 	d.Fill("web.container", &a)
@@ -49,14 +51,15 @@ func (d *decoder) app() App {
 	return a
 }
 
-// maxLongestRequest, in seconds, is that of kube.Drain and docker.Drain.
-const maxLongestRequest = 3000
-
 // checkApp refuses what the components would take for something left out, and fill in. It also refuses names in the
 // secrets, which the components get too late to refuse them before anything is touched.
 func (d *decoder) checkApp(a *App) {
 	d.CheckKey("user", check.Range("user", a.User, 1, math.MaxInt32))
-	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, maxLongestRequest))
+	if problems := check.Range("startupSeconds", a.StartupSeconds, 1, 3600); len(problems) > 0 {
+		d.CheckKey("startupSeconds", problems)
+		a.StartupSeconds = 0 // the default, so that rolloutTimeoutSeconds is not refused for it too
+	}
+	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
 	d.CheckKey("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
 		"must be a path such as /metrics; without measurements set metricsPort to 0"))
 	var problems field.ErrorList
@@ -160,6 +163,7 @@ func (a *App) container() kube.Container {
 		Command: a.Command, Args: a.Args, Port: a.Port, User: a.User, Metrics: a.Metrics,
 		Env: pulumi.ToStringMap(a.Environment), WritablePaths: a.WritablePaths, DrainEnv: a.DrainEnv,
 	}
+	c.Probes.Startup = &kube.Probe{FailureThreshold: a.StartupSeconds} // once a second
 	if a.LivePath != "" {
 		c.Probes.Liveness = &kube.Probe{HTTP: a.LivePath}
 	}

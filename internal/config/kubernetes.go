@@ -103,9 +103,7 @@ func (d *decoder) clusterOf(t *Kubernetes, target string) {
 func (d *decoder) traefik() *addons.TraefikArgs {
 	t := &addons.TraefikArgs{
 		Image: d.Text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
-		PublishedHost: "localhost", Replicas: traefikReplicas,
-		// What is out of range is reported once, of the app.
-		LongestRequest: min(max(d.Integer("longestRequestSeconds"), 1), maxLongestRequest),
+		PublishedHost: "localhost", Replicas: traefikReplicas, LongestRequest: d.Integer("longestRequestSeconds"),
 	}
 	if d.Text("tlsSecret") != "" {
 		t.RedirectPort = cmp.Or(d.Integer("publicPort"), 443)
