@@ -32,4 +32,7 @@
 // The children need no aliases of their own, since their names begin with the component's:
 // https://www.pulumi.com/docs/iac/concepts/options/aliases/. Name stays; the alias may go once every stack is updated.
 // Namespace and ALBClass always take the name as an argument.
+//
+// What the arguments do not offer, a transformation changes in the objects, as in the example of NewWebApp with a sidecar:
+// https://www.pulumi.com/docs/iac/concepts/options/transformations/.
 package kube
