@@ -9,8 +9,8 @@ SET      ?=
 IMAGE    ?=
 CONTRACT ?=
 
-PROGRAM := bin/scaleout
-CLUSTER := bin/cluster
+PROGRAM         := bin/scaleout
+CLUSTER_PROGRAM := bin/cluster
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES := . app balancer e2e load monitoring tools/kubeconform
 SETTINGS = $(foreach setting,$(SET),-set '$(setting)')
@@ -20,7 +20,7 @@ FIND_STACK = variables="$$(go run ./cmd/scaleout env)" && eval "$$variables"
 export STACK IMAGE CONTRACT BASE
 
 .DEFAULT_GOAL := help
-.PHONY: help preview preview-cluster render diff up down promote rollback status logs env load dashboards e2e e2e-prod bench-request bench contract fuzz test golden docs lint clean $(PROGRAM) $(CLUSTER)
+.PHONY: help preview preview-cluster render diff up down promote rollback status logs env load dashboards e2e e2e-prod bench-request bench contract fuzz test golden docs lint clean $(PROGRAM) $(CLUSTER_PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,14 +30,14 @@ help: ## list the targets
 $(PROGRAM): # go build does nothing if nothing has changed
 	@go build -o $@ .
 
-$(CLUSTER):
+$(CLUSTER_PROGRAM):
 	@go build -o $@ ./cluster
 
 preview: $(PROGRAM) ## show what STACK would be (dev, prod, docker), with other settings: SET="maxReplicas=30 host=a.example.com"
 	@$(PROGRAM) preview -stack $(STACK) $(SETTINGS)
 
-preview-cluster: $(CLUSTER) ## show what the cluster of STACK=prod would be, and the network that it is in
-	@$(CLUSTER) preview -C cluster -stack $(STACK) $(SETTINGS)
+preview-cluster: $(CLUSTER_PROGRAM) ## show what the cluster of STACK=prod would be, and the network that it is in
+	@$(CLUSTER_PROGRAM) preview -C cluster -stack $(STACK) $(SETTINGS)
 
 render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for kubectl to OUT (rendered/STACK)
 	@$(PROGRAM) render -stack $(STACK) -out $(OUT) $(SETTINGS)
@@ -55,7 +55,7 @@ status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
 up down promote rollback status logs env: # what is set for make (FROM=staging) is in the environment of its commands
-	@go run ./cmd/scaleout $@
+	@go build -o bin/driver ./cmd/scaleout && exec bin/driver $@
 
 load: ## send load to the running STACK and report how it scales; LOAD="-profile blackfriday", LOAD=-h for all flags
 	@cd load && go build -o ../bin/load .
@@ -65,7 +65,7 @@ dashboards: ## forward ports to the Grafana and the Prometheus of STACK until Ct
 	@$(FIND_STACK) && . tools/dashboards.sh
 
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
-	@cd e2e && go test -tags e2e -count 1 -timeout 40m -v -run '$(RUN)' .
+	@cd e2e && go test -tags e2e -count 1 -timeout 90m -v -run '$(RUN)' .
 
 e2e-prod: ## bring both AWS projects up and down in Pulumi's engine, with a substitute of the providers; needs the Pulumi CLI
 	@go test -tags e2e -count 1 -timeout 30m -v ./internal/engine

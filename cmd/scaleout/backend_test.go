@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,31 +15,57 @@ import (
 )
 
 func TestChooseBackend(t *testing.T) {
+	const url, file = "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"
 	tests := []struct {
 		name          string
-		env           map[string]string
-		state, phrase bool // whether the project's own are used
+		local         bool
+		env           map[string]string // OWN is what `env` exports
+		state, phrase string            // what Pulumi gets: own, none, or what it would have anyway
 	}{
-		{"nothing chosen", nil, true, true},
-		{"a backend", map[string]string{"PULUMI_BACKEND_URL": "s3://bucket"}, false, true},
-		{"Pulumi Cloud", map[string]string{"PULUMI_ACCESS_TOKEN": "x"}, false, true},
-		{"a passphrase", map[string]string{"PULUMI_CONFIG_PASSPHRASE": "x"}, true, false},
-		{"a passphrase file", map[string]string{"PULUMI_CONFIG_PASSPHRASE_FILE": "/x"}, true, false},
+		{"nothing chosen", true, nil, "own", "own"},
+		{"a backend", true, map[string]string{url: "s3://bucket"}, "", "own"},
+		{"Pulumi Cloud", true, map[string]string{"PULUMI_ACCESS_TOKEN": "x"}, "", "own"},
+		{"a passphrase", true, map[string]string{"PULUMI_CONFIG_PASSPHRASE": "x"}, "own", ""},
+		{"an empty passphrase", true, map[string]string{"PULUMI_CONFIG_PASSPHRASE": ""}, "own", ""},
+		{"a passphrase file", true, map[string]string{file: "/x"}, "own", ""},
+		{"what env exports", true, map[string]string{url: "OWN", file: "OWN"}, "own", "own"},
+		{"elsewhere", false, nil, "", ""},
+		{"a backend elsewhere", false, map[string]string{url: "s3://bucket"}, "", ""},
+		{"what env exports for another stack", false, map[string]string{url: "OWN", file: "OWN"}, "none", "none"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d, _, _ := newTestDriver(t)
-			d.getenv = func(k string) string { return tt.env[k] }
-			b, err := d.chooseBackend()
-			if err != nil {
+			d.root += "/a b#1%20?" // none of which ends the path
+			if err := os.MkdirAll(d.local(), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			env := strings.Join(b.env, "\n")
-			if got := strings.Contains(env, "PULUMI_BACKEND_URL="); got != tt.state || b.local != tt.state {
-				t.Errorf("got own state %t in %q, want %t", got, env, tt.state)
+			own := map[string]string{url: (&neturl.URL{Scheme: "file", Path: d.local("state")}).String(), file: d.local("passphrase")}
+			for name, value := range tt.env {
+				tt.env[name] = strings.ReplaceAll(value, "OWN", own[name])
 			}
-			if got := strings.Contains(env, "PULUMI_CONFIG_PASSPHRASE_FILE="); got != tt.phrase {
-				t.Errorf("got own passphrase %t in %q, want %t", got, env, tt.phrase)
+			d.lookupEnv = environment(tt.env)
+			b, err := d.chooseBackend(tt.local)
+			if err != nil || b.local != (tt.state == "own") {
+				t.Fatalf("got own state %t and %v", b.local, err)
+			}
+			for name, want := range map[string]string{url: tt.state, file: tt.phrase} {
+				got := ""
+				for _, v := range b.env {
+					if value, found := strings.CutPrefix(v, name+"="); found && value == "" {
+						got = "none"
+					} else if found && value == own[name] {
+						got = "own"
+					} else if found {
+						got = value
+					}
+				}
+				if got != want {
+					t.Errorf("%s: got %q in %q, want %q", name, got, b.env, want)
+				}
+			}
+			if made := isFile(d.local("passphrase")); made != (tt.phrase == "own") {
+				t.Errorf("made a passphrase: %t", made)
 			}
 		})
 	}
@@ -47,7 +73,7 @@ func TestChooseBackend(t *testing.T) {
 
 func TestPassphraseFile(t *testing.T) {
 	d, _, _ := newTestDriver(t)
-	if _, err := d.chooseBackend(); err != nil {
+	if _, err := d.chooseBackend(true); err != nil {
 		t.Fatal(err)
 	}
 	first := read(t, d.local("passphrase"))
@@ -55,7 +81,7 @@ func TestPassphraseFile(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 || len(first) < 20 {
 		t.Errorf("got mode %v, %d characters and %v, want 0600 and a long passphrase", info.Mode(), len(first), err)
 	}
-	if _, err := d.chooseBackend(); err != nil || read(t, d.local("passphrase")) != first {
+	if _, err := d.chooseBackend(true); err != nil || read(t, d.local("passphrase")) != first {
 		t.Errorf("got another passphrase (%v), want the first kept", err)
 	}
 }
@@ -74,8 +100,8 @@ func TestEnvIsShell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "file://" + d.local("state"); !bytes.Equal(got, []byte(want)) {
-		t.Errorf("got %s, want %s", got, want)
+	if address, err := neturl.Parse(string(got)); err != nil || address.Path != d.local("state") {
+		t.Errorf("got %s and %v, want the path %s", got, err, d.local("state"))
 	}
 }
 
@@ -118,10 +144,27 @@ func TestNamesBelowLocalhost(t *testing.T) {
 	}
 }
 
-// elsewhere is the environment of someone who keeps the state in a bucket.
-func elsewhere(name string) string {
-	return map[string]string{"PULUMI_BACKEND_URL": "s3://state", "PULUMI_CONFIG_PASSPHRASE": "x"}[name]
+// TestAnswers: what an app says to a stranger is up to it, but a 404 may be of an ingress controller that does not know it.
+func TestAnswers(t *testing.T) {
+	for status, want := range map[int]bool{200: true, 204: true, 302: true, 401: true, 403: true, 404: false, 500: false, 503: false} {
+		if got := appAnswers(status); got != want {
+			t.Errorf("%d: got %t, want %t", status, got, want)
+		}
+	}
 }
+
+// TestSelfSigned: on this machine nobody could have signed it.
+func TestSelfSigned(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Host) }))
+	defer server.Close()
+	host := fmt.Sprintf("shop.localhost:%d", server.Listener.Addr().(*net.TCPAddr).Port)
+	if status, said, err := get(t.Context(), "https://"+host+"/"); err != nil || status != http.StatusOK || !strings.Contains(said, host) {
+		t.Errorf("got %d %q and %v", status, said, err)
+	}
+}
+
+// elsewhere is the environment of someone who keeps the state in a bucket.
+var elsewhere = environment(map[string]string{"PULUMI_BACKEND_URL": "s3://state", "PULUMI_CONFIG_PASSPHRASE": "x"})
 
 // What runs elsewhere is looked for where pulumi is logged in, and neither made nor destroyed from here.
 func TestStackElsewhere(t *testing.T) {

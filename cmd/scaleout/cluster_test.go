@@ -60,6 +60,12 @@ func TestClusterPortConflicts(t *testing.T) {
 		_, err := d.cluster(context.Background())
 		wantError(t, err, "no host port for 30080/tcp", "set CLUSTER")
 	})
+	t.Run("one port for two", func(t *testing.T) {
+		d, _, _ := newTestDriver(t, reply{command: "docker ps"})
+		d.HTTPSPort = 8080
+		_, err := d.cluster(context.Background())
+		wantError(t, err, "HTTP_PORT and HTTPS_PORT are both 8080")
+	})
 	t.Run("the port is taken", func(t *testing.T) {
 		d, _, _ := newTestDriver(t, reply{command: "docker ps"})
 		d.HTTPSPort = listen(t, 200)
@@ -69,15 +75,14 @@ func TestClusterPortConflicts(t *testing.T) {
 	})
 }
 
+var lastPort = 20000
+
+// freePort returns another port each time.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for port := 20000; port < 30000; port++ {
-		if !portTaken(port) {
-			return port
-		}
+	for lastPort++; portTaken(lastPort); lastPort++ {
 	}
-	t.Fatal("no free port")
-	return 0
+	return lastPort
 }
 
 func TestInterruptedCreationIsReplaced(t *testing.T) {
@@ -96,7 +101,8 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 			}
 		}},
 		{command: "docker image inspect"},
-		{command: "docker container inspect scaleout-control-plane", out: `[{"Id":"new"}]`},
+		{command: "docker container inspect scaleout-control-plane", out: `[{"Id":"new","State":{"Running":true}}]`},
+		{command: "docker exec --interactive scaleout-control-plane kubectl get namespaces", fails: "connection refused"},
 		{command: "docker exec"},
 	}
 	d, host, _ := newTestDriver(t, replies...)
@@ -114,6 +120,34 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 	}
 	if got := d.mark(markCluster, d.Cluster); got != "new" {
 		t.Errorf("got the mark %q after the creation, want the container's ID", got)
+	}
+}
+
+// TestUnfinishedClusterOfOthers: another folder may have finished it, and use it.
+func TestUnfinishedClusterOfOthers(t *testing.T) {
+	d, host, _ := newTestDriver(t, reply{command: "docker ps", out: runningNodes},
+		reply{command: "docker container inspect", out: controlPlane(true)}, reply{command: "docker exec", out: "namespace/scaleout\n"})
+	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.cluster(t.Context())
+	wantError(t, err, "namespace/scaleout of another folder", "set CLUSTER")
+	if kind := host.asked("go -C"); len(kind) > 0 {
+		t.Errorf("got %q, want the cluster left alone", kind)
+	}
+}
+
+// TestKilledCreationIsNoted: kind removes what it made, unless it was killed.
+func TestKilledCreationIsNoted(t *testing.T) {
+	for left, want := range map[string]string{"": "", runningNodes: unfinished} {
+		d, host, _ := newTestDriver(t, reply{command: "docker ps"}, reply{command: "docker image inspect"})
+		host.replies = append(host.replies, reply{command: "go -C", fails: "killed", does: func(command) { host.replies[0].out = left }})
+		d.HTTPPort, d.HTTPSPort = freePort(t), freePort(t)
+		_, err := d.cluster(t.Context())
+		wantError(t, err, "creating cluster scaleout")
+		if got := d.mark(markCluster, d.Cluster); got != want {
+			t.Errorf("%q left: got the mark %q, want %q", left, got, want)
+		}
 	}
 }
 

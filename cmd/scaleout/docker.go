@@ -16,7 +16,24 @@ func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
 		err = fmt.Errorf("needs a running Docker daemon that this user may talk to: install or start Docker Desktop or Docker "+
 			"Engine (`sudo systemctl start docker`), join the group `docker`, or set DOCKER_HOST if it runs elsewhere: %w", err)
 	}
-	return "version " + version + " answers", err
+	if err != nil {
+		return "", err
+	}
+	return "version " + version + " answers", d.sameDaemon(ctx)
+}
+
+// sameDaemon fails if the stack is on another Docker daemon than the one that answers: what it made there would be taken
+// for gone.
+func (d *driver) sameDaemon(ctx context.Context) error {
+	id, err := d.docker(ctx, "info", "--format", "{{.ID}}")
+	if before := d.mark(markDaemon, d.Stack); err == nil && before != "" && before != id {
+		return fmt.Errorf("stack %s is on another Docker daemon (DOCKER_HOST, `docker context ls`); if that one is gone for good, "+
+			"delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
+	}
+	if err != nil {
+		return err
+	}
+	return d.setMark(markDaemon, d.Stack, id)
 }
 
 // container is the part of `docker container inspect` that decisions here depend on.
@@ -98,6 +115,9 @@ func (d *driver) startContainers(ctx context.Context, s *stack) error {
 
 // nothingLeft fails if containers of the stack are left after its destroy: those that Pulumi's state does not know.
 func (d *driver) nothingLeft(ctx context.Context, s *stack) (string, error) {
+	if s.resources == 0 && d.mark(markUnderWay, d.Stack) == "" {
+		return "it made none", nil
+	}
 	names, err := d.containers(ctx, stackLabel(s))
 	if err == nil && len(names) > 0 {
 		err = fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s",

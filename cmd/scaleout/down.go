@@ -22,7 +22,7 @@ func (d *driver) down(ctx context.Context) error {
 	); err != nil {
 		return err
 	}
-	if s.existed, err = d.stackExists(ctx, s); err != nil {
+	if err := d.lookUp(ctx, s); err != nil {
 		return err
 	}
 	if s.onDocker() {
@@ -77,19 +77,13 @@ func (d *driver) downOnKind(ctx context.Context, s *stack) error {
 	return errors.Join(destroyErr, err)
 }
 
-// downOnDocker stops where destroying fails: the containers are nobody else's to remove. The registry stays if a
-// cluster pulls from it.
+// downOnDocker stops where destroying fails: the containers are nobody else's to remove.
 func (d *driver) downOnDocker(ctx context.Context, s *stack) error {
 	return d.doAll(
 		step{"pulumi destroy", func() (string, error) { return d.destroy(ctx, s) }},
 		step{"containers", func() (string, error) { return d.nothingLeft(ctx, s) }},
 		step{"stack " + d.Stack, func() (string, error) { return d.removeStack(ctx, s) }},
-		step{"registry", func() (string, error) {
-			if nodes, err := d.containers(ctx, d.nodeLabel()); err != nil || len(nodes) > 0 {
-				return "left " + d.RegistryName + " alone: cluster " + d.Cluster + " uses it", err
-			}
-			return d.removeRegistry(ctx)
-		}},
+		step{"registry", func() (string, error) { return d.removeRegistry(ctx) }},
 	)
 }
 
@@ -98,7 +92,8 @@ func (d *driver) clusterStays(ctx context.Context, s *stack, controlPlane contai
 	if controlPlane.ID == "" {
 		return "", nil
 	}
-	if made := d.mark(markCluster, d.Cluster); made != controlPlane.ID && made != unfinished {
+	made := d.mark(markCluster, d.Cluster)
+	if made != controlPlane.ID && made != unfinished {
 		return "`up` in this folder did not make it", nil
 	}
 	stacks, err := d.stacks(ctx, s)
@@ -121,10 +116,26 @@ func (d *driver) clusterStays(ctx context.Context, s *stack, controlPlane contai
 			neighbours = append(neighbours, name)
 		}
 	}
-	if len(neighbours) == 0 {
-		return "", nil
+	if len(neighbours) > 0 {
+		return strings.Join(neighbours, ", ") + " is in them, and its `make down` will remove them", nil
 	}
-	return strings.Join(neighbours, ", ") + " is in them, and its `make down` will remove them", nil
+	var own []string
+	if made != unfinished {
+		own = []string{s.setting(keyNamespace), "traefik"}
+	}
+	if others := d.othersIn(ctx, own...); others != "" {
+		return others + " of another folder or backend is in it", nil
+	}
+	return "", nil
+}
+
+// othersIn returns the namespaces in the cluster that stacks of this program made, but for those of this folder; in a
+// cluster that was never finished it has none. One that does not answer has nothing that anybody could use.
+func (d *driver) othersIn(ctx context.Context, own ...string) string {
+	found, _ := d.kubectl(ctx, "get", "namespaces", "--selector", partOf, "--output", "name")
+	return strings.Join(slices.DeleteFunc(strings.Fields(found), func(object string) bool {
+		return slices.Contains(own, path.Base(object))
+	}), " ")
 }
 
 // destroy destroys the stack's resources, and what an interrupted update has left beside them.
@@ -146,8 +157,7 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 	case s.onDocker():
 		err = d.removeUnknown(ctx, s, state{})
 	case s.onKind():
-		_, err = d.kubectl(ctx, "delete", "namespaces", "--field-selector", "metadata.name="+s.setting(keyNamespace),
-			"--selector", "app.kubernetes.io/part-of=scaleout")
+		err = d.removeLeft(ctx, s)
 	}
 	if err != nil {
 		return "", fmt.Errorf("destroying stack %s: %w", d.Stack, err)
@@ -155,15 +165,44 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 	return "destroyed", nil
 }
 
+// partOf is the label of every object of this program.
+const partOf = "app.kubernetes.io/part-of=scaleout"
+
+// removeLeft deletes what an interrupted update made and did not note in the state. Nothing of it was there before
+// (unclaimed).
+func (d *driver) removeLeft(ctx context.Context, s *stack) error {
+	namespace := s.setting(keyNamespace)
+	deletions := [][]string{
+		{"namespaces", "--field-selector", "metadata.name=" + namespace, "--selector", partOf},
+		{"clusterroles,clusterrolebindings", "--field-selector", "metadata.name=" + namespace + "-prometheus", "--selector", partOf},
+	}
+	for key, instance := range map[string]string{keyTraefik: "traefik", keyMetricsServer: "metrics-server"} {
+		if s.setting(key) == "true" {
+			selector := partOf + ",app.kubernetes.io/instance=" + instance
+			deletions = append(deletions,
+				[]string{"namespaces,clusterroles,clusterrolebindings,ingressclasses,apiservices", "--selector", selector},
+				[]string{"deployments,services,serviceaccounts,rolebindings", "--namespace", "kube-system", "--selector", selector})
+		}
+	}
+	for _, objects := range deletions {
+		if _, err := d.kubectl(ctx, append([]string{"delete"}, objects...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // removeStack removes the stack's record and the copy of its settings. --force, because resources that are still recorded
 // went with their cluster, or are none; --preserve-config, because the stack's file belongs to git.
 func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 	did := "none"
 	if s.existed {
-		if _, err := d.runPulumi(ctx, s, "stack", "rm", d.Stack, "--yes", "--force", "--preserve-config"); err != nil {
+		rm := d.pulumiCommand(s, "stack", "rm", d.Stack, "--yes", "--force", "--preserve-config")
+		if err := d.unlocked(ctx, s, rm); err != nil {
 			return "", err
 		}
 		did = "removed"
 	}
-	return did, errors.Join(os.RemoveAll(d.local(stackFileName(d.Stack))), d.clearMark(markUnderWay, d.Stack))
+	return did, errors.Join(os.RemoveAll(d.local(stackFileName(d.Stack))),
+		d.clearMark(markUnderWay, d.Stack), d.clearMark(markDaemon, d.Stack))
 }

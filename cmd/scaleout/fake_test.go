@@ -99,15 +99,23 @@ func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes
 	write(t, filepath.Join(root, "Pulumi.yaml"), projectYAML)
 	write(t, filepath.Join(root, "Pulumi.dev.yaml"), devYAML)
 	write(t, filepath.Join(root, localDir, "state", "meta.yaml"), "")
-	s, err := parseSettings(func(string) string { return "" })
+	s, err := parseSettings(environment(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := map[string]string{"HOME": root, "PATH": "/bin"}
 	host, out := &fakeRunner{t: t, replies: replies}, new(bytes.Buffer)
 	d := &driver{settings: s, root: root, host: host, out: out, pulumi: "pulumi",
-		getenv: func(k string) string { return env[k] }}
+		lookupEnv: environment(env)}
 	return d, host, out
+}
+
+// environment is os.LookupEnv of another environment.
+func environment(of map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, set := of[name]
+		return value, set
+	}
 }
 
 func write(t *testing.T, path, content string) {

@@ -106,7 +106,7 @@ func (d *driver) settle(ctx context.Context, s *stack, st state) error {
 func (d *driver) waitForDeletions(ctx context.Context) error {
 	for deadline := time.Now().Add(leaveWait); ; time.Sleep(500 * time.Millisecond) {
 		leaving, err := d.kubectl(ctx, "get", "namespaces,deployments,statefulsets,persistentvolumeclaims",
-			"--all-namespaces", "--selector", "app.kubernetes.io/part-of=scaleout",
+			"--all-namespaces", "--selector", partOf,
 			"--output", `jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.kind} {.metadata.name} {end}`)
 		if err != nil {
 			return err
@@ -143,8 +143,21 @@ func (d *driver) removeUnknown(ctx context.Context, s *stack, st state) error {
 	return nil
 }
 
-// change runs a Pulumi command that changes the stack, and notes that until it has ended by itself. If the stack is
-// locked only because an earlier run was killed, the lock goes first.
+// unlocked runs a Pulumi command, and once more without the lock if that is of a run that was killed.
+func (d *driver) unlocked(ctx context.Context, s *stack, c command) error {
+	_, err := d.host.Run(ctx, c)
+	if !s.backend.local || !d.staleLock(ctx, err) {
+		return err
+	}
+	d.note("a run that was killed left its lock; removing it and trying again")
+	if _, err := d.runPulumi(ctx, s, "cancel", "--yes", "--stack", d.Stack); err != nil {
+		return err
+	}
+	_, err = d.host.Run(ctx, c)
+	return err
+}
+
+// change runs a Pulumi command that changes the stack, and notes that until it has ended by itself.
 func (d *driver) change(ctx context.Context, s *stack, args ...string) error {
 	before := d.mark(markUnderWay, d.Stack)
 	if err := d.setMark(markUnderWay, d.Stack, args[0]); err != nil {
@@ -152,14 +165,7 @@ func (d *driver) change(ctx context.Context, s *stack, args ...string) error {
 	}
 	c := d.pulumiCommand(s, args...)
 	c.live = &indented{out: d.out}
-	_, err := d.host.Run(ctx, c)
-	if s.backend.local && d.staleLock(ctx, err) {
-		d.note("a run that was killed left its lock; removing it and trying again")
-		if _, err := d.runPulumi(ctx, s, "cancel", "--yes", "--stack", d.Stack); err != nil {
-			return err
-		}
-		_, err = d.host.Run(ctx, c)
-	}
+	err := d.unlocked(ctx, s, c)
 	var ended *exec.ExitError
 	killed := ctx.Err() != nil || errors.As(err, &ended) && ended.ExitCode() < 0
 	if killed || before != "" && (err != nil || args[0] == "refresh") {

@@ -65,6 +65,58 @@ func TestUpAfterAnInterruption(t *testing.T) {
 	if _, err := d.update(t.Context(), s); err != nil || d.mark(markUnderWay, d.Stack) != "" {
 		t.Errorf("got %v and the mark %q, want the update finished", err, d.mark(markUnderWay, d.Stack))
 	}
+	if got := read(t, d.local("Pulumi.dev.yaml")); strings.Contains(got, "adoptExisting") {
+		t.Errorf("got %s, want plain commands to take over nothing from now on", got)
+	}
+}
+
+// TestUnclaimed: what another stack has made is refused before a mark says that it may be taken over or removed.
+func TestUnclaimed(t *testing.T) {
+	const get = "docker exec --interactive scaleout-control-plane kubectl get --ignore-not-found --output name "
+	d, _, _ := newTestDriver(t, reply{command: get + "namespace scaleout", out: "namespace/scaleout\n"})
+	s := openTestStack(t, d)
+	_, err := d.unclaimed(t.Context(), s)
+	wantError(t, err, "namespace/scaleout is in cluster scaleout already", "not of stack dev", "scaleout:namespace")
+	s.resources = 3
+	if _, err := d.unclaimed(t.Context(), s); err != nil {
+		t.Errorf("got %v for a stack that has something", err)
+	}
+	s.resources = 0
+	if err := d.setMark(markUnderWay, d.Stack, "up"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.unclaimed(t.Context(), s); err != nil {
+		t.Errorf("got %v after an interruption", err)
+	}
+
+	d, _, _ = newTestDriver(t, reply{command: get + "namespace scaleout"}, reply{command: get + "namespace traefik", out: "namespace/traefik\n"})
+	s = openTestStack(t, d)
+	if _, err := d.unclaimed(t.Context(), s); err != nil {
+		t.Errorf("got %v without installTraefik", err)
+	}
+	s.set(keyTraefik, "true")
+	_, err = d.unclaimed(t.Context(), s)
+	wantError(t, err, "namespace/traefik", "scaleout:installTraefik")
+
+	d, _, s = newDockerDriver(t, 8090, reply{command: "docker ps", out: "scaleout-web-1\n"})
+	_, err = d.unclaimed(t.Context(), s)
+	wantError(t, err, "scaleout-web-1", "not of stack docker", "scaleout:namespace")
+	if got, err := d.nothingLeft(t.Context(), s); err != nil || got != "it made none" {
+		t.Errorf("got %q and %v, want the other's containers left", got, err)
+	}
+}
+
+// TestAnotherDaemon: what is on a daemon that does not answer now must not be taken for gone.
+func TestAnotherDaemon(t *testing.T) {
+	d, host, _ := newTestDriver(t, reply{command: "docker version", out: "28.0.0"}, reply{command: "docker info", out: "first"})
+	for range 2 {
+		if _, err := d.dockerAnswers(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host.replies[1].out = "second"
+	_, err := d.dockerAnswers(t.Context())
+	wantError(t, err, "another Docker daemon", ".local/docker-daemon-dev")
 }
 
 // TestFailureIsNoInterruption: the objects that are there already after it are another stack's.

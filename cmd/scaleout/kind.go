@@ -36,8 +36,11 @@ func nodeImages() []string {
 // controlPlane is the container of the cluster's first node.
 func (d *driver) controlPlane() string { return d.Cluster + "-control-plane" }
 
+// kindLabel is the filter for the nodes of all kind clusters.
+const kindLabel = "label=io.x-k8s.kind.cluster"
+
 // nodeLabel is the filter for the cluster's containers.
-func (d *driver) nodeLabel() string { return "label=io.x-k8s.kind.cluster=" + d.Cluster }
+func (d *driver) nodeLabel() string { return kindLabel + "=" + d.Cluster }
 
 // cluster makes sure that the kind cluster exists and runs, and settles its ports.
 func (d *driver) cluster(ctx context.Context) (string, error) {
@@ -46,6 +49,10 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
+		// Another folder may have finished it, or made its own in the meantime.
+		if others := d.othersIn(ctx); others != "" {
+			return "", fmt.Errorf("cluster %s has %s of another folder in it by now: set CLUSTER to another name", d.Cluster, others)
+		}
 		d.note("removing what an interrupted creation left")
 		if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
 			return "", err
@@ -96,6 +103,9 @@ func (d *driver) adoptPorts(ctx context.Context) error {
 // clusterConfig renders kind.yaml, after making sure that the ports are free.
 func (d *driver) clusterConfig() (string, error) {
 	d.HTTPPort, d.HTTPSPort = cmp.Or(d.HTTPPort, defaultHTTPPort), cmp.Or(d.HTTPSPort, defaultHTTPSPort)
+	if d.HTTPPort == d.HTTPSPort {
+		return "", fmt.Errorf("HTTP_PORT and HTTPS_PORT are both %d: set one of them to another", d.HTTPPort)
+	}
 	for variable, port := range map[string]int{"HTTP_PORT": d.HTTPPort, "HTTPS_PORT": d.HTTPSPort} {
 		if portTaken(port) {
 			return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", port, variable)
@@ -123,9 +133,12 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if ctx.Err() != nil {
 		return "", ctx.Err() // and the mark stays
 	}
-	if err != nil { // kind has removed what it made
-		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image,
-			errors.Join(err, d.clearMark(markCluster, d.Cluster)))
+	if err != nil {
+		// kind has removed what it made, unless it was killed.
+		if nodes, listErr := d.containers(ctx, d.nodeLabel()); listErr == nil && len(nodes) == 0 {
+			err = errors.Join(err, d.clearMark(markCluster, d.Cluster))
+		}
+		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image, err)
 	}
 	made, err := d.inspect(ctx, d.controlPlane())
 	if err != nil {

@@ -16,6 +16,8 @@ const (
 	// markCluster holds the ID of the control plane's container of a cluster that `up` made, or unfinished. `down`
 	// removes no other cluster.
 	markCluster = "cluster-"
+	// markDaemon holds the ID of the Docker daemon that a stack is on.
+	markDaemon = "docker-daemon-"
 	// markUnderWay is there while Pulumi changes a stack, and stays if that is interrupted.
 	markUnderWay = "under-way-"
 	// markRollback holds the image that a rollback goes to, until it is there.

@@ -16,7 +16,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(d.root)
-	err = start(context.Background(), subcommands()[0], d.getenv, host, d.out)
+	err = start(context.Background(), subcommands()[0], d.lookupEnv, host, d.out)
 	wantError(t, err, "another run is under way", "down of stack dev", fmt.Sprintf("process %d", os.Getpid()))
 	if len(host.ran) > 0 {
 		t.Errorf("got %q, want nothing done beside another run", host.asked(""))

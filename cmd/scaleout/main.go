@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,12 +50,13 @@ func subcommands() []subcommand {
 // driver is one run of a subcommand.
 type driver struct {
 	settings
-	root   string // absolute path of the project
-	host   runner
-	out    io.Writer
-	getenv func(string) string
-	pulumi string // the Pulumi CLI, once it is known: the one on PATH or a path in localDir
-	began  time.Time
+	root string // absolute path of the project
+	host runner
+	out  io.Writer
+	// lookupEnv is os.LookupEnv.
+	lookupEnv func(string) (string, bool)
+	pulumi    string // the Pulumi CLI, once it is known: the one on PATH or a path in localDir
+	began     time.Time
 	// stdin is where a person answers, if it is a terminal.
 	stdin    io.Reader
 	terminal bool
@@ -65,14 +67,14 @@ func main() {
 	defer cancel()
 	host := &execRunner{}
 	go passSignals(cancel, host)
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, host, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, host, os.Stdout, os.Stderr))
 }
 
 // passSignals turns the first Ctrl-C into an orderly end: the running child is interrupted once, which lets Pulumi
 // finish its current operations and write its state. Each further one asks it to end at once.
 func passSignals(cancel context.CancelFunc, host *execRunner) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // the last: the terminal is gone
 	<-signals
 	cancel()
 	for range signals {
@@ -81,7 +83,9 @@ func passSignals(cancel context.CancelFunc, host *execRunner) {
 }
 
 // run is main without the process around it. It returns the exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, host runner, out, errOut io.Writer) int {
+func run(
+	ctx context.Context, args []string, lookupEnv func(string) (string, bool), host runner, out, errOut io.Writer,
+) int {
 	if len(args) == 1 && args[0] == "help" {
 		printUsage(out)
 		return 0
@@ -92,7 +96,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, host ru
 		printUsage(errOut)
 		return 2
 	}
-	err := start(ctx, commands[i], getenv, host, out)
+	err := start(ctx, commands[i], lookupEnv, host, out)
 	switch {
 	case err == nil:
 		return 0
@@ -104,8 +108,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, host ru
 	return 1
 }
 
-func start(ctx context.Context, c subcommand, getenv func(string) string, host runner, out io.Writer) error {
-	s, err := parseSettings(getenv)
+func start(ctx context.Context, c subcommand, lookupEnv func(string) (string, bool), host runner, out io.Writer) error {
+	s, err := parseSettings(lookupEnv)
 	if err != nil {
 		return err
 	}
@@ -113,10 +117,13 @@ func start(ctx context.Context, c subcommand, getenv func(string) string, host r
 		return fmt.Errorf("STACK=%q: %s takes the plain name of a stack of this project", s.Stack, c.name)
 	}
 	root, err := os.Getwd()
-	if err != nil || !isFile(filepath.Join(root, "Pulumi.yaml")) {
-		return fmt.Errorf("no Pulumi.yaml here: run this in the project's folder (%w)", err)
+	if err != nil {
+		return err
 	}
-	d := &driver{settings: s, root: root, host: host, out: out, getenv: getenv, began: time.Now(),
+	if !isFile(filepath.Join(root, "Pulumi.yaml")) {
+		return errors.New("no Pulumi.yaml here: run this in the project's folder")
+	}
+	d := &driver{settings: s, root: root, host: host, out: out, lookupEnv: lookupEnv, began: time.Now(),
 		stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
 	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
 		return err
@@ -129,6 +136,11 @@ func start(ctx context.Context, c subcommand, getenv func(string) string, host r
 		defer release()
 	}
 	return explainPulumi(s.Stack, c.run(d, ctx))
+}
+
+func (d *driver) getenv(name string) string {
+	value, _ := d.lookupEnv(name)
+	return value
 }
 
 func printUsage(w io.Writer) {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -38,10 +40,15 @@ func (d *driver) registry(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := waitForAnswer(ctx, fmt.Sprintf("http://127.0.0.1:%d/v2/", d.RegistryPort), 200, 401); err != nil {
+	if _, err := waitForAnswer(ctx, fmt.Sprintf("http://127.0.0.1:%d/v2/", d.RegistryPort), registryAnswers); err != nil {
 		return "", fmt.Errorf("registry %s runs but does not answer: %w; see `docker logs %[1]s`", d.RegistryName, err)
 	}
 	return fmt.Sprintf("%s %s, answers on 127.0.0.1:%d", did, d.RegistryName, d.RegistryPort), nil
+}
+
+// registryAnswers tells whether a registry speaks: it may want a login.
+func registryAnswers(status int) bool {
+	return status == http.StatusOK || status == http.StatusUnauthorized
 }
 
 // createRegistry starts a registry of our own, as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.
@@ -70,7 +77,8 @@ func portTaken(port int) bool {
 	return false
 }
 
-// removeRegistry removes the registry with its content if `up` made it from this folder.
+// removeRegistry removes the registry with its content if `up` made it from this folder and no kind cluster is left, whose
+// nodes may pull from it.
 func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	c, err := d.inspect(ctx, d.RegistryName)
 	switch {
@@ -80,6 +88,9 @@ func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 		return "none", nil
 	case c.Config.Labels[madeIn] != d.root:
 		return "left " + d.RegistryName + " alone: `up` in this folder did not make it", nil
+	}
+	if nodes, err := d.containers(ctx, kindLabel); err != nil || len(nodes) > 0 {
+		return fmt.Sprintf("left %s alone: %s may pull from it", d.RegistryName, strings.Join(nodes, " ")), err
 	}
 	_, err = d.docker(ctx, "rm", "--force", "--volumes", d.RegistryName)
 	return "removed " + d.RegistryName, err

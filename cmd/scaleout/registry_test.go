@@ -119,7 +119,7 @@ func TestRemoveRegistry(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, host, _ := newTestDriver(t, reply{command: "docker rm"})
+			d, host, _ := newTestDriver(t, reply{command: "docker rm"}, reply{command: "docker ps"})
 			inspect := registryJSON(true, 5001, strings.ReplaceAll(tt.label, "HERE", d.root))
 			host.replies = append(host.replies, reply{command: "docker container inspect", out: inspect, fails: tt.missing})
 			got, err := d.removeRegistry(context.Background())

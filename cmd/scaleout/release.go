@@ -94,7 +94,12 @@ func (d *driver) openRelease(ctx context.Context, what string) (*release, error)
 // imageOfSource returns what runs in FROM. A stack without a file here, such as one of another project, is looked for
 // in the target's backend.
 func (d *driver) imageOfSource(ctx context.Context, target *stack) (string, error) {
-	s, err := d.openStack(d.From, machineKeys...)
+	project := target.project.Rest["name"]
+	parts := strings.Split(d.From, "/")
+	s, err := target, error(nil)
+	if len(parts) < 3 || parts[1] == project.Value {
+		s, err = d.openStack(d.From, machineKeys...)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		s, err = target, nil
 	}
@@ -222,7 +227,7 @@ func (d *driver) deploy(ctx context.Context, r *release) error {
 	if r.what == "promote" && r.now.Image != "" {
 		d.note("back: make rollback%s", stackArgument(d.Stack))
 	}
-	return d.clearMark(markRollback, d.Stack)
+	return nil
 }
 
 // confirm asks whoever is at the terminal. Where nobody is, as in CI, the command itself is the answer.

@@ -161,7 +161,7 @@ func newRelease(t *testing.T, config string, replies ...reply) (*driver, *fakeRu
 	}
 	d, host, out := newTestDriver(t, append(replies, reply{command: "pulumi version", out: "v" + sdk.Version.String()},
 		reply{command: "pulumi config set --stack ", does: sets}, reply{command: "pulumi up --yes --stack "})...)
-	d.getenv, d.Stack, d.From = elsewhere, "prod", "staging"
+	d.lookupEnv, d.Stack, d.From = elsewhere, "prod", "staging"
 	for _, file := range []string{"Pulumi.staging.yaml", "Pulumi.prod.yaml"} {
 		write(t, filepath.Join(d.root, file), "config:\n  scaleout:target: eks\n"+config)
 	}
@@ -256,15 +256,15 @@ func TestPromoteQualified(t *testing.T) {
 	r := newTestRegistry(t)
 	tested := r.push(t, "app", "linux/amd64")
 	d, host, _ := newRelease(t, "",
-		outputsAre(t, "acme/other/qa", tested), outputsAre(t, "acme/scaleout/prod", imageOf("a/app", "1")))
-	d.From, d.Stack = "acme/other/qa", "acme/scaleout/prod"
+		outputsAre(t, "acme/other/dev", tested), outputsAre(t, "acme/scaleout/prod", imageOf("a/app", "1")))
+	d.From, d.Stack = "acme/other/dev", "acme/scaleout/prod" // another project's dev is not the one that has a file here
 	if err := d.promote(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	wantDeployed(t, host, "acme/scaleout/prod", tested)
 	d.Stack = "acme/other/prod"
 	wantError(t, d.promote(t.Context()), "its project is other", "scaleout")
-	stack := func(name string) string { return map[string]string{"STACK": "acme/scaleout/prod"}[name] }
+	stack := environment(map[string]string{"STACK": "acme/scaleout/prod"})
 	wantError(t, start(t.Context(), subcommands()[0], stack, d.host, d.out), "up takes the plain name")
 }
 
@@ -439,7 +439,7 @@ func TestReleaseOnThisMachine(t *testing.T) {
 	tested := r.push(t, "app", "linux/amd64")
 	d, host, _ := newRelease(t, "", outputsAre(t, "staging", tested), outputsAre(t, "dev"),
 		reply{command: "pulumi stack export", out: `{"deployment": null}`})
-	d.Stack, d.getenv = "dev", func(string) string { return "" }
+	d.Stack, d.lookupEnv = "dev", environment(nil)
 	// Its own repository is in the registry of this machine; that one is this test's.
 	write(t, filepath.Join(d.root, "Pulumi.dev.yaml"), strings.ReplaceAll(devYAML, "localhost:5001", r.host))
 	if err := d.promote(t.Context()); err != nil {
@@ -513,7 +513,7 @@ func TestRepository(t *testing.T) {
 func TestBackendOfARelease(t *testing.T) {
 	d, _, _ := newRelease(t, "")
 	for stack, want := range map[string]string{"prod": "", "dev": "PULUMI_BACKEND_URL=file://" + d.local("state")} {
-		d.getenv = func(string) string { return "" }
+		d.lookupEnv = environment(nil)
 		s, err := d.openStack(stack)
 		if env := strings.Join(s.backend.env, "\n"); err != nil || !strings.Contains(env, want) ||
 			strings.Contains(env, "PULUMI_BACKEND_URL") != (want != "") {

@@ -79,13 +79,13 @@ func (s *settings) variables() []variable {
 
 // parseSettings reads the environment over the defaults. An empty variable counts as unset, since make exports such ones.
 // All problems come in one error.
-func parseSettings(getenv func(string) string) (settings, error) {
+func parseSettings(lookupEnv func(string) (string, bool)) (settings, error) {
 	s := settings{
 		Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: "registry:3", Component: "web",
 	}
 	var problems []error
 	for _, v := range s.variables() {
-		value := getenv(v.name)
+		value, _ := lookupEnv(v.name)
 		if value == "" {
 			continue
 		}

@@ -20,7 +20,7 @@ func TestParseSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseSettings(func(k string) string { return tt.env[k] })
+			got, err := parseSettings(environment(tt.env))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,7 +38,7 @@ func TestParseSettings(t *testing.T) {
 
 func TestParseSettingsNamesEveryProblem(t *testing.T) {
 	env := map[string]string{"HTTP_PORT": "70000", "STACK": "../prod", "WORKERS": "-1", "COMPONENT": "db"}
-	_, err := parseSettings(func(k string) string { return env[k] })
+	_, err := parseSettings(environment(env))
 	wantError(t, err, `HTTP_PORT="70000": want a port, 1 to 65535`, `STACK="../prod"`, `WORKERS="-1"`, `COMPONENT="db"`)
 }
 
@@ -62,7 +62,7 @@ func TestExitCodes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			got := run(tt.ctx, tt.args, func(string) string { return "" }, &fakeRunner{t: t}, &out, &out)
+			got := run(tt.ctx, tt.args, environment(nil), &fakeRunner{t: t}, &out, &out)
 			if got != tt.want || !strings.Contains(out.String(), tt.says) {
 				t.Errorf("got exit code %d and %q, want %d and %q in it", got, out.String(), tt.want, tt.says)
 			}

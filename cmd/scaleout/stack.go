@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -35,13 +35,17 @@ const (
 	keyRedis           = "scaleout:redis"
 	keyRedisHost       = "scaleout:redisHost"
 	keyRedisPassword   = "scaleout:redisPassword"
+	keyTLSSecret       = "scaleout:tlsSecret"
+	keyPaths           = "scaleout:paths"
+	keyTraefik         = "scaleout:installTraefik"
+	keyMetricsServer   = "scaleout:installMetricsServer"
 )
 
 // saltKey is Pulumi's key for the passphrase's salt, at the top level of a stack file.
 const saltKey = "encryptionsalt"
 
 // machineKeys are the settings that `up` computes for this machine at each run.
-var machineKeys = []string{keyKubeContext, keyAdoptExisting, keyPublicPort, keyImageRepository, keyImagePlatform}
+var machineKeys = []string{keyKubeContext, keyPublicPort, keyImageRepository, keyImagePlatform}
 
 // settingsFile is a Pulumi.<stack>.yaml, or Pulumi.yaml. Nodes keep what is not understood here as it is written.
 type settingsFile struct {
@@ -72,20 +76,16 @@ type stack struct {
 	file, project settingsFile
 	backend       backend
 	existed       bool // before this run
+	resources     int  // in its state then
 }
 
-// openStack reads a stack's settings, with those of its copy that are named, and chooses the backend: for a stack that is
-// not on this machine, if the environment names none, the one that pulumi is logged in to.
+// openStack reads a stack's settings, with those of its copy that are named, and chooses the backend.
 func (d *driver) openStack(name string, carried ...string) (*stack, error) {
 	s, err := d.readStack(name)
 	if err != nil {
 		return nil, err
 	}
-	if !s.local() && d.getenv("PULUMI_BACKEND_URL") == "" && d.getenv("PULUMI_ACCESS_TOKEN") == "" {
-		s.backend = backend{env: quietPulumi(), words: "the backend that pulumi is logged in to"}
-		return s, nil
-	}
-	if s.backend, err = d.chooseBackend(); err != nil {
+	if s.backend, err = d.chooseBackend(s.local()); err != nil {
 		return nil, err
 	}
 	return s, d.carry(s, carried...)
@@ -106,7 +106,7 @@ func (d *driver) readStack(name string) (*stack, error) {
 	var err error
 	if s.file, err = readSettingsFile(filepath.Join(d.root, stackFileName(name))); err != nil {
 		return nil, fmt.Errorf("stack %s: %w; `cp Pulumi.dev.yaml Pulumi.%[1]s.yaml`, or from Pulumi.docker.yaml, "+
-			"would start one", s.name, err)
+			"would start one, with a scaleout:namespace of its own", s.name, err)
 	}
 	s.project, err = readSettingsFile(filepath.Join(d.root, "Pulumi.yaml"))
 	return s, err
@@ -243,9 +243,15 @@ func (d *driver) pulumiJSON(ctx context.Context, s *stack, into any, args ...str
 	return nil
 }
 
-func (d *driver) stackExists(ctx context.Context, s *stack) (bool, error) {
+// lookUp notes whether the backend knows the stack, and how many resources it has.
+func (d *driver) lookUp(ctx context.Context, s *stack) error {
 	stacks, err := d.stacks(ctx, s)
-	return slices.ContainsFunc(stacks, func(known listedStack) bool { return path.Base(known.Name) == d.Stack }), err
+	for _, known := range stacks {
+		if path.Base(known.Name) == d.Stack {
+			s.existed, s.resources = true, known.ResourceCount
+		}
+	}
+	return err
 }
 
 // outputs are the stack's outputs that the driver uses.
@@ -285,24 +291,39 @@ type backend struct {
 	local bool     // the state is inside the project, and nobody else uses it
 }
 
-// chooseBackend keeps the user's choice as far as the environment has one, and otherwise takes a folder and a
-// passphrase file inside the project: no account is needed, and no login on this machine is touched.
-func (d *driver) chooseBackend() (backend, error) {
+// chooseBackend keeps the user's choice as far as the environment has one. Otherwise a local stack gets a folder and a
+// passphrase file inside the project: no account is needed, and no login on this machine is touched. Any other is where
+// pulumi is logged in. What `env` has exported is no choice: it is of one local stack, and others are not there.
+func (d *driver) chooseBackend(local bool) (backend, error) {
+	own := (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.local("state"))}).String()
+	file := d.local("passphrase")
 	b := backend{env: quietPulumi()}
-	switch {
-	case d.getenv("PULUMI_BACKEND_URL") != "":
+	switch chosen := d.getenv("PULUMI_BACKEND_URL"); {
+	case chosen != "" && chosen != own:
 		b.words = "PULUMI_BACKEND_URL"
 	case d.getenv("PULUMI_ACCESS_TOKEN") != "":
 		b.words = "Pulumi Cloud (PULUMI_ACCESS_TOKEN)"
-	default:
-		b.env = append(b.env, "PULUMI_BACKEND_URL=file://"+filepath.ToSlash(d.local("state")))
+	case local:
+		b.env = append(b.env, "PULUMI_BACKEND_URL="+own)
 		b.words, b.local = localDir+"/state", true
+	default:
+		b.words = "the backend that pulumi is logged in to"
 	}
-	if cmp.Or(d.getenv("PULUMI_CONFIG_PASSPHRASE"), d.getenv("PULUMI_CONFIG_PASSPHRASE_FILE")) != "" {
+	if d.getenv("PULUMI_BACKEND_URL") == own && !b.local {
+		b.env = append(b.env, "PULUMI_BACKEND_URL=") // empty is none
+	}
+	chosen := d.getenv("PULUMI_CONFIG_PASSPHRASE_FILE")
+	// Pulumi takes a PULUMI_CONFIG_PASSPHRASE that is set and empty for an empty passphrase.
+	if _, set := d.lookupEnv("PULUMI_CONFIG_PASSPHRASE"); set || chosen != "" && chosen != file {
 		b.words += ", passphrase from the environment"
 		return b, nil
 	}
-	file := d.local("passphrase")
+	if !local {
+		if chosen == file {
+			b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE=")
+		}
+		return b, nil
+	}
 	b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE="+file)
 	b.words += ", passphrase in " + localDir + "/passphrase"
 	if isFile(file) { // what it has encrypted could not be read with another

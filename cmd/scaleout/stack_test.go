@@ -172,6 +172,15 @@ func TestMatchSettings(t *testing.T) {
 			t.Errorf("got port %s and %v, want the copy's, and the committed one for an up", again.setting(keyPublicPort), err)
 		}
 	})
+	t.Run("HTTPS", func(t *testing.T) {
+		d, _, _ := newTestDriver(t, platform("linux/amd64"))
+		d.HTTPPort, d.HTTPSPort = 9090, 9443
+		s := openTestStack(t, d)
+		s.set(keyTLSSecret, "cert")
+		if _, err := d.matchSettings(context.Background(), s); err != nil || s.setting(keyPublicPort) != "9443" {
+			t.Errorf("got port %s and %v, want that of HTTPS", s.setting(keyPublicPort), err)
+		}
+	})
 	t.Run("a registry elsewhere stays", func(t *testing.T) {
 		d, _, _ := newTestDriver(t, platform("linux/amd64"))
 		d.HTTPPort, d.RegistryPort = 8080, 5002

@@ -37,6 +37,7 @@ func (d *driver) up(ctx context.Context) error {
 	}
 	steps = append(steps,
 		step{"stack " + d.Stack, func() (string, error) { return d.ensureStack(ctx, s) }},
+		step{"what is there", func() (string, error) { return d.unclaimed(ctx, s) }},
 		step{"settings of stack " + d.Stack, func() (string, error) { return d.matchSettings(ctx, s) }},
 		step{"Redis password", func() (string, error) { return d.ensurePassword(ctx, s) }},
 		step{"pulumi up", func() (string, error) {
@@ -60,7 +61,11 @@ func (d *driver) finish(ctx context.Context, s *stack) error {
 		return err
 	}
 	stack := stackArgument(d.Stack)
-	err = d.do("GET "+o.URL, func() (string, error) { return waitForAnswer(ctx, o.URL, 200) })
+	address := o.URL
+	if paths := s.file.Config[keyPaths].Content; len(paths) > 0 { // all others are not the app's
+		address = strings.TrimSuffix(o.URL, "/") + paths[0].Value
+	}
+	err = d.do("GET "+address, func() (string, error) { return waitForAnswer(ctx, address, appAnswers) })
 	if err != nil {
 		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status%[2]s` and `make logs%[2]s`",
 			err, stack)
@@ -85,11 +90,10 @@ func stackArgument(stack string) string {
 
 // ensureStack makes sure that the backend knows the stack. It does not select it, so that the user's selection stays.
 func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
-	exists, err := d.stackExists(ctx, s)
-	if err != nil {
+	if err := d.lookUp(ctx, s); err != nil {
 		return "", err
 	}
-	if s.existed = exists; exists {
+	if s.existed {
 		return "exists in " + s.backend.words, nil
 	}
 	// What the copy has of a stack that is gone was encrypted for that one.
@@ -134,7 +138,11 @@ func (d *driver) matchSettings(ctx context.Context, s *stack) (string, error) {
 		}
 	}
 	set(s.onKind(), keyKubeContext, "kind-"+d.Cluster)
-	set(d.HTTPPort != 0, keyPublicPort, strconv.Itoa(d.HTTPPort)) // on kind it is the cluster's by now
+	port := d.HTTPPort // on kind it is the cluster's by now
+	if s.onKind() && s.setting(keyTLSSecret) != "" {
+		port = d.HTTPSPort
+	}
+	set(port != 0, keyPublicPort, strconv.Itoa(port))
 	set(s.pushesHere(), keyImageRepository, fmt.Sprintf("localhost:%d/%s", d.RegistryPort,
 		localRepository.ReplaceAllLiteralString(s.setting(keyImageRepository), "")))
 	set(true, keyImagePlatform, platform)
@@ -189,7 +197,58 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 		d.diagnose(ctx, s)
 		return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
 	}
-	return "stack " + d.Stack + " is up to date", nil
+	if s.has(keyAdoptExisting) {
+		d.note("all is in the state; once more, so that nothing is taken over from now on")
+		delete(s.file.Config, keyAdoptExisting)
+		if err := d.saveCopy(s); err != nil {
+			return "", err
+		}
+		args := append([]string{"up", "--yes", "--skip-preview", "--stack", d.Stack}, d.configFlag(s)...)
+		if err := d.change(ctx, s, args...); err != nil {
+			return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
+		}
+	}
+	return "stack " + d.Stack + " is up to date", d.clearMark(markRollback, d.Stack)
+}
+
+// unclaimed fails if what the first update of a stack would make is there already: it is of another stack with the same
+// namespace, of another folder, or of a state that was lost. After an interruption nothing could tell them apart.
+func (d *driver) unclaimed(ctx context.Context, s *stack) (string, error) {
+	if s.resources > 0 || d.mark(markUnderWay, d.Stack) != "" {
+		return "this stack's own", nil
+	}
+	namespace := s.setting(keyNamespace)
+	if s.onDocker() {
+		names, err := d.containers(ctx, stackLabel(s))
+		if err == nil && len(names) > 0 {
+			err = fmt.Errorf("containers of scaleout:namespace %s are there, and not of stack %s: %s; choose another namespace "+
+				"(docs/operations.md)", namespace, d.Stack, strings.Join(names, " "))
+		}
+		return "nothing of scaleout:namespace " + namespace, err
+	}
+	for _, part := range []struct {
+		made        bool
+		object      []string
+		key, remedy string
+	}{
+		{true, []string{"namespace", namespace}, keyNamespace, "choose another name"},
+		{s.setting(keyTraefik) == "true", []string{"namespace", "traefik"}, keyTraefik, "set it to false, and ingressNamespace to traefik"},
+		{s.setting(keyMetricsServer) == "true", []string{"deployment", "metrics-server", "--namespace", "kube-system"},
+			keyMetricsServer, "set it to false"},
+	} {
+		if !part.made {
+			continue
+		}
+		found, err := d.kubectl(ctx, append([]string{"get", "--ignore-not-found", "--output", "name"}, part.object...)...)
+		if err == nil && strings.TrimSpace(found) != "" {
+			err = fmt.Errorf("%s is in cluster %s already, and not of stack %s: %s: %s, or see docs/operations.md if the state was lost",
+				strings.TrimSpace(found), d.Cluster, d.Stack, part.key, part.remedy)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "nothing of scaleout:namespace " + namespace, nil
 }
 
 // explainPulumi adds what to do to errors of Pulumi whose own text does not say it.
@@ -198,14 +257,15 @@ func explainPulumi(stack string, err error) error {
 	if !errors.As(err, &failed) || !strings.Contains(failed.command, "pulumi ") {
 		return err
 	}
-	stack = path.Base(stack)
+	argument := stackArgument(stack)
+	name := path.Base(stack)
 	const foreign = "it is of another stack, which needs another scaleout:namespace, or of a state that was lost " +
 		"(docs/operations.md)"
 	for _, known := range []struct{ sign, advice string }{
-		{"incorrect passphrase", "the settings (Pulumi." + stack + ".yaml, also in " + localDir + ") or the state were encrypted " +
+		{"incorrect passphrase", "the settings (Pulumi." + name + ".yaml, also in " + localDir + ") or the state were encrypted " +
 			"with another passphrase: put that one into " + localDir + "/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, " +
-			"delete the lines `encryptionsalt` and `secure` from Pulumi." + stack + ".yaml, and " + localDir + "/Pulumi." + stack + ".yaml"},
-		{"currently locked", "another update is running; if it is not, `eval \"$(make -s env)\"; pulumi cancel --stack " +
+			"delete the lines `encryptionsalt` and `secure` from Pulumi." + name + ".yaml, and " + localDir + "/Pulumi." + name + ".yaml"},
+		{"currently locked", "another update is running; if it is not, `eval \"$(make -s env" + argument + ")\"; pulumi cancel --stack " +
 			stack + "` removes its lock"},
 		{"pulumi-language-go", "the Pulumi CLI came without its Go language host: put pulumi-language-go on PATH or into " +
 			localDir + "/bin"},
@@ -223,5 +283,5 @@ func explainPulumi(stack string, err error) error {
 	if !strings.Contains(failed.command, "--yes") { // it was only to read, or to prepare
 		return err
 	}
-	return fmt.Errorf("%w\nwhat is there now: `make status%[2]s`; what the app says: `make logs%[2]s`", err, stackArgument(stack))
+	return fmt.Errorf("%w\nwhat is there now: `make status%[2]s`; what the app says: `make logs%[2]s`", err, argument)
 }
