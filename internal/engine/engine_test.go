@@ -475,6 +475,21 @@ var upgrades = map[string][]string{
 	"external":    {"redisHost", "redis.example.com", "redisTls", "true"},
 }
 
+// The substitute replaces what the provider of Kubernetes does, or TestUpgrade would find nothing.
+func TestSubstituteReplaces(t *testing.T) {
+	for path, want := range map[string]bool{
+		"spec.selector.matchLabels.app": true, "metadata.name": true, "spec.replicas": false, "metadata.labels.team": false,
+		"spec.selectors": false,
+	} {
+		if got := replaces("kubernetes:apps/v1:Deployment", path); got != want {
+			t.Errorf("%s: got %t, want %t", path, got, want)
+		}
+	}
+	if replaces("aws:ecr/repository:Repository", "metadata.name") {
+		t.Error("got a rule of Kubernetes for AWS")
+	}
+}
+
 // An update from an earlier version changes things in place: nothing that runs is replaced or deleted.
 //
 // BEFORE=<checkout of the earlier version> writes the states anew, by that version's program.

@@ -128,7 +128,34 @@ func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: state}, nil
 }
 
-// Diff compares the inputs. It replaces nothing by itself: what is replaced follows from the options of the programs.
+// immutable are the fields of Kubernetes objects that pulumi-kubernetes 4.32 replaces an object for, by its type; those of
+// "" are every object's. With the providers of components/kube that is no Secret and no ConfigMap for its data.
+// https://github.com/pulumi/pulumi-kubernetes/blob/v4.32.0/provider/pkg/provider/diff.go
+var immutable = map[string][]string{
+	"":                   {"metadata.name", "metadata.namespace"},
+	"Deployment":         {"spec.selector"},
+	"StatefulSet":        {"spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.revisionHistoryLimit", "spec.volumeClaimTemplates"},
+	"RoleBinding":        {"roleRef"},
+	"ClusterRoleBinding": {"roleRef"},
+	"StorageClass":       {"parameters", "provisioner"},
+	"Secret":             {"type"},
+	"Service":            {"spec.clusterIP"},
+
+	"PersistentVolumeClaim": {"spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName"},
+}
+
+// replaces tells whether a change of the field at the path replaces an object of the type.
+func replaces(typ, path string) bool {
+	if !strings.HasPrefix(typ, "kubernetes:") {
+		return false // of AWS' types the options of the programs say it
+	}
+	kind := typ[strings.LastIndex(typ, ":")+1:]
+	return slices.ContainsFunc(slices.Concat(immutable[""], immutable[kind]), func(field string) bool {
+		return path == field || strings.HasPrefix(path, field+".") || strings.HasPrefix(path, field+"[")
+	})
+}
+
+// Diff compares the inputs. Of AWS it replaces nothing by itself: that follows from the options of the programs.
 func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	keep := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true}
 	before, err := plugin.UnmarshalProperties(r.GetOldInputs(), keep)
@@ -146,12 +173,16 @@ func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumir
 	if diff == nil {
 		return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
 	}
-	detailed := map[string]*pulumirpc.PropertyDiff{}
+	detailed, replaced := map[string]*pulumirpc.PropertyDiff{}, []string(nil)
 	for path, property := range plugin.NewDetailedDiffFromObjectDiff(diff, true) {
+		if replaces(string(resource.URN(r.GetUrn()).Type()), path) {
+			property.Kind, replaced = property.Kind.AsReplace(), append(replaced, path)
+		}
 		detailed[path] = &pulumirpc.PropertyDiff{Kind: pulumirpc.PropertyDiff_Kind(property.Kind), InputDiff: true}
 	}
 	return &pulumirpc.DiffResponse{
 		Changes: pulumirpc.DiffResponse_DIFF_SOME, DetailedDiff: detailed, HasDetailedDiff: true,
+		Replaces: replaced, DeleteBeforeReplace: len(replaced) > 0,
 	}, nil
 }
 
