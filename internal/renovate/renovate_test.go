@@ -125,6 +125,29 @@ func defaultImages(t *testing.T, project string) []string {
 	return images
 }
 
+// Images in the sources of programs are found too.
+func TestImagesOfPrograms(t *testing.T) {
+	image, images := regexp.MustCompile(`docker\.io/[^"\s]+:[\w.-]+`), 0
+	for _, folder := range []string{"cmd", "examples"} {
+		err := fs.WalkDir(os.DirFS(root), folder, func(file string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			content := read(t, file)
+			want := image.FindAllString(content, -1)
+			images += len(want)
+			compare(t, file, content, want)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if images == 0 {
+		t.Error("no program has an image")
+	}
+}
+
 // Renovate itself updates the default of an ARG, if a FROM of the same file has the ARG and nothing else.
 func TestImagesOfDockerfiles(t *testing.T) {
 	arg := regexp.MustCompile(`(?m)^ARG (\w+_IMAGE)=(\S+)$`)

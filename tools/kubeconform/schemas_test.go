@@ -1,5 +1,5 @@
-// Package kubeconform checks the Kubernetes objects among the golden files with kubeconform, against the API of each
-// version of Kubernetes that is supported. A server-side apply refuses a field that is misspelt or newer than the
+// Package kubeconform has only tests: of the Kubernetes objects among the golden files, with kubeconform, against the API of
+// each version of Kubernetes that is supported. A server-side apply refuses a field that is misspelt or newer than the
 // cluster, and nobody sees that before without a cluster of each version.
 //
 // kubeconform fetches its schemas from a public site. Here they are made of files in the Go modules of Kubernetes,
