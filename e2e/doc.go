@@ -5,5 +5,6 @@
 //	make e2e RUN=TestScaling
 //
 // What they measure goes to docs/reliability.json, and from there into docs/reliability.md (package report). A test that
-// runs again replaces its own figures, so a run that was interrupted can go on with the tests that are missing.
+// runs again replaces its own figures, so a run that was interrupted can go on with the tests that are missing. Where a
+// plugin is not Pulumi's own, SUBSTITUTES="kubernetes docker" names it, and the page says so.
 package e2e

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -146,6 +148,59 @@ func TestRedisOutage(t *testing.T) {
 		expectKept(t, client, o, pods)
 		record(t, "outages", test.name+" for "+outage.String(), strconv.Itoa(refused), milliseconds(came.took(.99, is503)),
 			milliseconds(came.took(1, is503)), fmt.Sprint(restarted), fmt.Sprintf("%.1f s", back.Sub(to).Seconds()))
+	}
+}
+
+// The file of Redis ends in zeros, as after a power failure. The commands of the runbook, as they stand there, bring back
+// the app with the count that it had.
+func TestRunbookForABrokenFile(t *testing.T) {
+	o, client := onKind(t)
+	waitReady(t, client, o)
+	visit(t, o.URL)
+	before := hits(t, o.Namespace)
+	kubectl(t, "exec", "--namespace", o.Namespace, "redis-0", "--", "sh", "-c",
+		"head -c 100 /dev/zero | tee -a /data/appendonlydir/*.incr.aof >/dev/null")
+	signalRedis(t, client, o.Namespace, "KILL")
+	eventually(t, time.Minute, func(context.Context) (bool, string) {
+		said := kubectl(t, "logs", "--namespace", o.Namespace, "redis-0", "--tail=3")
+		return strings.Contains(said, "Bad file format reading the append only file"), said
+	})
+
+	runbook, err := os.ReadFile(filepath.Join(root, "docs", "runbook.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(runbook), "### Redis refuses its file\n")
+	section, _, found := strings.Cut(section, "On Docker,")
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, -1)
+	if !found || len(blocks) != 4 {
+		t.Fatalf("the runbook has %d blocks of commands, want 4: stop, look, repair, start", len(blocks))
+	}
+	commands := ""
+	for _, block := range blocks {
+		commands += block[1]
+	}
+	environment, err := pulumiEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := exec.Command("bash", "-xc", commands) // the look at a broken file ends with 1
+	shell.Env = environment
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"All AOF files and manifest are valid", fmt.Sprintf("\n%d\n", before)} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the commands of the runbook printed no %q:\n%s", want, out)
+		}
+	}
+	eventually(t, time.Minute, func(context.Context) (bool, string) {
+		count, _, err := tryVisit(o.URL)
+		return count > before, fmt.Sprintf("count %d after %d, %v", count, before, err)
+	})
+	if changed := changes(t); len(changed) > 0 {
+		t.Errorf("a preview afterwards wants to change %v", changed)
 	}
 }
 

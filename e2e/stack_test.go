@@ -164,7 +164,8 @@ func stackFileWith(t *testing.T, settings ...string) string {
 	return path
 }
 
-// versions is what the tests run on: a result without it cannot be compared with another.
+// versions is what the tests run on: a result without it cannot be compared with another. A plugin does not say that it
+// is a substitute, so SUBSTITUTES does.
 func versions() string {
 	cli, err := tryPulumi("version")
 	if err != nil {
@@ -181,7 +182,11 @@ func versions() string {
 	}
 	for _, p := range plugins {
 		if p.Kind == "resource" {
-			parts = append(parts, "plugin "+p.Name+" "+p.Version)
+			part := "plugin " + p.Name + " " + p.Version
+			if slices.Contains(strings.Fields(os.Getenv("SUBSTITUTES")), p.Name) {
+				part += " (a substitute)"
+			}
+			parts = append(parts, part)
 		}
 	}
 	return strings.Join(parts, ", ")
