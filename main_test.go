@@ -304,3 +304,31 @@ func TestCopyOfAStackIsAStack(t *testing.T) {
 		t.Errorf("staging has %d resources, want the %d of prod", got, want)
 	}
 }
+
+// The stack file of another app that the README shows is one, but for the digest.
+func TestStackFileOfTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```yaml\n")
+	stack, _, found := strings.Cut(rest, "```")
+	if !found || !strings.Contains(stack, "<digest>") {
+		t.Fatalf("got %q, want the first stack file of the README", stack)
+	}
+	dir := t.TempDir()
+	project, err := os.ReadFile("Pulumi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"Pulumi.yaml": string(project), "Pulumi.shop.yaml": strings.ReplaceAll(stack, "<digest>", strings.Repeat("0", 64)),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := offline.Run(program, dir, "shop"); err != nil {
+		t.Error(err)
+	}
+}
