@@ -57,7 +57,6 @@ Set a key with `+"`pulumi config set --stack <stack> <key> <value>`"+` (secrets 
 `+"`--path '<key>[0]'`"+`), or edit
 `+"`Pulumi.<stack>.yaml` beside `%[2]s`"+`, where each key is prefixed by `+"`%[3]s:`"+`. Unknown keys and malformed values are
 refused before anything is touched, all in one message; what Pulumi itself checks (types, required keys) comes first.
-Keys that only another target uses are not looked at.
 A key without a default is required.
 
 %[4]s
@@ -75,7 +74,7 @@ A key without a default is required.
 
 // providerKeys are those of the AWS provider that the programs read too.
 var providerKeys = map[string]string{
-	"scaleout": "With target eks, three keys of the AWS provider belong to it: `aws:region`, `aws:defaultTags` (docs/production.md), and\n" +
+	"scaleout": "Keys that only another target uses are not looked at. With target eks, three keys of the AWS provider belong to it: `aws:region`, `aws:defaultTags` (docs/production.md), and\n" +
 		"`aws:allowedAccountIds`, a list of the\n" +
 		"accounts that may be touched, e.g. `[\"111122223333\"]`.",
 	"scaleout-cluster": "Two keys of the AWS provider are required too: `aws:region`, and `aws:allowedAccountIds`, a list with the one\n" +

@@ -60,7 +60,7 @@ type RedisBinding struct {
 // itself has to serve until the balancer has let go of it.
 type Drain struct {
 	// Serve is how long the app goes on accepting requests after SIGTERM, while it says that it is not ready. At least 4:
-	// the balancer takes 3.7 s to give up a container that is too busy to answer (balancer/finder.go).
+	// the balancer takes 3.6 s to give up a container that is too busy to answer (balancer/finder.go).
 	Serve int
 	// LongestRequest is how long requests under way may then take. 1 to 3000.
 	LongestRequest int

@@ -25,7 +25,7 @@ type Profile struct {
 }
 
 // named are the profiles with a name. 10 requests a second do not load a pod; for 600 the app's default of 100m at 50 %
-// is too little on a kind cluster (docs/comparison.md: 200-300 µs of CPU for a visit). blackfriday has the figures of
+// is too little on a kind cluster (docs/scaling.md: 0.4 ms of CPU for a visit). blackfriday has the figures of
 // the case study.
 var named = []struct{ name, points, meaning string }{
 	{"step", "0s:10,30s:10,30s:600,210s:600,210s:10,5m:10", "10 a second for 30 s, 600 for 3 min, 10 for 90 s"},
