@@ -357,7 +357,8 @@ func TestDefaultsAreTheHitCounters(t *testing.T) {
 	none := map[string]string{}
 	want := App{
 		Command: []string{}, Args: []string{}, Port: 5000, User: 65532, Metrics: &kube.Metrics{Port: 9090, Path: "/metrics"},
-		LivePath: "/healthz", ReadyPath: "/readyz", Environment: none, SecretEnvironment: none, SecretFiles: none,
+		LivePath: "/healthz", ReadyPath: "/readyz", StartupSeconds: 30,
+		Environment: none, SecretEnvironment: none, SecretFiles: none,
 		WritablePaths: []string{}, Drain: kube.Drain{LoadBalancerDelay: 25, LongestRequest: 10},
 		DrainEnv: kube.DrainEnv{Delay: "DRAIN_DELAY", Timeout: "SHUTDOWN_TIMEOUT"},
 	}
