@@ -52,7 +52,7 @@ func ExampleNewWebApp_scaledOnEKS() {
 			}},
 			AllowFrom:             []kube.Peer{{CIDRs: pulumi.ToStringArray([]string{"10.0.0.0/20"})}},
 			Drain:                 kube.Drain{LoadBalancerDelay: 25},
-			RolloutTimeoutSeconds: 300,
+			RolloutTimeoutSeconds: 600,
 		})
 		return err
 	})

@@ -42,9 +42,9 @@ type WebAppArgs struct {
 	AllowTo []Peer
 	// Drain is how long a pod takes to leave. Required.
 	Drain Drain
-	// RolloutTimeoutSeconds is how long a rollout may stand still before it has failed. 30 to 3600, and at least what the
-	// startup probe gives a container. Behind an AWS load balancer each pod waits for its registration and health checks,
-	// so allow 300. Required.
+	// RolloutTimeoutSeconds is how long a rollout may take before it has failed; the old pods serve on. 30 to 3600, and at
+	// least what the startup probe gives a container. A quarter of the pods is replaced at a time, and behind an AWS load
+	// balancer each waits for its registration and health checks, maybe for a node: allow 600. Required.
 	RolloutTimeoutSeconds int
 	// Placement narrows down the nodes.
 	Placement Placement
@@ -289,8 +289,9 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 		// An autoscaler that was there before owns the number still, which would be a conflict.
 		meta = o.Annotated(pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")})
 	}
-	// Far above what 20 pods behind an AWS load balancer take: it ends a rollout that never stands still.
-	limits := &pulumi.CustomTimeouts{Create: "30m", Update: "30m"}
+	// The provider waits for the whole of it: that Kubernetes gave the rollout up (ProgressDeadlineExceeded) it only shows.
+	limit := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds)
+	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
 	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: meta, Spec: spec},
 		o.Child(), pulumi.DependsOn(present(after...)), pulumi.Timeouts(limits))
 }

@@ -56,7 +56,7 @@ func program(ctx *pulumi.Context) error {
 		}},
 		AllowFrom:             []kube.Peer{{CIDRs: pulumi.ToStringArray([]string{"10.0.0.0/20", "10.0.16.0/20"})}},
 		Drain:                 kube.Drain{LoadBalancerDelay: 25, LongestRequest: 30},
-		RolloutTimeoutSeconds: 300,
+		RolloutTimeoutSeconds: 600,
 		Placement:             kube.Placement{Architecture: "amd64"},
 	}, cluster)
 	if err != nil {
