@@ -213,8 +213,7 @@ func (d *driver) pulumiCommand(s *stack, args ...string) command {
 		env = append(env, "PATH="+filepath.Dir(d.pulumi)+string(os.PathListSeparator)+d.getenv("PATH"))
 	}
 	if s.onKind() {
-		// An object that a killed update made has a field manager that is gone, whose fields are taken over by force.
-		env = append(env, d.kubeconfig(), "PULUMI_K8S_ENABLE_PATCH_FORCE=true")
+		env = append(env, d.kubeconfig())
 	}
 	return command{name: d.pulumi, args: append(args, "--non-interactive"), dir: d.root, env: env}
 }

@@ -283,16 +283,13 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 		},
 		Template: a.pod(o.App),
 	}
-	meta := o.Meta("")
 	if a.Scaling.Fixed > 0 { // otherwise they belong to the autoscaler, and every update would set them back
 		spec.Replicas = pulumi.Int(a.Scaling.Fixed)
-		// An autoscaler that was there before owns the number still, which would be a conflict.
-		meta = o.Annotated(pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")})
 	}
 	// The provider waits for the whole of it: that Kubernetes gave the rollout up (ProgressDeadlineExceeded) it only shows.
 	limit := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds)
 	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
-	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: meta, Spec: spec},
+	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: o.Meta(""), Spec: spec},
 		o.Child(), pulumi.DependsOn(present(after...)), pulumi.Timeouts(limits))
 }
 
