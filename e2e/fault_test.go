@@ -147,7 +147,7 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 		"this image is broken",
 	}, {
 		"rolling update to a wrong Redis address",
-		map[string][]string{"components/redis/connection.go": {`set(e.Host, c.Host)`, `set(e.Host, pulumi.String("elsewhere.scaleout.svc"))`}},
+		map[string][]string{"components/redis/connection.go": {`e.Host: c.Host,`, `e.Host: pulumi.String("elsewhere.scaleout.svc"),`}},
 		"redis is not available",
 	}} {
 		waitReady(t, client, o)

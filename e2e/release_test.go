@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The image that runs in the stack under test is deployed in a second stack, which runs another one, and the second stack
@@ -34,6 +36,10 @@ func TestPromoteAndRollBack(t *testing.T) {
 			start := time.Now()
 			out := runBeside(t, release.target, release.variables...)
 			took = time.Since(start)
+			d, err := client.AppsV1().Deployments(second.Namespace).Get(t.Context(), second.Deployment, metav1.GetOptions{})
+			if err != nil || !settled(d) {
+				t.Errorf("%s ended, and the rollout had not: %+v, %v", release.name, d.Status, err)
+			}
 			if !strings.Contains(out, "will    "+release.want) {
 				t.Errorf("%s does not show what it changes:\n%s", release.name, out)
 			}
