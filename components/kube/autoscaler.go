@@ -57,7 +57,7 @@ func (s Scaling) Validate() field.ErrorList {
 	}
 	problems := append(check.Range("min", s.Min, 1, maxPods), check.Range("max", s.Max, 1, maxPods)...)
 	if len(problems) == 0 && s.Max < s.Min {
-		problems = check.Invalid("max", s.Max, fmt.Sprintf("must be at least min, which is %d", s.Min))
+		problems = check.Invalid("max", s.Max, fmt.Sprintf("must be at least %d, the fewest pods", s.Min))
 	}
 	return slices.Concat(problems,
 		check.Range("targetCpuUtilization", s.TargetCPUUtilization, 1, 100),

@@ -181,8 +181,8 @@ func refusals() map[string]refusal {
 		"more pods than a cluster takes": {base, map[string]string{"minReplicas": "150001", "maxReplicas": "150000"}, []string{"scaleout:minReplicas", "150001", "1 to 150000"}},
 		"at most no pods":                {base, map[string]string{"maxReplicas": "0"}, []string{"scaleout:maxReplicas", "0", "1 to 150000"}},
 		"at most too many pods":          {base, map[string]string{"maxReplicas": "150001"}, []string{"scaleout:maxReplicas", "150001", "1 to 150000"}},
-		"min over max":                   {base, map[string]string{"minReplicas": "11"}, []string{"scaleout:maxReplicas", "10", "at least min, which is 11"}},
-		"max under min":                  {eks, map[string]string{"maxReplicas": "1"}, []string{"scaleout:maxReplicas", "1", "at least min, which is 2"}},
+		"min over max":                   {base, map[string]string{"minReplicas": "11"}, []string{"scaleout:maxReplicas", "10", "at least 11, the fewest pods"}},
+		"max under min":                  {eks, map[string]string{"maxReplicas": "1"}, []string{"scaleout:maxReplicas", "1", "at least 2, the fewest pods"}},
 
 		// --- scaling
 		"targetCpuUtilization too low":    {base, map[string]string{"targetCpuUtilization": "0"}, []string{"scaleout:targetCpuUtilization", "0", "1 to 100"}},
