@@ -71,7 +71,7 @@ func stories() map[string]story {
 	pod := `namespace="scaleout",pod="a",container="web"`
 	return map[string]story{
 		"all is well": {calm(180), map[time.Duration][]string{minute: nil, 5 * minute: nil, 3 * hour: nil}},
-		"half of what the objective allows fails": {visits(10000, 5, 50, 600), map[time.Duration][]string{10 * hour: nil}},
+		"half of what the objective allows fails":                      {visits(10000, 5, 50, 600), map[time.Duration][]string{10 * hour: nil}},
 		"no visits, of an app that shows its histogram from the start": {visits(0, 0, 0, 120), map[time.Duration][]string{2 * hour: nil}},
 		"no visits, of an app that shows it after the first": {present(120), map[time.Duration][]string{
 			59 * minute: nil, 61 * minute: {"NotMeasured ticket"},
