@@ -284,19 +284,30 @@ func hasSecret(t *testing.T, stack string) bool {
 	return strings.Contains(string(content), "redisPassword:")
 }
 
-// A third environment is a copy of a stack file.
-func TestCopyOfAStackIsAStack(t *testing.T) {
+// runStack runs the program with a stack file of this content.
+func runStack(t *testing.T, content string) (*offline.Result, error) {
+	t.Helper()
 	dir := t.TempDir()
-	for from, to := range map[string]string{"Pulumi.yaml": "Pulumi.yaml", "Pulumi.prod.yaml": "Pulumi.staging.yaml"} {
-		content, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
+	for name, text := range map[string]string{"Pulumi.yaml": readFile(t, "Pulumi.yaml"), "Pulumi.another.yaml": content} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	staging, err := offline.Run(program, dir, "staging")
+	return offline.Run(program, dir, "another")
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// A third environment is a copy of a stack file.
+func TestCopyOfAStackIsAStack(t *testing.T) {
+	staging, err := runStack(t, readFile(t, "Pulumi.prod.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,28 +318,12 @@ func TestCopyOfAStackIsAStack(t *testing.T) {
 
 // The stack file of another app that the README shows is one, but for the digest.
 func TestStackFileOfTheReadme(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(readme), "```yaml\n")
+	_, rest, _ := strings.Cut(readFile(t, "README.md"), "```yaml\n")
 	stack, _, found := strings.Cut(rest, "```")
 	if !found || !strings.Contains(stack, "<digest>") {
 		t.Fatalf("got %q, want the first stack file of the README", stack)
 	}
-	dir := t.TempDir()
-	project, err := os.ReadFile("Pulumi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{
-		"Pulumi.yaml": string(project), "Pulumi.shop.yaml": strings.ReplaceAll(stack, "<digest>", strings.Repeat("0", 64)),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := offline.Run(program, dir, "shop"); err != nil {
+	if _, err := runStack(t, strings.ReplaceAll(stack, "<digest>", strings.Repeat("0", 64))); err != nil {
 		t.Error(err)
 	}
 }

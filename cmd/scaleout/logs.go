@@ -86,7 +86,7 @@ func (d *driver) diagnose(ctx context.Context, s *stack) {
 		{"get", "pods"},
 		{"get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp", "--no-headers",
 			"--output=custom-columns=:.involvedObject.name,:.message"},
-		{"logs", "--selector=app.kubernetes.io/part-of=scaleout", "--all-containers", "--prefix", "--ignore-errors", "--tail=8"},
+		{"logs", "--selector=" + partOf, "--all-containers", "--prefix", "--ignore-errors", "--tail=8"},
 	} {
 		// The update has failed for a reason of its own, and that one is reported.
 		out, _ := d.kubectl(ctx, append(args, "--namespace", s.setting(keyNamespace))...)

@@ -77,9 +77,8 @@ func (d *driver) openRelease(ctx context.Context, what string) (*release, error)
 		return nil, err
 	}
 	s.existed = true
-	project := s.project.Rest["name"]
-	if parts := strings.Split(d.Stack, "/"); len(parts) == 3 && parts[1] != project.Value {
-		return nil, fmt.Errorf("STACK=%q: its project is %s, and the one here is %s", d.Stack, parts[1], project.Value)
+	if other, here := s.anotherProject(d.Stack); other != "" {
+		return nil, fmt.Errorf("STACK=%q: its project is %s, and the one here is %s", d.Stack, other, here)
 	}
 	r := &release{stack: s, what: what}
 	return r, d.doAll(
@@ -91,20 +90,25 @@ func (d *driver) openRelease(ctx context.Context, what string) (*release, error)
 	)
 }
 
+// anotherProject returns the project in the full name of a stack, "" if that is the one here, and the one here.
+func (s *stack) anotherProject(name string) (other, here string) {
+	project := s.project.Rest["name"]
+	if parts := strings.Split(name, "/"); len(parts) == 3 && parts[1] != project.Value {
+		other = parts[1]
+	}
+	return other, project.Value
+}
+
 // imageOfSource returns what runs in FROM. A stack without a file here, such as one of another project, is looked for
 // in the target's backend.
 func (d *driver) imageOfSource(ctx context.Context, target *stack) (string, error) {
-	project := target.project.Rest["name"]
-	parts := strings.Split(d.From, "/")
-	s, err := target, error(nil)
-	if len(parts) < 3 || parts[1] == project.Value {
-		s, err = d.openStack(d.From, machineKeys...)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		s, err = target, nil
-	}
-	if err != nil {
-		return "", err
+	s := target
+	if other, _ := target.anotherProject(d.From); other == "" {
+		own, err := d.openStack(d.From, machineKeys...)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		s = cmp.Or(own, target)
 	}
 	o, err := d.outputs(ctx, s, d.From)
 	if err == nil && o.Image == "" {

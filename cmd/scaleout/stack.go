@@ -294,11 +294,17 @@ type backend struct {
 // passphrase file inside the project: no account is needed, and no login on this machine is touched. Any other is where
 // pulumi is logged in. What `env` has exported is no choice: it is of one local stack, and others are not there.
 func (d *driver) chooseBackend(local bool) (backend, error) {
-	own := (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.local("state"))}).String()
-	file := d.local("passphrase")
+	own, ownFile := (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.local("state"))}).String(), d.local("passphrase")
+	address, file := d.getenv("PULUMI_BACKEND_URL"), d.getenv("PULUMI_CONFIG_PASSPHRASE_FILE")
 	b := backend{env: quietPulumi()}
-	switch chosen := d.getenv("PULUMI_BACKEND_URL"); {
-	case chosen != "" && chosen != own:
+	if address == own { // empty is none, to Pulumi too
+		address, b.env = "", append(b.env, "PULUMI_BACKEND_URL=")
+	}
+	if file == ownFile {
+		file, b.env = "", append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE=")
+	}
+	switch {
+	case address != "":
 		b.words = "PULUMI_BACKEND_URL"
 	case d.getenv("PULUMI_ACCESS_TOKEN") != "":
 		b.words = "Pulumi Cloud (PULUMI_ACCESS_TOKEN)"
@@ -308,27 +314,20 @@ func (d *driver) chooseBackend(local bool) (backend, error) {
 	default:
 		b.words = "the backend that pulumi is logged in to"
 	}
-	if d.getenv("PULUMI_BACKEND_URL") == own && !b.local {
-		b.env = append(b.env, "PULUMI_BACKEND_URL=") // empty is none
-	}
-	chosen := d.getenv("PULUMI_CONFIG_PASSPHRASE_FILE")
 	// Pulumi takes a PULUMI_CONFIG_PASSPHRASE that is set and empty for an empty passphrase.
-	if _, set := d.lookupEnv("PULUMI_CONFIG_PASSPHRASE"); set || chosen != "" && chosen != file {
+	if _, set := d.lookupEnv("PULUMI_CONFIG_PASSPHRASE"); set || file != "" {
 		b.words += ", passphrase from the environment"
 		return b, nil
 	}
 	if !local {
-		if chosen == file {
-			b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE=")
-		}
 		return b, nil
 	}
-	b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE="+file)
+	b.env = append(b.env, "PULUMI_CONFIG_PASSPHRASE_FILE="+ownFile)
 	b.words += ", passphrase in " + localDir + "/passphrase"
-	if isFile(file) { // what it has encrypted could not be read with another
+	if isFile(ownFile) { // what it has encrypted could not be read with another
 		return b, nil
 	}
-	return b, os.WriteFile(file, []byte(rand.Text()+"\n"), 0o600)
+	return b, os.WriteFile(ownFile, []byte(rand.Text()+"\n"), 0o600)
 }
 
 // pulumiFunction is a shell function that gives plain Pulumi commands the settings of the stack that they are about, if

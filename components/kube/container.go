@@ -326,7 +326,10 @@ func (p Probes) startup() Probe {
 }
 
 // startupSeconds are how long a container may take to start.
-func (p Probes) startupSeconds() int { return p.startup().PeriodSeconds * p.startup().FailureThreshold }
+func (p Probes) startupSeconds() int {
+	startup := p.startup()
+	return startup.PeriodSeconds * startup.FailureThreshold
+}
 
 // args are those of the three probes.
 func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {
