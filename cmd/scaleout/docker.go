@@ -13,22 +13,19 @@ import (
 func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
 	version, err := d.docker(ctx, "version", "--format", "{{.Server.Version}}")
 	if err != nil {
-		err = fmt.Errorf("needs a running Docker daemon that this user may talk to: install or start Docker Desktop or Docker "+
+		return "", fmt.Errorf("needs a running Docker daemon that this user may talk to: install or start Docker Desktop or Docker "+
 			"Engine (`sudo systemctl start docker`), join the group `docker`, or set DOCKER_HOST if it runs elsewhere: %w", err)
-	}
-	if err != nil {
-		return "", err
 	}
 	return "version " + version + " answers", d.sameDaemon(ctx)
 }
 
-// sameDaemon fails if the stack is on another Docker daemon than the one that answers: what it made there would be taken
-// for gone.
+// sameDaemon fails if the stack is on another Docker daemon than the one that answers: what it made there would be
+// taken for gone.
 func (d *driver) sameDaemon(ctx context.Context) error {
 	id, err := d.docker(ctx, "info", "--format", "{{.ID}}")
 	if before := d.mark(markDaemon, d.Stack); err == nil && before != "" && before != id {
-		return fmt.Errorf("stack %s is on another Docker daemon (DOCKER_HOST, `docker context ls`); if that one is gone for good, "+
-			"delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
+		return fmt.Errorf("stack %s is on another Docker daemon (DOCKER_HOST, `docker context ls`); "+
+			"if that one is gone for good, delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
 	}
 	if err != nil {
 		return err

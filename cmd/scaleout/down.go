@@ -174,14 +174,15 @@ func (d *driver) removeLeft(ctx context.Context, s *stack) error {
 	namespace := s.setting(keyNamespace)
 	deletions := [][]string{
 		{"namespaces", "--field-selector", "metadata.name=" + namespace, "--selector", partOf},
-		{"clusterroles,clusterrolebindings", "--field-selector", "metadata.name=" + namespace + "-prometheus", "--selector", partOf},
+		{"clusterroles,clusterrolebindings", "--field-selector", "metadata.name=" + namespace + "-prometheus",
+			"--selector", partOf},
 	}
 	for key, instance := range map[string]string{keyTraefik: "traefik", keyMetricsServer: "metrics-server"} {
 		if s.setting(key) == "true" {
 			selector := partOf + ",app.kubernetes.io/instance=" + instance
 			deletions = append(deletions,
-				[]string{"namespaces,clusterroles,clusterrolebindings,ingressclasses,apiservices", "--selector", selector},
-				[]string{"deployments,services,serviceaccounts,rolebindings", "--namespace", "kube-system", "--selector", selector})
+				[]string{"namespaces,clusterroles,clusterrolebindings,ingressclasses,apiservices", "-l", selector},
+				[]string{"deployments,services,serviceaccounts,rolebindings", "-n", "kube-system", "-l", selector})
 		}
 	}
 	for _, objects := range deletions {

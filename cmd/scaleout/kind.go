@@ -51,7 +51,8 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
 		// Another folder may have finished it, or made its own in the meantime.
 		if others := d.othersIn(ctx); others != "" {
-			return "", fmt.Errorf("cluster %s has %s of another folder in it by now: set CLUSTER to another name", d.Cluster, others)
+			return "", fmt.Errorf("cluster %s has %s of another folder in it by now: set CLUSTER to another name",
+				d.Cluster, others)
 		}
 		d.note("removing what an interrupted creation left")
 		if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
@@ -138,7 +139,8 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 		if nodes, listErr := d.containers(ctx, d.nodeLabel()); listErr == nil && len(nodes) == 0 {
 			err = errors.Join(err, d.clearMark(markCluster, d.Cluster))
 		}
-		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image, err)
+		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w",
+			d.Cluster, image, err)
 	}
 	made, err := d.inspect(ctx, d.controlPlane())
 	if err != nil {

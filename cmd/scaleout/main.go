@@ -47,14 +47,16 @@ func subcommands() []subcommand {
 	}
 }
 
+// environ is os.LookupEnv.
+type environ func(name string) (value string, set bool)
+
 // driver is one run of a subcommand.
 type driver struct {
 	settings
-	root string // absolute path of the project
-	host runner
-	out  io.Writer
-	// lookupEnv is os.LookupEnv.
-	lookupEnv func(string) (string, bool)
+	root      string // absolute path of the project
+	host      runner
+	out       io.Writer
+	lookupEnv environ
 	pulumi    string // the Pulumi CLI, once it is known: the one on PATH or a path in localDir
 	began     time.Time
 	// stdin is where a person answers, if it is a terminal.
@@ -83,9 +85,7 @@ func passSignals(cancel context.CancelFunc, host *execRunner) {
 }
 
 // run is main without the process around it. It returns the exit code.
-func run(
-	ctx context.Context, args []string, lookupEnv func(string) (string, bool), host runner, out, errOut io.Writer,
-) int {
+func run(ctx context.Context, args []string, lookupEnv environ, host runner, out, errOut io.Writer) int {
 	if len(args) == 1 && args[0] == "help" {
 		printUsage(out)
 		return 0
@@ -108,7 +108,7 @@ func run(
 	return 1
 }
 
-func start(ctx context.Context, c subcommand, lookupEnv func(string) (string, bool), host runner, out io.Writer) error {
+func start(ctx context.Context, c subcommand, lookupEnv environ, host runner, out io.Writer) error {
 	s, err := parseSettings(lookupEnv)
 	if err != nil {
 		return err

@@ -77,8 +77,8 @@ func portTaken(port int) bool {
 	return false
 }
 
-// removeRegistry removes the registry with its content if `up` made it from this folder and no kind cluster is left, whose
-// nodes may pull from it.
+// removeRegistry removes the registry with its content if `up` made it from this folder and no kind cluster is left,
+// whose nodes may pull from it.
 func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	c, err := d.inspect(ctx, d.RegistryName)
 	switch {

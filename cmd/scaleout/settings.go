@@ -79,7 +79,7 @@ func (s *settings) variables() []variable {
 
 // parseSettings reads the environment over the defaults. An empty variable counts as unset, since make exports such ones.
 // All problems come in one error.
-func parseSettings(lookupEnv func(string) (string, bool)) (settings, error) {
+func parseSettings(lookupEnv environ) (settings, error) {
 	s := settings{
 		Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: "registry:3", Component: "web",
 	}

@@ -38,8 +38,7 @@ func (d *driver) status(ctx context.Context) error {
 		d.section("stack "+d.Stack, "no Pulumi CLI here yet; `make up` brings it", nil)
 		return nil
 	}
-	err = d.lookUp(ctx, s)
-	if err != nil || !s.existed {
+	if err := d.lookUp(ctx, s); err != nil || !s.existed {
 		d.section("stack "+d.Stack, "not created yet", err)
 		return nil
 	}
@@ -72,8 +71,8 @@ func (d *driver) section(title, text string, err error) {
 	d.printf("==> %s\n    %s\n", title, strings.ReplaceAll(text, "\n", "\n    "))
 }
 
-// thisMachine asks for any name here. Whether the app answers is all that it is for: a certificate that was made for this
-// machine is signed by nobody.
+// thisMachine asks for any name here. Whether the app answers is all that it is for: a certificate that was made for
+// this machine is signed by nobody.
 var thisMachine = &http.Client{Transport: &http.Transport{
 	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		_, port, _ := net.SplitHostPort(address) // the client made it
@@ -111,8 +110,8 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 	return res.StatusCode, strings.TrimSpace(said + "\n" + strings.TrimSpace(string(body))), nil
 }
 
-// appAnswers takes any status for an answer of the app but 404, which an ingress controller gives before it knows the app,
-// and those from 500 on.
+// appAnswers takes any status for an answer of the app but 404, which an ingress controller gives before it knows the
+// app, and those from 500 on.
 func appAnswers(status int) bool { return status < 500 && status != http.StatusNotFound }
 
 // waitForAnswer asks until the answer has a good status, and returns it.

@@ -221,8 +221,8 @@ func (d *driver) unclaimed(ctx context.Context, s *stack) (string, error) {
 	if s.onDocker() {
 		names, err := d.containers(ctx, stackLabel(s))
 		if err == nil && len(names) > 0 {
-			err = fmt.Errorf("containers of scaleout:namespace %s are there, and not of stack %s: %s; choose another namespace "+
-				"(docs/operations.md)", namespace, d.Stack, strings.Join(names, " "))
+			err = fmt.Errorf("containers of scaleout:namespace %s are there, and not of stack %s: %s; "+
+				"choose another namespace (docs/operations.md)", namespace, d.Stack, strings.Join(names, " "))
 		}
 		return "nothing of scaleout:namespace " + namespace, err
 	}
@@ -232,7 +232,8 @@ func (d *driver) unclaimed(ctx context.Context, s *stack) (string, error) {
 		key, remedy string
 	}{
 		{true, []string{"namespace", namespace}, keyNamespace, "choose another name"},
-		{s.setting(keyTraefik) == "true", []string{"namespace", "traefik"}, keyTraefik, "set it to false, and ingressNamespace to traefik"},
+		{s.setting(keyTraefik) == "true", []string{"namespace", "traefik"}, keyTraefik,
+			"set it to false, and ingressNamespace to traefik"},
 		{s.setting(keyMetricsServer) == "true", []string{"deployment", "metrics-server", "--namespace", "kube-system"},
 			keyMetricsServer, "set it to false"},
 	} {
@@ -241,8 +242,8 @@ func (d *driver) unclaimed(ctx context.Context, s *stack) (string, error) {
 		}
 		found, err := d.kubectl(ctx, append([]string{"get", "--ignore-not-found", "--output", "name"}, part.object...)...)
 		if err == nil && strings.TrimSpace(found) != "" {
-			err = fmt.Errorf("%s is in cluster %s already, and not of stack %s: %s: %s, or see docs/operations.md if the state was lost",
-				strings.TrimSpace(found), d.Cluster, d.Stack, part.key, part.remedy)
+			err = fmt.Errorf("%s is in cluster %s already, and not of stack %s: %s: %s, "+
+				"or see docs/operations.md if the state was lost", strings.TrimSpace(found), d.Cluster, d.Stack, part.key, part.remedy)
 		}
 		if err != nil {
 			return "", err

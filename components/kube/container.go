@@ -250,8 +250,8 @@ type Probe struct {
 
 // Probes tell the kubelet how a container is. A nil one has the default, and what of a given one is 0.
 type Probes struct {
-	// Startup succeeds once the container has started. Default: the question of Liveness, each second, 30 times. One without
-	// HTTP, TCP and Exec asks what Liveness does: &Probe{FailureThreshold: 120} gives a slow start two minutes.
+	// Startup succeeds once the container has started. Default: the question of Liveness, each second, 30 times. One
+	// without HTTP, TCP and Exec asks what Liveness does: &Probe{FailureThreshold: 120} gives a slow start two minutes.
 	Startup *Probe
 	// Readiness says that the pod may get requests: once it can serve, until its shutdown begins. A pod whose backing
 	// service is away should say no. Default: TCP, every 2 s, two misses.
@@ -326,10 +326,7 @@ func (p Probes) startup() Probe {
 }
 
 // startupSeconds are how long a container may take to start.
-func (p Probes) startupSeconds() int {
-	startup := p.startup()
-	return startup.PeriodSeconds * startup.FailureThreshold
-}
+func (p Probes) startupSeconds() int { s := p.startup(); return s.PeriodSeconds * s.FailureThreshold }
 
 // args are those of the three probes.
 func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {

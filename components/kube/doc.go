@@ -11,8 +11,8 @@
 //	Namespace    a namespace that enforces Pod Security `restricted` and denies all traffic but DNS
 //	ALBClass     the IngressClass of Application Load Balancers
 //
-// NewKindProvider and NewEKSProvider connect to a cluster. A provider of one's own needs what they set: EnableSecretMutable,
-// EnableConfigMapMutable and EnablePatchForce. A Binding is what a backing service adds to the pods of an
+// NewKindProvider and NewEKSProvider connect to a cluster. A provider of one's own needs what they set:
+// EnableSecretMutable, EnableConfigMapMutable and EnablePatchForce. A Binding is what a backing service adds to the pods of an
 // app; a Peer is one that a network policy admits; Capacity and Demand compare what pods ask for with the nodes.
 //
 // Three rules hold for all of them. A component's main child has the component's name and the others append to it, so
@@ -34,6 +34,6 @@
 // https://www.pulumi.com/docs/iac/concepts/options/aliases/. Name stays; the alias may go once every stack is updated.
 // Namespace and ALBClass always take the name as an argument.
 //
-// What the arguments do not offer, a transformation changes in the objects, as in the example of NewWebApp with a sidecar:
-// https://www.pulumi.com/docs/iac/concepts/options/transformations/.
+// What the arguments do not offer, a transformation changes in the objects, as in the example of NewWebApp with a
+// sidecar: https://www.pulumi.com/docs/iac/concepts/options/transformations/.
 package kube

@@ -100,8 +100,8 @@ func newProvider(
 ) (*kubernetes.Provider, error) {
 	// A change of data updates the object in place; the pods are rolled by their checksum annotation.
 	args.EnableConfigMapMutable, args.EnableSecretMutable = pulumi.Bool(true), pulumi.Bool(true)
-	// A field that someone edited by hand, or an autoscaler that is gone had, is set to what the program says. Without this
-	// even the preview ends in a field conflict: https://github.com/pulumi/pulumi-kubernetes/issues/2280
+	// A field that someone edited by hand, or an autoscaler that is gone had, is set to what the program says. Without
+	// this even the preview ends in a field conflict: https://github.com/pulumi/pulumi-kubernetes/issues/2280
 	args.EnablePatchForce = pulumi.Bool(true)
 	return kubernetes.NewProvider(ctx, name, args, opts...)
 }

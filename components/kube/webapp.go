@@ -42,9 +42,9 @@ type WebAppArgs struct {
 	AllowTo []Peer
 	// Drain is how long a pod takes to leave. Required.
 	Drain Drain
-	// RolloutTimeoutSeconds is how long a rollout may take before it has failed; the old pods serve on. 30 to 3600, and at
-	// least what the startup probe gives a container. A quarter of the pods is replaced at a time, and behind an AWS load
-	// balancer each waits for its registration and health checks, maybe for a node: allow 600. Required.
+	// RolloutTimeoutSeconds is how long a rollout may take before it has failed; the old pods serve on. 30 to 3600, and
+	// at least what the startup probe gives a container. A quarter of the pods is replaced at a time, and behind an AWS
+	// load balancer each waits for its registration and health checks, maybe for a node: allow 600. Required.
 	RolloutTimeoutSeconds int
 	// Placement narrows down the nodes.
 	Placement Placement
@@ -88,7 +88,8 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		check.Each("allowFrom", a.AllowFrom, (*Peer).Validate),
 		check.Each("allowTo", a.AllowTo, (*Peer).Validate),
 		check.In("drain", a.Drain.Validate()),
-		check.Range("rolloutTimeoutSeconds", a.RolloutTimeoutSeconds, max(30, min(a.Container.Probes.startupSeconds(), 3600)), 3600),
+		check.Range("rolloutTimeoutSeconds", a.RolloutTimeoutSeconds,
+			max(30, min(a.Container.Probes.startupSeconds(), 3600)), 3600),
 		check.In("placement", a.Placement.validate()),
 		check.Labels("labels", a.Labels),
 		check.Annotations("podAnnotations", a.PodAnnotations),
@@ -272,8 +273,8 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 	spec := &appsv1.DeploymentSpecArgs{
 		Selector:        o.LabelSelector(),
 		MinReadySeconds: pulumi.Int(3), // a pod that crashes at once must not count as a success
-		// No old ReplicaSet may be left: pulumi-kubernetes takes a rollout to one, as of a rollback, for done while it still
-		// has 0 pods (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0). Stacks keep the images instead.
+		// No old ReplicaSet may be left: pulumi-kubernetes takes a rollout to one, as of a rollback, for done while it
+		// still has 0 pods (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0). Stacks keep the images instead.
 		RevisionHistoryLimit:    pulumi.Int(0),
 		ProgressDeadlineSeconds: pulumi.Int(a.RolloutTimeoutSeconds),
 		Strategy: &appsv1.DeploymentStrategyArgs{
@@ -288,7 +289,8 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 	if a.Scaling.Fixed > 0 { // otherwise they belong to the autoscaler, and every update would set them back
 		spec.Replicas = pulumi.Int(a.Scaling.Fixed)
 	}
-	// The provider waits for the whole of it: that Kubernetes gave the rollout up (ProgressDeadlineExceeded) it only shows.
+	// The provider waits for the whole of it: that Kubernetes gave the rollout up (ProgressDeadlineExceeded) it only
+	// shows.
 	limit := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds)
 	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
 	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: o.Meta(""), Spec: spec},

@@ -209,20 +209,18 @@ func (a Alerts) notMeasured() []Alert {
 	if a.Autoscaled {
 		missing = append(missing, `absent(kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"})`)
 	}
+	var tickets []Alert
 	if a.Objectives != nil {
 		missing = append(missing, `absent(up{namespace="$namespace"} == 1)`)
-	}
-	alerts := []Alert{{
-		"NotMeasured", "max(" + strings.Join(missing, "\nor ") + ")", "5m", Page, // one alert, whatever is missing
-		"measurements of the app's pods, of its autoscaler or of its containers are missing, so other alerts cannot fire",
-	}}
-	if a.Objectives != nil {
-		alerts = append(alerts, Alert{
+		tickets = []Alert{{
 			"NotMeasured", `max(absent_over_time($histogram_count{namespace="$namespace"$selector}[1d]))`, "1h", Ticket,
 			"no request that the objectives are about was measured in a day, so their alerts cannot fire",
-		})
+		}}
 	}
-	return alerts
+	return append([]Alert{{
+		"NotMeasured", "max(" + strings.Join(missing, "\nor ") + ")", "5m", Page, // one alert, whatever is missing
+		"measurements of the app's pods, of its autoscaler or of its containers are missing, so other alerts cannot fire",
+	}}, tickets...)
 }
 
 func (a Alerts) annotations(alert, summary string) map[string]string {
