@@ -9,7 +9,11 @@ import (
 )
 
 // deployToDocker runs the app in containers behind nginx, without Kubernetes.
-func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker, app pulumi.StringOutput) error {
+func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker) error {
+	app, err := provideImage(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	network, err := docker.NewNetwork(ctx, "network", &target.Network)
 	if err != nil {
 		return err

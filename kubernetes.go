@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -19,10 +20,12 @@ import (
 const webName = "web"
 
 // deployToKubernetes runs the app in a cluster, where it scales itself.
-func deployToKubernetes(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
-) error {
+func deployToKubernetes(ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes) error {
 	provider, eks, err := connect(ctx, target)
+	if err != nil {
+		return err
+	}
+	image, err := provideImage(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -67,6 +70,9 @@ func deployToKubernetes(
 func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster, error) {
 	if target.EKS == nil {
 		provider, err := kube.NewKindProvider(ctx, "cluster", target.Kind)
+		if err != nil {
+			err = fmt.Errorf("scaleout:kubeContext: %w", err)
+		}
 		return provider, nil, err
 	}
 	found, eks := aws.LookupCluster(ctx, target.EKS.Name), *target.EKS

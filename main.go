@@ -25,12 +25,8 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := provideImage(ctx, cfg)
-	if err != nil {
-		return err
-	}
 	if cfg.Docker != nil {
-		return deployToDocker(ctx, cfg, cfg.Docker, image)
+		return deployToDocker(ctx, cfg, cfg.Docker)
 	}
-	return deployToKubernetes(ctx, cfg, cfg.Kubernetes, image)
+	return deployToKubernetes(ctx, cfg, cfg.Kubernetes)
 }

@@ -254,24 +254,29 @@ func span(times []time.Duration) string {
 	return fmt.Sprintf("%.1f to %.1f s", least.Seconds(), most.Seconds())
 }
 
-// A context that looks right and does not exist is beyond the decoder: the current context must not take its place. A
-// preview either fails or, with pulumi-kubernetes itself, shows that everything would be replaced.
+// A context that looks right and does not exist is beyond the decoder: the current context must not take its place. `up`
+// refuses it. A preview either fails or, with pulumi-kubernetes itself, shows that everything would be replaced.
 func refusedForMissingCluster(t *testing.T) {
 	t.Helper()
 	before := touched(t)
 	const missing = "kind-that-never-was"
+	file := stackFileWith(t, "scaleout:kubeContext", missing)
+	out, err := tryPulumi("up", "--stack", stackName(), "--config-file", file, "--yes", "--skip-preview")
+	if err == nil || !hasLine(string(out), []string{"scaleout:kubeContext", missing, "must be in a kubeconfig"}) {
+		t.Errorf("pulumi up with a missing context: got %v, want a message that names it:\n%s", err, out)
+	}
 	start := time.Now()
-	out, err := tryPulumi("preview", "--stack", stackName(), "--config-file", stackFileWith(t, "scaleout:kubeContext", missing))
-	result := "refused by the provider"
+	out, err = tryPulumi("preview", "--stack", stackName(), "--config-file", file)
+	result := "refused by up, and in a preview by the provider"
 	if err == nil {
-		result = "a preview shows that everything would be replaced"
+		result = "refused by up; a preview shows that everything would be replaced"
 	}
 	if err != nil && !hasLine(string(out), []string{missing, "does not exist"}) ||
 		err == nil && !hasLine(string(out), []string{"pulumi:providers:kubernetes", "cluster", "replace"}) {
 		t.Errorf("a missing context: got %v, want a message that names it, or all replaced:\n%s", err, out)
 	}
 	before.expectSame(t, touched(t))
-	record(t, "refusals", "a kind cluster that does not exist", "1", result+", after "+seconds(time.Since(start))+"; nothing was touched")
+	record(t, "refusals", "a kind cluster that does not exist", "2", result+", after "+seconds(time.Since(start))+"; nothing was touched")
 }
 
 // Another storage class would replace the claim, and with it what Redis has counted. It is refused, with the way to keep it.

@@ -131,8 +131,9 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	t.Ready, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(args.Replicas),
-			Selector: o.LabelSelector(),
+			Replicas:             pulumi.Int(args.Replicas),
+			RevisionHistoryLimit: objects.NoHistory,
+			Selector:             o.LabelSelector(),
 			Strategy: &appsv1.DeploymentStrategyArgs{RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
 				MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.Int(1),
 			}},

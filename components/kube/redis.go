@@ -37,6 +37,9 @@ type RedisArgs struct {
 	StorageClass string
 	// Protect makes Pulumi refuse to delete the claim.
 	Protect bool
+	// Linger is how many seconds it goes on serving, at the most, when it is to stop while clients are connected: after a
+	// switch to another Redis, pods of the app that are being replaced still have visits (Drain.Deregistration). 0 for 30.
+	Linger int
 	// Fsync is redis.FsyncEverySecond or redis.FsyncAlways. Required.
 	Fsync string
 }
@@ -49,12 +52,18 @@ func (a *RedisArgs) Validate() field.ErrorList {
 		check.In("resources", a.Resources.Validate()),
 		check.Optional(check.Name, "storageClass", a.StorageClass),
 		redis.CheckFsync(a.Fsync),
+		check.Range("linger", a.Linger, 0, maxLinger),
 	)
 	if !a.Ephemeral {
 		problems = append(problems, check.Storage("storageSize", a.StorageSize)...)
 	}
 	return problems
 }
+
+const (
+	defaultLinger = 30
+	maxLinger     = maxLongestRequest + 2*maxLoadBalancerDelay // more than any Drain asks for
+)
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
 type Redis struct {
@@ -92,14 +101,18 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if _, err := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{}); err != nil {
 		return nil, err
 	}
+	linger := cmp.Or(args.Linger, defaultLinger)
 	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
-		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(30)}, // to finish writing the append-only file
+		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(linger + 30)}, // to finish the append-only file
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),
 			Args:                     objects.Args("redis-server " + redis.ConfigDir + "/" + redis.ConfigFile),
 			Ports:                    corev1.ContainerPortArray{objects.Port("redis", redis.Port)},
 			Resources:                args.Resources.Requirements(),
 			TerminationMessagePolicy: objects.FallbackToLogs,
+			// Its Service leads to it meanwhile, as no pod is ready: Kubernetes' proxy then takes one that is going.
+			// https://kubernetes.io/docs/reference/networking/virtual-ips/#traffic-to-terminating-endpoints
+			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger(linger))}},
 			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
 			StartupProbe:   pingProbe(2, 120),
 			ReadinessProbe: pingProbe(5, 2),
@@ -119,11 +132,15 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 
 func pingProbe(period, failures int) *corev1.ProbeArgs {
 	return &corev1.ProbeArgs{
-		Exec:             &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", "-c", redis.Probe})},
+		Exec:             shell(redis.Probe),
 		PeriodSeconds:    pulumi.Int(period),
 		TimeoutSeconds:   pulumi.Int(3),
 		FailureThreshold: pulumi.Int(failures),
 	}
+}
+
+func shell(script string) *corev1.ExecActionArgs {
+	return &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", "-c", script})}
 }
 
 // RedisSecretArgs describe the secrets of a Redis, wherever that runs.

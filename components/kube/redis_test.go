@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -139,6 +140,22 @@ func TestBindPassesOnlyTheNamesThatAreGiven(t *testing.T) {
 	}
 	if problems := b.Validate(); len(problems) > 0 {
 		t.Errorf("the binding is refused: %v", problems)
+	}
+}
+
+// A Redis that another replaces serves until the app's old pods are gone, and is not killed before it has finished.
+func TestRedisOutlivesItsClients(t *testing.T) {
+	for linger, want := range map[int]int64{0: 30, 16: 16} {
+		args := testRedis(nil)
+		args.Linger = linger
+		result := componenttest.Record(t, secretAnd(args))
+		spec := []any{"spec", "template", "spec"}
+		grace := componenttest.Value(t, result, "StatefulSet", "redis", append(spec, "terminationGracePeriodSeconds")...)
+		hook := componenttest.Value(t, result, "StatefulSet", "redis",
+			append(spec, "containers", 0, "lifecycle", "preStop", "exec", "command", 2)...)
+		if text, _ := hook.(string); grace != want+30 || !strings.Contains(text, fmt.Sprintf("seq %d)", want)) {
+			t.Errorf("linger %d: got %v s and %q, want %d s before SIGTERM and 30 more", linger, grace, hook, want)
+		}
 	}
 }
 

@@ -109,11 +109,13 @@ func TestConstructorsRefuse(t *testing.T) {
 			"route.alb.webAclArn",
 		}},
 		"redis": {func(ctx *pulumi.Context) error {
-			_, err := NewRedis(ctx, "redis", &RedisArgs{Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}})
+			_, err := NewRedis(ctx, "redis", &RedisArgs{
+				Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}, Linger: 3601,
+			})
 			return err
 		}, []string{
 			"namespace", "secret", "image", "clients[0]", "resources.cpuRequest", "resources.memoryLimit", "storageSize",
-			"storageClass", "fsync",
+			"storageClass", "fsync", "linger",
 		}},
 		"redis secret": {func(ctx *pulumi.Context) error {
 			_, err := NewRedisSecret(ctx, "redis", &RedisSecretArgs{Name: "my redis"})

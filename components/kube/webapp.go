@@ -271,11 +271,9 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 		after = append(after, b.After...)
 	}
 	spec := &appsv1.DeploymentSpecArgs{
-		Selector:        o.LabelSelector(),
-		MinReadySeconds: pulumi.Int(3), // a pod that crashes at once must not count as a success
-		// No old ReplicaSet may be left: pulumi-kubernetes takes a rollout to one, as of a rollback, for done while it
-		// still has 0 pods (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0). Stacks keep the images instead.
-		RevisionHistoryLimit:    pulumi.Int(0),
+		Selector:                o.LabelSelector(),
+		MinReadySeconds:         pulumi.Int(3),     // a pod that crashes at once must not count as a success
+		RevisionHistoryLimit:    objects.NoHistory, // a stack keeps the images instead
 		ProgressDeadlineSeconds: pulumi.Int(a.RolloutTimeoutSeconds),
 		Strategy: &appsv1.DeploymentStrategyArgs{
 			Type: pulumi.String("RollingUpdate"),

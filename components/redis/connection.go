@@ -142,6 +142,13 @@ const (
 // the environment, since process arguments are readable for everyone on the node.
 const Probe = `REDISCLI_AUTH="$(cat ` + AuthDir + `/` + PasswordFile + `)" redis-cli ping | grep -q PONG`
 
+// Linger ends when only itself is connected, after that many seconds at the latest. A server runs it before it stops.
+func Linger(seconds int) string {
+	return fmt.Sprintf(`export REDISCLI_AUTH="$(cat %s/%s)"; for _ in $(seq %d); do `+
+		`[ "$(redis-cli client list type normal | grep -c ^id=)" -gt 1 ] || break; sleep 1; done`,
+		AuthDir, PasswordFile, seconds)
+}
+
 // Configuration is that of a server with this much memory, whose file is forced to disk when fsync says. The data may
 // use 3/4 of the memory; the rest is for the copy that Redis makes while it rewrites its append-only file.
 func Configuration(memoryLimit, fsync string) string {

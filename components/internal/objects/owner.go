@@ -82,11 +82,17 @@ func (o Owner) DisruptionBudget() (*policyv1.PodDisruptionBudget, error) {
 	}, o.Child())
 }
 
+// NoHistory keeps no old ReplicaSet: pulumi-kubernetes takes a rollout to one, as of a rollback, for done while it still
+// has 0 pods (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0).
+const NoHistory = pulumi.Int(0)
+
 // SinglePod runs the one pod of an app that keeps no data.
 func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) (*appsv1.Deployment, error) {
 	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
-		Spec:     &appsv1.DeploymentSpecArgs{Replicas: pulumi.Int(1), Selector: o.LabelSelector(), Template: pod},
+		Spec: &appsv1.DeploymentSpecArgs{
+			Replicas: pulumi.Int(1), RevisionHistoryLimit: NoHistory, Selector: o.LabelSelector(), Template: pod,
+		},
 	}, o.Child())
 }
 
