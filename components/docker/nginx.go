@@ -2,6 +2,7 @@ package docker
 
 import (
 	"cmp"
+	_ "embed"
 	"fmt"
 	"regexp"
 	"slices"
@@ -174,122 +175,7 @@ func (a *NginxArgs) configuration(http, status string) (string, error) {
 // every GET for safe to repeat, and does not tell a server that could not be reached from one that died over the
 // request (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_next_upstream). So it is off, and a request
 // that failed goes to another server only if not a byte of it was sent to the first.
-var nginxTemplate = template.Must(template.New("nginx.conf").Parse(`worker_processes {{.Workers}};
-worker_shutdown_timeout {{.Shutdown}}s; # requests that a reload or a stop finds under way
-worker_rlimit_nofile 8192; # one file for the client and one for the server of each connection
-pid nginx.pid;
-error_log stderr warn;
+var nginxTemplate = template.Must(template.New("nginx.conf").Parse(nginxConf))
 
-events {
-    worker_connections 4096;
-}
-
-http {
-    server_tokens off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-
-    log_format json escape=json '{"time":"$time_iso8601","id":"$request_id","client":"$remote_addr",'
-        '"method":"$request_method","uri":"$request_uri","status":"$status","bytes":$body_bytes_sent,'
-        '"seconds":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
-        '"upstream_seconds":"$upstream_response_time","upstream_bytes_sent":"$upstream_bytes_sent"}';
-    # In batches, since each costs the Docker daemon some 60 µs. No larger: what a pipe takes at once stays in one piece.
-    access_log /dev/stdout json buffer=4k flush=1s;
-
-    upstream app {
-        zone app 256k; # one state for all workers, so that they take turns together
-{{- if eq .Balancing "leastConnections"}}
-        least_conn;
-{{- end}}
-{{- range .Upstreams}}
-        server {{.Host}}:{{.Port}} weight={{.Weight}} max_fails={{$.MaxFails}} fail_timeout={{$.FailTimeoutSeconds}}s;
-{{- end}}
-        keepalive {{.IdleConnections}};
-        keepalive_timeout {{.Idle}}s;
-    }
-
-    # What is known of the servers that were asked so far: one figure for each.
-    map $upstream_bytes_sent $attempt {
-        volatile;
-        "~^[0-]( : [0-]){{"{"}}{{.Again}},}$"  spent;   # that was the last attempt
-        "~^[0-]( : [0-])*$"    unsent;  # none was sent a byte
-        default                sent;
-    }
-
-    # HTTP/1.0 has no Host, without which HTTP/1.1 is refused.
-    map $http_host $asked_host {
-        ""       localhost;
-        default  $http_host;
-    }
-
-    server {
-        listen {{.HTTP}};
-        client_header_timeout 5s;
-        client_body_timeout {{.LongestRequestSeconds}}s;
-        send_timeout {{.LongestRequestSeconds}}s;
-        client_header_buffer_size 1k;
-        large_client_header_buffers 4 {{.MaxHeaderKilobytes}}k;
-        client_max_body_size {{.MaxBodyKilobytes}}k;
-
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_set_header Host $asked_host;
-        proxy_set_header X-Request-ID $request_id;
-        # Set, not added to: nothing in front of this server is to be believed.
-        proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header X-Forwarded-Host $asked_host;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Port "";
-        proxy_set_header X-Forwarded-Server "";
-        proxy_set_header Forwarded "";
-        proxy_connect_timeout {{.Connect}}s;
-        proxy_send_timeout {{.LongestRequestSeconds}}s;
-        proxy_read_timeout {{.LongestRequestSeconds}}s; # the app gives up sooner
-        proxy_next_upstream off;
-        recursive_error_pages on;
-
-        location / {
-            error_page 502 504 = @again;
-            proxy_pass http://app;
-        }
-        location @again {
-            if ($attempt = sent) {
-                rewrite ^ /.lost last;
-            }
-            if ($attempt = spent) {
-                rewrite ^ /.unavailable last;
-            }
-            error_page 502 504 = @again;
-            proxy_pass http://app;
-        }
-        location = /.lost {
-            internal;
-            default_type text/plain;
-            return 502 "The server failed over this request, which may have been counted.\n";
-        }
-        location = /.unavailable {
-            internal;
-            default_type text/plain;
-            add_header Retry-After 1 always;
-            return 503 "No server could be reached; nothing was counted.\n";
-        }
-    }
-
-    # Not published: for the health check, and for metrics from within the network.
-    server {
-        listen {{.Status}};
-        access_log off;
-        location = /healthz {
-            default_type text/plain;
-            return 200 "ok\n";
-        }
-        location = /stub_status {
-            stub_status;
-        }
-    }
-}
-`))
+//go:embed nginx.conf.tmpl
+var nginxConf string
