@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	files, _ := filepath.Glob("Pulumi.*.yaml") // fails only for a bad pattern
 	for _, file := range files {
+		if exec.Command("git", "check-ignore", "--quiet", file).Run() == nil { // left by an end-to-end test that was killed
+			continue
+		}
 		stack := strings.TrimSuffix(strings.TrimPrefix(file, "Pulumi."), ".yaml")
 		result, err := offline.Run(program, ".", stack)
 		if err != nil {

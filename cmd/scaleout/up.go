@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -177,10 +178,11 @@ func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 // update runs `pulumi up`. On this machine without its preview: that would run the program a second time for an answer
 // nobody waits for. Elsewhere the preview stays: what it finds wrong is found before anything was changed.
 func (d *driver) update(ctx context.Context, s *stack) (string, error) {
-	args := []string{"up", "--yes", "--stack", d.Stack}
+	args := append([]string{"up", "--yes", "--stack", d.Stack}, d.configFlag(s)...)
 	if s.local() {
 		args = append(args, "--skip-preview")
 	}
+	again := slices.Clone(args)
 	if s.onDocker() && s.existed {
 		if err := d.startContainers(ctx, s); err != nil {
 			return "", err
@@ -193,20 +195,18 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 		}
 		args = append(args, flags...)
 	}
-	if err := d.change(ctx, s, append(args, d.configFlag(s)...)...); err != nil {
+	err := d.change(ctx, s, args...)
+	if err != nil {
 		d.diagnose(ctx, s)
-		return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
-	}
-	if s.has(keyAdoptExisting) {
+	} else if s.has(keyAdoptExisting) {
 		d.note("all is in the state; once more, so that nothing is taken over from now on")
 		delete(s.file.Config, keyAdoptExisting)
-		if err := d.saveCopy(s); err != nil {
-			return "", err
+		if err = d.saveCopy(s); err == nil {
+			err = d.change(ctx, s, again...)
 		}
-		args := append([]string{"up", "--yes", "--skip-preview", "--stack", d.Stack}, d.configFlag(s)...)
-		if err := d.change(ctx, s, args...); err != nil {
-			return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
-		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
 	}
 	return "stack " + d.Stack + " is up to date", d.clearMark(markRollback, d.Stack)
 }

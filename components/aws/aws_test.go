@@ -99,7 +99,7 @@ func TestOneProviderForAll(t *testing.T) {
 			return everything(ctx, "", components...)
 		}
 	}
-	result, err := componenttest.RunWithoutDefaultProvider(t, "aws", program(true))
+	result, err := offline.Record(program(true), "aws") // which then has no default provider
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestOneProviderForAll(t *testing.T) {
 		t.Errorf("the token is %v, want a secret", result.Exports["token"])
 	}
 	// A test that always passes proves nothing.
-	_, err = componenttest.RunWithoutDefaultProvider(t, "aws", program(false))
+	_, err = offline.Record(program(false), "aws")
 	for _, call := range []string{
 		"aws:eks/getCluster:getCluster", "aws:ecr/getAuthorizationToken:getAuthorizationToken",
 		"aws:lb/getHostedZoneId:getHostedZoneId",

@@ -23,12 +23,6 @@ func Record(t *testing.T, program pulumi.RunFunc) *offline.Result {
 	return result
 }
 
-// RunWithoutDefaultProvider records a program in a stack that forbids the default provider of a package, such as aws:
-// what is registered in it or asked of it without another provider is an error.
-func RunWithoutDefaultProvider(_ *testing.T, pkg string, program pulumi.RunFunc) (*offline.Result, error) {
-	return offline.Record(program, pkg)
-}
-
 // Find is the resource of a type (the part after the last colon) and a name.
 func Find(t *testing.T, result *offline.Result, kind, name string) *offline.Resource {
 	t.Helper()

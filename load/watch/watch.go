@@ -77,11 +77,10 @@ func (w *Watcher) look(ctx context.Context) (events []record.Event, err error) {
 	w.state.Desired, w.state.Ready = int(h.Status.DesiredReplicas), int(d.Status.ReadyReplicas)
 	for _, m := range h.Status.CurrentMetrics {
 		var current autoscalingv2.MetricValueStatus
-		switch {
-		case m.ContainerResource != nil && m.ContainerResource.Name == corev1.ResourceCPU:
-			current = m.ContainerResource.Current
-		case m.Resource != nil && m.Resource.Name == corev1.ResourceCPU:
-			current = m.Resource.Current
+		if of := m.ContainerResource; of != nil && of.Name == corev1.ResourceCPU {
+			current = of.Current
+		} else if of := m.Resource; of != nil && of.Name == corev1.ResourceCPU {
+			current = of.Current
 		}
 		if current.AverageUtilization != nil && current.AverageValue != nil {
 			w.state.CPU, w.state.CPUMilli = int(*current.AverageUtilization), current.AverageValue.MilliValue()
@@ -101,11 +100,10 @@ func settingsOf(h *autoscalingv2.HorizontalPodAutoscaler, d *appsv1.Deployment) 
 	container := ""
 	for _, m := range h.Spec.Metrics {
 		var target autoscalingv2.MetricTarget
-		switch {
-		case m.ContainerResource != nil && m.ContainerResource.Name == corev1.ResourceCPU:
-			target, container = m.ContainerResource.Target, m.ContainerResource.Container
-		case m.Resource != nil && m.Resource.Name == corev1.ResourceCPU:
-			target = m.Resource.Target
+		if of := m.ContainerResource; of != nil && of.Name == corev1.ResourceCPU {
+			target, container = of.Target, of.Container
+		} else if of := m.Resource; of != nil && of.Name == corev1.ResourceCPU {
+			target = of.Target
 		}
 		if target.AverageUtilization != nil {
 			s.Target = int(*target.AverageUtilization)
