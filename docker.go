@@ -9,11 +9,7 @@ import (
 )
 
 // deployToDocker runs the app in containers behind nginx, without Kubernetes.
-func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker) error {
-	app, err := provideImage(ctx, cfg)
-	if err != nil {
-		return err
-	}
+func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker, app pulumi.StringOutput) error {
 	network, err := docker.NewNetwork(ctx, "network", &target.Network)
 	if err != nil {
 		return err

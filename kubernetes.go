@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -20,12 +19,10 @@ import (
 const webName = "web"
 
 // deployToKubernetes runs the app in a cluster, where it scales itself.
-func deployToKubernetes(ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes) error {
+func deployToKubernetes(
+	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
+) error {
 	provider, eks, err := connect(ctx, target)
-	if err != nil {
-		return err
-	}
-	image, err := provideImage(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -70,9 +67,6 @@ func deployToKubernetes(ctx *pulumi.Context, cfg *config.Config, target *config.
 func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster, error) {
 	if target.EKS == nil {
 		provider, err := kube.NewKindProvider(ctx, "cluster", target.Kind)
-		if err != nil {
-			err = fmt.Errorf("scaleout:kubeContext: %w", err)
-		}
 		return provider, nil, err
 	}
 	found, eks := aws.LookupCluster(ctx, target.EKS.Name), *target.EKS

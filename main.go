@@ -25,8 +25,12 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Docker != nil {
-		return deployToDocker(ctx, cfg, cfg.Docker)
+	image, err := provideImage(ctx, cfg)
+	if err != nil {
+		return err
 	}
-	return deployToKubernetes(ctx, cfg, cfg.Kubernetes)
+	if cfg.Docker != nil {
+		return deployToDocker(ctx, cfg, cfg.Docker, image)
+	}
+	return deployToKubernetes(ctx, cfg, cfg.Kubernetes, image)
 }

@@ -173,7 +173,7 @@ func TestCostOfScale(t *testing.T) {
 		real = append(real, pulumi(times, append(with, "PULUMI_SKIP_CHECKPOINTS=true"), "preview", "--stack", costStack))
 	}
 	const saving = 2 // of sizes
-	with := append(environment, "APPS="+strconv.Itoa(sizes[saving]))
+	with := append(environment, "APPS="+strconv.Itoa(sizes[saving]), "PULUMI_SKIP_CHECKPOINTS=false")
 	saved := pulumi(1, with, "preview", "--stack", costStack)
 	record(t, "engine", fmt.Sprintf("the preview of %d apps without PULUMI_SKIP_CHECKPOINTS", sizes[saving]),
 		fmt.Sprintf("%s; with it %s", seconds(saved.took), seconds(real[saving].took)))

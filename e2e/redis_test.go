@@ -104,7 +104,10 @@ func TestRedisOutage(t *testing.T) {
 		name       string
 		begin, end func()
 	}{
-		{"Redis is gone", func() { scale(0) }, func() { scale(1) }},
+		{"Redis is gone", func() {
+			scale(0)
+			kubectl(t, "delete", "pod", "--namespace", o.Namespace, "redis-0", "--grace-period=0", "--force") // it would serve on
+		}, func() { scale(1) }},
 		{"Redis hangs", func() { signalRedis(t, client, o.Namespace, "STOP") }, func() { signalRedis(t, client, o.Namespace, "CONT") }},
 	} {
 		pods := podNames(t, client, o.Namespace)

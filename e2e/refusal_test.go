@@ -262,7 +262,7 @@ func refusedForMissingCluster(t *testing.T) {
 	const missing = "kind-that-never-was"
 	file := stackFileWith(t, "scaleout:kubeContext", missing)
 	out, err := tryPulumi("up", "--stack", stackName(), "--config-file", file, "--yes", "--skip-preview")
-	if err == nil || !hasLine(string(out), []string{"scaleout:kubeContext", missing, "must be in a kubeconfig"}) {
+	if err == nil || !hasLine(string(out), []string{"scaleout:kubeContext", missing, "must be a context of the kubeconfig"}) {
 		t.Errorf("pulumi up with a missing context: got %v, want a message that names it:\n%s", err, out)
 	}
 	start := time.Now()

@@ -3,15 +3,11 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
@@ -68,11 +64,7 @@ type KindCluster struct {
 func NewKindProvider(
 	ctx *pulumi.Context, name string, cluster KindCluster, opts ...pulumi.ResourceOption,
 ) (*kubernetes.Provider, error) {
-	problems := CheckKindContext(cluster.Context)
-	if len(problems) == 0 && !ctx.DryRun() { // a preview may run where there is no cluster
-		problems = inKubeconfig(cluster.Context)
-	}
-	if err := check.Join(fmt.Sprintf("provider %q", name), problems); err != nil {
+	if err := check.Join(fmt.Sprintf("provider %q", name), CheckKindContext(cluster.Context)); err != nil {
 		return nil, err
 	}
 	args := &kubernetes.ProviderArgs{
@@ -82,29 +74,6 @@ func NewKindProvider(
 		args.UpsertExistingObjects = pulumi.Bool(true)
 	}
 	return newProvider(ctx, name, args, opts...)
-}
-
-// inKubeconfig reports a context that no kubeconfig has. pulumi-kubernetes takes its cluster for one that does not answer
-// at the moment, and an update with it would give up what the stack has in the right one (seen with v4.32.0).
-// https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/#the-kubeconfig-environment-variable
-func inKubeconfig(context string) field.ErrorList {
-	files := filepath.SplitList(os.Getenv("KUBECONFIG"))
-	if len(files) == 0 {
-		home, _ := os.UserHomeDir()
-		files = []string{filepath.Join(home, ".kube", "config")}
-	}
-	for _, file := range files {
-		var config struct{ Contexts []struct{ Name string } }
-		content, _ := os.ReadFile(file)      // a file that is not there has no context,
-		_ = yaml.Unmarshal(content, &config) // nor has one that cannot be read
-		for _, c := range config.Contexts {
-			if c.Name == context {
-				return nil
-			}
-		}
-	}
-	return check.Invalid("context", context, fmt.Sprintf("must be in a kubeconfig; %s (KUBECONFIG) has none of that name",
-		strings.Join(files, ", ")))
 }
 
 // NewEKSProvider connects to an EKS cluster.

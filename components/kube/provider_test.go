@@ -2,8 +2,6 @@ package kube
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,53 +98,6 @@ func TestProvidersRefuse(t *testing.T) {
 			_, err := NewKindProvider(ctx, "cluster", KindCluster{Context: context})
 			return err
 		}, "context")
-	}
-}
-
-// With a context that is in no kubeconfig an update does nothing; a preview may run without a cluster.
-func TestContextIsInAKubeconfig(t *testing.T) {
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"a": "contexts: [{name: kind-a, context: {cluster: kind-a}}]", "b": "contexts:\n- name: kind-b\n", "broken": "\t{",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	in := func(names ...string) string {
-		for i := range names {
-			names[i] = filepath.Join(dir, names[i])
-		}
-		return strings.Join(names, string(filepath.ListSeparator))
-	}
-	for _, c := range []struct {
-		kubeconfig, context string
-		found               bool
-	}{
-		{in("a"), "kind-a", true}, {in("a", "b"), "kind-b", true}, {in("missing", "broken", "b"), "kind-b", true},
-		{in("a"), "kind-b", false}, {in("broken"), "kind-b", false}, {in("missing"), "kind-a", false},
-	} {
-		t.Setenv("KUBECONFIG", c.kubeconfig)
-		connect := func(ctx *pulumi.Context) error {
-			_, err := NewKindProvider(ctx, "cluster", KindCluster{Context: c.context})
-			return err
-		}
-		err := (&componenttest.Engine{}).Run(connect)
-		if c.found != (err == nil) || err != nil && !strings.Contains(err.Error(), c.kubeconfig[len(c.kubeconfig)-4:]) {
-			t.Errorf("%s in %s: got %v", c.context, c.kubeconfig, err)
-		}
-		componenttest.Record(t, connect)
-	}
-	t.Setenv("KUBECONFIG", "")
-	t.Setenv("HOME", dir)
-	if err := os.MkdirAll(filepath.Join(dir, ".kube"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, ".kube", "config")); err != nil {
-		t.Fatal(err)
-	}
-	if problems := inKubeconfig("kind-a"); problems != nil {
-		t.Errorf("the kubeconfig of the home: %v", problems)
 	}
 }
 

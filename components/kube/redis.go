@@ -37,9 +37,6 @@ type RedisArgs struct {
 	StorageClass string
 	// Protect makes Pulumi refuse to delete the claim.
 	Protect bool
-	// Linger is how many seconds it goes on serving, at the most, when it is to stop while clients are connected: after a
-	// switch to another Redis, pods of the app that are being replaced still have visits (Drain.Deregistration). 0 for 30.
-	Linger int
 	// Fsync is redis.FsyncEverySecond or redis.FsyncAlways. Required.
 	Fsync string
 }
@@ -52,7 +49,6 @@ func (a *RedisArgs) Validate() field.ErrorList {
 		check.In("resources", a.Resources.Validate()),
 		check.Optional(check.Name, "storageClass", a.StorageClass),
 		redis.CheckFsync(a.Fsync),
-		check.Range("linger", a.Linger, 0, maxLinger),
 	)
 	if !a.Ephemeral {
 		problems = append(problems, check.Storage("storageSize", a.StorageSize)...)
@@ -60,10 +56,8 @@ func (a *RedisArgs) Validate() field.ErrorList {
 	return problems
 }
 
-const (
-	defaultLinger = 30
-	maxLinger     = maxLongestRequest + 2*maxLoadBalancerDelay // more than any Drain asks for
-)
+// redisGrace is how many seconds Redis has to stop: redis.LingerSeconds, and 30 to finish its append-only file.
+const redisGrace = 70
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
 type Redis struct {
@@ -98,30 +92,32 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
-	if _, err := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{}); err != nil {
+	policy, err := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{})
+	if err != nil {
 		return nil, err
 	}
-	linger := cmp.Or(args.Linger, defaultLinger)
+	liveness := pingProbe(10, 6)
+	liveness.TerminationGracePeriodSeconds = pulumi.Int(30) // one that hangs serves nobody meanwhile
 	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
-		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(linger + 30)}, // to finish the append-only file
+		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redisGrace)},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),
 			Args:                     objects.Args("redis-server " + redis.ConfigDir + "/" + redis.ConfigFile),
 			Ports:                    corev1.ContainerPortArray{objects.Port("redis", redis.Port)},
 			Resources:                args.Resources.Requirements(),
 			TerminationMessagePolicy: objects.FallbackToLogs,
-			// Its Service leads to it meanwhile, as no pod is ready: Kubernetes' proxy then takes one that is going.
-			// https://kubernetes.io/docs/reference/networking/virtual-ips/#traffic-to-terminating-endpoints
-			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger(linger))}},
+			// After a switch to another Redis old pods of the app still have visits. The Service leads to a pod that is going
+			// as long as no other is ready (KEP 1669, Proxy Terminating Endpoints).
+			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger)}},
 			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
 			StartupProbe:   pingProbe(2, 120),
 			ReadinessProbe: pingProbe(5, 2),
-			LivenessProbe:  pingProbe(10, 6),
+			LivenessProbe:  liveness,
 		},
 		objects.ConfigVolume("config", redis.ConfigDir, config),
 		objects.SecretVolume("auth", redis.AuthDir, args.Secret.ref.Name),
 		data,
-	))
+	), pulumi.DependsOn([]pulumi.Resource{policy})) // which goes after it: without, its clients could not reach it
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,10 @@
 package kube
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -145,17 +145,19 @@ func TestBindPassesOnlyTheNamesThatAreGiven(t *testing.T) {
 
 // A Redis that another replaces serves until the app's old pods are gone, and is not killed before it has finished.
 func TestRedisOutlivesItsClients(t *testing.T) {
-	for linger, want := range map[int]int64{0: 30, 16: 16} {
-		args := testRedis(nil)
-		args.Linger = linger
-		result := componenttest.Record(t, secretAnd(args))
-		spec := []any{"spec", "template", "spec"}
-		grace := componenttest.Value(t, result, "StatefulSet", "redis", append(spec, "terminationGracePeriodSeconds")...)
-		hook := componenttest.Value(t, result, "StatefulSet", "redis",
-			append(spec, "containers", 0, "lifecycle", "preStop", "exec", "command", 2)...)
-		if text, _ := hook.(string); grace != want+30 || !strings.Contains(text, fmt.Sprintf("seq %d)", want)) {
-			t.Errorf("linger %d: got %v s and %q, want %d s before SIGTERM and 30 more", linger, grace, hook, want)
-		}
+	result := componenttest.Record(t, secretAnd(testRedis(nil)))
+	spec := offline.Lookup(componenttest.Find(t, result, "StatefulSet", "redis").Inputs, "spec", "template", "spec")
+	linger, err := strconv.Atoi(redis.LingerSeconds)
+	if grace := offline.Lookup(spec, "terminationGracePeriodSeconds"); err != nil || grace != int64(linger+30) {
+		t.Errorf("it is killed after %v s, want 30 s after the %s for its clients", grace, redis.LingerSeconds)
+	}
+	if got := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "exec", "command", 2); got != redis.Linger {
+		t.Errorf("before it stops it runs %v, want %q", got, redis.Linger)
+	}
+	policy := componenttest.Find(t, result, "NetworkPolicy", "redis").URN
+	server := componenttest.Find(t, result, "StatefulSet", "redis")
+	if !slices.Contains(server.Dependencies, policy) {
+		t.Errorf("it depends on %q, want the network policy among them, which else goes first", server.Dependencies)
 	}
 }
 

@@ -109,13 +109,11 @@ func TestConstructorsRefuse(t *testing.T) {
 			"route.alb.webAclArn",
 		}},
 		"redis": {func(ctx *pulumi.Context) error {
-			_, err := NewRedis(ctx, "redis", &RedisArgs{
-				Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}, Linger: 3601,
-			})
+			_, err := NewRedis(ctx, "redis", &RedisArgs{Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}})
 			return err
 		}, []string{
 			"namespace", "secret", "image", "clients[0]", "resources.cpuRequest", "resources.memoryLimit", "storageSize",
-			"storageClass", "fsync", "linger",
+			"storageClass", "fsync",
 		}},
 		"redis secret": {func(ctx *pulumi.Context) error {
 			_, err := NewRedisSecret(ctx, "redis", &RedisSecretArgs{Name: "my redis"})

@@ -2,9 +2,15 @@ package redis
 
 import (
 	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -22,6 +28,74 @@ func FuzzRequirePass(f *testing.F) {
 			t.Errorf("%q becomes %q", password, line)
 		}
 	})
+}
+
+// A server that is to stop waits for its clients, and only for those.
+func TestLinger(t *testing.T) {
+	for _, program := range []string{"redis-server", "redis-cli"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("NOT TESTED AGAINST REDIS: redis-server is not installed (Debian: apt-get install redis-server)")
+		}
+	}
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "redis.sock")
+	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--requirepass", "right", "--save", "", "--dir", dir)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	bin := filepath.Join(dir, "redis-cli") // as if the server were at the usual port
+	cli, _ := exec.LookPath("redis-cli")   // it is there
+	if err := os.WriteFile(bin, []byte("#!/bin/sh\nexec "+cli+" -s "+socket+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	start := func(password string) (ended chan error) {
+		if err := os.WriteFile(filepath.Join(dir, PasswordFile), []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		script := exec.Command("sh", "-c", strings.ReplaceAll(Linger, AuthDir, dir))
+		script.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		if err := script.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended = make(chan error, 1)
+		go func() { ended <- script.Wait() }()
+		return ended
+	}
+	ends := func(what string, ended chan error) {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(15 * time.Second): // of the 40 that it has
+			t.Fatalf("%s: it waits", what)
+		}
+	}
+	var client net.Conn
+	for deadline := time.Now().Add(10 * time.Second); client == nil; time.Sleep(50 * time.Millisecond) {
+		var err error
+		if client, err = net.Dial("unix", socket); err != nil && time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	waits := start("right")
+	select {
+	case err := <-waits:
+		t.Fatalf("with a client it ends: %v", err)
+	case <-time.After(3 * time.Second):
+	}
+	ends("a password that is not the server's", start("wrong"))
+	if err := os.WriteFile(filepath.Join(dir, PasswordFile), []byte("right"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Close()
+	ends("the client has left", waits)
+	ends("no client", start("right"))
+	if err := server.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ends("a server that hangs", start("right"))
 }
 
 func TestConfiguration(t *testing.T) {

@@ -4,12 +4,16 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/aws"
@@ -69,7 +73,11 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 		return nil, err
 	}
 	name := values[ctx.Project()+":clusterStack"]
-	if c, err := parse(ctx.Project(), ctx.Stack(), values, secrets, unread(name)); err != nil || name == "" {
+	c, err := parse(ctx.Project(), ctx.Stack(), values, secrets, unread(name))
+	if err == nil && c.Kubernetes != nil && c.Kubernetes.EKS == nil && !ctx.DryRun() { // a preview may have no cluster yet
+		err = inKubeconfig(ctx.Stack(), c.Kubernetes.Kind.Context)
+	}
+	if err != nil || name == "" {
 		return c, err
 	}
 	cluster, err := readClusterStack(ctx, name)
@@ -77,6 +85,29 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 		return nil, err
 	}
 	return parse(ctx.Project(), ctx.Stack(), values, secrets, cluster)
+}
+
+// inKubeconfig fails if the kubeconfig, as pulumi-kubernetes finds it, has no such context. The provider would take the
+// cluster for one that does not answer at the moment, and after an `up` with it the next good one failed as well (4.32.0).
+func inKubeconfig(stack, context string) error {
+	file := os.Getenv("KUBECONFIG") // to the provider a path or a content, and no list (its parseKubeconfigString)
+	if file == "" {
+		home, _ := os.UserHomeDir()
+		file = filepath.Join(home, ".kube", "config")
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		content = []byte(file)
+	}
+	var config struct{ Contexts []struct{ Name string } }
+	_ = yaml.Unmarshal(content, &config) // what is no kubeconfig has no context
+	for _, c := range config.Contexts {
+		if c.Name == context {
+			return nil
+		}
+	}
+	return fmt.Errorf("the configuration of stack %q cannot be used; nothing was touched:\n  scaleout:kubeContext %q: "+
+		"must be a context of the kubeconfig: the one file that KUBECONFIG names, or else ~/.kube/config", stack, context)
 }
 
 // parse decodes and checks the configuration of a stack, by keys with their namespace; secrets are the encrypted ones.

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -514,6 +516,35 @@ func lineOf(err error, key string) string {
 }
 
 // All that is wrong comes in one message, in the order of the keys.
+// pulumi-kubernetes reads one file, or the content, and takes a list of files for a content that says nothing.
+func TestContextIsInTheKubeconfig(t *testing.T) {
+	dir := t.TempDir()
+	a, b, home := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, ".kube", "config")
+	const content = "contexts: [{name: kind-a, context: {cluster: kind-a}}]"
+	err := errors.Join(os.Mkdir(filepath.Dir(home), 0o700), os.WriteFile(a, []byte(content), 0o600),
+		os.WriteFile(b, []byte("\t{"), 0o600), os.WriteFile(home, []byte(`{"contexts": [{"name": "kind-home"}]}`), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", dir)
+	for _, c := range []struct {
+		kubeconfig, context string
+		found               bool
+	}{
+		{a, "kind-a", true}, {content, "kind-a", true}, {"", "kind-home", true},
+		{a, "kind-home", false}, {b, "kind-a", false}, {a + ":" + home, "kind-a", false}, {"", "kind-a", false},
+	} {
+		t.Setenv("KUBECONFIG", c.kubeconfig)
+		switch err := inKubeconfig("dev", c.context); {
+		case c.found && err != nil:
+			t.Errorf("%s in %q: %v", c.context, c.kubeconfig, err)
+		case !c.found && (err == nil || !strings.Contains(err.Error(), "scaleout:kubeContext \""+c.context+"\": ") ||
+			c.kubeconfig != "" && strings.Contains(err.Error(), c.kubeconfig)): // whose content may be secret
+			t.Errorf("%s in %q: got %v, want a refusal that names the key", c.context, c.kubeconfig, err)
+		}
+	}
+}
+
 func TestParseListsAllProblemsAtOnce(t *testing.T) {
 	wrong := map[string]string{
 		"scaleout:clientCidrs": `["10.0.0.1/8"]`, "scaleout:cpuRequest": "y", "scaleout:host": "a_b", "scaleout:hots": "z",

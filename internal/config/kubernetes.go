@@ -151,7 +151,6 @@ func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
 	case t.ElastiCache == nil:
 		t.Redis = inCluster
 		d.Check("redis", inCluster.Validate())
-		inCluster.Linger = c.App.Drain.Deregistration() // after the check: it has another key
 	}
 }
 

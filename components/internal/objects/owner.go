@@ -97,7 +97,9 @@ func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) (*appsv1.Deployment, e
 }
 
 // SingleServer runs the one pod of an app that keeps data on a volume.
-func (o Owner) SingleServer(service *corev1.Service, pod *corev1.PodTemplateSpecArgs) (*appsv1.StatefulSet, error) {
+func (o Owner) SingleServer(
+	service *corev1.Service, pod *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption,
+) (*appsv1.StatefulSet, error) {
 	return appsv1.NewStatefulSet(o.Context, o.Name, &appsv1.StatefulSetArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.StatefulSetSpecArgs{
@@ -109,7 +111,7 @@ func (o Owner) SingleServer(service *corev1.Service, pod *corev1.PodTemplateSpec
 			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
 			PodManagementPolicy: pulumi.String("Parallel"),
 		},
-	}, o.Child())
+	}, append(opts, o.Child())...)
 }
 
 // Claim creates the claim for an app's data and returns the volume "data". The claim is a resource of its own rather
