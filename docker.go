@@ -14,9 +14,7 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 	if err != nil {
 		return err
 	}
-	build := *target.Balancer
-	build.Repository, build.Password = pulumi.String(target.BalancerRepository), cfg.RegistryPassword
-	balancer, err := image.New(ctx, "balancer", &build)
+	balancer, err := provideBalancer(ctx, cfg, target)
 	if err != nil {
 		return err
 	}
@@ -33,13 +31,14 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 		return err
 	}
 	proxy := target.Nginx
-	proxy.Network, proxy.Image, proxy.After, proxy.ReadyPath = network, balancer.Ref, web.Ready, cfg.App.ReadyPath
+	proxy.Network, proxy.Image, proxy.After, proxy.ReadyPath = network, balancer, web.Ready, cfg.App.ReadyPath
 	proxy.Upstreams = []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}}
 	nginx, err := docker.NewNginx(ctx, "nginx", &proxy)
 	if err != nil {
 		return err
 	}
 	ctx.Export("url", nginx.URL)
+	ctx.Export("balancerImage", balancer)
 	ctx.Export("network", network.Name)
 	ctx.Export("replicas", pulumi.Int(args.Replicas))
 	ctx.Export("nextCommands", pulumi.StringArray{
@@ -47,6 +46,20 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 		pulumi.Sprintf("docker ps --filter label=scaleout.network=%s", network.Name),
 	})
 	return exportImage(ctx, app, web.Ready...)
+}
+
+// provideBalancer returns the image of nginx by digest: the finished one of the configuration, or one that is built.
+func provideBalancer(ctx *pulumi.Context, cfg *config.Config, target *config.Docker) (pulumi.StringOutput, error) {
+	if target.Balancer == nil {
+		return pulumi.String(target.BalancerImage).ToStringOutput(), nil
+	}
+	build := *target.Balancer
+	build.Repository, build.Password = pulumi.String(target.BalancerRepository), cfg.RegistryPassword
+	built, err := image.New(ctx, "balancer", &build)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return built.Ref, nil
 }
 
 func runRedis(

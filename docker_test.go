@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/scaleout/internal/componenttest"
 	"example.com/scaleout/offline"
 )
 
@@ -85,13 +86,25 @@ func TestNginxIsReadOnly(t *testing.T) {
 	}
 }
 
+// A finished image is deployed as it is: no stack with one builds anything, the balancer on Docker included.
+func TestFinishedImagesBuildNothing(t *testing.T) {
+	for _, stack := range []string{"dev-other-app", "prod-other-app", "docker-other-app"} {
+		if componenttest.Has(results[stack], "Image") {
+			t.Errorf("%s builds an image", stack)
+		}
+	}
+	if !componenttest.Has(results["docker"], "Image") {
+		t.Error("no stack builds an image, so this proves nothing")
+	}
+}
+
 // Another image of Redis or nginx may only come by a change of the configuration.
 func TestDockerImagesArePinned(t *testing.T) {
 	for stack, result := range onDocker() {
 		for _, r := range result.Resources {
 			if r.Type == "docker:index/remoteImage:RemoteImage" {
-				if name, _ := r.Inputs["name"].(string); !strings.Contains(name, ":") || strings.HasSuffix(name, ":latest") {
-					t.Errorf("%s: image %v has no fixed version", stack, name)
+				if name, _ := r.Inputs["name"].(string); !pinned.MatchString(name) {
+					t.Errorf("%s: image %v is no exact version", stack, name)
 				}
 			}
 			if image := r.Inputs["image"]; strings.HasSuffix(r.Type, ":Container") {

@@ -78,11 +78,13 @@ var otherApp = []string{
 
 // variants are what users switch on.
 var variants = map[string]variant{
-	"dev-prometheus":   {stack: "dev", base: "dev", settings: []string{"installPrometheus=true", "installGrafana=true"}},
-	"dev-other-app":    {stack: "dev", base: "dev", noRedis: true, settings: otherApp},
-	"docker-other-app": {stack: "docker", base: "docker", noRedis: true, settings: append([]string{"healthCommand=[]"}, otherApp...)},
-	"prod-other-app":   {stack: "example", base: "example", noRedis: true, settings: otherApp},
-	"example":          onAWS(),
+	"dev-prometheus": {stack: "dev", base: "dev", settings: []string{"installPrometheus=true", "installGrafana=true"}},
+	"dev-other-app":  {stack: "dev", base: "dev", noRedis: true, settings: otherApp},
+	"docker-other-app": {stack: "docker", base: "docker", noRedis: true, settings: append([]string{
+		"healthCommand=[]", "imageRepository=", "balancerImage=localhost:5001/scaleout-nginx@sha256:" + strings.Repeat("0", 64),
+	}, otherApp...)},
+	"prod-other-app": {stack: "example", base: "example", noRedis: true, settings: otherApp},
+	"example":        onAWS(),
 	"prod-operator": onAWS(
 		"prometheusOperator=true", "prometheusNamespace=monitoring", "prometheusLabels={release: kube-prometheus-stack}",
 		"runbookUrl=https://example.com/runbook",
@@ -205,9 +207,11 @@ func TestEveryPodIsRestricted(t *testing.T) {
 	}
 }
 
+// pinned is an image by an exact version or a digest.
+var pinned = regexp.MustCompile(`:v?[0-9]+\.[0-9]+\.[0-9]+[^/:]*$|@sha256:[0-9a-f]{64}$`)
+
 // A tag such as 8.2 moves to the newest 8.2.x, so two nodes could run different programs under it.
 func TestImagesAreExact(t *testing.T) {
-	pinned := regexp.MustCompile(`:v?[0-9]+\.[0-9]+\.[0-9]+[^/:]*$|@sha256:[0-9a-f]{64}$`)
 	for stack, result := range inClusters() {
 		for name, template := range componenttest.Pods(result) {
 			list, _ := offline.Lookup(template, "spec", "containers").([]any)

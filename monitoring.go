@@ -41,7 +41,7 @@ func monitor(
 	alerts := m.Alerts
 	alerts.Rules = counter.Alerts
 	if m.Operator {
-		_, err := monitoring.NewOperatorMonitoring(ctx, "monitoring", &monitoring.OperatorMonitoringArgs{
+		_, err := monitoring.NewOperator(ctx, "monitoring", &monitoring.OperatorArgs{
 			Namespace: namespace.Name, Name: webName, App: app, Alerts: alerts, Labels: m.OperatorLabels, Dashboards: dashboards,
 		}, cluster)
 		return err

@@ -27,6 +27,7 @@ var variants = map[string][]string{
 	"more": {
 		"interfaceEndpoints=[ecr.api, ecr.dkr]", "flowLogDays=30", "domain=example.com", "hostedZoneId=Z0123456789ABCDEFGHIJ",
 		"viewerArns=['arn:aws:iam::111122223333:role/support']", "supportType=EXTENDED",
+		"aws:defaultTags={tags: {team: platform}}",
 	},
 	"less": {
 		"singleNat=true", "nodeArchitecture=arm64", "nodeCapacity=spot", "apiCidrs=[]", "deletionProtection=false", "logTypes=[]",

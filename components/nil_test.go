@@ -35,7 +35,7 @@ func TestNoArguments(t *testing.T) {
 		"image.Image": of(image.New), "docker.Network": of(docker.NewNetwork), "docker.Redis": of(docker.NewRedis),
 		"docker.WebApp": of(docker.NewWebApp), "docker.Nginx": of(docker.NewNginx),
 		"monitoring.Prometheus": of(monitoring.NewPrometheus), "monitoring.Grafana": of(monitoring.NewGrafana),
-		"monitoring.KubeStateMetrics": of(monitoring.NewKubeStateMetrics),
+		"monitoring.KubeStateMetrics": of(monitoring.NewKubeStateMetrics), "monitoring.Operator": of(monitoring.NewOperator),
 	} {
 		if _, err := offline.Record(program); err == nil || !strings.Contains(err.Error(), "\n  ") {
 			t.Errorf("%s: got %v, want the fields that it needs", name, err)

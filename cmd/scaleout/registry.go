@@ -51,6 +51,8 @@ func registryAnswers(status int) bool {
 	return status == http.StatusOK || status == http.StatusUnauthorized
 }
 
+const registryImage = "docker.io/library/registry:3.0.0"
+
 // createRegistry starts a registry of our own, as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.
 func (d *driver) createRegistry(ctx context.Context) (string, error) {
 	d.RegistryPort = cmp.Or(d.RegistryPort, defaultRegistryPort)

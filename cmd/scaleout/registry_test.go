@@ -87,7 +87,7 @@ func TestCreateRegistry(t *testing.T) {
 	}
 	ran := host.asked("docker run")
 	publish := fmt.Sprintf("127.0.0.1:%d:5000", port)
-	for _, want := range []string{"--label scaleout.made-in=" + d.root, publish, "--name kind-registry registry:3"} {
+	for _, want := range []string{"--label scaleout.made-in=" + d.root, publish, "--name kind-registry " + registryImage} {
 		if len(ran) != 1 || !strings.Contains(ran[0], want) {
 			t.Errorf("got %q, want %q in it", ran, want)
 		}

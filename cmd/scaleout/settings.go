@@ -67,7 +67,7 @@ func (s *settings) variables() []variable {
 		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", &s.NodeImage, anyText},
 		{"REGISTRY_NAME", "the registry's container (kind-registry)", &s.RegistryName, plainName},
 		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", &s.RegistryPort, port},
-		{"REGISTRY_IMAGE", "image of the registry (registry:3)", &s.RegistryImage, anyText},
+		{"REGISTRY_IMAGE", "image of the registry (" + registryImage + ")", &s.RegistryImage, anyText},
 		{"COMPONENT", "logs of web, redis, traefik or nginx (web)", &s.Component, component},
 		{"FOLLOW", "keep printing logs: 1 or 0 (0)", &s.Follow, yesOrNo},
 		// FROM and TO are checked where they are used: other programs have variables of these names too.
@@ -81,7 +81,7 @@ func (s *settings) variables() []variable {
 // All problems come in one error.
 func parseSettings(lookupEnv environ) (settings, error) {
 	s := settings{
-		Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: "registry:3", Component: "web",
+		Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: registryImage, Component: "web",
 	}
 	var problems []error
 	for _, v := range s.variables() {

@@ -25,7 +25,7 @@ func TestParseSettings(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := settings{
-				Stack: "dev", Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: "registry:3",
+				Stack: "dev", Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: registryImage,
 				Component: "web",
 			}
 			tt.want(&want)

@@ -52,8 +52,8 @@ func (d *driver) status(ctx context.Context) error {
 	d.section("stack "+d.Stack, text, err)
 	o, err := d.outputs(ctx, s, d.Stack)
 	d.section("URL", o.URL, err)
-	if o.URL != "" {
-		url := strings.TrimSuffix(o.URL, "/") + s.setting(keyReadyPath) // a visit would be counted
+	if path := s.setting(keyReadyPath); o.URL != "" && path != "" { // a visit would be counted
+		url := strings.TrimSuffix(o.URL, "/") + path
 		_, said, err := get(ctx, url)
 		d.section("GET "+url, said, err)
 	}

@@ -382,6 +382,9 @@ func TestConstructorsRefuse(t *testing.T) {
 			[]string{"drain.timeoutVariable"}},
 		"two of Redis in one variable": {web(func(a *WebAppArgs) { a.Redis.Environment.Port = "REDIS_HOST" }),
 			[]string{"redis.environment.port"}},
+		"an authority that it would not get": {web(func(a *WebAppArgs) {
+			a.Redis.Connection.TLS, a.Redis.Environment.CAFile = true, "REDIS_CA"
+		}), []string{"redis.environment.caFile"}},
 		"a file that would be hidden": {web(func(a *WebAppArgs) { a.WritablePaths = []string{"/tmp", "/etc/redis"} }),
 			[]string{"writablePaths"}},
 		"the file of the password": {web(func(a *WebAppArgs) {

@@ -50,7 +50,7 @@ type WebAppArgs struct {
 // RedisBinding is the connection to a Redis of this network.
 type RedisBinding struct {
 	Connection redis.Connection
-	// Environment has the variables that the app reads. PasswordFile becomes /etc/redis/password.
+	// Environment has the variables that the app reads. PasswordFile becomes /etc/redis/password; there is no CAFile.
 	Environment redis.Environment
 	// Password of the server. Kept as a secret. Required.
 	Password pulumi.StringInput
@@ -106,6 +106,8 @@ func (a *WebAppArgs) checkInputs() field.ErrorList {
 		return problems
 	}
 	return slices.Concat(problems, check.In("redis.connection", a.Redis.Connection.Validate()),
+		check.That(a.Redis.Environment.CAFile == "" || !a.Redis.Connection.TLS, "redis.environment.caFile",
+			a.Redis.Environment.CAFile, "must be empty: on Docker a Redis with TLS has a certificate of a public authority"),
 		check.Set("redis.password", a.Redis.Password != nil))
 }
 

@@ -170,6 +170,7 @@ func (a *WebAppArgs) checksum() pulumi.StringMap {
 		for _, f := range b.Files {
 			versions = append(versions, f.Secret.Version)
 		}
+		versions = append(versions, b.RollOn)
 	}
 	versions = slices.DeleteFunc(versions, func(version any) bool { return version == nil })
 	if len(versions) == 0 {

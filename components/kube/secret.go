@@ -136,6 +136,9 @@ type Binding struct {
 	Files []SecretFiles
 	// AllowTo are connections that the pods may make.
 	AllowTo []Peer
+	// RollOn is anything whose change rolls the pods, such as the version of what they read only when they start. Versions
+	// of Secrets do so already. It must be no secret: whoever may read pods sees a hash of it.
+	RollOn pulumi.StringInput
 	// After is what has to exist before the first pod starts.
 	After []pulumi.Resource
 }

@@ -81,12 +81,13 @@ func TestConstructorsRefuse(t *testing.T) {
 			w.Labels = map[string]string{"a b": "c", "app.kubernetes.io/name": "x"}
 			w.PullSecrets = []string{"A"}
 			w.PodAnnotations, w.ServiceAccountAnnotations = map[string]string{"a b": ""}, map[string]string{"": ""}
+			w.Annotations = map[string]string{"a/b/c": ""}
 			w.Placement = Placement{
 				Architecture: "AMD 64", NodeSelector: map[string]string{"a": "b c"}, PriorityClass: "High",
 			}
 		}), []string{
-			"labels", "labels", "pullSecrets", "podAnnotations", "serviceAccountAnnotations", "placement.architecture",
-			"placement.nodeSelector", "placement.priorityClass",
+			"labels", "labels", "pullSecrets", "annotations", "podAnnotations", "serviceAccountAnnotations",
+			"placement.architecture", "placement.nodeSelector", "placement.priorityClass",
 		}},
 		"route": {changed(func(w *WebAppArgs) {
 			w.Route = &Route{

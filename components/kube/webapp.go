@@ -24,8 +24,9 @@ type WebAppArgs struct {
 	// Name of its objects, and what their labels call the instance; others get its pods by WebAppPods. Empty for the
 	// component's name; given where the component is renamed and they are not: see the package's documentation.
 	Name string
-	// Labels of all its objects and pods besides the common ones, e.g. team. PodAnnotations are those of its pods.
-	Labels, PodAnnotations map[string]string
+	// Labels of all its objects and pods besides the common ones, e.g. team. Annotations are those of its objects, such as
+	// the Deployment and the Service; the Ingress has those of the Route. PodAnnotations are those of its pods.
+	Labels, Annotations, PodAnnotations map[string]string
 	// Container that runs in each pod. Required.
 	Container Container
 	// Bindings are the backing services and Secrets that it uses.
@@ -92,6 +93,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 			max(30, min(a.Container.Probes.startupSeconds(), 3600)), 3600),
 		check.In("placement", a.Placement.validate()),
 		check.Labels("labels", a.Labels),
+		check.Annotations("annotations", a.Annotations),
 		check.Annotations("podAnnotations", a.PodAnnotations),
 		check.Annotations("serviceAccountAnnotations", a.ServiceAccountAnnotations),
 		a.checkConflicts(),
@@ -174,7 +176,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
 	app := webApp(cmp.Or(args.Name, name))
-	app.Labels = args.Labels
+	app.Labels, app.Annotations = args.Labels, args.Annotations
 	problems := slices.Concat(args.Validate(), check.ObjectName(app.Instance),
 		check.Set("namespace", args.Namespace != nil), check.Set("container.image", args.Container.Image != nil))
 	if err := component.Register(ctx, "scaleout:index", "WebApp", name, problems, w, opts); err != nil {

@@ -191,6 +191,7 @@ func busyWeb() *WebAppArgs {
 	b := SecretRef{Name: pulumi.String("secret-b"), Version: pulumi.String("2")}
 	web := testWeb()
 	web.Labels, web.PodAnnotations = map[string]string{"team": "shop"}, map[string]string{"example.com/scan": "no"}
+	web.Annotations = map[string]string{"example.com/owner": "shop"}
 	c := &web.Container
 	c.Command, c.Args, c.User = []string{"/app"}, []string{"--verbose", "a b"}, 1000
 	c.Metrics, c.WritablePaths = &Metrics{Port: 9090}, []string{"/tmp", "/var/cache"}
@@ -282,6 +283,7 @@ func TestChecksum(t *testing.T) {
 			key.Secret.Version = pulumi.String("3")
 			w.Bindings[0].SecretEnv["PASSWORD"] = key
 		},
+		"another value of what a binding names": func(w *WebAppArgs) { w.Bindings[0].RollOn = pulumi.String("1") },
 	} {
 		if after := sum(change); after == before {
 			t.Errorf("%s: the checksum stays, and so do the pods", name)
@@ -301,6 +303,10 @@ func TestLabelsAreOnAllObjectsAndInNoSelector(t *testing.T) {
 			continue
 		}
 		found++
+		owner := offline.Lookup(r.Inputs, "metadata", "annotations", "example.com/owner")
+		if own := object.Kind != "Ingress" && object.Kind != "HorizontalPodAutoscaler"; own != (owner == "shop") {
+			t.Errorf("%s is of the owner %v", object, owner)
+		}
 		if team := offline.Lookup(r.Inputs, "metadata", "labels", "team"); team != "shop" {
 			t.Errorf("%s has the team %v, want shop", object, team)
 		}
@@ -315,7 +321,13 @@ func TestLabelsAreOnAllObjectsAndInNoSelector(t *testing.T) {
 	if found < 7 {
 		t.Errorf("got %d objects, want at least 7", found)
 	}
+	if wait := componenttest.Value(t, result, "Service", "web", "metadata", "annotations", "pulumi.com/skipAwait"); wait != "true" {
+		t.Errorf("an annotation of its own has replaced that of the library: %v", wait)
+	}
 	template := componenttest.Value(t, result, "Deployment", "web", "spec", "template")
+	if owner := offline.Lookup(template, "metadata", "annotations", "example.com/owner"); owner != nil {
+		t.Errorf("the pods have the annotation of the objects: %v", owner)
+	}
 	labels, _ := offline.Lookup(template, "metadata", "labels").(map[string]any)
 	want := []string{
 		"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/name",

@@ -73,9 +73,9 @@ func ExampleNewGrafana() {
 }
 
 // The same for a cluster with kube-prometheus-stack.
-func ExampleNewOperatorMonitoring() {
+func ExampleNewOperator() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
-		_, err := monitoring.NewOperatorMonitoring(ctx, "monitoring", &monitoring.OperatorMonitoringArgs{
+		_, err := monitoring.NewOperator(ctx, "monitoring", &monitoring.OperatorArgs{
 			Namespace: pulumi.String("shop"), Name: "web", App: app, Alerts: alerts,
 			Labels: map[string]string{"release": "kube-prometheus-stack"},
 		})

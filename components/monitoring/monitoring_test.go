@@ -37,8 +37,8 @@ func testGrafana(prefix string) *GrafanaArgs {
 	}
 }
 
-func testOperator(prefix string) *OperatorMonitoringArgs {
-	return &OperatorMonitoringArgs{
+func testOperator(prefix string) *OperatorArgs {
+	return &OperatorArgs{
 		Namespace: pulumi.String(prefix + "ns"), Name: "web", App: testTarget(prefix), Alerts: testAlerts(),
 		Labels: map[string]string{"release": "x"}, Dashboards: map[string]string{"home.json": "{}"},
 	}
@@ -53,7 +53,7 @@ func testState(prefix string) *KubeStateMetricsArgs {
 
 // everything registers one of each component, all named after prefix.
 func everything(ctx *pulumi.Context, prefix string) error {
-	if _, err := NewOperatorMonitoring(ctx, prefix+"operator", testOperator(prefix)); err != nil {
+	if _, err := NewOperator(ctx, prefix+"operator", testOperator(prefix)); err != nil {
 		return err
 	}
 	if _, err := NewKubeStateMetrics(ctx, prefix+"state", testState(prefix)); err != nil {
@@ -217,9 +217,9 @@ func TestPrometheusWithoutMetricsOfTheApp(t *testing.T) {
 }
 
 func TestPodMonitorOnlyForAnAppWithMetrics(t *testing.T) {
-	operator := func(args *OperatorMonitoringArgs) pulumi.RunFunc {
+	operator := func(args *OperatorArgs) pulumi.RunFunc {
 		return func(ctx *pulumi.Context) error {
-			_, err := NewOperatorMonitoring(ctx, "operator", args)
+			_, err := NewOperator(ctx, "operator", args)
 			return err
 		}
 	}
@@ -277,7 +277,7 @@ func TestConstructorsRefuse(t *testing.T) {
 			return err
 		}, []string{"namespace", "image", "prometheus", "prometheusPods", "home", "name"}},
 		"operator monitoring": {func(ctx *pulumi.Context) error {
-			_, err := NewOperatorMonitoring(ctx, "my monitoring", &OperatorMonitoringArgs{
+			_, err := NewOperator(ctx, "my monitoring", &OperatorArgs{
 				Name: long, Alerts: testAlerts(), Labels: map[string]string{"a b": "c"},
 			})
 			return err

@@ -731,9 +731,14 @@ func accepted(c *Config) map[string]field.ErrorList {
 		maps.Copy(problems, acceptedInCluster(c, c.Kubernetes, later))
 	}
 	if d := c.Docker; d != nil {
-		problems["network"], problems["balancer"] = d.Network.Validate(), d.Balancer.Validate()
+		problems["network"] = d.Network.Validate()
 		problems["containers"], problems["nginx"] = d.Web.Validate(), d.Nginx.Validate()
-		problems["repository"] = check.Repository("repository", d.BalancerRepository)
+		if d.Balancer != nil {
+			problems["balancer"] = d.Balancer.Validate()
+			problems["repository"] = check.Repository("repository", d.BalancerRepository)
+		} else {
+			problems["balancer"] = image.CheckReference("image", d.BalancerImage)
+		}
 		if d.Redis != nil {
 			problems["Redis"] = d.Redis.Validate()
 		}

@@ -13,9 +13,9 @@ import (
 // Docker is everything that may differ between two stacks on Docker hosts.
 type Docker struct {
 	Network docker.NetworkArgs
-	// Balancer is the image of nginx, built and pushed to BalancerRepository.
-	Balancer           *image.Args
-	BalancerRepository string
+	// Balancer is the image of nginx, built and pushed to BalancerRepository; nil for BalancerImage, a finished one.
+	Balancer                          *image.Args
+	BalancerRepository, BalancerImage string
 	// Redis is nil for an app without one.
 	Redis *docker.RedisArgs
 	Web   docker.WebAppArgs
@@ -67,9 +67,12 @@ func (d *decoder) docker(c *Config) *Docker {
 	maps.Copy(t.Web.Env, secretInputs(app.SecretEnvironment))
 	t.Web.Files = secretInputs(app.SecretFiles)
 	d.Check("docker.nginx", t.Nginx.Validate())
-	if c.Repository == "" {
+	if t.BalancerImage = d.Text("balancerImage"); t.BalancerImage != "" {
+		d.CheckKey("balancerImage", image.CheckReference("balancerImage", t.BalancerImage))
+		t.Balancer = nil
+	} else if c.Repository == "" {
 		d.Problem("imageRepository",
-			"is required with target docker, for the image of nginx too: ECR repositories are for EKS")
+			"is required with target docker, for the image of nginx unless balancerImage is set: ECR repositories are for EKS")
 	}
 	d.without("target docker does not offer it; leave it empty", "redisHost", "redisTls", "redisUsername", "redisCa",
 		"elasticacheName", "host", "extraHosts", "paths", "hostedZoneId", "tlsSecret", "certificateArn", "albScheme")

@@ -33,7 +33,7 @@ func Check(t testing.TB, dir string, files map[string]string, update bool) {
 		t.Errorf("%s: %s", dir, finding)
 	}
 	if len(findings) > 0 {
-		t.Error("if this is what you want: make golden")
+		t.Error("if this is what you want, update them (make golden in the repository of scaleout)")
 	}
 }
 

@@ -37,10 +37,13 @@ func (o Owner) Annotated(annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	return annotated(o.Meta(""), annotations)
 }
 
-// annotated sets no empty map, which would show in a preview.
+// annotated adds annotations, which win over those of the App. It sets no empty map, which would show in a preview.
 func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
-	if len(annotations) > 0 {
-		meta.Annotations = annotations
+	all := pulumi.StringMap{}
+	own, _ := meta.Annotations.(pulumi.StringMap)
+	maps.Copy(all, own)
+	if maps.Copy(all, annotations); len(all) > 0 {
+		meta.Annotations = all
 	}
 	return meta
 }
@@ -157,7 +160,7 @@ func checkClass(claim string, had any, class string) error {
 		return nil
 	}
 	return fmt.Errorf("storageClass: the data of claim %q is on storage class %q; another class, %q, would delete it. "+
-		"Set the class back, or move the data first: docs/operations.md#another-storage-class", claim, had, class)
+		"Set the class back, or move the data first (docs/operations.md of scaleout, Another storage class)", claim, had, class)
 }
 
 // App identifies the pods of one component instance. A selector holds just two labels: it is immutable on a Deployment,
@@ -167,8 +170,8 @@ type App struct {
 	Name string
 	// Instance is which one, and the name of its main object: the component's name unless its arguments give another.
 	Instance string
-	// Labels of all its objects besides the common ones. They are in no selector.
-	Labels map[string]string
+	// Labels of all its objects besides the common ones; they are in no selector. Annotations of them, not of its pods.
+	Labels, Annotations map[string]string
 }
 
 // Pods are the labels by which others select the pods of this app in their namespace.
@@ -194,5 +197,5 @@ func (a App) LabelSelector() *metav1.LabelSelectorArgs {
 // ClusterMeta is the metadata of an object that is in no namespace. Names are fixed rather than generated, since
 // runbooks, dashboards and `kubectl` commands refer to them.
 func (a App) ClusterMeta(name pulumi.StringInput) *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{Name: name, Labels: a.LabelSet()}
+	return annotated(&metav1.ObjectMetaArgs{Name: name, Labels: a.LabelSet()}, pulumi.ToStringMap(a.Annotations))
 }

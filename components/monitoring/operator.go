@@ -18,8 +18,8 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// OperatorMonitoringArgs describe what a Prometheus Operator that runs already is told about one app.
-type OperatorMonitoringArgs struct {
+// OperatorArgs describe what a Prometheus Operator that runs already is told about one app.
+type OperatorArgs struct {
 	// Namespace of the app. Required.
 	Namespace pulumi.StringInput
 	// App is what it scrapes. Required.
@@ -35,7 +35,7 @@ type OperatorMonitoringArgs struct {
 }
 
 // Validate reports everything wrong with the arguments.
-func (a *OperatorMonitoringArgs) Validate() field.ErrorList {
+func (a *OperatorArgs) Validate() field.ErrorList {
 	return slices.Concat(
 		check.Set("namespace", a.Namespace != nil),
 		check.In("app", a.App.Validate()),
@@ -45,20 +45,20 @@ func (a *OperatorMonitoringArgs) Validate() field.ErrorList {
 	)
 }
 
-// OperatorMonitoring has an app scraped and its alerts evaluated where a Prometheus Operator runs, and its dashboards
+// Operator has an app scraped and its alerts evaluated where a Prometheus Operator runs, and its dashboards
 // loaded where Grafana has the sidecar of kube-prometheus-stack. It needs the kubelets and kube-state-metrics to be
 // scraped, which kube-prometheus-stack does.
-type OperatorMonitoring struct{ pulumi.ResourceState }
+type Operator struct{ pulumi.ResourceState }
 
 // monitoringVersion: https://prometheus-operator.dev/docs/api-reference/api/
 const monitoringVersion = "monitoring.coreos.com/v1"
 
-// NewOperatorMonitoring creates the PodMonitor, the PrometheusRule and the ConfigMap with the dashboards.
-func NewOperatorMonitoring(
-	ctx *pulumi.Context, name string, args *OperatorMonitoringArgs, opts ...pulumi.ResourceOption,
-) (*OperatorMonitoring, error) {
-	args = cmp.Or(args, &OperatorMonitoringArgs{})
-	m := &OperatorMonitoring{}
+// NewOperator creates the PodMonitor, the PrometheusRule and the ConfigMap with the dashboards.
+func NewOperator(
+	ctx *pulumi.Context, name string, args *OperatorArgs, opts ...pulumi.ResourceOption,
+) (*Operator, error) {
+	args = cmp.Or(args, &OperatorArgs{})
+	m := &Operator{}
 	o := objects.Owner{
 		Context: ctx, Component: m, Name: name, Namespace: args.Namespace,
 		App: objects.App{Name: "monitoring", Instance: name},
@@ -106,7 +106,7 @@ func NewOperatorMonitoring(
 }
 
 // meta is the metadata of an object with labels that others look for.
-func (a *OperatorMonitoringArgs) meta(o objects.Owner, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
+func (a *OperatorArgs) meta(o objects.Owner, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
 	all := o.LabelSet()
 	maps.Copy(all, pulumi.ToStringMap(labels))
 	return &metav1.ObjectMetaArgs{Name: pulumi.String(a.Name + suffix), Namespace: a.Namespace, Labels: all}
