@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -203,12 +204,21 @@ func touched(t *testing.T) traces {
 		t.Fatal(err)
 	}
 	delete(state.Deployment, "manifest") // the time, and a sum of it
-	// An update that fails has written those first that it looked at first.
-	var resources []json.RawMessage
+	// An update that fails has written those first that it looked at first, and their dependencies in any order.
+	var resources []map[string]any
 	if err := json.Unmarshal(state.Deployment["resources"], &resources); err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(resources, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+	for _, r := range resources {
+		byProperty, _ := r["propertyDependencies"].(map[string]any)
+		for _, list := range append(slices.Collect(maps.Values(byProperty)), r["dependencies"]) {
+			before, _ := list.([]any)
+			slices.SortFunc(before, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
+	}
+	slices.SortFunc(resources, func(a, b map[string]any) int {
+		return strings.Compare(fmt.Sprint(a["urn"], a["id"]), fmt.Sprint(b["urn"], b["id"]))
+	})
 	state.Deployment["resources"], _ = json.Marshal(resources) // which came from there
 	text, err := json.Marshal(state.Deployment)
 	if err != nil {

@@ -191,3 +191,21 @@ func TestActions(t *testing.T) {
 		}
 	}
 }
+
+// What several modules need directly they need in one version: another one is compiled beside it, which a first run of the
+// tests spends minutes on.
+func TestModulesShareVersions(t *testing.T) {
+	files, err := fs.Glob(os.DirFS(root), "*/go.mod")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("got the modules %q, %v", files, err)
+	}
+	requirement, versions := regexp.MustCompile(`(?m)^(?:require |\t)(\S+) (v\S+)$`), map[string]string{}
+	for _, file := range append(files, "go.mod", "tools/kubeconform/go.mod") {
+		for _, match := range requirement.FindAllStringSubmatch(read(t, file), -1) {
+			if other := versions[match[1]]; other != "" && other != match[2] {
+				t.Errorf("%s has %s %s, and another module %s", file, match[1], match[2], other)
+			}
+			versions[match[1]] = match[2]
+		}
+	}
+}
