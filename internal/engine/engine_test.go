@@ -433,8 +433,8 @@ func TestAnotherStorageClassIsRefused(t *testing.T) {
 	p.must(".", "up", "--yes", "--skip-preview")
 	p.set("redisStorageClass", "gp3")
 	p.substitute.forget()
-	p.refused("another-storage-class", ".", "preview", "--color", "never")
-	p.refused("another-storage-class", ".", "up", "--yes", "--color", "never")
+	p.refused("Another storage class", ".", "preview", "--color", "never")
+	p.refused("Another storage class", ".", "up", "--yes", "--color", "never")
 	if len(p.substitute.deleted)+len(p.substitute.created) > 0 {
 		t.Errorf("it created %v and deleted %v", p.substitute.created, p.substitute.deleted)
 	}
