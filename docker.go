@@ -4,7 +4,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/scaleout/components/docker"
-	"example.com/scaleout/components/image"
 	"example.com/scaleout/internal/config"
 )
 
@@ -14,9 +13,11 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 	if err != nil {
 		return err
 	}
-	balancer, err := provideBalancer(ctx, cfg, target)
-	if err != nil {
-		return err
+	balancer := pulumi.String(target.BalancerImage).ToStringOutput()
+	if target.Balancer != nil {
+		if balancer, err = build(ctx, "balancer", target.Balancer); err != nil {
+			return err
+		}
 	}
 	args := target.Web
 	args.Network, args.Image = network, app
@@ -46,20 +47,6 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 		pulumi.Sprintf("docker ps --filter label=scaleout.network=%s", network.Name),
 	})
 	return exportImage(ctx, app, web.Ready...)
-}
-
-// provideBalancer returns the image of nginx by digest: the finished one of the configuration, or one that is built.
-func provideBalancer(ctx *pulumi.Context, cfg *config.Config, target *config.Docker) (pulumi.StringOutput, error) {
-	if target.Balancer == nil {
-		return pulumi.String(target.BalancerImage).ToStringOutput(), nil
-	}
-	build := *target.Balancer
-	build.Repository, build.Password = pulumi.String(target.BalancerRepository), cfg.RegistryPassword
-	built, err := image.New(ctx, "balancer", &build)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return built.Ref, nil
 }
 
 func runRedis(

@@ -30,7 +30,12 @@ func provideImage(ctx *pulumi.Context, cfg *config.Config) (pulumi.StringOutput,
 	if cfg.ECRToken {
 		args.Username, args.Password = aws.ECRUser, aws.ECRToken(ctx)
 	}
-	built, err := image.New(ctx, "app", &args)
+	return build(ctx, "app", &args)
+}
+
+// build builds and pushes an image, and returns it by digest.
+func build(ctx *pulumi.Context, name string, args *image.Args) (pulumi.StringOutput, error) {
+	built, err := image.New(ctx, name, args)
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}

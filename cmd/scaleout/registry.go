@@ -51,6 +51,7 @@ func registryAnswers(status int) bool {
 	return status == http.StatusOK || status == http.StatusUnauthorized
 }
 
+// registryImage is the default of REGISTRY_IMAGE.
 const registryImage = "docker.io/library/registry:3.0.0"
 
 // createRegistry starts a registry of our own, as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.

@@ -56,8 +56,8 @@ func (a *RedisArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// redisGrace is how many seconds Redis has to stop: redis.LingerSeconds, and 30 to finish its append-only file.
-const redisGrace = 70
+// redisFinish is how many seconds Redis gets to finish its append-only file, once it is told to stop.
+const redisFinish = 30
 
 // Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
 type Redis struct {
@@ -97,9 +97,9 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		return nil, err
 	}
 	liveness := pingProbe(10, 6)
-	liveness.TerminationGracePeriodSeconds = pulumi.Int(30) // one that hangs serves nobody meanwhile
+	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // one that hangs serves nobody meanwhile
 	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
-		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redisGrace)},
+		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redis.LingerSeconds + redisFinish)},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),
 			Args:                     objects.Args("redis-server " + redis.ConfigDir + "/" + redis.ConfigFile),
@@ -108,7 +108,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 			TerminationMessagePolicy: objects.FallbackToLogs,
 			// After a switch to another Redis old pods of the app still have visits. The Service leads to a pod that is going
 			// as long as no other is ready (KEP 1669, Proxy Terminating Endpoints).
-			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger)}},
+			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger())}},
 			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
 			StartupProbe:   pingProbe(2, 120),
 			ReadinessProbe: pingProbe(5, 2),

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -147,12 +146,11 @@ func TestBindPassesOnlyTheNamesThatAreGiven(t *testing.T) {
 func TestRedisOutlivesItsClients(t *testing.T) {
 	result := componenttest.Record(t, secretAnd(testRedis(nil)))
 	spec := offline.Lookup(componenttest.Find(t, result, "StatefulSet", "redis").Inputs, "spec", "template", "spec")
-	linger, err := strconv.Atoi(redis.LingerSeconds)
-	if grace := offline.Lookup(spec, "terminationGracePeriodSeconds"); err != nil || grace != int64(linger+30) {
-		t.Errorf("it is killed after %v s, want 30 s after the %s for its clients", grace, redis.LingerSeconds)
+	if grace := offline.Lookup(spec, "terminationGracePeriodSeconds"); grace != int64(redis.LingerSeconds+30) {
+		t.Errorf("it is killed after %v s, want 30 s after the %d for its clients", grace, redis.LingerSeconds)
 	}
-	if got := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "exec", "command", 2); got != redis.Linger {
-		t.Errorf("before it stops it runs %v, want %q", got, redis.Linger)
+	if got := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "exec", "command", 2); got != redis.Linger() {
+		t.Errorf("before it stops it runs %v, want %q", got, redis.Linger())
 	}
 	policy := componenttest.Find(t, result, "NetworkPolicy", "redis").URN
 	server := componenttest.Find(t, result, "StatefulSet", "redis")

@@ -142,17 +142,19 @@ const (
 // the environment, since process arguments are readable for everyone on the node.
 const Probe = `REDISCLI_AUTH="$(cat ` + AuthDir + `/` + PasswordFile + `)" redis-cli ping | grep -q PONG`
 
-// Linger is a shell script that ends when no other client is connected, or after about LingerSeconds. It asks as Probe
-// does; a server that does not answer is not waited for.
-const Linger = `export REDISCLI_AUTH="$(cat ` + AuthDir + `/` + PasswordFile + `)"
-for _ in $(seq ` + LingerSeconds + `); do
+// LingerSeconds limits how long a server that is to stop goes on serving: as long as a pod of an app behind an AWS load
+// balancer takes to leave, with the times that this library proposes (kube.Drain).
+const LingerSeconds = 40
+
+// Linger returns a shell script that ends when no other client is connected, or after about LingerSeconds. It asks as
+// Probe does; a server that does not answer is not waited for.
+func Linger() string {
+	return fmt.Sprintf(`export REDISCLI_AUTH="$(cat %s/%s)"
+for _ in $(seq %d); do
   [ "$(timeout 2 redis-cli client list | grep -c ^id=)" -gt 1 ] || break
   sleep 1
-done`
-
-// LingerSeconds is for how long, at the most, a server that is to stop goes on serving: as long as a pod of an app behind
-// an AWS load balancer may leave, with the times that this library proposes (kube.Drain).
-const LingerSeconds = "40"
+done`, AuthDir, PasswordFile, LingerSeconds)
+}
 
 // Configuration is that of a server with this much memory, whose file is forced to disk when fsync says. The data may
 // use 3/4 of the memory; the rest is for the copy that Redis makes while it rewrites its append-only file.

@@ -106,8 +106,8 @@ func inKubeconfig(stack, context string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the configuration of stack %q cannot be used; nothing was touched:\n  scaleout:kubeContext %q: "+
-		"must be a context of the kubeconfig: the one file that KUBECONFIG names, or else ~/.kube/config", stack, context)
+	return decode.Refusal(stack, fmt.Sprintf("scaleout:kubeContext %q: must be a context of the kubeconfig: "+
+		"the one file that KUBECONFIG names, or else ~/.kube/config", context))
 }
 
 // parse decodes and checks the configuration of a stack, by keys with their namespace; secrets are the encrypted ones.

@@ -515,7 +515,6 @@ func lineOf(err error, key string) string {
 	return strings.Join(about, "")
 }
 
-// All that is wrong comes in one message, in the order of the keys.
 // pulumi-kubernetes reads one file, or the content, and takes a list of files for a content that says nothing.
 func TestContextIsInTheKubeconfig(t *testing.T) {
 	dir := t.TempDir()
@@ -545,6 +544,7 @@ func TestContextIsInTheKubeconfig(t *testing.T) {
 	}
 }
 
+// All that is wrong comes in one message, in the order of the keys.
 func TestParseListsAllProblemsAtOnce(t *testing.T) {
 	wrong := map[string]string{
 		"scaleout:clientCidrs": `["10.0.0.1/8"]`, "scaleout:cpuRequest": "y", "scaleout:host": "a_b", "scaleout:hots": "z",
@@ -735,7 +735,7 @@ func accepted(c *Config) map[string]field.ErrorList {
 		problems["containers"], problems["nginx"] = d.Web.Validate(), d.Nginx.Validate()
 		if d.Balancer != nil {
 			problems["balancer"] = d.Balancer.Validate()
-			problems["repository"] = check.Repository("repository", d.BalancerRepository)
+			problems["repository"] = check.Repository("repository", string(d.Balancer.Repository.(pulumi.String)))
 		} else {
 			problems["balancer"] = image.CheckReference("image", d.BalancerImage)
 		}

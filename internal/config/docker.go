@@ -13,9 +13,9 @@ import (
 // Docker is everything that may differ between two stacks on Docker hosts.
 type Docker struct {
 	Network docker.NetworkArgs
-	// Balancer is the image of nginx, built and pushed to BalancerRepository; nil for BalancerImage, a finished one.
-	Balancer                          *image.Args
-	BalancerRepository, BalancerImage string
+	// Balancer is the image of nginx to build and push; nil for BalancerImage, a finished one.
+	Balancer      *image.Args
+	BalancerImage string
 	// Redis is nil for an app without one.
 	Redis *docker.RedisArgs
 	Web   docker.WebAppArgs
@@ -43,11 +43,10 @@ var nginxDefaults = docker.NginxArgs{
 func (d *decoder) docker(c *Config) *Docker {
 	app := &c.App
 	t := &Docker{
-		Network:            docker.NetworkArgs{Name: d.Text("namespace")},
-		Web:                d.dockerApp(app),
-		Nginx:              nginxDefaults,
-		Balancer:           d.balancer(),
-		BalancerRepository: c.Repository + "-nginx",
+		Network:  docker.NetworkArgs{Name: d.Text("namespace")},
+		Web:      d.dockerApp(app),
+		Nginx:    nginxDefaults,
+		Balancer: d.balancer(c),
 	}
 	redis := &docker.RedisArgs{Limits: docker.Limits{Memory: redisResources.MemoryLimit}}
 	d.Fill("redis", redis)
@@ -107,10 +106,11 @@ func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 
 // balancer is the image of nginx. Its build gets only what its Dockerfile takes: another image means another nginx,
 // whose port is closed while it is replaced.
-func (d *decoder) balancer() *image.Args {
+func (d *decoder) balancer(c *Config) *image.Args {
 	base, args := d.Text("nginxImage"), d.StringMap("imageBuildArgs")
 	d.CheckKey("nginxImage", check.Image("nginxImage", base))
 	b := &image.Args{
+		Repository: pulumi.String(c.Repository + "-nginx"), Password: c.RegistryPassword,
 		Context: balancerContext, Platform: d.Text("imagePlatform"), Username: d.Text("registryUsername"),
 		Revision: d.Text("imageRevision"), BuildArgs: map[string]string{"NGINX_IMAGE": base},
 	}

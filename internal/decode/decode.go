@@ -322,6 +322,11 @@ func (d *Decoder) Finish(stack string) error {
 		return nil
 	}
 	slices.Sort(d.problems)
-	lines := strings.Join(slices.Compact(d.problems), "\n  ")
-	return fmt.Errorf("the configuration of stack %q cannot be used; nothing was touched:\n  %s", stack, lines)
+	return Refusal(stack, slices.Compact(d.problems)...)
+}
+
+// Refusal is the error for a configuration with these problems, which name their keys.
+func Refusal(stack string, problems ...string) error {
+	return fmt.Errorf("the configuration of stack %q cannot be used; nothing was touched:\n  %s",
+		stack, strings.Join(problems, "\n  "))
 }
