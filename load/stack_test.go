@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// fake answers a command of Pulumi with a text, or with an error if there is none for it.
+// fake returns a stack whose Pulumi commands return the given texts, or an error if there is none for a command.
 func fake(answers map[string]string) pulumiStack {
 	return pulumiStack{name: "dev", run: func(_ context.Context, args ...string) ([]byte, error) {
 		answer, known := answers[strings.Join(args, " ")]
@@ -22,31 +22,38 @@ func fake(answers map[string]string) pulumiStack {
 
 func TestOutputs(t *testing.T) {
 	const command = "stack output --json --stack dev"
-	o, err := fake(map[string]string{command: `{"url": "http://a", "hpa": "web", "namespace": "shop", "nextCommands": ["x"]}`}).outputs(t.Context())
+	const answer = `{"url": "http://a", "hpa": "web", "namespace": "shop", "nextCommands": ["x"]}`
+	o, err := fake(map[string]string{command: answer}).outputs(t.Context())
 	if err != nil || o.URL != "http://a" || o.HPA != "web" || o.Namespace != "shop" {
 		t.Errorf("got %+v, %v", o, err)
 	}
-	for answer, want := range map[string]string{"{}": "it is not up; run `make up STACK=dev`", "no": "reading the outputs of stack dev"} {
-		if _, err := fake(map[string]string{command: answer}).outputs(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+	for answer, want := range map[string]string{
+		"{}": "it is not up; run `make up STACK=dev`", "no": "reading the outputs of stack dev",
+	} {
+		_, err := fake(map[string]string{command: answer}).outputs(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", answer, err, want)
 		}
 	}
-	if _, err := fake(nil).outputs(t.Context()); err == nil || !strings.Contains(err.Error(), "asking for the outputs of stack dev") {
+	_, err = fake(nil).outputs(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "getting the outputs of stack dev") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// The stack's own context is taken, or the given one, and never the current one.
+// TestCluster: the stack's own context is used, or the given one, and never the current one.
 func TestCluster(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "config")
 	t.Setenv("KUBECONFIG", kubeconfig)
-	const content = `{"current-context": "b", "clusters": [{"name": "a", "cluster": {"server": "https://a"}}, {"name": "b", "cluster": {"server": "https://b"}}],
+	const content = `{"current-context": "b",
+"clusters": [{"name": "a", "cluster": {"server": "https://a"}}, {"name": "b", "cluster": {"server": "https://b"}}],
 "contexts": [{"name": "a", "context": {"cluster": "a"}}, {"name": "b", "context": {"cluster": "b"}}]}`
 	if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	onKind := map[string]string{"config get target --stack dev": "kind\n", "config get kubeContext --stack dev": "a\n"}
-	onEKS := map[string]string{"config get target --stack dev": "eks\n", "config get kubeContext --stack dev": "a\n"} // the default
+	// kubeContext has its default.
+	onEKS := map[string]string{"config get target --stack dev": "eks\n", "config get kubeContext --stack dev": "a\n"}
 	for _, c := range []struct {
 		answers           map[string]string
 		given, name, host string
@@ -63,18 +70,21 @@ func TestCluster(t *testing.T) {
 			t.Errorf("got %s at %s, want %s at %s", name, config.Host, c.name, c.host)
 		}
 	}
-	if _, _, err := fake(onEKS).cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "is on eks") || !strings.Contains(err.Error(), "-context NAME") {
-		t.Errorf("got %v, want what to give", err)
+	_, _, err := fake(onEKS).cluster(t.Context(), "")
+	if err == nil || !strings.Contains(err.Error(), "is on eks") || !strings.Contains(err.Error(), "-context NAME") {
+		t.Errorf("got %v, want the flag to set", err)
 	}
-	if _, _, err := fake(nil).cluster(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "setting target of stack dev") {
+	_, _, err = fake(nil).cluster(t.Context(), "")
+	if err == nil || !strings.Contains(err.Error(), "setting target of stack dev") {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := fake(nil).cluster(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
+	_, _, err = fake(nil).cluster(t.Context(), "c")
+	if err == nil || !strings.Contains(err.Error(), `"c"`) || !strings.Contains(err.Error(), "-context") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A command that fails says what it printed.
+// TestPulumi: the error of a failed command contains its output.
 func TestPulumi(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("PATH", folder)

@@ -5,32 +5,48 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
-// dockerAnswers checks that there is a Docker daemon and that this user may talk to it.
-func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
-	version, err := d.docker(ctx, "version", "--format", "{{.Server.Version}}")
-	if err != nil {
-		return "", fmt.Errorf("needs a running Docker daemon that this user may talk to: install or start Docker Desktop or Docker "+
-			"Engine (`sudo systemctl start docker`), join the group `docker`, or set DOCKER_HOST if it runs elsewhere: %w", err)
-	}
-	return "version " + version + " answers", d.sameDaemon(ctx)
+// docker runs a docker command and returns its trimmed output.
+func (d *driver) docker(ctx context.Context, args ...string) (string, error) {
+	out, err := d.host.Run(ctx, command{name: "docker", args: args})
+	return strings.TrimSpace(out), err
 }
 
-// sameDaemon fails if the stack is on another Docker daemon than the one that answers: what it made there would be
-// taken for gone.
-func (d *driver) sameDaemon(ctx context.Context) error {
-	id, err := d.docker(ctx, "info", "--format", "{{.ID}}")
-	if before := d.mark(markDaemon, d.Stack); err == nil && before != "" && before != id {
-		return fmt.Errorf("stack %s is on another Docker daemon (DOCKER_HOST, `docker context ls`); "+
-			"if that one is gone for good, delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
+// dockerAnswers checks that there is a Docker daemon that this user may use, and that it is the one the stack runs on:
+// what the stack has on another one would be taken for deleted.
+func (d *driver) dockerAnswers(ctx context.Context, s *stack) (string, error) {
+	answer, err := d.docker(ctx, "info", "--format", "{{.ServerVersion}} {{.ID}} {{.OSType}}/{{.Architecture}}")
+	parts := strings.Fields(answer)
+	if err == nil && len(parts) != 3 { // the client succeeds without a daemon
+		err = errors.New("the daemon does not answer")
 	}
 	if err != nil {
-		return err
+		return "", fmt.Errorf("needs a running Docker daemon that this user may use; `make doctor` says more: %w", err)
 	}
-	return d.setMark(markDaemon, d.Stack, id)
+	if before := d.mark(markDaemon, d.Stack); before != "" && before != parts[1] {
+		return "", fmt.Errorf("stack %s runs on another Docker daemon (DOCKER_HOST, `docker context ls`); "+
+			"if that daemon is gone for good, delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
+	}
+	d.platform = strings.NewReplacer("x86_64", "amd64", "aarch64", "arm64").Replace(parts[2])
+	return "version " + parts[0] + " answers", errors.Join(d.findDaemon(ctx, s), d.setMark(markDaemon, d.Stack, parts[1]))
+}
+
+// findDaemon gives Pulumi the daemon of the current Docker context. pulumi-docker 4 does not read contexts.
+func (d *driver) findDaemon(ctx context.Context, s *stack) error {
+	if host, _ := d.lookupEnv("DOCKER_HOST"); host != "" {
+		return nil
+	}
+	address, err := d.docker(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	if err == nil && address != "unix:///var/run/docker.sock" {
+		s.backend.env["DOCKER_HOST"] = address
+	}
+	return err
 }
 
 // container is the part of `docker container inspect` that decisions here depend on.
@@ -53,35 +69,24 @@ func (c container) hostPort(inside int) int {
 	return 0
 }
 
-// inspect returns a container, without an ID if there is none of that name.
+// inspect returns a container; its ID is empty if there is none of that name.
 func (d *driver) inspect(ctx context.Context, name string) (container, error) {
 	out, err := d.docker(ctx, "container", "inspect", name)
 	var failed *commandError
 	if errors.As(err, &failed) && strings.Contains(strings.ToLower(failed.output), "no such container") {
 		return container{}, nil
 	}
-	var found [1]container // of one name there is one
+	var found [1]container
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &found)
 	}
 	return found[0], err
 }
 
-// firstImage returns the first of the images that is on this machine, so that a machine without a way out works, or else
-// the first, which whatever runs it pulls.
-func (d *driver) firstImage(ctx context.Context, images []string) string {
-	for _, image := range images {
-		if _, err := d.docker(ctx, "image", "inspect", "--format", "{{.Id}}", image); err == nil {
-			return image
-		}
-	}
-	return images[0]
-}
+// stackLabel is the filter for the containers and networks of a stack on Docker.
+func stackLabel(s *stack) string { return "label=scaleout.network=" + s.setting("namespace") }
 
-// stackLabel is the filter for what a stack on Docker consists of, by the label that the program gives it.
-func stackLabel(s *stack) string { return "label=scaleout.network=" + s.setting(keyNamespace) }
-
-// containers lists the names of the containers that all these filters of `docker ps` let through.
+// containers lists the names of the containers that match all these filters of `docker ps`.
 func (d *driver) containers(ctx context.Context, filters ...string) ([]string, error) {
 	args := []string{"ps", "--all", "--format", "{{.Names}}"}
 	for _, filter := range filters {
@@ -91,34 +96,41 @@ func (d *driver) containers(ctx context.Context, filters ...string) ([]string, e
 	return strings.Fields(out), err
 }
 
-// startContainers starts stopped containers of the stack. Pulumi would replace them, and the data of Redis would go with
-// its container. So only others than Redis are left to Pulumi if they do not start.
+// startContainers starts the stopped containers of the stack. Pulumi would replace them, and Redis' data would be
+// deleted with its container.
 func (d *driver) startContainers(ctx context.Context, s *stack) error {
 	names, err := d.containers(ctx, stackLabel(s), "status=exited", "status=created")
 	for _, name := range names {
-		_, err := d.docker(ctx, "start", name)
-		switch {
-		case err == nil:
-			d.note("started %s", name)
-		case name == s.setting(keyNamespace)+"-redis":
-			return fmt.Errorf("%s does not start: %w; Pulumi would replace it, and an anonymous volume with the count "+
-				"would go with it. If that may be: docker rm --volumes %[1]s", name, err)
-		default:
-			d.note("could not start %s, Pulumi will replace it", name)
+		if _, err := d.docker(ctx, "start", name); err != nil {
+			return fmt.Errorf("%s does not start: %w; Pulumi would replace it. To let it, with the count if that is "+
+				"in an anonymous volume of Redis: docker rm --volumes %[1]s", name, err)
 		}
+		d.note("started %s", name)
 	}
 	return err
 }
 
-// nothingLeft fails if containers of the stack are left after its destroy: those that Pulumi's state does not know.
-func (d *driver) nothingLeft(ctx context.Context, s *stack) (string, error) {
-	if s.resources == 0 && d.mark(markUnderWay, d.Stack) == "" {
-		return "it made none", nil
+// removeUnknown removes containers and networks that carry the label of this stack and are not among these resources:
+// what an interrupted run created and did not record.
+func (d *driver) removeUnknown(ctx context.Context, s *stack, known []apitype.ResourceV3) error {
+	for _, kind := range []string{"container", "network"} {
+		list, remove := []string{kind, "ls", "--quiet", "--no-trunc", "--filter", stackLabel(s)}, []string{kind, "rm"}
+		if kind == "container" {
+			list, remove = append(list, "--all"), append(remove, "--force", "--volumes")
+		}
+		ids, err := d.docker(ctx, list...)
+		if err != nil {
+			return err
+		}
+		for _, id := range strings.Fields(ids) {
+			if slices.ContainsFunc(known, func(r apitype.ResourceV3) bool { return r.ID.String() == id }) {
+				continue
+			}
+			if _, err := d.docker(ctx, append(remove, id)...); err != nil {
+				return err
+			}
+			d.note("removed %s %.12s, which is not in the state", kind, id)
+		}
 	}
-	names, err := d.containers(ctx, stackLabel(s))
-	if err == nil && len(names) > 0 {
-		err = fmt.Errorf("%s are left, which Pulumi's state does not know: docker rm --force --volumes %[1]s",
-			strings.Join(names, " "))
-	}
-	return "none left", err
+	return nil
 }

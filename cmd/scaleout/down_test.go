@@ -2,190 +2,141 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// controlPlane is the container of a cluster that `up` made in the driver's folder.
+// controlPlane is the container of a cluster that `up` created in the driver's folder.
 func controlPlane(running bool) string {
 	return fmt.Sprintf(`[{"Id":"made-here","State":{"Running":%t}}]`, running)
 }
 
-// downReplies are the answers of a machine on which everything is there.
-func downReplies() []reply {
-	return []reply{
-		{command: "docker version", out: "28.0.0"},
-		{command: "docker info", out: "daemon"},
-		{command: "pulumi version", out: "v3.276.0"},
-		{command: "pulumi stack ls", out: `[{"name":"dev"}]`},
-		{command: "pulumi destroy"},
-		{command: "pulumi stack export", out: `{"deployment": {}}`},
-		{command: "pulumi stack rm dev --yes --force --preserve-config"},
-		{command: "docker ps --all --format {{.Names}} --filter label=io.x-k8s.kind.cluster=scaleout", out: runningNodes},
-		{command: "go -C"},
-		{command: "docker container inspect scaleout-control-plane", out: controlPlane(true)},
-		{command: "docker container inspect kind-registry", out: registryJSON(true, 5001, `"scaleout.made-in":"HERE"`)},
-		{command: "docker rm --force --volumes kind-registry"},
-		{command: "docker exec --interactive scaleout-control-plane kubectl get namespaces", out: "namespace/scaleout\nnamespace/traefik\n"},
-		{command: "docker ps"}, // other clusters' nodes
-	}
+// machine is what `down` finds; newDownDriver sets the defaults. A container without JSON does not exist.
+type machine struct {
+	*driver
+	stacks, controlPlane, nodes, registry, namespaces, otherNodes, mark, active string
+	destroy, update                                                             reply
 }
 
-// downDriver is a driver on a machine with these answers, which made cluster and registry itself.
-func downDriver(t *testing.T, replies []reply) (*driver, *fakeRunner, *bytes.Buffer) {
-	t.Helper()
-	d, host, out := newTestDriver(t, replies...)
-	for i := range replies {
-		host.replies[i].out = strings.ReplaceAll(host.replies[i].out, "HERE", d.root)
+// newDownDriver returns a driver on a machine where `up` created everything, with a change of that.
+func newDownDriver(t *testing.T, change func(*machine)) (*driver, *fakeRunner, *bytes.Buffer) {
+	d, host, out := newTestDriver(t)
+	m := &machine{driver: d, stacks: `[{"name":"dev","resourceCount":9},{"name":"docker","resourceCount":0}]`,
+		controlPlane: controlPlane(true), nodes: runningNodes, registry: registryJSON(true, 5001, d.root), mark: "made-here",
+		namespaces: "namespace/scaleout\nnamespace/traefik\n"}
+	change(m)
+	m.destroy.command, m.update.command = "pulumi destroy", "pulumi up"
+	inspect := func(name, out string) reply {
+		none := map[bool]string{true: noContainer}
+		return reply{command: "docker container inspect " + name, out: out, fails: none[out == ""]}
 	}
-	d.pulumi = ""
-	if err := d.setMark(markCluster, d.Cluster, "made-here"); err != nil {
-		t.Fatal(err)
+	host.replies = []reply{
+		{command: "docker info", out: "28.0.0 daemon linux/x86_64"},
+		inspect("kind-registry", m.registry), inspect("scaleout-control-plane", m.controlPlane),
+		{command: "docker ps --all --format {{.Names}} --filter label=io.x-k8s.kind.cluster=scaleout", out: m.nodes},
+		{command: "docker ps --all --format {{.Names}} --filter label=io.x-k8s.kind.cluster", out: m.otherNodes},
+		{command: getNamespaces, out: m.namespaces},
+		{command: "docker exec"},
+		{command: "docker container ls", out: "left\n"}, {command: "docker network ls"},
+		{command: "docker container rm --force --volumes left"}, {command: "docker rm --force --volumes kind-registry"},
+		{command: "pulumi stack ls", out: m.stacks}, {command: "pulumi stack rm --yes " + d.Stack + " --force"},
+		{command: "pulumi stack export", out: stateJSON()}, m.destroy, m.update,
 	}
+	ok(t, errors.Join(d.setMark(markCluster, d.Cluster, m.mark), d.setMark(markActive, d.Stack, m.active)))
 	return d, host, out
 }
 
-func newDownDriver(t *testing.T, change func([]reply)) (*driver, *fakeRunner) {
-	replies := downReplies()
-	if change != nil {
-		change(replies)
-	}
-	d, host, _ := downDriver(t, replies)
-	return d, host
-}
-
+// TestDown checks what is removed: the registry only with the cluster, and the cluster only if nobody else may use it.
+// Then a destroy is not needed. If the cluster is kept it is, and only what it has destroyed is forgotten.
 func TestDown(t *testing.T) {
-	tests := []struct {
-		name                                          string
-		change                                        func([]reply)
-		destroys, stackRemovals, clusters, registries int
-	}{
-		{"everything is there", nil, 1, 1, 1, 1},
-		{"the cluster is gone", func(r []reply) { r[7].out, r[9].fails = "", "no such container" }, 0, 1, 0, 1},
-		{"the cluster is stopped", func(r []reply) { r[9].out = controlPlane(false) }, 0, 1, 1, 1},
-		{"the stack is gone", func(r []reply) { r[3].out = "[]" }, 0, 0, 1, 1},
-		{"the registry is another's", func(r []reply) { r[10].out = registryJSON(true, 5001, `"scaleout.made-in":"/elsewhere"`) }, 1, 1, 1, 0},
-		{"the cluster is another's", func(r []reply) { r[9].out = `[{"Id":"of-another-checkout","State":{"Running":true}}]` }, 1, 1, 0, 0},
+	const all, kept = "rm cluster registry", "destroy rm"
+	neighbor := func(m *machine) {
+		m.stacks = `[{"name":"dev","resourceCount":9},{"name":"acme/other","resourceCount":1}]`
 	}
-	for _, tt := range tests {
+	shared := func(m *machine) { m.namespaces += "namespace/shop\n" }
+	adopts := func(m *machine) func(command) {
+		return func(command) { wantParts(t, read(t, m.local("Pulumi.dev.yaml")), "adoptExisting") }
+	}
+	onDocker := func(m *machine) {
+		m.Stack, m.stacks = "docker", `[{"name":"docker","resourceCount":9}]`
+		write(t, m.committed("docker"), dockerYAML)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*machine)
+		did    string
+		says   string // printed, or in the error
+		fails  bool
+	}{
+		{"everything exists", func(*machine) {}, all, "==> down in", false},
+		{"the cluster is gone", func(m *machine) { m.controlPlane, m.nodes = "", "" }, "rm registry", "", false},
+		{"the cluster is stopped", func(m *machine) { m.controlPlane = controlPlane(false) }, all, "", false},
+		{"the cluster does not answer", func(m *machine) { m.namespaces = "" }, all, "", false},
+		{"the stack is gone", func(m *machine) { m.stacks = "[]" }, "cluster registry", "==> stack dev\n    none (", false},
+		{"the creation was interrupted", func(m *machine) { m.mark, m.namespaces = unfinished, "" }, all, "", false},
+		{"the registry of another folder", func(m *machine) { m.registry = registryJSON(true, 5001, "/elsewhere") },
+			"rm cluster", "kept kind-registry, which `up` in this folder did not create", false},
+		{"a registry without a label", func(m *machine) { m.registry = `[{"Id":"x"}]` }, "rm cluster",
+			"kept kind-registry", false},
+		{"no registry", func(m *machine) { m.registry = "" }, "rm cluster", "==> registry\n    none", false},
+		{"another cluster uses the registry", func(m *machine) { m.otherNodes = "two-control-plane\n" },
+			"rm cluster", "two-control-plane may pull", false},
+		{"the cluster of another folder", func(m *machine) { m.controlPlane = `[{"Id":"x","State":{"Running":true}}]` },
+			kept, "kept: `up` in this folder did not create it", false},
+		{"a cluster without a mark", func(m *machine) { m.mark = "" }, kept, "did not create it", false},
+		{"another stack in the cluster", shared, kept, "another stack has namespace/shop in it", false},
+		{"another folder finished the creation", func(m *machine) { m.mark = unfinished },
+			kept, "another stack has namespace/scaleout namespace/traefik in it", false},
+		{"another stack, which is not in the cluster", neighbor, all, "", false},
+		{"another stack, and the cluster is stopped", func(m *machine) { neighbor(m); m.controlPlane = controlPlane(false) },
+			"", "is kept: stack acme/other may be in it; `make up` starts it", true},
+		{"the destroy fails beside another stack", func(m *machine) { shared(m); m.destroy.fails = "error: deleting failed" },
+			"destroy", "destroying stack dev: failed to destroy stack: exit status 255: error: deleting failed", true},
+
+		// What an interrupted update created without recording it is recorded before the destroy.
+		{"interrupted, and the cluster is kept", func(m *machine) { shared(m); m.active, m.update.does = "up", adopts(m) },
+			"up destroy rm", "taking over what it left", false},
+		{"interrupted, and the update fails", func(m *machine) {
+			shared(m)
+			m.active, m.update.does, m.update.fails = "up", adopts(m), "error: no image"
+		}, "up destroy rm", "no image\n    continuing with the destroy", false},
+		{"interrupted, and the cluster is deleted", func(m *machine) { m.active = "up" }, all, "", false},
+		{"interrupted in a destroy", func(m *machine) { shared(m); m.active = "destroy" }, kept, "", false},
+
+		{"on Docker", onDocker, "destroy containers rm registry", "--refresh", false},
+		{"on Docker, beside a cluster", func(m *machine) { onDocker(m); m.otherNodes = "one-control-plane\n" },
+			"destroy containers rm", "one-control-plane may pull", false},
+		{"on Docker, and the destroy fails", func(m *machine) { onDocker(m); m.destroy.fails = "error: deleting failed" },
+			"destroy", "destroying stack docker", true},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, host := newDownDriver(t, tt.change)
-			if err := d.down(context.Background()); err != nil {
-				t.Fatal(err)
+			d, host, out := newDownDriver(t, tt.change)
+			err := d.down(t.Context())
+			if (err != nil) != tt.fails {
+				t.Errorf("got the error %v", err)
 			}
-			for prefix, want := range map[string]int{
-				"pulumi destroy": tt.destroys, "pulumi stack rm": tt.stackRemovals,
-				"go -C": tt.clusters, "docker rm": tt.registries,
-			} {
-				if got := host.asked(prefix); len(got) != want {
-					t.Errorf("got %q, want %d of %q", got, want, prefix)
+			wantParts(t, fmt.Sprint(out, err, host.asked("pulumi destroy")), tt.says)
+			var did []string
+			for _, c := range host.ran {
+				for prefix, name := range map[string]string{"pulumi up": "up", "pulumi destroy": "destroy", "pulumi stack rm": "rm",
+					"kind delete": "cluster", "docker rm": "registry", "docker container rm": "containers"} {
+					if strings.HasPrefix(line(c), prefix) {
+						did = append(did, name)
+					}
 				}
 			}
-		})
-	}
-}
-
-// TestDownLeavesWhatOthersUse: stacks of other folders in the cluster, and other clusters that pull from the registry.
-func TestDownLeavesWhatOthersUse(t *testing.T) {
-	for _, tt := range []struct {
-		name, mark, namespaces, otherNodes string
-		clusters, registries               int
-		says                               string
-	}{
-		{"another folder's stack", "made-here", "namespace/scaleout\nnamespace/shop\n", "", 0, 0, "namespace/shop of another folder"},
-		{"another folder has finished it", unfinished, "namespace/scaleout\n", "", 0, 0, "namespace/scaleout of another folder"},
-		{"another cluster", "made-here", "namespace/scaleout\n", "two-control-plane\n", 1, 0, "two-control-plane may pull from it"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			d, host, out := downDriver(t, downReplies())
-			host.replies[12].out, host.replies[13].out = tt.namespaces, tt.otherNodes
-			if err := d.setMark(markCluster, d.Cluster, tt.mark); err != nil {
-				t.Fatal(err)
+			if got := strings.Join(did, " "); got != tt.did {
+				t.Errorf("got %q, want %q", got, tt.did)
 			}
-			said := d.down(t.Context())
-			if (said != nil) != (tt.mark == unfinished) {
-				t.Errorf("got the error %v", said)
+			left := d.mark(markDaemon, d.Stack) + d.mark(markActive, d.Stack)
+			if strings.Contains(tt.did, "rm") && (isFile(d.local(stackFileName(d.Stack))) || left != "") {
+				t.Errorf("got the marks %q, want none, and no copy of the settings", left)
 			}
-			if len(host.asked("go -C")) != tt.clusters || len(host.asked("docker rm")) != tt.registries {
-				t.Errorf("got %q, want %d clusters and %d registries removed", host.asked(""), tt.clusters, tt.registries)
-			}
-			if text := fmt.Sprint(out, said); !strings.Contains(text, tt.says) {
-				t.Errorf("got %s\nwant %q in it", text, tt.says)
+			if strings.Contains(tt.did, "cluster") && d.mark(markCluster, d.Cluster) != "" {
+				t.Error("got the mark of a cluster that was deleted")
 			}
 		})
-	}
-}
-
-// TestDownAfterAnInterruption: what the update made and did not note is deleted, in the cluster and in kube-system.
-func TestDownAfterAnInterruption(t *testing.T) {
-	d, host, _ := downDriver(t, downReplies())
-	host.replies = append([]reply{{command: "docker exec --interactive scaleout-control-plane kubectl delete"}}, host.replies...)
-	write(t, filepath.Join(d.root, "Pulumi.dev.yaml"), devYAML+"  scaleout:installTraefik: true\n")
-	if err := errors.Join(d.setMark(markUnderWay, d.Stack, "up"), d.down(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	deleted := strings.Join(host.asked("docker exec --interactive scaleout-control-plane kubectl delete"), "\n")
-	for _, want := range []string{"metadata.name=scaleout ", "metadata.name=scaleout-prometheus", "instance=traefik", "ingressclasses"} {
-		if !strings.Contains(deleted, want) {
-			t.Errorf("got %s\nwant %q in it", deleted, want)
-		}
-	}
-	if strings.Contains(deleted, "instance=metrics-server") {
-		t.Errorf("got %s, want a metrics-server of others left", deleted)
-	}
-}
-
-func TestDownGoesOnAfterAFailedDestroy(t *testing.T) {
-	d, host := newDownDriver(t, func(r []reply) { r[4].fails = "error: deleting failed" })
-	err := d.down(context.Background())
-	wantError(t, err, "destroying stack dev")
-	if len(host.asked("go -C")) != 1 || len(host.asked("docker rm")) != 1 {
-		t.Errorf("got %q, want cluster and registry removed all the same", host.asked(""))
-	}
-}
-
-// withNeighbour are the answers of a machine on which another stack is in the cluster of a context.
-func withNeighbour(kubeContext string, replies []reply) []reply {
-	replies[3].out = `[{"name":"dev","resourceCount":9},{"name":"empty"},{"name":"acme/other","resourceCount":1}]`
-	state := `{"deployment": {"resources": [{"type": "pulumi:providers:kubernetes", "inputs": {"context": "` + kubeContext + `"}}]}}`
-	return append([]reply{{command: "pulumi stack export --stack other", out: state}}, replies...)
-}
-
-// TestDownLeavesAClusterThatIsUsed: it goes with the last of its stacks.
-func TestDownLeavesAClusterThatIsUsed(t *testing.T) {
-	for kubeContext, clusters := range map[string]int{"kind-scaleout": 0, "kind-elsewhere": 1} {
-		d, host, out := downDriver(t, withNeighbour(kubeContext, downReplies()))
-		if err := d.down(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if len(host.asked("go -C")) != clusters || len(host.asked("docker rm")) != clusters {
-			t.Errorf("%s: got %q, want %d clusters and registries removed", kubeContext, host.asked(""), clusters)
-		}
-		if len(host.asked("pulumi stack rm")) != 1 {
-			t.Errorf("%s: got %q, want the stack removed", kubeContext, host.asked(""))
-		}
-		if says := strings.Contains(out.String(), "other is in them"); says != (clusters == 0) {
-			t.Errorf("%s: got %q", kubeContext, out)
-		}
-	}
-}
-
-// What stays in the cluster must not be forgotten.
-func TestDownBesideANeighbourNeedsTheDestroy(t *testing.T) {
-	for name, change := range map[string]func([]reply){
-		"destroying stack dev": func(r []reply) { r[4].fails = "error: deleting failed" },
-		"not running":          func(r []reply) { r[9].out = controlPlane(false) },
-	} {
-		replies := downReplies()
-		change(replies)
-		d, host, _ := downDriver(t, withNeighbour("kind-scaleout", replies))
-		wantError(t, d.down(context.Background()), name)
-		if len(host.asked("pulumi stack rm"))+len(host.asked("go -C"))+len(host.asked("docker rm")) > 0 {
-			t.Errorf("%s: got %q, want nothing removed", name, host.asked(""))
-		}
 	}
 }

@@ -4,14 +4,24 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/sdk/v3"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	kind "sigs.k8s.io/kind/pkg/cluster"
 )
 
-// reply is what a fake program answers. It fits every command line that begins with command.
+// reply is the answer of a fake program to every command line that begins with command.
 type reply struct {
 	command string
 	out     string
@@ -19,19 +29,26 @@ type reply struct {
 	does    func(command) // a side effect, such as a file that it writes
 }
 
-// fakeRunner answers commands from a list and keeps what was asked. A command it does not know fails the test.
+// fakeRunner replies to commands from a list, and then from defaults, and records them. Any other fails the test.
 type fakeRunner struct {
 	t       *testing.T
 	replies []reply
 	ran     []command
 }
 
+// defaults are the replies to commands whose result most tests ignore.
+var defaults = []reply{
+	{command: "kind "}, {command: "docker context inspect", out: "unix:///var/run/docker.sock"},
+	{command: "pulumi stack export", out: "{}"},
+	{command: "pulumi stack ls --json", out: "[]"}, {command: "pulumi stack select"},
+	{command: "pulumi stack output --json", out: "{}"}, {command: "pulumi stack history --json", out: "[]"},
+}
+
 func line(c command) string { return strings.Join(append([]string{c.name}, c.args...), " ") }
 
 func (f *fakeRunner) Run(_ context.Context, c command) (string, error) {
-	f.t.Helper()
 	f.ran = append(f.ran, c)
-	for _, r := range f.replies {
+	for _, r := range append(slices.Clip(f.replies), defaults...) {
 		if !strings.HasPrefix(line(c), r.command) {
 			continue
 		}
@@ -39,12 +56,9 @@ func (f *fakeRunner) Run(_ context.Context, c command) (string, error) {
 			r.does(c)
 		}
 		if r.fails != "" {
-			return "", &commandError{command: line(c), cause: errors.New("exit status 1"), output: r.fails}
+			return "", &commandError{command: line(c), cause: errors.New("exit status 255"), output: r.fails}
 		}
 		return r.out, nil
-	}
-	if strings.HasSuffix(c.name, "pulumi") && c.args[0] == "version" {
-		return "", &exec.Error{Name: c.name, Err: exec.ErrNotFound}
 	}
 	f.t.Errorf("unexpected command: %s", line(c))
 	return "", errors.New("unexpected command")
@@ -61,24 +75,85 @@ func (f *fakeRunner) asked(prefix string) []string {
 	return found
 }
 
+// fakePulumi is the fakeRunner as the Pulumi CLI of the automation API.
+type fakePulumi struct{ *fakeRunner }
+
+func (fakePulumi) Version() semver.Version { return sdk.Version }
+
+func (f fakePulumi) Run(
+	ctx context.Context, dir string, stdin io.Reader, out, errOut []io.Writer, env []string, args ...string,
+) (string, string, int, error) {
+	c := command{name: "pulumi", args: args, env: env, stdin: stdin}
+	if envOf(c)["PULUMI_OPTION_CWD"] != dir {
+		f.t.Errorf("%s: runs in %s with %q", line(c), dir, env)
+	}
+	printed, err := f.fakeRunner.Run(ctx, c)
+	if at := slices.Index(args, "--event-log"); at >= 0 && err == nil {
+		sendSummary(f.t, strings.TrimPrefix(args[at+1], "tcp://"))
+	}
+	var failed *commandError
+	if errors.As(err, &failed) {
+		_, _ = io.WriteString(io.MultiWriter(errOut...), failed.output)
+		return "", failed.output, 255, failed.cause
+	}
+	_, _ = io.WriteString(io.MultiWriter(out...), printed)
+	return printed, "", 0, err
+}
+
+// sendSummary sends the event without which the automation API reports that a preview failed.
+func sendSummary(t *testing.T, address string) {
+	conn := must(grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer func() { _ = conn.Close() }()
+	stream := must(pulumirpc.NewEventsClient(conn).StreamEvents(t.Context()))
+	ok(t, stream.Send(&pulumirpc.EventRequest{Event: `{"summaryEvent":{}}`}))
+	_, err := stream.CloseAndRecv()
+	ok(t, err)
+}
+
+// envOf returns the environment variables that a command adds.
+func envOf(c command) map[string]string {
+	env := map[string]string{}
+	for _, v := range c.env {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// fakeClusters is the fakeRunner as kind's library: its calls are commands of a program "kind".
+type fakeClusters struct{ *fakeRunner }
+
+func (f fakeClusters) call(args ...string) error {
+	_, err := f.Run(f.t.Context(), command{name: "kind", args: args})
+	return err
+}
+
+// Create applies the options, which are functions of a type that is internal to kind, by reflection.
+func (f fakeClusters) Create(name string, options ...kind.CreateOption) error {
+	into := reflect.New(reflect.TypeOf(options[0]).In(0).Elem())
+	for _, o := range options {
+		reflect.ValueOf(o).Call([]reflect.Value{into})
+	}
+	field := func(name string) string { return into.Elem().FieldByName(name).String() }
+	return f.call("create", name, field("NodeImage"), field("KubeconfigPath"))
+}
+
+func (f fakeClusters) Delete(name, kubeconfig string) error {
+	return f.call("delete", name, kubeconfig)
+}
+
+func (f fakeClusters) ExportKubeConfig(name, kubeconfig string, internal bool) error {
+	return f.call("export", name, kubeconfig, fmt.Sprint(internal))
+}
+
 const projectYAML = `name: scaleout
 runtime: go
 config:
-  target:
-    type: string
-  namespace:
-    type: string
-    default: scaleout
-  imagePlatform:
-    type: string
-    default: linux/amd64
-    description: "Operating system: and architecture."
-  redisHost:
-    type: string
-    default: ""
-  readyPath:
-    type: string
-    default: /readyz
+  target: {type: string}
+  namespace: {type: string, default: scaleout}
+  imagePlatform: {type: string, default: linux/amd64, description: "Operating system: and architecture."}
+  redisHost: {type: string, default: ""}
+  readyPath: {type: string, default: /readyz}
 `
 
 const devYAML = `# A local cluster. ` + "`make up`" + ` creates it.
@@ -94,20 +169,21 @@ config:
 
 // newTestDriver returns a driver in a project of its own with the default settings.
 func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes.Buffer) {
-	t.Helper()
-	root := t.TempDir()
-	write(t, filepath.Join(root, "Pulumi.yaml"), projectYAML)
-	write(t, filepath.Join(root, "Pulumi.dev.yaml"), devYAML)
-	write(t, filepath.Join(root, localDir, "state", "meta.yaml"), "")
-	s, err := parseSettings(environment(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{"HOME": root, "PATH": "/bin"}
 	host, out := &fakeRunner{t: t, replies: replies}, new(bytes.Buffer)
-	d := &driver{settings: s, root: root, host: host, out: out, pulumi: "pulumi",
-		lookupEnv: environment(env)}
+	d := &driver{settings: must(parseSettings(environment(nil))), root: t.TempDir(), host: host, kind: fakeClusters{host},
+		pulumi: fakePulumi{host}, out: out, lookupEnv: environment(nil)}
+	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
+	write(t, d.committed("dev"), devYAML)
+	write(t, d.local("state", "meta.yaml"), "")
 	return d, host, out
+}
+
+// openTestStack opens the driver's stack and connects it to Pulumi, which is not recorded.
+func openTestStack(t *testing.T, d *driver) *stack {
+	s := must(d.openStack(d.Stack))
+	ok(t, d.connect(t.Context(), s))
+	d.host.(*fakeRunner).ran = nil
+	return s
 }
 
 // environment is os.LookupEnv of another environment.
@@ -120,35 +196,54 @@ func environment(of map[string]string) func(string) (string, bool) {
 
 func write(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	ok(t, os.WriteFile(path, []byte(content), 0o600))
+}
+
+// writeProgram writes a shell script.
+func writeProgram(t *testing.T, path, script string) {
+	write(t, path, "#!/bin/sh\n"+script+"\n")
+	ok(t, os.Chmod(path, 0o700))
 }
 
 func read(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ok(t, err)
 	return string(content)
 }
 
-// set gives a setting of a test another value.
-func (s *stack) set(key, value string) { s.file.set(key, value) }
+// must returns the value of a call that does not fail.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
 
-// wantError checks that an error has all the parts that make its line useful.
+// ok ends the test on an error.
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantParts checks that a text has all these parts.
+func wantParts(t *testing.T, text any, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if got := fmt.Sprint(text); !strings.Contains(got, p) {
+			t.Errorf("got %s\nwant %q in it", got, p)
+		}
+	}
+}
+
+// wantError checks that an error has all the parts that make its text useful.
 func wantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("got no error, want one with %q", parts)
 	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("got error %q, want %q in it", err, p)
-		}
-	}
+	wantParts(t, err, parts...)
 }

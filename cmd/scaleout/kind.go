@@ -1,31 +1,42 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"text/template"
 	"time"
+
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	kind "sigs.k8s.io/kind/pkg/cluster"
+	kindcmd "sigs.k8s.io/kind/pkg/cmd"
 
 	"example.com/scaleout/internal/nodeport"
 )
 
-//go:embed kind.yaml
-var kindConfig string
+// clusters is the part of kind's library that is used; tests substitute a fake. It always gets a kubeconfig in
+// localDir: the user's, and its current context, must not change.
+type clusters interface {
+	Create(name string, options ...kind.CreateOption) error
+	Delete(name, kubeconfig string) error
+	ExportKubeConfig(name, kubeconfig string, internal bool) error
+}
+
+func newClusters() clusters {
+	return kind.NewProvider(kind.ProviderWithDocker(), kind.ProviderWithLogger(kindcmd.NewLogger()))
+}
 
 // nodesReady is how long the nodes may take to be ready; a laptop needs about 30 s after a reboot.
 const nodesReady = 4 * time.Minute
 
-// unfinished is what markCluster holds while kind creates the cluster. Half a cluster is easier replaced than repaired.
+// unfinished is what markCluster holds while kind creates the cluster. A partial cluster is replaced, not repaired.
 const unfinished = "unfinished"
 
-// nodeImages returns the images a new cluster can be made from. The first is what kind v0.33.0 publishes for Kubernetes
-// 1.34: https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0 (other tags may be for another kind). The second
-// is a patch release that mirrors and offline machines hold. 1.34 is the newest that runs on hosts with cgroup v1.
+// nodeImages returns the images a new cluster can be created from. The first is what kind v0.33.0 publishes for
+// Kubernetes 1.34 (https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0); other tags may be for another kind.
+// The second is a patch release that mirrors and offline machines hold. 1.34 is the newest that runs with cgroup v1.
 func nodeImages() []string {
 	return []string{
 		"kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
@@ -42,20 +53,19 @@ const kindLabel = "label=io.x-k8s.kind.cluster"
 // nodeLabel is the filter for the cluster's containers.
 func (d *driver) nodeLabel() string { return kindLabel + "=" + d.Cluster }
 
-// cluster makes sure that the kind cluster exists and runs, and settles its ports.
+// cluster ensures that the kind cluster exists and runs, and determines its ports.
 func (d *driver) cluster(ctx context.Context) (string, error) {
 	nodes, err := d.containers(ctx, d.nodeLabel())
 	if err != nil {
 		return "", err
 	}
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
-		// Another folder may have finished it, or made its own in the meantime.
+		// Another folder may have finished it, or created its own in the meantime.
 		if others := d.othersIn(ctx); others != "" {
-			return "", fmt.Errorf("cluster %s has %s of another folder in it by now: set CLUSTER to another name",
-				d.Cluster, others)
+			return "", fmt.Errorf("cluster %s: %s: set CLUSTER to another name", d.Cluster, others)
 		}
-		d.note("removing what an interrupted creation left")
-		if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
+		d.note("deleting what an interrupted creation left")
+		if err := d.kind.Delete(d.Cluster, d.local("kubeconfig")); err != nil {
 			return "", err
 		}
 		nodes = nil
@@ -66,17 +76,17 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if err := d.adoptPorts(ctx); err != nil {
 		return "", err
 	}
-	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil { // which may run already
+	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil { // no effect on a running one
 		return "", err
 	}
 	if err := d.waitForNodes(ctx); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort),
-		d.kind(ctx, nil, "", "export", "kubeconfig", "--name", d.Cluster)
+		d.kind.ExportKubeConfig(d.Cluster, d.local("kubeconfig"), false)
 }
 
-// adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user asked for others.
+// adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user requested others.
 func (d *driver) adoptPorts(ctx context.Context) error {
 	c, err := d.inspect(ctx, d.controlPlane())
 	if err != nil {
@@ -90,10 +100,10 @@ func (d *driver) adoptPorts(ctx context.Context) error {
 		has := c.hostPort(p.inside)
 		switch {
 		case has == 0:
-			return fmt.Errorf("cluster %s has no host port for %d/tcp, so `up` did not make it: set CLUSTER to another name, "+
+			return fmt.Errorf("cluster %s has no host port for %d/tcp, so `up` did not create it: set CLUSTER to another name, "+
 				"or delete it", d.Cluster, p.inside)
 		case *p.want != 0 && *p.want != has:
-			return fmt.Errorf("cluster %s was made with port %d, and %s=%d asks for another: unset %[3]s, "+
+			return fmt.Errorf("cluster %s was created with port %d, and %s=%d requests another: unset %[3]s, "+
 				"or run `make down` first", d.Cluster, has, p.variable, *p.want)
 		}
 		*p.want = has
@@ -101,23 +111,32 @@ func (d *driver) adoptPorts(ctx context.Context) error {
 	return nil
 }
 
-// clusterConfig renders kind.yaml, after making sure that the ports are free.
-func (d *driver) clusterConfig() (string, error) {
+// clusterConfig describes a new cluster, after checking that the ports are free. Every node serves Traefik's node
+// ports, wherever Traefik itself runs. Node images from kind 0.27 on read /etc/containerd/certs.d without a containerd
+// patch.
+func (d *driver) clusterConfig() (*v1alpha4.Cluster, error) {
 	d.HTTPPort, d.HTTPSPort = cmp.Or(d.HTTPPort, defaultHTTPPort), cmp.Or(d.HTTPSPort, defaultHTTPSPort)
 	if d.HTTPPort == d.HTTPSPort {
-		return "", fmt.Errorf("HTTP_PORT and HTTPS_PORT are both %d: set one of them to another", d.HTTPPort)
+		return nil, fmt.Errorf("HTTP_PORT and HTTPS_PORT are both %d: set one of them to another", d.HTTPPort)
 	}
 	for variable, port := range map[string]int{"HTTP_PORT": d.HTTPPort, "HTTPS_PORT": d.HTTPSPort} {
 		if portTaken(port) {
-			return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", port, variable)
+			return nil, fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", port, variable)
 		}
 	}
-	var b bytes.Buffer
-	err := template.Must(template.New("kind.yaml").Parse(kindConfig)).Execute(&b, map[string]any{
-		"HTTPPort": d.HTTPPort, "NodeHTTP": nodeport.HTTP, "HTTPSPort": d.HTTPSPort, "NodeHTTPS": nodeport.HTTPS,
-		"Workers": make([]struct{}, d.Workers),
-	})
-	return b.String(), err
+	mapped := func(inside, outside int) v1alpha4.PortMapping {
+		return v1alpha4.PortMapping{
+			ContainerPort: int32(inside), HostPort: int32(outside), ListenAddress: "127.0.0.1",
+		}
+	}
+	c := &v1alpha4.Cluster{Nodes: []v1alpha4.Node{{
+		Role: v1alpha4.ControlPlaneRole,
+		ExtraPortMappings: []v1alpha4.PortMapping{
+			mapped(nodeport.HTTP, d.HTTPPort), mapped(nodeport.HTTPS, d.HTTPSPort),
+		},
+	}}}
+	c.Nodes = append(c.Nodes, slices.Repeat([]v1alpha4.Node{{Role: v1alpha4.WorkerRole}}, d.Workers)...)
+	return c, nil
 }
 
 func (d *driver) createCluster(ctx context.Context) (string, error) {
@@ -125,22 +144,32 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	image := cmp.Or(d.NodeImage, d.firstImage(ctx, nodeImages()))
+	images := nodeImages()
+	here := slices.IndexFunc(images, func(image string) bool {
+		_, err := d.docker(ctx, "image", "inspect", "--format", "{{.Id}}", image)
+		return err == nil
+	})
+	image := cmp.Or(d.NodeImage, images[max(0, here)])
 	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 		return "", err
 	}
-	err = d.kind(ctx, &indented{out: d.out}, config, "create", "cluster", "--name", d.Cluster, "--image", image,
-		"--config", "-", "--wait", nodesReady.String())
-	if ctx.Err() != nil {
+	created := make(chan error, 1)
+	go func() {
+		created <- d.kind.Create(d.Cluster, kind.CreateWithV1Alpha4Config(config), kind.CreateWithNodeImage(image),
+			kind.CreateWithKubeconfigPath(d.local("kubeconfig")), kind.CreateWithWaitForReady(nodesReady),
+			kind.CreateWithDisplaySalutation(false))
+	}()
+	select {
+	case <-ctx.Done():
 		return "", ctx.Err() // and the mark stays
+	case err = <-created:
 	}
 	if err != nil {
-		// kind has removed what it made, unless it was killed.
+		// kind deletes what it created. If that is complete, a cluster that exists later was created by somebody else.
 		if nodes, listErr := d.containers(ctx, d.nodeLabel()); listErr == nil && len(nodes) == 0 {
 			err = errors.Join(err, d.clearMark(markCluster, d.Cluster))
 		}
-		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w",
-			d.Cluster, image, err)
+		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image, err)
 	}
 	made, err := d.inspect(ctx, d.controlPlane())
 	if err != nil {
@@ -152,16 +181,16 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), d.waitForNodes(ctx)
 }
 
-// deleteCluster deletes the cluster, whole or in part, and its entry in the kubeconfig.
+// deleteCluster deletes the cluster, whole or partial.
 func (d *driver) deleteCluster(ctx context.Context) (string, error) {
 	nodes, err := d.containers(ctx, d.nodeLabel())
 	if err != nil {
 		return "", err
 	}
-	if len(nodes) == 0 {
-		return "none", d.clearMark(markCluster, d.Cluster)
+	if len(nodes) > 0 {
+		err = d.kind.Delete(d.Cluster, d.local("kubeconfig"))
 	}
-	if err := d.kind(ctx, nil, "", "delete", "cluster", "--name", d.Cluster); err != nil {
+	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("deleted %s, %d node(s)", d.Cluster, len(nodes)), d.clearMark(markCluster, d.Cluster)
@@ -172,9 +201,10 @@ func (d *driver) inNode(program string, args ...string) command {
 	return command{name: "docker", args: append([]string{"exec", "--interactive", d.controlPlane(), program}, args...)}
 }
 
-// kubectl runs the kubectl inside the control plane's node. It is always there and always of the cluster's version.
+// kubectl runs the kubectl of the control plane's node, which is always there and of the cluster's version.
 func (d *driver) kubectl(ctx context.Context, args ...string) (string, error) {
-	return d.host.Run(ctx, d.inNode("kubectl", args...))
+	out, err := d.host.Run(ctx, d.inNode("kubectl", args...))
+	return strings.TrimSpace(out), err
 }
 
 // waitForNodes waits until the API server answers and all nodes are ready.
@@ -191,11 +221,11 @@ func (d *driver) waitForNodes(ctx context.Context) error {
 	}
 }
 
-// wireRegistry lets every node pull from the registry under the name that the host pushes to. `localhost` inside a node is
-// the node itself, so containerd there is told to go to the registry's container:
+// wireRegistry lets every node pull from the registry by the name that the host pushes to. `localhost` inside a node is
+// the node itself, so containerd there is pointed at the registry's container:
 // https://kind.sigs.k8s.io/docs/user/local-registry/
 func (d *driver) wireRegistry(ctx context.Context) (string, error) {
-	_, err := d.docker(ctx, "network", "connect", "kind", d.RegistryName) // the network that the nodes share
+	_, err := d.docker(ctx, "network", "connect", "kind", d.RegistryName)
 	if err != nil && !strings.Contains(err.Error(), "already exists") {
 		return "", err
 	}
@@ -208,9 +238,9 @@ func (d *driver) wireRegistry(ctx context.Context) (string, error) {
 	hosts := fmt.Sprintf("[host.\"http://%s:5000\"]\n", d.RegistryName)
 	for _, n := range nodes {
 		args := []string{"exec", "--interactive", n, "sh", "-c", write}
-		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: hosts}); err != nil {
-			return "", fmt.Errorf("telling node %s about the registry: %w", n, err)
+		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: strings.NewReader(hosts)}); err != nil {
+			return "", fmt.Errorf("configuring node %s for the registry: %w", n, err)
 		}
 	}
-	return "told " + strings.Join(nodes, ", "), nil
+	return "configured in " + strings.Join(nodes, ", "), nil
 }

@@ -1,10 +1,10 @@
-// Command scaleout drives the stacks of this project: `up` takes a machine that has Docker and Go to a running app,
-// `down` removes all of it, and `status`, `logs` and `env` help in between. `promote` and `rollback` change which image
-// a stack runs, wherever it is, and need only Pulumi and the registry. The Makefile calls it.
+// Command scaleout drives the stacks of this project. `up` takes a machine with Docker and Go to a running app, `down`
+// removes all of it, and `status`, `logs` and `env` inspect it. `promote` and `rollback` change the image that a stack
+// runs, wherever it is; they need only Pulumi and the registry. The Makefile calls this program.
 //
-// It finds what it made by asking Docker, Kubernetes and Pulumi, and keeps what they cannot know in .local. So every step
-// can be repeated, and the next run finishes one that was interrupted. It edits no committed file (but `promote` and
-// `rollback`, whose result is one), not the user's kubeconfig, and not Pulumi's state.
+// It finds what it created by querying Docker, Kubernetes and Pulumi, and keeps only what they cannot know in .local.
+// Every step can therefore be repeated, and the next run completes an interrupted one. It edits no committed file
+// (except `promote` and `rollback`, whose result is one), no kubeconfig of the user, and no Pulumi state.
 package main
 
 import (
@@ -20,101 +20,74 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"golang.org/x/term"
 )
-
-// localDir holds what belongs to this checkout on this machine: tools, Pulumi's state, the passphrase, the settings of
-// local stacks, the kubeconfig of kind clusters. Not in git.
-const localDir = ".local"
 
 // subcommand is one verb of the command line.
 type subcommand struct {
 	name, summary string
 	run           func(*driver, context.Context) error
-	alone         bool // not beside another that changes something
-	release       bool // changes which image a stack runs; takes a name such as organization/project/stack too
+	exclusive     bool // changes something, so it must not run beside another such command
+	qualified     bool // also accepts a stack of the form organization/project/stack
 }
 
-func subcommands() []subcommand {
-	return []subcommand{
-		{"up", "make what the stack runs on, and the stack; finish what an interrupted run began", (*driver).up, true, false},
-		{"down", "destroy the stack, then remove what up made for it to run on", (*driver).down, true, false},
-		{"promote", "deploy in STACK the image that runs in FROM, without a build", (*driver).promote, true, true},
-		{"rollback", "deploy in STACK an image that ran there: the previous one, or TO", (*driver).rollback, true, true},
-		{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
-		{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},
-		{"env", "print the shell variables with which plain commands see this stack", (*driver).env, false, false},
-	}
+var subcommands = []subcommand{
+	{"up", "create the stack and what it runs on; complete an interrupted run", (*driver).up, true, false},
+	{"down", "destroy the stack, then remove what up created for it", (*driver).down, true, false},
+	{"promote", "deploy in STACK the image that runs in FROM, without a build", (*driver).promote, true, true},
+	{"rollback", "deploy in STACK an earlier image: the previous one, or TO", (*driver).rollback, true, true},
+	{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
+	{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},
+	{"env", "print shell variables for plain pulumi and kubectl commands", (*driver).env, false, false},
 }
-
-// environ is os.LookupEnv.
-type environ func(name string) (value string, set bool)
 
 // driver is one run of a subcommand.
 type driver struct {
 	settings
 	root      string // absolute path of the project
 	host      runner
+	kind      clusters
+	pulumi    auto.PulumiCommand // from ensurePulumi on
 	out       io.Writer
-	lookupEnv environ
-	pulumi    string // the Pulumi CLI, once it is known: the one on PATH or a path in localDir
+	lookupEnv func(name string) (value string, set bool)
 	began     time.Time
-	// stdin is where a person answers, if it is a terminal.
-	stdin    io.Reader
-	terminal bool
+	stdin     io.Reader
+	terminal  bool // whether a person can answer on stdin
 }
 
 func main() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	host := &execRunner{}
-	go passSignals(cancel, host)
-	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, host, os.Stdout, os.Stderr))
-}
-
-// passSignals turns the first Ctrl-C into an orderly end: the running child is interrupted once, which lets Pulumi
-// finish its current operations and write its state. Each further one asks it to end at once.
-func passSignals(cancel context.CancelFunc, host *execRunner) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // the last: the terminal is gone
-	<-signals
-	cancel()
-	for range signals {
-		host.terminate()
+	if len(os.Args) != 2 || os.Args[1] == "help" {
+		printUsage(os.Stdout)
+		return
 	}
-}
-
-// run is main without the process around it. It returns the exit code.
-func run(ctx context.Context, args []string, lookupEnv environ, host runner, out, errOut io.Writer) int {
-	if len(args) == 1 && args[0] == "help" {
-		printUsage(out)
-		return 0
-	}
-	commands := subcommands()
-	i := slices.IndexFunc(commands, func(c subcommand) bool { return len(args) == 1 && c.name == args[0] })
-	if i < 0 {
-		printUsage(errOut)
-		return 2
-	}
-	err := start(ctx, commands[i], lookupEnv, host, out)
+	// Ctrl-C interrupts the running child once, so that Pulumi completes the operations in progress and writes its state.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := run(ctx, os.Args[1])
 	switch {
 	case err == nil:
-		return 0
+		return
 	case ctx.Err() != nil:
-		_, _ = fmt.Fprintf(errOut, "scaleout %s: interrupted; the same command goes on from here\n", args[0])
-		return 130 // 128+SIGINT, as shells do
+		_, _ = fmt.Fprintf(os.Stderr, "scaleout %s: interrupted; run the same command again to continue\n", os.Args[1])
+		os.Exit(130) // 128+SIGINT, as shells do
 	}
-	_, _ = fmt.Fprintf(errOut, "scaleout %s: %v\n", args[0], err)
-	return 1
+	_, _ = fmt.Fprintf(os.Stderr, "scaleout %s: %v\n", os.Args[1], err)
+	os.Exit(1)
 }
 
-func start(ctx context.Context, c subcommand, lookupEnv environ, host runner, out io.Writer) error {
-	s, err := parseSettings(lookupEnv)
+func run(ctx context.Context, name string) error {
+	i := slices.IndexFunc(subcommands, func(c subcommand) bool { return c.name == name })
+	if i < 0 {
+		return errors.New("there is no such command: `scaleout help` lists them")
+	}
+	c := subcommands[i]
+	s, err := parseSettings(os.LookupEnv)
 	if err != nil {
 		return err
 	}
-	if strings.Contains(s.Stack, "/") && !c.release {
-		return fmt.Errorf("STACK=%q: %s takes the plain name of a stack of this project", s.Stack, c.name)
+	if strings.Contains(s.Stack, "/") && !c.qualified {
+		return fmt.Errorf("STACK=%q: want the plain name of a stack of this project", s.Stack)
 	}
 	root, err := os.Getwd()
 	if err != nil {
@@ -123,29 +96,24 @@ func start(ctx context.Context, c subcommand, lookupEnv environ, host runner, ou
 	if !isFile(filepath.Join(root, "Pulumi.yaml")) {
 		return errors.New("no Pulumi.yaml here: run this in the project's folder")
 	}
-	d := &driver{settings: s, root: root, host: host, out: out, lookupEnv: lookupEnv, began: time.Now(),
-		stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
+	d := &driver{settings: s, root: root, host: execRunner{}, kind: newClusters(), out: os.Stdout, lookupEnv: os.LookupEnv,
+		began: time.Now(), stdin: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd()))}
 	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
 		return err
 	}
-	if c.alone {
-		release, err := d.lock(c.name)
+	if c.exclusive {
+		release, err := d.lock(name)
 		if err != nil {
 			return err
 		}
 		defer release()
 	}
-	return explainPulumi(s.Stack, c.run(d, ctx))
-}
-
-func (d *driver) getenv(name string) string {
-	value, _ := d.lookupEnv(name)
-	return value
+	return explain(s.Stack, c.run(d, ctx))
 }
 
 func printUsage(w io.Writer) {
 	_, _ = fmt.Fprint(w, "usage: scaleout COMMAND\n\ncommands:\n")
-	for _, c := range subcommands() {
+	for _, c := range subcommands {
 		_, _ = fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 	}
 	_, _ = fmt.Fprint(w, "\nenvironment variables:\n")

@@ -12,10 +12,13 @@ import (
 	"syscall"
 )
 
-// madeIn is the label with the folder from which `up` made a registry; `down` removes no other.
+// madeIn is the label with the folder from which `up` created a registry; `down` removes no other.
 const madeIn = "scaleout.made-in"
 
-// registry makes sure that the registry's container runs and answers, and settles its port.
+// registryImage is the default of REGISTRY_IMAGE.
+const registryImage = "docker.io/library/registry:3.0.0"
+
+// registry ensures that the registry's container runs and answers, and determines its port.
 func (d *driver) registry(ctx context.Context) (string, error) {
 	c, err := d.inspect(ctx, d.RegistryName)
 	if err != nil {
@@ -40,26 +43,21 @@ func (d *driver) registry(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := waitForAnswer(ctx, fmt.Sprintf("http://127.0.0.1:%d/v2/", d.RegistryPort), registryAnswers); err != nil {
+	_, err = waitForAnswer(ctx, fmt.Sprintf("http://127.0.0.1:%d/v2/", d.RegistryPort), func(status int) bool {
+		return status == http.StatusOK || status == http.StatusUnauthorized // it may require a login
+	})
+	if err != nil {
 		return "", fmt.Errorf("registry %s runs but does not answer: %w; see `docker logs %[1]s`", d.RegistryName, err)
 	}
 	return fmt.Sprintf("%s %s, answers on 127.0.0.1:%d", did, d.RegistryName, d.RegistryPort), nil
 }
 
-// registryAnswers tells whether a registry speaks: it may want a login.
-func registryAnswers(status int) bool {
-	return status == http.StatusOK || status == http.StatusUnauthorized
-}
-
-// registryImage is the default of REGISTRY_IMAGE.
-const registryImage = "docker.io/library/registry:3.0.0"
-
-// createRegistry starts a registry of our own, as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.
+// createRegistry starts a registry as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.
 func (d *driver) createRegistry(ctx context.Context) (string, error) {
 	d.RegistryPort = cmp.Or(d.RegistryPort, defaultRegistryPort)
 	if portTaken(d.RegistryPort) {
-		return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set REGISTRY_PORT to a free port, or, if it is a registry's, "+
-			"REGISTRY_NAME to its container, by which the nodes reach it", d.RegistryPort)
+		return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set REGISTRY_PORT to a free port, or, if a registry listens "+
+			"on it, REGISTRY_NAME to its container, by which the nodes reach it", d.RegistryPort)
 	}
 	_, err := d.docker(ctx, "run", "--detach", "--restart=always", "--label", madeIn+"="+d.root, "--network=bridge",
 		"--publish", fmt.Sprintf("127.0.0.1:%d:5000", d.RegistryPort), "--name", d.RegistryName, d.RegistryImage)
@@ -70,7 +68,7 @@ func (d *driver) createRegistry(ctx context.Context) (string, error) {
 	return "created from " + d.RegistryImage, nil
 }
 
-// portTaken tells whether something listens on the port already. Not being allowed to listen is no sign of it.
+// portTaken reports whether something listens on the port. Other errors, such as missing permission, do not count.
 func portTaken(port int) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
@@ -80,7 +78,7 @@ func portTaken(port int) bool {
 	return false
 }
 
-// removeRegistry removes the registry with its content if `up` made it from this folder and no kind cluster is left,
+// removeRegistry removes the registry with its content if `up` created it from this folder and no kind cluster is left
 // whose nodes may pull from it.
 func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	c, err := d.inspect(ctx, d.RegistryName)
@@ -90,10 +88,10 @@ func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	case c.ID == "":
 		return "none", nil
 	case c.Config.Labels[madeIn] != d.root:
-		return "left " + d.RegistryName + " alone: `up` in this folder did not make it", nil
+		return "kept " + d.RegistryName + ", which `up` in this folder did not create", nil
 	}
 	if nodes, err := d.containers(ctx, kindLabel); err != nil || len(nodes) > 0 {
-		return fmt.Sprintf("left %s alone: %s may pull from it", d.RegistryName, strings.Join(nodes, " ")), err
+		return fmt.Sprintf("kept %s, from which %s may pull", d.RegistryName, strings.Join(nodes, " ")), err
 	}
 	_, err = d.docker(ctx, "rm", "--force", "--volumes", d.RegistryName)
 	return "removed " + d.RegistryName, err

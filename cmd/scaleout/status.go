@@ -10,13 +10,16 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/opthistory"
 )
 
-// answerWait is how long the app may take to answer after `pulumi up`, which waited for its pods already: what is
-// left is the ingress controller noticing them. A registry that was just started needs about a second.
+// answerWait is how long the app may take to answer after `pulumi up`, which has waited for its pods: the ingress
+// controller still has to notice them. A registry that was just started needs about a second.
 const answerWait = time.Minute
 
-// status shows what is there. A part that cannot be seen says so and does not hide the others.
+// status shows what runs. A part that is unavailable does not hide the others.
 func (d *driver) status(ctx context.Context) error {
 	s, err := d.openStack(d.Stack, machineKeys...)
 	if err != nil {
@@ -27,37 +30,48 @@ func (d *driver) status(ctx context.Context) error {
 		if s.onKind() {
 			containers = d.nodeLabel()
 		}
-		out, err := d.docker(ctx, "ps", "--all", "--filter", containers, "--format", "table {{.Names}}\t{{.Status}}\t{{.Ports}}")
+		const table = "table {{.Names}}\t{{.Status}}\t{{.Ports}}"
+		out, err := d.docker(ctx, "ps", "--all", "--filter", containers, "--format", table)
 		d.section("containers", out, err)
 	}
 	if s.onKind() {
-		out, err := d.kubectl(ctx, "get", "nodes,pods,hpa,ingress", "--namespace", s.setting(keyNamespace))
+		out, err := d.kubectl(ctx, "get", "nodes,pods,hpa,ingress", "--namespace", s.setting("namespace"))
 		d.section("cluster "+d.Cluster, out, err)
 	}
-	if _, ok := d.findPulumi(ctx); !ok {
-		d.section("stack "+d.Stack, "no Pulumi CLI here yet; `make up` brings it", nil)
+	if d.findPulumi() != nil {
+		d.section("stack "+d.Stack, "no Pulumi CLI; `make up` installs it", nil)
 		return nil
 	}
-	if err := d.lookUp(ctx, s); err != nil || !s.existed {
+	if err := d.connect(ctx, s); err != nil || !s.existed {
 		d.section("stack "+d.Stack, "not created yet", err)
 		return nil
 	}
 	updates, err := d.history(ctx, s)
-	last := append(updates, pulumiUpdate{})[0]
-	changes, _ := json.Marshal(last.ResourceChanges) // map keys come sorted
-	text := fmt.Sprintf("last %s: %s at %s, changes %s", last.Kind, last.Result, last.EndTime, changes)
-	if last.Kind == "" {
-		text = "never updated"
+	text := "never updated"
+	if len(updates) > 0 && updates[0].EndTime != nil {
+		last := updates[0]
+		changes, _ := json.Marshal(last.ResourceChanges) // sorted by key
+		text = fmt.Sprintf("last %s: %s at %s, changes %s", last.Kind, last.Result, *last.EndTime, changes)
 	}
 	d.section("stack "+d.Stack, text, err)
-	o, err := d.outputs(ctx, s, d.Stack)
+	o, err := s.outputs(ctx, d.Stack)
 	d.section("URL", o.URL, err)
-	if path := s.setting(keyReadyPath); o.URL != "" && path != "" { // a visit would be counted
+	if path := s.setting("readyPath"); o.URL != "" && path != "" { // GET / would count a visit
 		url := strings.TrimSuffix(o.URL, "/") + path
 		_, said, err := get(ctx, url)
 		d.section("GET "+url, said, err)
 	}
 	return nil
+}
+
+// history returns the last entries of the stack's history, newest first.
+func (d *driver) history(ctx context.Context, s *stack) ([]auto.UpdateSummary, error) {
+	opened, err := s.open(ctx, d.Stack)
+	if err != nil {
+		return nil, brief(err)
+	}
+	updates, err := opened.History(ctx, 20, 1, opthistory.ShowSecrets(false))
+	return updates, brief(err)
 }
 
 // section prints one part of the status.
@@ -71,18 +85,17 @@ func (d *driver) section(title, text string, err error) {
 	d.printf("==> %s\n    %s\n", title, strings.ReplaceAll(text, "\n", "\n    "))
 }
 
-// thisMachine asks for any name here. Whether the app answers is all that it is for: a certificate that was made for
-// this machine is signed by nobody.
+// thisMachine resolves any name to this machine. It accepts any certificate, since one for a local name is self-signed.
 var thisMachine = &http.Client{Transport: &http.Transport{
 	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		_, port, _ := net.SplitHostPort(address) // the client made it
+		_, port, _ := net.SplitHostPort(address) // the client built it
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("localhost", port))
 	},
 	DisableKeepAlives: true,
 	TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec
 }}
 
-// get asks once. It returns the status, and the answer as `up` and `status` print it.
+// get sends one request. It returns the status, and the answer as `up` and `status` print it.
 func get(ctx context.Context, url string) (status int, said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -91,7 +104,7 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 		return 0, "", err
 	}
 	client := http.DefaultClient
-	if strings.HasSuffix(req.URL.Hostname(), ".localhost") { // this machine (RFC 6761), but not every resolver knows
+	if strings.HasSuffix(req.URL.Hostname(), ".localhost") { // this machine (RFC 6761), but not to every resolver
 		client = thisMachine
 	}
 	res, err := client.Do(req)
@@ -99,7 +112,7 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 		return 0, "", err
 	}
 	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 4096)) // the app says one line; an error page is longer
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4096)) // the app sends one line; error pages are longer
 	if err != nil {
 		return 0, "", err
 	}
@@ -110,11 +123,11 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 	return res.StatusCode, strings.TrimSpace(said + "\n" + strings.TrimSpace(string(body))), nil
 }
 
-// appAnswers takes any status for an answer of the app but 404, which an ingress controller gives before it knows the
-// app, and those from 500 on.
+// appAnswers accepts every status of the app but 404, which an ingress controller sends before it knows the app, and
+// 500 and above.
 func appAnswers(status int) bool { return status < 500 && status != http.StatusNotFound }
 
-// waitForAnswer asks until the answer has a good status, and returns it.
+// waitForAnswer sends requests until the status is good, and returns that answer.
 func waitForAnswer(ctx context.Context, url string, good func(status int) bool) (string, error) {
 	for deadline := time.Now().Add(answerWait); ; time.Sleep(500 * time.Millisecond) {
 		status, said, err := get(ctx, url)

@@ -1,4 +1,5 @@
-package main
+// Package registry finds and copies container images by digest, without a Docker daemon.
+package registry
 
 import (
 	"context"
@@ -14,17 +15,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// registryOptions log in as `docker push` would: with ~/.docker/config.json and its credential helpers. The library
-// talks plain HTTP to localhost, and HTTPS to others.
-func registryOptions(ctx context.Context) []remote.Option {
+// Options authenticate as `docker push` does, with ~/.docker/config.json and its credential helpers. The library uses
+// plain HTTP for localhost, and HTTPS otherwise.
+func Options(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("scaleout"),
 	}
 }
 
-// findImage asks the registry for an image by its digest. It fails if the image is not there, or does not run on the
-// platform (e.g. linux/amd64), on which its pods would end with "exec format error".
-func findImage(ctx context.Context, reference, platform string) (*remote.Descriptor, error) {
+// Find returns an image by its digest. It fails if the registry does not have it, or if it does not run on the platform
+// (e.g. linux/amd64), where its pods would fail with "exec format error".
+func Find(ctx context.Context, reference, platform string) (*remote.Descriptor, error) {
 	ref, err := name.NewDigest(reference)
 	if err != nil {
 		return nil, fmt.Errorf("image %q: want <repository>@sha256:<digest>: %w", reference, err)
@@ -33,8 +34,8 @@ func findImage(ctx context.Context, reference, platform string) (*remote.Descrip
 	if err != nil {
 		return nil, fmt.Errorf("scaleout:imagePlatform %q: %w", platform, err)
 	}
-	want.Variant = "" // builders leave that of arm64 out or not, for the same program
-	found, err := remote.Get(ref, append(registryOptions(ctx), remote.WithPlatform(*want))...)
+	want.Variant = "" // builders set that of arm64 or not, for the same program
+	found, err := remote.Get(ref, append(Options(ctx), remote.WithPlatform(*want))...)
 	var config *v1.ConfigFile
 	if err == nil {
 		var image v1.Image
@@ -43,40 +44,40 @@ func findImage(ctx context.Context, reference, platform string) (*remote.Descrip
 		}
 	}
 	switch {
-	case notFound(err):
-		return nil, fmt.Errorf("image %s is not, or no longer, in its registry; an old one may have expired (with ECR, see "+
+	case NotFound(err):
+		return nil, fmt.Errorf("image %s is not, or no longer, in its registry; it may have expired (for ECR see "+
 			"scaleout:ecrKeepImages): %w", reference, err)
 	case err != nil:
 		return nil, fmt.Errorf("looking for image %s for scaleout:imagePlatform %s: %w",
 			reference, platform, addLogin(ref, err))
 	case config.Platform() != nil && !config.Platform().Satisfies(*want):
-		return nil, fmt.Errorf("image %s was built for %s, and the nodes have scaleout:imagePlatform %s",
+		return nil, fmt.Errorf("image %s was built for %s, but scaleout:imagePlatform of the nodes is %s",
 			reference, config.Platform(), platform)
 	}
 	return found, nil
 }
 
-// copyImage copies an image, or an index with its images, to another repository, where it keeps its digest. What is
-// there already is not copied again.
-func copyImage(ctx context.Context, image *remote.Descriptor, reference string) (string, error) {
+// Copy copies an image, or an index with its images, to another repository, where it keeps its digest. It skips what
+// the repository has.
+func Copy(ctx context.Context, image *remote.Descriptor, reference string) (string, error) {
 	to, err := name.NewDigest(reference)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", reference, err)
 	}
-	options := registryOptions(ctx)
+	options := Options(ctx)
 	if _, err := remote.Head(to, options...); err == nil {
-		return "is there already", nil
-	} else if !notFound(err) {
+		return "exists there", nil
+	} else if !NotFound(err) {
 		return "", fmt.Errorf("looking for image %s: %w", reference, addLogin(to, err))
 	}
-	// Nothing refers to the tag, but many registries delete what has none after a while.
+	// Nothing uses the tag, but many registries expire images without one.
 	tag := to.Tag(fmt.Sprintf("promoted-%.16s", strings.TrimPrefix(to.DigestStr(), "sha256:")))
 	if err = remote.Push(tag, image, options...); err == nil {
 		_, err = remote.Get(to, options...) // which computes the digest of what it gets
 	}
 	switch {
-	case notFound(err):
-		return "", fmt.Errorf("copying to %s: %w\nthe repository has to be there: a push to ECR, for one, creates none",
+	case NotFound(err):
+		return "", fmt.Errorf("copying to %s: %w\ncreate the repository first: ECR, for one, creates none on push",
 			to.Context(), err)
 	case err != nil:
 		return "", fmt.Errorf("copying to %s: %w", to.Context(), addLogin(to, err))
@@ -84,9 +85,10 @@ func copyImage(ctx context.Context, image *remote.Descriptor, reference string) 
 	return fmt.Sprintf("copied to %s, the digest is the same; tag %s", to.Context(), tag.TagStr()), nil
 }
 
-func notFound(err error) bool { return statusCode(err) == http.StatusNotFound }
+// NotFound reports whether the registry answered that it does not have the image.
+func NotFound(err error) bool { return statusCode(err) == http.StatusNotFound }
 
-// statusCode is what the registry answered, 0 if it did not.
+// statusCode returns the HTTP status of the registry's answer, 0 without one.
 func statusCode(err error) int {
 	var answered *transport.Error
 	if errors.As(err, &answered) {
@@ -95,18 +97,18 @@ func statusCode(err error) int {
 	return 0
 }
 
-// addLogin adds how to log in to what a registry answered, if that is what it asks for.
+// addLogin adds how to log in to an error that asks for it.
 func addLogin(ref name.Digest, err error) error {
 	if code := statusCode(err); code != http.StatusUnauthorized && code != http.StatusForbidden {
 		return err
 	}
 	login := "docker login " + ref.RegistryStr()
-	if isECR(ref.RegistryStr()) {
+	if IsECR(ref.RegistryStr()) {
 		login = "aws ecr get-login-password --region <region> | docker login --username AWS --password-stdin " +
 			ref.RegistryStr()
 	}
-	return fmt.Errorf("%w\nlog in as somebody who may do that: %s", err, login)
+	return fmt.Errorf("%w\nlog in with the permission: %s", err, login)
 }
 
-// isECR tells whether a registry is one of Amazon's.
-func isECR(registry string) bool { return strings.Contains(registry, ".dkr.ecr") }
+// IsECR reports whether a registry is Amazon ECR.
+func IsECR(registry string) bool { return strings.Contains(registry, ".dkr.ecr") }

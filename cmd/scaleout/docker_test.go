@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const dockerYAML = `config:
+  scaleout:target: docker
+  scaleout:imageRepository: localhost:5001/scaleout
+  scaleout:publicPort: 8090
+`
+
+// newDockerDriver returns a driver for a stack on Docker.
+func newDockerDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *stack) {
+	d, host, _ := newTestDriver(t, replies...)
+	d.Stack = "docker"
+	write(t, d.committed("docker"), dockerYAML)
+	return d, host, openTestStack(t, d)
+}
+
+// TestDaemon checks that what a stack has on a daemon that does not answer now is not taken for deleted.
+func TestDaemon(t *testing.T) {
+	d, host, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 first linux/aarch64"},
+		reply{command: "docker context inspect", out: "unix:///var/run/docker.sock"})
+	s := openTestStack(t, d)
+	// Pulumi needs the address of a context, but not that of the default socket or of the user's own DOCKER_HOST.
+	for _, tt := range []struct{ context, env, want string }{
+		{"unix:///var/run/docker.sock", "", ""}, {"tcp://a", "tcp://b", ""}, {"tcp://a", "", "tcp://a"},
+	} {
+		host.replies[1].out, d.lookupEnv = tt.context, environment(map[string]string{"DOCKER_HOST": tt.env})
+		wantParts(t, must(d.dockerAnswers(t.Context(), s)), "28.0.0")
+		if got := s.backend.env["DOCKER_HOST"]; d.platform != "linux/arm64" || got != tt.want {
+			t.Errorf("got the platform %s and DOCKER_HOST=%s, want %s", d.platform, got, tt.want)
+		}
+	}
+	host.replies[0].out = "28.0.0 second linux/x86_64"
+	_, err := d.dockerAnswers(t.Context(), s)
+	wantError(t, err, "another Docker daemon", ".local/docker-daemon-dev")
+	host.replies[0].out = "" // of a client without a daemon
+	_, err = d.dockerAnswers(t.Context(), s)
+	wantError(t, err, "needs a running Docker daemon", "make doctor", "does not answer")
+}
+
+// TestStartContainers guards the data of Redis: the refresh of an update would replace a stopped container.
+func TestStartContainers(t *testing.T) {
+	for _, tt := range []struct{ name, exited, fails, want string }{
+		{"none", "", "", "up to date"},
+		{"two", "scaleout-redis\nscaleout-web-1\n", "", "started scaleout-redis\n    started scaleout-web-1\n"},
+		{"broken", "scaleout-redis\n", "exec format error", "scaleout-redis does not start"},
+	} {
+		d, host, s := newDockerDriver(t, reply{command: "docker start", fails: tt.fails}, reply{command: "pulumi up"},
+			reply{command: "docker ps --all --format {{.Names}} --filter label=scaleout.network=scaleout " +
+				"--filter status=exited --filter status=created", out: tt.exited})
+		out := new(bytes.Buffer)
+		d.out, s.existed = out, true
+		did, err := d.update(t.Context(), s)
+		if err != nil {
+			did = err.Error()
+		}
+		wantParts(t, out.String()+did, tt.want)
+		commands := strings.Join(host.asked(""), "\n")
+		if got := strings.Count(commands, "docker start"); got != len(strings.Fields(tt.exited)) ||
+			strings.LastIndex(commands, "docker start") > strings.Index(commands, "pulumi up") != (tt.fails != "") {
+			t.Errorf("%s: got %s\nwant the containers started before the update", tt.name, commands)
+		}
+	}
+}
+
+// TestRemoveUnknown checks that only objects that have the label of this stack and are not in its state are removed,
+// and only after an interruption.
+func TestRemoveUnknown(t *testing.T) {
+	const filter = " ls --quiet --no-trunc --filter label=scaleout.network=scaleout"
+	d, host, s := newDockerDriver(t,
+		reply{command: "pulumi stack export", out: stateJSON(`{"urn":"u","type":"t","id":"known"}`)},
+		reply{command: "docker container" + filter + " --all", out: "known\nleft\n"},
+		reply{command: "docker network" + filter, out: "network\n"},
+		reply{command: "docker container rm"}, reply{command: "docker network rm"})
+	if must(d.recover(t.Context(), s)); len(host.asked("docker")) != 0 {
+		t.Errorf("got %q, want no removal without an interruption", host.asked("docker"))
+	}
+	must(d.recover(t.Context(), s)) // after the mark of the first
+	removed := append(host.asked("docker container rm"), host.asked("docker network rm")...)
+	want := []string{"docker container rm --force --volumes left", "docker network rm network"}
+	if !slices.Equal(removed, want) {
+		t.Errorf("got %q, want %q", removed, want)
+	}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func stateJSON(resources ...string) string {
+	return fmt.Sprintf(`{"version": 3, "deployment": {"resources": [%s]}}`, strings.Join(resources, ","))
+}
+
+// pending is a state with an operation that did not complete.
+var pending = reply{command: "pulumi stack export",
+	out: `{"version": 3, "deployment": {"pending_operations": [{"type": "creating", "resource": {}}]}}`}
+
+// TestImagesOfAnotherRegistry checks that images in the state that a new registry on this machine does not have are
+// pushed again.
+func TestImagesOfAnotherRegistry(t *testing.T) {
+	const urn = "urn:pulumi:dev::scaleout::docker:index/image:Image::app"
+	r := newTestRegistry(t)
+	for reference, replace := range map[string]string{
+		r.push("app"): "", imageOf(r.host+"/app", "1"): " --replace=" + urn, imageOf("ghcr.io/a/app", "1"): "", "": "",
+	} {
+		image := fmt.Sprintf(`{"urn":%q,"type":"docker:index/image:Image","outputs":{"repoDigest":%q}}`, urn, reference)
+		d, host, _ := newTestDriver(t, reply{command: "pulumi up"},
+			reply{command: "pulumi stack export --show-secrets --stack dev", out: stateJSON(image)})
+		must(d.update(t.Context(), openTestStack(t, d)))
+		want := []string{"pulumi up --yes --skip-preview --exec-kind=auto.local" + replace + " --refresh --stack dev"}
+		if got := host.asked("pulumi up"); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", reference, got, want)
+		}
+	}
+}
+
+// TestUpAfterAnInterruption checks that updates adopt existing objects until one has succeeded, and none after that.
+func TestUpAfterAnInterruption(t *testing.T) {
+	d, host, out := newTestDriver(t, reply{command: "pulumi up", fails: "error: update failed"},
+		pending, reply{command: "pulumi refresh"}, reply{command: "docker exec"})
+	opened := func() *stack { // by a command that carries settings, as promote does
+		s := must(d.openStack(d.Stack, machineKeys...))
+		if ok(t, d.connect(t.Context(), s)); s.has("adoptExisting") {
+			t.Error("got existing objects adopted without an interruption")
+		}
+		return s
+	}
+	for range 2 { // the objects still exist after an update that fails without an interruption
+		_, err := d.update(t.Context(), opened())
+		wantError(t, err, "update failed")
+		wantParts(t, read(t, d.local("Pulumi.dev.yaml")), `scaleout:adoptExisting: "true"`)
+		host.replies[1].out = stateJSON()
+	}
+	wantParts(t, out, "taking over what it left", "error: update failed")
+	wantParts(t, host.asked("docker exec"), "kubectl get namespaces,deployments,") // none is being deleted
+	if got := host.asked("pulumi refresh"); len(got) != 1 || !strings.Contains(got[0], "--clear-pending-creates") {
+		t.Errorf("got %q, want the operations cleared once", got)
+	}
+	host.replies[0].fails = ""
+	if must(d.update(t.Context(), opened())); d.mark(markActive, d.Stack) != "" {
+		t.Errorf("got the mark %q, want the update finished", d.mark(markActive, d.Stack))
+	}
+	opened() // by which the next command adopts nothing
+}
+
+// TestFailureIsNoInterruption checks that an update does not adopt the objects that made the previous one fail, since
+// another stack may own them, and that the failure is diagnosed.
+func TestFailureIsNoInterruption(t *testing.T) {
+	d, host, out := newTestDriver(t, reply{command: "pulumi up", fails: "error: resource already exists"},
+		reply{command: "docker exec", out: "web-1 CrashLoopBackOff"})
+	s := openTestStack(t, d)
+	_, err := d.update(t.Context(), s)
+	wantError(t, explain(d.Stack, err), "updating stack dev", "scaleout:namespace")
+	if d.mark(markActive, d.Stack) != "" || s.has("adoptExisting") {
+		t.Errorf("got the mark %q, want none and nothing adopted", d.mark(markActive, d.Stack))
+	}
+	if len(host.asked("docker exec")) != 3 {
+		t.Errorf("got %q, want pods, events and logs", host.asked("docker exec"))
+	}
+	wantParts(t, out, "    web-1 CrashLoopBackOff\n")
+}
+
+// TestInterruptionIsNoted checks that the mark of a canceled change stays.
+func TestInterruptionIsNoted(t *testing.T) {
+	for verb, change := range map[string]func(*driver, context.Context, *stack) (string, error){
+		"up": (*driver).update, "destroy": (*driver).destroy,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		d, host, _ := newTestDriver(t)
+		host.replies = []reply{{command: "pulumi stack ls", out: `[{"name":"dev"}]`},
+			{command: "pulumi " + verb, fails: "interrupted", does: func(command) {
+				if d.mark(markActive, d.Stack) != verb {
+					t.Errorf("%s: got no mark during it", verb)
+				}
+				cancel()
+			}}}
+		if _, err := change(d, ctx, openTestStack(t, d)); err == nil || d.mark(markActive, d.Stack) != verb {
+			t.Errorf("%s: got %v and the mark %q, want it kept", verb, err, d.mark(markActive, d.Stack))
+		}
+	}
+}
+
+// TestSharedStateIsNotChanged checks that pending operations, which may be those of another user, are not cleared.
+func TestSharedStateIsNotChanged(t *testing.T) {
+	d, host, out := newTestDriver(t, pending, reply{command: "docker exec"})
+	s := openTestStack(t, d)
+	s.backend.local = false
+	if must(d.recover(t.Context(), s)); len(host.asked("pulumi refresh")) != 0 {
+		t.Errorf("got %q, want only the command printed", host.asked("pulumi"))
+	}
+	wantParts(t, out, "pulumi refresh --clear-pending-creates --stack dev")
+}
+
+// TestWaitForDeletions checks that an update waits for objects that still answer while they are being deleted.
+func TestWaitForDeletions(t *testing.T) {
+	for looks, want := range map[int]string{3: "", 1000: "Namespace scaleout is still being deleted after 5m0s"} {
+		synctest.Test(t, func(t *testing.T) {
+			d, host, _ := newTestDriver(t)
+			host.replies = []reply{{command: "docker exec", out: "Namespace scaleout ", does: func(command) {
+				if len(host.ran) == looks {
+					host.replies[0].out = ""
+				}
+			}}}
+			err := d.waitForDeletions(t.Context())
+			if want != "" {
+				wantError(t, err, want)
+			} else if err != nil || len(host.ran) < looks {
+				t.Errorf("got %v after %d requests, want %d", err, len(host.ran), looks)
+			}
+		})
+	}
+}
+
+// TestStaleLock checks that every change removes the lock of a run that was killed, before Pulumi would report it.
+func TestStaleLock(t *testing.T) {
+	here, changes := must(os.Hostname()), map[string]func(*driver, context.Context, *stack) (string, error){
+		"pulumi up": (*driver).update, "pulumi destroy": (*driver).destroy, "pulumi stack rm": (*driver).removeStack,
+	}
+	held := func(host string) string { return fmt.Sprintf(`{"pid":7,"hostname":%q,"username":"me"}`, host) }
+	for _, tt := range []struct {
+		name    string
+		locks   map[string]string // of stack/file
+		program string
+		shared  bool
+		want    bool
+	}{
+		{"its process is gone", map[string]string{"dev/x": held(here)}, "", false, true},
+		{"its process was not reaped", map[string]string{"dev/x": held(here)}, "Z pulumi <defunct>", false, true},
+		{"another process has its number", map[string]string{"dev/x": held(here)}, "S bash", false, true},
+		{"its process runs", map[string]string{"dev/x": held(here)}, "S pulumi", false, false},
+		{"of another machine", map[string]string{"dev/x": held("elsewhere")}, "", false, false},
+		{"and one of another machine", map[string]string{"dev/x": held(here), "dev/y": held("elsewhere")}, "", false, false},
+		{"unreadable", map[string]string{"dev/x": "{"}, "", false, false},
+		{"of another stack", map[string]string{"qa/x": held(here)}, "", false, false},
+		{"the state is elsewhere", map[string]string{"dev/x": held(here)}, "", true, false},
+	} {
+		for verb, change := range changes {
+			d, host, _ := newTestDriver(t, reply{command: "ps -o state=,comm= -p 7", out: tt.program + "\n"},
+				reply{command: verb}, reply{command: "pulumi cancel"}, reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`})
+			for name, content := range tt.locks {
+				write(t, d.local("state", ".pulumi/locks/organization/scaleout", name+".json"), content)
+			}
+			s := openTestStack(t, d)
+			s.backend.local = !tt.shared
+			must(change(d, t.Context(), s))
+			commands := strings.Join(host.asked("pulumi"), "\n")
+			at := strings.Index(commands, "pulumi cancel --yes --stack dev")
+			if (at >= 0) != tt.want || strings.Index(commands, verb) < at || strings.Count(commands, "cancel") > 1 {
+				t.Errorf("%s: got %s\nwant the lock removed before %q: %t", tt.name, commands, verb, tt.want)
+			}
+		}
+	}
+}
