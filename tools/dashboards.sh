@@ -1,6 +1,6 @@
 #!/bin/sh
-# Forwards ports of this machine to the Grafana and the Prometheus of the stack STACK until Ctrl-C; `make dashboards` sources it, with
-# the function pulumi of `make env`.
+# Forwards ports of this machine to the Grafana and the Prometheus of the stack STACK until Ctrl-C. `make dashboards`
+# sources it, with the function pulumi of `make env`.
 set -eu
 
 fail() {
@@ -17,12 +17,13 @@ forward() { # Service, its port, port of this machine
 grafana= prometheus=
 outputs="$(of_stack stack output --shell)"
 eval "$outputs"
-[ -n "$prometheus" ] || fail "runs neither Grafana nor Prometheus; docs/monitoring.md says how to have them"
+[ -n "$prometheus" ] || fail "runs neither Grafana nor Prometheus; see docs/monitoring.md for the settings"
 
-# Never the current context: names are the same in every cluster, so the wrong one would not be noticed.
+# Never the current context: names are the same in every cluster, so a wrong one would go unnoticed.
 if [ -z "${CONTEXT:-}" ]; then
 	target="$(of_stack config get target)"
-	[ "$target" = kind ] || fail "is on $target, so its settings name no kubeconfig context; CONTEXT=NAME says which is its cluster's"
+	[ "$target" = kind ] ||
+		fail "is on $target, so its settings have no kubeconfig context; set that of its cluster with CONTEXT=NAME"
 	CONTEXT="$(of_stack config get kubeContext)"
 fi
 

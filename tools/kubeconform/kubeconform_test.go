@@ -12,23 +12,23 @@ import (
 	"github.com/yannh/kubeconform/pkg/validator"
 )
 
-// newer are golden files of an option that is documented to need a newer Kubernetes than the least: the versions that do
-// not know it, in which the file has to be found wrong.
+// newer has the golden files of options that are documented to need a newer Kubernetes than the minimum, with the
+// versions that lack them, in which the file must be invalid.
 var newer = map[string][]string{
-	// scaleTolerance is documented to need Kubernetes 1.35. 1.33 and 1.34 know the field, behind a feature gate.
+	// scaleTolerance is documented to need Kubernetes 1.35. 1.33 and 1.34 have the field, behind a feature gate.
 	"testdata/golden/prod-tolerance/horizontalpodautoscaler-scaleout.web.yaml": {"1.30.0"},
 }
 
-// goldenFiles are those of both projects and of the examples, below the root of the repository.
+// goldenFiles are the golden files of both projects and of the examples, relative to the root of the repository.
 var goldenFiles = []string{
 	"testdata/golden/*/*.yaml", "cluster/testdata/golden/*/*.yaml", "examples/*/testdata/golden/*.yaml",
 }
 
-// object matches a golden file of a Kubernetes object. The others hold resources of other providers, the stack's
-// outputs, and files of Prometheus. One of the two fields is enough, so that the lack of the other is found.
+// object matches a golden file of a Kubernetes object. The others contain resources of other providers, the stack's
+// outputs, and files of Prometheus. One of the two fields is enough, so that a lack of the other one is detected.
 var object = regexp.MustCompile(`(?m)^(apiVersion|kind):`)
 
-// Every object of every variant is one that each version of Kubernetes takes as it is, but for what newer announces.
+// TestGolden: every object of every variant is valid in each version of Kubernetes, except for those in newer.
 func TestGolden(t *testing.T) {
 	root := os.DirFS("../..")
 	for _, version := range versions {
@@ -52,7 +52,7 @@ func TestGolden(t *testing.T) {
 					finding, skipped := check(v, file, content)
 					seen[skipped] = true
 					if announced := slices.Contains(newer[file], version); announced && finding == "" {
-						t.Errorf("%s is valid, although newer tells that Kubernetes %s does not know all of it", file, version)
+						t.Errorf("%s is valid, although it needs a newer Kubernetes than %s according to newer", file, version)
 					} else if !announced && finding != "" {
 						t.Errorf("%s: %s", file, finding)
 					}
@@ -66,14 +66,14 @@ func TestGolden(t *testing.T) {
 			}
 			for kind := range withoutSchema {
 				if !seen[kind] {
-					t.Errorf("no golden file has %s, which withoutSchema lets pass", kind)
+					t.Errorf("no golden file has %s, which withoutSchema skips", kind)
 				}
 			}
 		})
 	}
 }
 
-// schemas is a validator for a version of Kubernetes. A developer without network goes without it, CI does not.
+// schemas returns a validator for a version of Kubernetes. Without network it skips the test, or fails it in CI.
 func schemas(t *testing.T, version string) validator.Validator {
 	t.Helper()
 	v, err := newValidator(t.Context(), version, t.TempDir())
@@ -133,7 +133,7 @@ spec:
       requirements: [{key: kubernetes.io/arch, operator: In, values: [arm64]}]
 `
 
-// finding is what is wrong with an object, as a golden file.
+// finding returns the problem of an object as a golden file.
 func finding(v validator.Validator, object string) string {
 	found, _ := check(v, "object.yaml", []byte(strings.TrimSpace(object)))
 	return found
@@ -151,14 +151,14 @@ func TestNothingWrong(t *testing.T) {
 
 func TestFieldThatIsTooNew(t *testing.T) {
 	if got := finding(schemas(t, "1.30.0"), autoscaler); !strings.Contains(got, "'tolerance' not allowed") {
-		t.Errorf("Kubernetes 1.30 is said to know the field tolerance: %q", got)
+		t.Errorf("Kubernetes 1.30 must reject the field tolerance, got %q", got)
 	}
 	if got := finding(schemas(t, "1.34.2"), autoscaler); got != "" {
-		t.Errorf("Kubernetes 1.34 knows the field tolerance, got %s", got)
+		t.Errorf("Kubernetes 1.34 has the field tolerance, got %s", got)
 	}
 }
 
-// What is wrong is found, also beside a placeholder, and told with its place.
+// TestFindings: problems are found, even next to a placeholder, and reported with their location.
 func TestFindings(t *testing.T) {
 	v := schemas(t, versions[0])
 	for name, test := range map[string]struct {
@@ -170,7 +170,7 @@ func TestFindings(t *testing.T) {
 		"field elsewhere":    {deployment, "  paused", "  nodeName: a\n  paused", "/spec'", "'nodeName'"},
 		"text for a number":  {deployment, "Seconds: 30", "Seconds: thirty", "/terminationGracePeriodSeconds'", "got string"},
 		"number for a text":  {deployment, "name: web", "name: 8", "/containers/0/name'", "got number"},
-		"text for a list":    {deployment, "ports: '[unknown]'", "ports: http", "/ports'", "'http' is no placeholder"},
+		"text for a list":    {deployment, "ports: '[unknown]'", "ports: http", "/ports'", "'http' is not a placeholder"},
 		"fraction":           {deployment, "replicas: '[unknown]'", "replicas: 1.5", "/spec/replicas'", "want integer"},
 		"half a placeholder": {deployment, "paused: '", "paused: 'x", "/spec/paused'", "want boolean"},
 		"no quantity":        {deployment, "64Mi", "64MB", "/resources/limits/memory'", "'64MB'"},
@@ -199,7 +199,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// The list of versions follows what clusters are made with.
+// TestVersions: the list of versions includes those with which clusters are created.
 func TestVersions(t *testing.T) {
 	for file, form := range map[string]string{
 		"../../cmd/scaleout/kind.go": `kindest/node:v(\d+\.\d+)`,
@@ -215,7 +215,7 @@ func TestVersions(t *testing.T) {
 		}
 		for _, match := range matches {
 			if !slices.ContainsFunc(versions, func(v string) bool { return strings.HasPrefix(v, match[1]+".") }) {
-				t.Errorf("%s has Kubernetes %s, which is none of %v", file, match[1], versions)
+				t.Errorf("%s has Kubernetes %s, which is not one of %v", file, match[1], versions)
 			}
 		}
 	}

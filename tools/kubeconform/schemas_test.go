@@ -1,12 +1,12 @@
-// Package kubeconform has only tests: of the Kubernetes objects among the golden files, with kubeconform, against the API of
-// each version of Kubernetes that is supported. A server-side apply refuses a field that is misspelt or newer than the
-// cluster, and nobody sees that before without a cluster of each version.
+// Package kubeconform tests the Kubernetes objects among the golden files with kubeconform, against the API of each
+// supported version of Kubernetes. A server-side apply rejects a field that is misspelled or newer than the cluster,
+// which would otherwise be detected only in a cluster of each version.
 //
-// kubeconform fetches its schemas from a public site. Here they are made of files in the Go modules of Kubernetes,
-// Karpenter and the Prometheus Operator, so that a Go module proxy is all that the check needs.
+// kubeconform fetches its schemas from a public site. Here they are generated from files in the Go modules of
+// Kubernetes, Karpenter and the Prometheus Operator, so that the check needs only a Go module proxy.
 //
-// What it cannot find: the OpenAPI document lists no permitted values of texts (restartPolicy: Alway), no fields that a
-// feature gate switches off, and nothing that an API server computes, e.g. that a selector has to match the labels.
+// What it cannot detect: the OpenAPI document has no permitted values of strings (restartPolicy: Alway), no fields
+// that a feature gate disables, and nothing that an API server computes, e.g. that a selector must match the labels.
 package kubeconform
 
 import (
@@ -27,16 +27,16 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// versions are those of Kubernetes whose API is checked, in ascending order: the least that is supported, and those
-// that clusters have by default. Patch releases change no API.
+// versions are the versions of Kubernetes whose API is checked, in ascending order: the minimum that is supported,
+// and the defaults of clusters. Patch releases do not change the API.
 var versions = []string{
-	"1.30.0", // the least: the first with preStop.sleep in every cluster (feature gate PodLifecycleSleepAction)
+	"1.30.0", // the minimum: the first with preStop.sleep in every cluster (feature gate PodLifecycleSleepAction)
 	"1.34.2", // the nodes of make up (nodeImages in cmd/scaleout)
 	"1.35.0", // kubernetesVersion in cluster/Pulumi.yaml
 }
 
 const (
-	// AWS does not tell which Karpenter EKS Auto Mode runs. It began in December 2024, with no older one than this.
+	// AWS does not document the Karpenter of EKS Auto Mode, which started in December 2024 with at least this version.
 	karpenter = "sigs.k8s.io/karpenter@v1.1.0"
 	operator  = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 )
@@ -50,25 +50,25 @@ var definitions = []source{
 	{operator, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
 }
 
-// withoutSchema are the kinds of EKS Auto Mode, of which AWS publishes no definition. They are let pass; any other kind
-// without a schema is a finding.
+// withoutSchema are the kinds of EKS Auto Mode, for which AWS publishes no definition. They are skipped; any other
+// kind without a schema is a finding.
 var withoutSchema = map[string]struct{}{
 	"eks.amazonaws.com/v1/NodeClass":          {},
 	"eks.amazonaws.com/v1/IngressClassParams": {},
 }
 
-// schema is a JSON schema of draft 4, the one that OpenAPI 2 and 3.0 have most in common with.
+// schema is a JSON schema of draft 4, the closest one to OpenAPI 2 and 3.0.
 type schema = map[string]any
 
 const (
-	// placeholder is what golden files have in place of a value that is secret or not known yet, whatever its type
-	// is (secretText and Unknown in offline).
+	// placeholder matches the text that golden files have in place of a secret or unknown value of any type (secretText
+	// and Unknown in offline).
 	placeholder = `^[[](secret|unknown(: .+)?)[]]$`
 	// quantity is an amount such as 500m or 64Mi: https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource#Quantity
 	quantity = `^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`
 
-	// schemaFile is where kubeconform looks for the schema of a kind. For an API version without a group, such as v1,
-	// the group is the version.
+	// schemaFile is the file in which kubeconform looks for the schema of a kind. For an API version without a group,
+	// such as v1, the group is the version.
 	schemaFile = "{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.json"
 )
 
@@ -113,7 +113,7 @@ func read(ctx context.Context, module, file string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(answer.Dir, filepath.FromSlash(file)))
 }
 
-// check says what is wrong with the object in a golden file, or which kind it is if there is no schema for it.
+// check returns the problem of the object in a golden file, or its kind if there is no schema for it.
 func check(v validator.Validator, file string, content []byte) (finding, skipped string) {
 	result := v.ValidateResource(resource.Resource{Path: file, Bytes: content})
 	switch result.Status {
@@ -123,16 +123,17 @@ func check(v validator.Validator, file string, content []byte) (finding, skipped
 		kind, _ := result.Resource.Signature() // it was skipped for its kind
 		return "", kind.GroupVersionKind()
 	}
-	// Left out are what kubeconform says before the findings (addKind has an allOf), and the form of a placeholder.
+	// Remove kubeconform's text before the findings (addKind has an allOf), and the pattern of a placeholder.
 	finding = fmt.Sprint(result.Err)
 	if _, after, ok := strings.Cut(finding, "'allOf' failed"); ok {
 		finding = strings.TrimSpace(after)
 	}
-	return strings.ReplaceAll(finding, "does not match pattern '"+placeholder+"'", "is no placeholder"), ""
+	return strings.ReplaceAll(finding, "does not match pattern '"+placeholder+"'", "is not a placeholder"), ""
 }
 
 // addOpenAPI adds schemas for all kinds of an OpenAPI 2 document of Kubernetes. Each definition is a file that others
-// refer to by its name, so that only what a kind consists of is compiled: all would take 0.2 s for each.
+// reference by its name, so that only the definitions of a kind are compiled: compiling all would take 0.2 s for each
+// kind.
 func addOpenAPI(to map[string]schema, openAPI []byte) error {
 	var document struct{ Definitions map[string]schema }
 	openAPI = bytes.ReplaceAll(openAPI, []byte(`"$ref": "#/definitions/`), []byte(`"$ref": "`))
@@ -176,16 +177,16 @@ func addDefinition(to map[string]schema, crd []byte) error {
 	return nil
 }
 
-// addKind adds the schema of a kind where kubeconform finds it. It looks for the kind in lower case, so the schema says
-// what the case has to be.
+// addKind adds the schema of a kind where kubeconform finds it. kubeconform looks for the kind in lower case, so the
+// schema requires the correct case.
 func addKind(to map[string]schema, group, version, kind string, of schema) {
 	file := strings.NewReplacer("{{ .Group }}", cmp.Or(group, version), "{{ .ResourceAPIVersion }}", version,
 		"{{ .ResourceKind }}", strings.ToLower(kind)).Replace(schemaFile)
 	to[file] = schema{"allOf": []schema{of, {"properties": schema{"kind": schema{"enum": []string{kind}}}}}}
 }
 
-// tighten makes a schema refuse fields that it does not name, and null, which an API server drops like them; and makes
-// it take a placeholder for each value.
+// tighten makes a schema reject unknown fields and null, which an API server drops, and accept a placeholder for each
+// value.
 func tighten(s schema) {
 	properties, named := s["properties"].(schema)
 	for _, property := range properties {
@@ -208,8 +209,8 @@ func tighten(s schema) {
 	takePlaceholder(s)
 }
 
-// takePlaceholder makes a schema take a placeholder too. It keeps to one schema where a value has parts, so that what
-// is wrong with a part is not told for each alternative: a pattern applies to texts only.
+// takePlaceholder makes a schema accept a placeholder, too. For objects and arrays it uses one schema, because a
+// pattern applies only to strings, so that a problem in a part is not reported for each alternative.
 func takePlaceholder(s schema) {
 	_, pattern := s["pattern"]
 	_, enum := s["enum"]

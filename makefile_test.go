@@ -1,0 +1,124 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// hostile is a value that the shell or make would run, expand, split or take for an option if a recipe pasted it.
+const hostile = `-x;touch PWNED;$(touch PWNED)` + "`touch PWNED`" + `'"&|>PWNED $$HOME $(shell touch PWNED) *`
+
+// recorder is what every program that a recipe runs is replaced by. It appends its name and arguments, a line each, to
+// the file RECORD, and for `go build -o FILE` creates FILE as another recorder.
+const recorder = `#!/bin/sh
+{ echo "== ${0##*/}"; for argument; do printf '%s\n' "$argument"; done; } >>"$RECORD"
+[ "${0##*/}" = driver ] && [ "$1" = env ] && echo true
+if [ "${0##*/}" = go ] && [ "$1" = build ]; then
+	while [ "$1" != -o ]; do shift; done
+	cp "$RECORDER" "$2"
+fi
+exit 0
+`
+
+// TestRecipesDoNotRunTheirInput runs the recipe of every target with a hostile value for each variable that a user or a
+// CI job passes, once by the environment and once on the command line. Names of branches, for one, are chosen by
+// whoever opens a pull request.
+func TestRecipesDoNotRunTheirInput(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs := regexp.MustCompile(`(?ms)^INPUTS := (.*?[^\\])$`).FindSubmatch(makefile)
+	var targets []string
+	for _, rule := range regexp.MustCompile(`(?m)^([a-z0-9-]+):.*## `).FindAllSubmatch(makefile, -1) {
+		targets = append(targets, string(rule[1]))
+	}
+	if inputs == nil || len(targets) < 25 {
+		t.Fatalf("found the inputs %q and %d targets", inputs, len(targets))
+	}
+	// The arguments that have to arrive as they are. Other inputs are split at blanks, or are read by a program.
+	arrives := map[string]string{"preview": "STACK", "preview-cluster": "STACK", "render": "OUT", "e2e": "RUN",
+		"fuzz": "FUZZTIME", "contract": "IMAGE"}
+	dir := recipeFolder(t, string(makefile))
+	variables := append(strings.Fields(strings.ReplaceAll(string(inputs[1]), "\\", "")), "OUT")
+	for _, target := range targets {
+		for _, onCommandLine := range []bool{false, true} {
+			got := runRecipe(t, dir, target, variables, onCommandLine)
+			if variable := arrives[target]; variable != "" && !slices.Contains(got, hostile) {
+				t.Errorf("make %s: %s does not arrive as it is:\n%s", target, variable, strings.Join(got, "\n"))
+			}
+			if _, err := os.Stat(filepath.Join(dir, "PWNED")); err == nil {
+				t.Fatalf("make %s runs its input (on the command line: %t)", target, onCommandLine)
+			}
+		}
+	}
+}
+
+// recipeFolder returns a folder with the Makefile, its scripts, and a recorder for each program.
+func recipeFolder(t *testing.T, makefile string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files := map[string]string{"Makefile": makefile, "go.mod": "go 1.26.7\n"}
+	scripts, err := filepath.Glob("tools/*.sh")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("got no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		content, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[script] = string(content)
+	}
+	for _, program := range strings.Fields("go git docker pulumi kubectl redis-server nginx cc chromium strace") {
+		files["path/"+program] = recorder
+	}
+	for _, folder := range []string{"app", "balancer", "e2e", "load", "monitoring", "tools/kubeconform", "bin"} {
+		files[folder+"/.keep"] = ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(files[name]), 0o700); err != nil { //nolint:gosec // some of them are programs
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// runRecipe returns the lines that the recorders wrote. A recipe may fail, since recorders do nothing.
+func runRecipe(t *testing.T, dir, target string, variables []string, onCommandLine bool) []string {
+	t.Helper()
+	record := filepath.Join(dir, "record")
+	_ = os.Remove(record)
+	command := exec.Command("make", target)
+	command.Dir = dir
+	command.Env = []string{
+		"PATH=" + filepath.Join(dir, "path") + ":/usr/bin:/bin", "RECORD=" + record, "HOME=" + dir,
+		"RECORDER=" + filepath.Join(dir, "path", "go"),
+	}
+	for _, variable := range variables {
+		if onCommandLine {
+			command.Args = append(command.Args, variable+"="+hostile)
+		} else {
+			command.Env = append(command.Env, variable+"="+hostile)
+		}
+	}
+	if !onCommandLine { // these are variables of make and Go on the command line
+		command.Env = append(command.Env, "GOFLAGS="+hostile, "PROGRAM="+hostile, "CLUSTER_PROGRAM="+hostile)
+	}
+	_ = command.Run()
+	content, err := os.ReadFile(record)
+	if err != nil && target != "help" && target != "clean" {
+		t.Fatalf("make %s ran no program: %v", target, err)
+	}
+	return strings.Split(string(content), "\n")
+}

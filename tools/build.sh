@@ -1,0 +1,15 @@
+#!/bin/sh
+# Builds the Go package $1 as $2. A first build compiles Pulumi's SDKs for minutes, so it says so, and shows on a terminal
+# how many packages are done; go itself prints nothing.
+set -eu
+if [ ! -e "$2" ]; then
+	total="$(go list -deps "$1" | wc -l)"
+	echo "==> compiling $2 and the Pulumi SDKs that it uses; minutes for the first time, seconds from then on" >&2
+	if [ -t 2 ]; then
+		go build -v -o "$2" "$1" 2>&1 | awk -v total="$((total))" '
+			/^[a-z].*\// { printf "\r    %d packages compiled, %d at most", ++n, total; fflush(); next }
+			{ print }
+			END { if (n) print "" }' >&2
+	fi
+fi
+go build -o "$2" "$1"

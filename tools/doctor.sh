@@ -1,0 +1,44 @@
+#!/bin/sh
+# Lists what this machine has and lacks. Without an argument: everything, by make target. With the name of a target: only
+# what is missing; it fails if the target cannot run without it.
+set -u
+target="${1:-}" missing=0
+
+# row TARGETS NEED CHECK INSTALL: a line, if it is about the target. CHECK is a shell command, and prints a version. A
+# TARGET followed by ? runs without it, and skips tests.
+row() {
+	optional=
+	case " $1 " in
+	*" $target? "*) optional=1 ;;
+	*" $target "*) ;;
+	*) [ -z "$target" ] || return 0 ;;
+	esac
+	if version="$(eval "$3" 2>/dev/null)"; then
+		[ -n "$target" ] || printf 'ok       %-18s %-38s %s\n' "$2" "$1" "$(printf '%s' "$version" | head -n 1)"
+		return 0
+	fi
+	if [ -n "$optional" ]; then
+		printf 'skipped  tests that need %s: %s\n' "$2" "$4"
+		return 0
+	fi
+	printf 'missing  %-18s %-38s %s\n' "$2" "$1" "$4"
+	missing=1
+}
+
+go_version="$(sed -n 's/^go //p' go.mod)"
+# Go fetches the exact version by itself, from 1.21 on.
+row "preview test up load" "Go" "go version | sed 's/go version go//; s/ .*//' | grep -E '^1\.(2[1-9]|[3-9])'" \
+	"https://go.dev/dl ($go_version; from 1.21 on Go fetches that by itself)"
+row "diff test" "git" "git --version" "apt-get install git"
+row "up e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
+	"a daemon that this user may use: https://docs.docker.com/engine/install, \`sudo systemctl start docker\`, group docker, or DOCKER_HOST"
+row "down promote rollback e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
+	"make up installs it into .local; or https://www.pulumi.com/docs/install"
+row "dashboards e2e" "kubectl" "kubectl version --client | head -n 1" "https://kubernetes.io/docs/tasks/tools"
+row "test? test-all" "redis-server" "redis-server --version" "apt-get install redis-server, brew install redis"
+row "test? test-all" "nginx" "nginx -v 2>&1" "apt-get install nginx-light, brew install nginx"
+row "test-all" "C compiler" "cc --version" "apt-get install gcc libc6-dev, xcode-select --install (the race detector needs it)"
+row "test-all" "Chromium" "chromium --version || chromium-browser --version || google-chrome --version" \
+	"apt-get install chromium, brew install chromium"
+row "e2e" "strace" "strace -V" "apt-get install strace (one test is skipped without it)"
+exit "$missing"
