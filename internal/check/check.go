@@ -1,5 +1,5 @@
-// Package check has the checks of arguments that all components share. Each returns what is wrong as field errors of
-// Kubernetes, which name the field, the value and the accepted form.
+// Package check contains the argument checks that all components share. They return Kubernetes field errors, which name
+// the field, the value and the accepted form.
 package check
 
 import (
@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Join makes one error of all that is wrong with subject, or nil. The lines are sorted, since some come from maps.
+// Join combines the problems of subject into one error, or returns nil. It sorts the lines, since some come from maps.
 func Join(subject string, problems field.ErrorList) error {
 	if len(problems) == 0 {
 		return nil
@@ -33,7 +33,7 @@ func Join(subject string, problems field.ErrorList) error {
 	return errors.New("invalid arguments of " + subject + ":\n" + strings.Join(lines, "\n"))
 }
 
-// In puts the problems of a part under the field that holds the part: the problem of max becomes that of scaling.max.
+// In prefixes the fields of problems with a parent: a problem of max becomes one of scaling.max.
 func In(parent string, problems field.ErrorList) field.ErrorList {
 	for _, p := range problems {
 		p.Field = parent + "." + p.Field
@@ -41,12 +41,12 @@ func In(parent string, problems field.ErrorList) field.ErrorList {
 	return problems
 }
 
-// Invalid is one value that cannot be used, and what is wanted in its place.
+// Invalid returns the problem of an invalid value; want describes the accepted form.
 func Invalid(name string, value any, want string) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
 }
 
-// That is Invalid unless a value is ok.
+// That is Invalid unless ok is true.
 func That(ok bool, name string, value any, want string) field.ErrorList {
 	if ok {
 		return nil
@@ -54,7 +54,7 @@ func That(ok bool, name string, value any, want string) field.ErrorList {
 	return Invalid(name, value, want)
 }
 
-// Set wants an input to be given; what it will hold is not known yet.
+// Set requires that an input is given; its value may still be unknown.
 func Set(name string, set bool) field.ErrorList {
 	if set {
 		return nil
@@ -62,7 +62,7 @@ func Set(name string, set bool) field.ErrorList {
 	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
 }
 
-// Range wants min <= value <= max; max is math.MaxInt where only the lower end matters.
+// Range requires min <= value <= max; max is math.MaxInt for no upper bound.
 func Range(name string, value, min, max int) field.ErrorList {
 	want := fmt.Sprintf("must be from %d to %d", min, max)
 	if max == math.MaxInt {
@@ -71,27 +71,27 @@ func Range(name string, value, min, max int) field.ErrorList {
 	return That(min <= value && value <= max, name, value, want)
 }
 
-// CPU wants a share of CPUs: at least the API's unit, and so few that a size of memory is refused.
+// CPU requires an amount of CPU: at least 1m, the unit of the API, and low enough that a memory size is refused.
 func CPU(name, value string) field.ErrorList {
 	return Quantity(name, value, "1m", "1000", "250m")
 }
 
-// Memory wants a size of memory, which a forgotten unit (64 is 64 bytes) or a share of CPUs is not. 6Mi is the least
-// that Docker takes: https://docs.docker.com/engine/containers/resource_constraints/
+// Memory requires a memory size. It refuses a forgotten unit (64 is 64 bytes) and an amount of CPU. 6Mi is Docker's
+// minimum: https://docs.docker.com/engine/containers/resource_constraints/
 func Memory(name, value string) field.ErrorList {
 	return Quantity(name, value, "6Mi", "32Ti", "64Mi")
 }
 
-// Storage wants the size of a volume.
+// Storage requires the size of a volume.
 func Storage(name, value string) field.ErrorList {
 	return Quantity(name, value, "1Mi", "64Ti", "1Gi")
 }
 
-// quantityForm has room for every size that could be meant. ParseQuantity multiplies a number such as 1e999999999 out,
-// which takes minutes and then all memory.
+// quantityForm matches every sensible size. ParseQuantity expands a number such as 1e999999999, which takes minutes and
+// then all memory.
 var quantityForm = regexp.MustCompile(`^[0-9.+-]{1,20}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
 
-// Quantity wants a Kubernetes quantity that lies between two others.
+// Quantity requires a Kubernetes quantity between two others.
 func Quantity(name, value, least, most, example string) field.ErrorList {
 	q, err := resource.Quantity{}, resource.ErrFormatWrong
 	if quantityForm.MatchString(value) {
@@ -102,17 +102,17 @@ func Quantity(name, value, least, most, example string) field.ErrorList {
 		fmt.Sprintf("must be a Kubernetes quantity from %s to %s, such as %s", least, most, example))
 }
 
-// Label wants a name that Kubernetes takes for objects, namespaces and label values alike.
+// Label requires a name that is valid for objects, namespaces and label values.
 func Label(name, value string) field.ErrorList {
 	return That(len(validation.IsDNS1123Label(value)) == 0, name, value,
 		"must be up to 63 lower case letters, digits and -, with a letter or digit at both ends")
 }
 
-// maxObjectName leaves room for what is appended: -config and the like in the names of this library, and in labels of
-// Kubernetes, which have 63 characters, the eleven of a StatefulSet's revision.
+// maxObjectName leaves room for suffixes: those of this library, such as -config, and the eleven characters of a
+// StatefulSet's revision in a Kubernetes label, which has at most 63.
 const maxObjectName = 52
 
-// ObjectName wants the name of a component's main object, from which others are derived.
+// ObjectName requires a valid name for a component's main object, from which other names are derived.
 func ObjectName(value string) field.ErrorList {
 	return That(len(value) <= maxObjectName && len(Label("name", value)) == 0, "name", value, fmt.Sprintf(
 		"must be up to %d lower case letters, digits and -, with a letter or digit at both ends", maxObjectName))
@@ -120,29 +120,29 @@ func ObjectName(value string) field.ErrorList {
 
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// Variable wants the name of an environment variable that every shell and language can read.
+// Variable requires the name of an environment variable that every shell and language can read.
 func Variable(name, value string) field.ErrorList {
 	return That(variableForm.MatchString(value), name, value,
-		"must be the name of a variable: letters, digits and _, beginning with no digit, such as LOG_LEVEL")
+		"must be the name of a variable: letters, digits and _, not beginning with a digit, such as LOG_LEVEL")
 }
 
-// Name wants a name that Kubernetes takes for classes, which may have dots.
+// Name requires a name that is valid for classes, which may contain dots.
 func Name(name, value string) field.ErrorList {
 	return That(len(validation.IsDNS1123Subdomain(value)) == 0, name, value,
 		"must be up to 253 lower case letters, digits, - and ., with a letter or digit at both ends of each part")
 }
 
-// OneOf wants one of a few words.
+// OneOf requires one of the given words.
 func OneOf(name, value string, words ...string) field.ErrorList {
 	return That(slices.Contains(words, value), name, value, "must be one of "+strings.Join(words, ", "))
 }
 
-// Match wants a value of a form, and says what that is in words.
+// Match requires a value that matches a regular expression; want describes the accepted form.
 func Match(name, value string, form *regexp.Regexp, want string) field.ErrorList {
 	return That(form.MatchString(value), name, value, want)
 }
 
-// Optional is a check of a value that may be empty.
+// Optional applies a check unless the value is empty.
 func Optional(form func(name, value string) field.ErrorList, name, value string) field.ErrorList {
 	if value == "" {
 		return nil
@@ -150,7 +150,7 @@ func Optional(form func(name, value string) field.ErrorList, name, value string)
 	return form(name, value)
 }
 
-// Each puts the problems of every element of a list under its place there.
+// Each validates every element of a list and prefixes its problems with its index.
 func Each[T any](name string, list []T, validate func(*T) field.ErrorList) (problems field.ErrorList) {
 	for i := range list {
 		problems = append(problems, In(field.NewPath(name).Index(i).String(), validate(&list[i]))...)
@@ -158,16 +158,16 @@ func Each[T any](name string, list []T, validate func(*T) field.ErrorList) (prob
 	return problems
 }
 
-// CIDR wants a block of IP addresses, written in the one way: what is beyond the mask is 0, or else it is unclear
-// which of the two was meant.
+// CIDR requires a block of IP addresses in canonical form: with bits set beyond the mask it would be unclear whether
+// the address or the mask is wrong.
 func CIDR(name, value string) field.ErrorList {
 	block, err := netip.ParsePrefix(value)
 	return That(err == nil && block == block.Masked(), name, value,
 		"must be a CIDR such as 10.0.0.0/16, with no bit set beyond its mask")
 }
 
-// IsDNSName tells whether a value can be looked up. IsDNS1123Subdomain is about names of objects: it takes labels of
-// any length and all-numeric ones at the end, which are addresses.
+// IsDNSName reports whether a value is a DNS name. IsDNS1123Subdomain is for object names: it accepts labels of any
+// length, and a numeric last label, as in an IP address.
 func IsDNSName(value string) bool {
 	if len(validation.IsDNS1123Subdomain(value)) > 0 {
 		return false
@@ -178,15 +178,15 @@ func IsDNSName(value string) bool {
 	return !isNumber && !slices.ContainsFunc(labels, tooLong)
 }
 
-// regionForm is that of all partitions of AWS, e.g. eu-central-1, us-gov-west-1.
+// regionForm matches the regions of all AWS partitions, e.g. eu-central-1, us-gov-west-1.
 var regionForm = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+$`)
 
-// Region reports what cannot be a region of AWS.
+// Region requires an AWS region.
 func Region(name, value string) field.ErrorList {
-	return That(regionForm.MatchString(value), name, value, "must be a region of AWS such as eu-central-1")
+	return That(regionForm.MatchString(value), name, value, "must be an AWS region such as eu-central-1")
 }
 
-// Path wants a path in a container at which something can be mounted.
+// Path requires a path in a container that can be a mount point.
 func Path(name, value string) field.ErrorList {
 	if !path.IsAbs(value) || path.Clean(value) != value || value == "/" || strings.Contains(value, ":") {
 		return Invalid(name, value, "must be an absolute path such as /tmp, without : and without / at its end")
@@ -194,9 +194,9 @@ func Path(name, value string) field.ErrorList {
 	return nil
 }
 
-// Image wants an image reference with a version: `latest`, said or implied, would let two nodes run different programs
-// under one name. Only a digest is immutable. Any other tag can be moved too, and is for fixes (8.2 is the newest
-// 8.2.x): what is pulled later may be newer.
+// Image requires an image reference with a tag or digest: with `latest`, explicit or implied, two nodes could run
+// different versions under one name. Only a digest is immutable. Other tags may also move, to fixes (8.2 is the
+// newest 8.2.x), so a later pull may return a newer image.
 func Image(name, value string) field.ErrorList {
 	named, err := reference.ParseNormalizedNamed(value)
 	return That(err == nil && isRegistry(reference.Domain(named)) && hasVersion(named), name, value,
@@ -211,10 +211,11 @@ func hasVersion(named reference.Named) bool {
 	return ok && tagged.Tag() != "latest"
 }
 
-// Repository reports what no image can be pushed to. The registry is never left out: it decides the login.
+// Repository requires a repository that images can be pushed to. The registry is mandatory, since it determines the
+// login.
 func Repository(name, value string) field.ErrorList {
 	if strings.HasPrefix(value, "[") {
-		return Invalid(name, value, "must not be at an IPv6 address, which not all tools for images take: "+
+		return Invalid(name, value, "must not contain an IPv6 address, which some image tools do not accept: "+
 			"give the registry a DNS name, such as registry.example.com:5000/scaleout")
 	}
 	named, err := reference.ParseNormalizedNamed(value)
@@ -223,13 +224,13 @@ func Repository(name, value string) field.ErrorList {
 		"must be <registry>/<name> in lower case, with no scheme, no tag and no digest, such as localhost:5001/scaleout")
 }
 
-// isRegistry tells whether the first part of a name could be no part of a path: otherwise it is an organization on
-// Docker Hub. The parser takes one in capitals for a registry.
+// isRegistry reports whether the first part of a name is a registry rather than an organization on Docker Hub. The
+// parser mistakes an organization in capitals for a registry.
 func isRegistry(part string) bool {
 	return part == "localhost" || strings.ContainsAny(part, ".:")
 }
 
-// Selectors wants each element of a list to be labels of pods. One without labels would be anyone in a network policy.
+// Selectors requires pod labels in each element of a list. In a network policy, an empty selector matches all pods.
 func Selectors(name string, list []map[string]string) (problems field.ErrorList) {
 	for i, labels := range list {
 		path := field.NewPath(name).Index(i).String()
@@ -239,7 +240,7 @@ func Selectors(name string, list []map[string]string) (problems field.ErrorList)
 	return problems
 }
 
-// Annotations reports keys that Kubernetes does not take for annotations. Their values are free.
+// Annotations requires valid keys of annotations. Any value is valid.
 func Annotations(name string, annotations map[string]string) (problems field.ErrorList) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		problems = append(problems, That(len(validation.IsQualifiedName(strings.ToLower(key))) == 0, name, key,
@@ -248,7 +249,7 @@ func Annotations(name string, annotations map[string]string) (problems field.Err
 	return problems
 }
 
-// Labels reports what Kubernetes does not take as labels.
+// Labels requires valid keys and values of labels.
 func Labels(name string, labels map[string]string) (problems field.ErrorList) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(labels[key])...)

@@ -1,4 +1,4 @@
-// Package component registers components the way all of this program's are.
+// Package component registers Pulumi components in a uniform way.
 package component
 
 import (
@@ -10,9 +10,9 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Register checks a component's arguments and registers it, so that nothing exists if anything is wrong with them. Its
-// token, <module>:<kind>, is part of every URN below it: changing one without an alias replaces all that the component
-// owns. It has no inputs of its own in the state: those of its children say all that it decides.
+// Register registers a component unless there are problems with its arguments, so that invalid arguments create
+// nothing. Its type token, <module>:<kind>, is part of the URN of every child: changing it without an alias replaces
+// all of them. The component itself has no inputs in the state.
 func Register(
 	ctx *pulumi.Context, module, kind, name string, problems field.ErrorList,
 	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,

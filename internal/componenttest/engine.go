@@ -9,12 +9,12 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// Engine is a mock of an `up` where all succeeds: it answers with the inputs of a resource, and with what its provider
-// adds. offline.Record is that of a preview, in which what depends on such additions is not known.
+// Engine mocks a successful `up`: it returns the inputs of a resource and the outputs that its provider adds.
+// offline.Record mocks a preview, in which such outputs are unknown.
 type Engine struct {
-	// Stash has what is in the state, by the names of the resources. One that is not here is created.
+	// Stash holds the outputs of existing Stash resources in the state, by name. Others are created.
 	Stash map[string]any
-	// Change alters the state that a resource gets. Nil for no change.
+	// Change modifies the state of a resource. Nil for no change.
 	Change func(kind, name string, state map[string]any)
 
 	mu      sync.Mutex
@@ -28,13 +28,13 @@ func (e *Engine) Run(program pulumi.RunFunc) error {
 	return pulumi.RunErr(program, pulumi.WithMocks("scaleout", "test", e))
 }
 
-// State is that of the resource of a type (the part after the last colon) and a name; nil if there is none.
+// State returns the state of the resource of a type (the part after the last colon) and a name; nil if there is none.
 func (e *Engine) State(kind, name string) map[string]any { return e.states[kind+" "+name] }
 
-// Aliases are those that the program gave a resource.
+// Aliases returns the aliases of a resource.
 func (e *Engine) Aliases(kind, name string) []*pulumirpc.Alias { return e.aliases[kind+" "+name] }
 
-// NewResource is called by the SDK for each resource, from many goroutines.
+// NewResource implements pulumi.MockResourceMonitor. The SDK calls it for each resource, from many goroutines.
 func (e *Engine) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -58,7 +58,7 @@ func (e *Engine) NewResource(args pulumi.MockResourceArgs) (string, resource.Pro
 	return args.Name, resource.NewPropertyMapFromMap(state), nil
 }
 
-// Call answers a request for data with nothing.
+// Call implements pulumi.MockResourceMonitor. It returns an empty result for every function call.
 func (e *Engine) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	return resource.PropertyMap{}, nil
 }

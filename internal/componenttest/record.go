@@ -1,5 +1,5 @@
-// Package componenttest has what the tests of components share: what a program registers, what is wrong with its
-// pods, and an engine that answers as a cluster would.
+// Package componenttest contains helpers for tests of components: recording of the registered resources, checks of
+// pods and network policies, and a mock of the engine.
 package componenttest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// Record is what a program registers in a preview.
+// Record returns the resources that a program registers in a preview.
 func Record(t *testing.T, program pulumi.RunFunc) *offline.Result {
 	t.Helper()
 	result, err := offline.Record(program)
@@ -23,7 +23,7 @@ func Record(t *testing.T, program pulumi.RunFunc) *offline.Result {
 	return result
 }
 
-// Find is the resource of a type (the part after the last colon) and a name.
+// Find returns the resource of a type (the part after the last colon) and a name.
 func Find(t *testing.T, result *offline.Result, kind, name string) *offline.Resource {
 	t.Helper()
 	i := slices.IndexFunc(result.Resources, func(r offline.Resource) bool { return isKind(r, kind) && r.Name == name })
@@ -33,20 +33,20 @@ func Find(t *testing.T, result *offline.Result, kind, name string) *offline.Reso
 	return &result.Resources[i]
 }
 
-// Value is what a path of keys and indexes leads to in the inputs of the resource of a type and a name.
+// Value returns the value at a path of keys and indexes in the inputs of the resource of a type and a name.
 func Value(t *testing.T, result *offline.Result, kind, name string, path ...any) any {
 	t.Helper()
 	return offline.Lookup(Find(t, result, kind, name).Inputs, path...)
 }
 
-// Has tells whether there is any resource of a type.
+// Has reports whether there is a resource of a type.
 func Has(result *offline.Result, kind string) bool {
 	return slices.ContainsFunc(result.Resources, func(r offline.Resource) bool { return isKind(r, kind) })
 }
 
 func isKind(r offline.Resource, kind string) bool { return strings.HasSuffix(r.Type, ":"+kind) }
 
-// Refuses checks that the error of a program has a line for each of the fields, and no other.
+// Refuses checks that a program returns an error with exactly one line for each of the fields.
 func Refuses(t *testing.T, program pulumi.RunFunc, fields ...string) {
 	t.Helper()
 	_, err := offline.Record(program)
@@ -63,8 +63,8 @@ func Refuses(t *testing.T, program pulumi.RunFunc, fields ...string) {
 	}
 }
 
-// Coexist checks that a program, given two prefixes for its names, registers twice what it does for one. The recorder
-// refuses two resources with one URN, and two that are one object.
+// Coexist checks that a program with two name prefixes registers twice the resources of one. The recorder refuses
+// duplicate URNs and objects.
 func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix string) error) {
 	t.Helper()
 	one := Record(t, func(ctx *pulumi.Context) error { return program(ctx, "") })
@@ -75,7 +75,7 @@ func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix
 		return program(ctx, "b-")
 	})
 	if got, want := len(two.Resources), 2*len(one.Resources); got != want || want < 2*atLeast {
-		t.Errorf("two instances registered %d resources, want twice the %d of one, which are to be at least %d",
+		t.Errorf("two instances registered %d resources, want twice the %d of one, which must be at least %d",
 			got, len(one.Resources), atLeast)
 	}
 }
@@ -86,7 +86,7 @@ func BelowComponents(t *testing.T, result *offline.Result) {
 	t.Helper()
 	for _, r := range result.Resources {
 		if r.Custom && r.Parent == "" {
-			t.Errorf("%s %s has no parent: the tree would show it apart from its component", r.Type, r.Name)
+			t.Errorf("%s %s has no parent, so the tree does not show it below its component", r.Type, r.Name)
 		}
 		if !r.Custom && !strings.HasPrefix(r.Type, "scaleout:index:") {
 			t.Errorf("component %s has the type %s, want scaleout:index:<Name>", r.Name, r.Type)
@@ -94,8 +94,8 @@ func BelowComponents(t *testing.T, result *offline.Result) {
 	}
 }
 
-// Hides checks that a secret shows in no input of a resource, and that at least some values are marked as secret,
-// without which the check would prove little.
+// Hides checks that no input of a resource shows a secret, and that at least some values are marked as secret, without
+// which the check would prove little.
 func Hides(t *testing.T, result *offline.Result, atLeast int, secrets ...string) {
 	t.Helper()
 	hidden := 0
@@ -113,8 +113,8 @@ func Hides(t *testing.T, result *offline.Result, atLeast int, secrets ...string)
 	}
 }
 
-// Openings are what a network policy admits in a direction (ingress or egress), sorted, each as "who port"; who is an
-// instance, a namespace, CIDRs or anyone, and the port is * where all are open.
+// Openings returns the peers and ports that a network policy allows in a direction (ingress or egress), sorted, each as
+// "peer port"; the peer is an instance, a namespace, a CIDR block or anyone, and the port is * for all ports.
 func Openings(t *testing.T, result *offline.Result, policy, direction string) (all []string) {
 	t.Helper()
 	side := map[string]string{"ingress": "from", "egress": "to"}[direction]
@@ -131,8 +131,7 @@ func Openings(t *testing.T, result *offline.Result, policy, direction string) (a
 	return all
 }
 
-// who is the first peer of a rule, and "everyone" where a rule has an empty list of them, which nobody writes on
-// purpose.
+// who describes the first peer of a rule. It returns "everyone" for an empty list of peers, which is never intended.
 func who(peers any) string {
 	instance := offline.Lookup(peers, 0, "podSelector", "matchLabels", "app.kubernetes.io/instance")
 	namespace := offline.Lookup(peers, 0, "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name")
@@ -154,7 +153,8 @@ func list(v any, path ...any) []any {
 	return values
 }
 
-// Pods are the pod templates of a result by their objects, e.g. "Deployment ns/web".
+// Pods returns the pod templates of a result by their objects, e.g. "Deployment ns/web".
+// It does not find the template of a CronJob; extend it before adding one.
 func Pods(result *offline.Result) map[string]any {
 	templates := map[string]any{}
 	for i := range result.Resources {
@@ -166,7 +166,8 @@ func Pods(result *offline.Result) map[string]any {
 	return templates
 }
 
-// Unrestricted is what a pod template has that the Pod Security Standard `restricted` forbids, or this library:
+// Unrestricted returns the violations of a pod template against the Pod Security Standard `restricted` and the further
+// rules of this library:
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 func Unrestricted(template any) (problems []string) {
 	want := func(v any, value any, path ...any) {

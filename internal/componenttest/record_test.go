@@ -2,7 +2,7 @@ package componenttest
 
 import "testing"
 
-// A check that never finds anything proves nothing: each rule finds what breaks it.
+// Each rule of the check detects a violation.
 func TestUnrestrictedFindsWhatIsWrong(t *testing.T) {
 	bad := map[string]any{"spec": map[string]any{
 		"hostNetwork": true,

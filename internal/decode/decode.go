@@ -1,5 +1,5 @@
-// Package decode reads the configuration of a stack strictly: every key is known, every value well formed, and all that
-// is wrong comes in one message. What the keys mean is for its callers.
+// Package decode reads the configuration of a stack strictly: it refuses unknown keys and malformed values and
+// reports all problems in one message. Its callers interpret the keys.
 package decode
 
 import (
@@ -18,20 +18,26 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Decoder reads typed values from the flat strings that the engine hands to a program, and remembers which keys were
-// read and everything that is wrong. A malformed value is never replaced by a default.
+// Decoder reads typed values from the flat strings that the engine passes to a program. It records which keys were read
+// and all problems. A malformed value is never replaced by a default.
 type Decoder struct {
+	// Renamed maps former keys to the current ones, both without the project's name. Finish refuses a former key with a
+	// message that names the current one.
+	Renamed map[string]string
+
 	project, reference string
 	keys, values       map[string]string
 	secrets            []string
 	read               map[string]bool
-	// malformed are the keys of values of a wrong type: what else could be said is about the zero value in their place.
+	// malformed holds the keys of invalid values, for which further problems would only concern the zero value used
+	// instead.
 	malformed map[string]bool
 	problems  []string
 }
 
-// New returns a Decoder for the values of a project's stack, of which secrets are encrypted. reference is the document
-// that lists the keys, for messages; keys are those of the fields of arguments, by their whole path: see Check.
+// New returns a Decoder for the values of a project's stack. secrets lists the encrypted keys. reference is the
+// document that lists the keys, for messages. keys maps the full paths of argument fields to configuration keys: see
+// Check.
 func New(project, reference string, values map[string]string, secrets []string, keys map[string]string) *Decoder {
 	return &Decoder{
 		project: project, reference: reference, values: values, secrets: secrets,
@@ -39,8 +45,8 @@ func New(project, reference string, values map[string]string, secrets []string, 
 	}
 }
 
-// Environment is what the engine hands to the program: the values of all keys, and which keys are encrypted. The SDK,
-// which reads the same variables, cannot list keys: a misspelt one would pass unnoticed.
+// Environment returns what the engine passes to the program: the values of all keys, and the encrypted keys. The SDK
+// reads the same variables but cannot list keys, so a misspelled key would go unnoticed.
 func Environment() (values map[string]string, secrets []string, err error) {
 	values = map[string]string{}
 	for name, into := range map[string]any{pulumi.EnvConfig: &values, pulumi.EnvConfigSecretKeys: &secrets} {
@@ -53,10 +59,10 @@ func Environment() (values map[string]string, secrets []string, err error) {
 	return values, secrets, nil
 }
 
-// Read are the keys that were read so far, in order.
+// Read returns the keys that were read so far, sorted.
 func (d *Decoder) Read() []string { return slices.Sorted(maps.Keys(d.read)) }
 
-// Key is a key of this project, or one that names its own namespace (aws:region).
+// Key returns the full key: name itself if it has a namespace (aws:region), else with the namespace of the project.
 func (d *Decoder) Key(name string) string {
 	if strings.Contains(name, ":") {
 		return name
@@ -64,30 +70,30 @@ func (d *Decoder) Key(name string) string {
 	return d.project + ":" + name
 }
 
-// Problem adds something that is wrong with the value of a key.
+// Problem adds a problem with the value of a key.
 func (d *Decoder) Problem(name, format string, args ...any) {
 	d.problems = append(d.problems, d.Key(name)+": "+fmt.Sprintf(format, args...))
 }
 
-// Refuse adds why the value of a key, which the message shows, cannot be used.
+// Refuse adds a problem whose message shows the value of the key.
 func (d *Decoder) Refuse(name, why string, args ...any) {
-	d.Problem(name, "got %s, "+why, append([]any{d.Shown(name)}, args...)...)
+	d.Problem(name, "got %s, "+why, append([]any{d.Display(name)}, args...)...)
 }
 
-// RefuseIf is Refuse where something is wrong.
+// RefuseIf is Refuse under a condition.
 func (d *Decoder) RefuseIf(wrong bool, name, why string, args ...any) {
 	if wrong {
 		d.Refuse(name, why, args...)
 	}
 }
 
-// Encrypted tells whether a key's value is a secret, which any may be made: then no message shows it.
+// Encrypted reports whether a key's value is a secret, which no message shows. Any key may be encrypted.
 func (d *Decoder) Encrypted(name string) bool { return slices.Contains(d.secrets, d.Key(name)) }
 
 const hidden = "[secret]"
 
-// Shown is the value of a key as messages show it.
-func (d *Decoder) Shown(name string) string {
+// Display returns the value of a key in the form for messages.
+func (d *Decoder) Display(name string) string {
 	switch value := d.values[d.Key(name)]; {
 	case d.Encrypted(name):
 		return hidden
@@ -98,11 +104,11 @@ func (d *Decoder) Shown(name string) string {
 	}
 }
 
-// Malformed marks a key about whose value nothing more is to be said: it took the place of another.
+// Malformed suppresses further problems of a key, whose value is replaced by a placeholder.
 func (d *Decoder) Malformed(name string) { d.malformed[d.Key(name)] = true }
 
-// Mistyped notes a value that is not what its key wants. One that is missing is noted already.
-func (d *Decoder) Mistyped(name, want string) {
+// WrongType adds the problem that a value does not have the type of its key. Text has already reported a missing value.
+func (d *Decoder) WrongType(name, want string) {
 	d.Malformed(name)
 	if _, set := d.values[d.Key(name)]; set {
 		d.Refuse(name, "want %s", want)
@@ -120,31 +126,31 @@ func (d *Decoder) Text(name string) string {
 	return value
 }
 
-// Optional is text for keys of other namespaces, for which Pulumi.yaml cannot give a default.
+// Optional is Text for keys of other namespaces, which have no default in Pulumi.yaml.
 func (d *Decoder) Optional(name string) string { return d.values[d.Key(name)] }
 
 // Integer returns the value of a key that is a whole number.
 func (d *Decoder) Integer(name string) int {
 	n, err := strconv.Atoi(d.Text(name))
 	if errors.Is(err, strconv.ErrRange) {
-		d.Mistyped(name, "a whole number of fewer digits")
+		d.WrongType(name, "a whole number of fewer digits")
 	} else if err != nil {
-		d.Mistyped(name, "a whole number")
+		d.WrongType(name, "a whole number")
 	}
 	return n
 }
 
-// decimalForm is what people write: no exponent, no NaN, no hexadecimal digits, all of which ParseFloat takes.
+// decimalForm excludes exponents, NaN and hexadecimal digits, which ParseFloat accepts.
 var decimalForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
 // Decimal returns the value of a key that is a number with or without a fraction.
 func (d *Decoder) Decimal(name string) float64 {
 	text := d.Text(name)
 	if !decimalForm.MatchString(text) {
-		d.Mistyped(name, "a number such as 99.9")
+		d.WrongType(name, "a number such as 99.9")
 		return 0
 	}
-	n, _ := strconv.ParseFloat(text, 64) // takes all of that form
+	n, _ := strconv.ParseFloat(text, 64) // accepts every text of that form
 	return n
 }
 
@@ -152,7 +158,7 @@ func (d *Decoder) Decimal(name string) float64 {
 func (d *Decoder) Boolean(name string) bool {
 	text := d.Text(name)
 	if text != "true" && text != "false" {
-		d.Mistyped(name, "true or false")
+		d.WrongType(name, "true or false")
 	}
 	return text == "true"
 }
@@ -163,13 +169,13 @@ func (d *Decoder) List(name string) []string {
 	err := json.Unmarshal([]byte(d.Text(name)), &given)
 	list, ok := Strings(given)
 	if err != nil || !ok {
-		d.Mistyped(name, "a list of strings")
+		d.WrongType(name, "a list of strings")
 		return nil
 	}
 	return list
 }
 
-// Strings takes decoded JSON for a list of strings, and tells whether it is one.
+// Strings converts decoded JSON to a list of strings and reports whether it is one.
 func Strings(value any) ([]string, bool) {
 	elements, ok := value.([]any)
 	list := make([]string, len(elements))
@@ -190,14 +196,14 @@ func (d *Decoder) StringMap(name string) map[string]string {
 		m[key], ok = text, ok && isText
 	}
 	if !ok {
-		d.Mistyped(name, "a map of strings to strings, with numbers, true and false in quotes")
+		d.WrongType(name, "a map of strings to strings, with numbers, true and false in quotes")
 		return nil
 	}
 	return m
 }
 
-// AWSTags returns aws:defaultTags, which the AWS provider puts on all that it creates itself. Controllers in a cluster,
-// such as that of load balancers, know nothing of them.
+// AWSTags returns aws:defaultTags, which the AWS provider adds to all resources that it creates. Controllers in a
+// cluster, such as the one for load balancers, do not add them.
 func (d *Decoder) AWSTags() map[string]string {
 	const key = "aws:defaultTags"
 	text := d.Optional(key)
@@ -208,13 +214,14 @@ func (d *Decoder) AWSTags() map[string]string {
 	strict := json.NewDecoder(strings.NewReader(text))
 	strict.DisallowUnknownFields()
 	if err := strict.Decode(&given); err != nil || len(given.Tags) == 0 {
-		d.Mistyped(key, `an object such as {"tags": {"team": "shop"}}, with numbers, true and false in quotes`)
+		d.WrongType(key, `an object such as {"tags": {"team": "shop"}}, with numbers, true and false in quotes`)
 	}
 	return given.Tags
 }
 
-// Fill reads keys into the fields of a struct: those that the table of keys has below of, in the spelling of messages
-// (kmsKeyArn for KMSKeyARN). It leaves alone fields of types that no key has, and keys of other namespaces.
+// Fill sets the fields of a struct from their keys: for each path below of in the table of keys, the field of that
+// name, ignoring case (kmsKeyArn for KMSKeyARN). It skips keys of other namespaces and fields of types that no key
+// has.
 func (d *Decoder) Fill(of string, to any) {
 	fields := reflect.ValueOf(to).Elem()
 	for path, key := range d.keys {
@@ -240,7 +247,7 @@ func (d *Decoder) Fill(of string, to any) {
 	}
 }
 
-// Secret returns a value that must be encrypted in the stack file. Its content is never part of a message.
+// Secret returns a value that must be encrypted in the stack file. Messages never contain it.
 func (d *Decoder) Secret(name string) string {
 	value := d.Text(name)
 	if value != "" && !d.Encrypted(name) {
@@ -249,15 +256,15 @@ func (d *Decoder) Secret(name string) string {
 	return value
 }
 
-// Check adds what is wrong with arguments that were made of this configuration. The problem of the field scaling.max of
-// "web" is that of the key that the table has for web.scaling.max, or else for what holds the field.
+// Check adds the problems of arguments that were built from this configuration. A problem of the field scaling.max of
+// "web" is reported under the key for web.scaling.max in the table, or else for the nearest enclosing field.
 func (d *Decoder) Check(of string, problems field.ErrorList) {
 	for _, p := range problems {
 		d.refuse(d.keyOf(of, p.Field), p)
 	}
 }
 
-// CheckKey adds what is wrong with the value of one key, in place of what a later Check would say of it.
+// CheckKey adds the problems of the value of one key, and suppresses those that a later Check finds for the key.
 func (d *Decoder) CheckKey(name string, problems field.ErrorList) {
 	for _, p := range problems {
 		d.refuse(name, p)
@@ -275,7 +282,7 @@ func (d *Decoder) refuse(name string, p *field.Error) {
 	d.Problem(name, "%s", p.ErrorBody())
 }
 
-// indexForm is the place of an element in a list or a map.
+// indexForm matches the index of an element in a list or a map.
 var indexForm = regexp.MustCompile(`\[[^]]*\]`)
 
 func (d *Decoder) keyOf(of, path string) string {
@@ -288,7 +295,7 @@ func (d *Decoder) keyOf(of, path string) string {
 	return path
 }
 
-// Part decodes what only some targets use. For the others its keys are known, but nothing about them is wrong.
+// Part decodes the keys of some targets. For other targets they count as known keys, and their problems are dropped.
 func Part[T any](d *Decoder, used bool, decode func() *T) *T {
 	problems, malformed := len(d.problems), maps.Clone(d.malformed)
 	decoded := decode()
@@ -299,7 +306,7 @@ func Part[T any](d *Decoder, used bool, decode func() *T) *T {
 	return nil
 }
 
-// Plain is a key as one types it, or quoted where it would break up the lines of a message.
+// Plain returns a key unquoted, or quoted if it contains characters that would break a message.
 func Plain(key string) string {
 	if quoted := strconv.Quote(key); quoted != `"`+key+`"` {
 		return quoted
@@ -307,10 +314,14 @@ func Plain(key string) string {
 	return key
 }
 
-// Finish returns all problems as one error, unknown keys included: a misspelt key would otherwise do nothing, silently.
+// Finish returns all problems as one error, including unknown keys: a misspelled key would otherwise silently do
+// nothing.
 func (d *Decoder) Finish(stack string) error {
 	for _, key := range slices.Sorted(maps.Keys(d.values)) {
-		switch namespace, _, _ := strings.Cut(key, ":"); {
+		namespace, name, _ := strings.Cut(key, ":")
+		switch current, renamed := d.Renamed[name]; {
+		case namespace == d.project && !d.read[key] && renamed:
+			d.Problem(key, "is now %s", d.Key(current))
 		case namespace == d.project && !d.read[key]:
 			d.problems = append(d.problems, Plain(key)+": there is no such key; "+d.reference+" lists them")
 		case namespace != d.project && !slices.Contains([]string{"pulumi", "aws", "docker", "kubernetes"}, namespace):
@@ -325,7 +336,7 @@ func (d *Decoder) Finish(stack string) error {
 	return Refusal(stack, slices.Compact(d.problems)...)
 }
 
-// Refusal is the error for a configuration with these problems, which name their keys.
+// Refusal returns the error for a configuration with these problems, each of which names its key.
 func Refusal(stack string, problems ...string) error {
 	return fmt.Errorf("the configuration of stack %q cannot be used; nothing was touched:\n  %s",
 		stack, strings.Join(problems, "\n  "))

@@ -18,7 +18,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// projects are the two, in a folder of their own with a state of their own.
+// projects holds copies of the two projects in a temporary folder, with their own state.
 type projects struct {
 	t           *testing.T
 	root        string
@@ -28,7 +28,7 @@ type projects struct {
 
 const password = "correct-horse-battery-staple-2"
 
-// stackFiles are what somebody edits, whatever those of a team are.
+// stackFiles holds the stack files of the tests, independent of those of a team.
 var stackFiles = map[string]string{
 	"cluster": `config:
   pulumi:disable-default-providers: [kubernetes]
@@ -53,26 +53,39 @@ var stackFiles = map[string]string{
 `,
 }
 
-// prepare copies what the projects consist of besides their programs, and builds these.
+// prepare builds the programs and copies the other files of the projects.
 func prepare(t *testing.T) *projects {
 	t.Helper()
 	return prepareOf(t, "../..")
 }
 
-func prepareOf(t *testing.T, checkout string) *projects {
+// newProjects returns an empty folder with its own state and the substitute.
+func newProjects(t *testing.T) *projects {
 	t.Helper()
 	for _, tool := range []string{"pulumi", "pulumi-language-go"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("there is no %s", tool)
+			t.Skipf("%s is not installed", tool)
 		}
-	}
-	repository, err := filepath.Abs(checkout)
-	if err != nil {
-		t.Fatal(err)
 	}
 	p := &projects{t: t, root: t.TempDir()}
 	s, debug := serve(t)
 	p.substitute = s
+	state := filepath.Join(p.root, "state")
+	if err := os.Mkdir(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.environment = append(os.Environ(), debug, "PULUMI_BACKEND_URL=file://"+state, "PULUMI_CONFIG_PASSPHRASE=test",
+		"PULUMI_SKIP_UPDATE_CHECK=1", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1")
+	return p
+}
+
+func prepareOf(t *testing.T, checkout string) *projects {
+	t.Helper()
+	p := newProjects(t)
+	repository, err := filepath.Abs(checkout)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, dir := range map[string]string{"scaleout": ".", "cluster": "cluster"} {
 		binary := filepath.Join(p.root, "bin-"+name)
 		build := exec.Command("go", "build", "-o", binary, "./"+dir)
@@ -89,7 +102,9 @@ func prepareOf(t *testing.T, checkout string) *projects {
 			t.Fatal(err)
 		}
 		content = regexp.MustCompile(`buildTarget: \S+`).ReplaceAll(content, []byte("binary: "+binary))
-		for file, content := range map[string]string{"Pulumi.yaml": string(content), "Pulumi.prod.yaml": stackFiles[name]} {
+		for file, content := range map[string]string{
+			"Pulumi.yaml": string(content), "Pulumi.prod.yaml": stackFiles[name],
+		} {
 			if err := os.WriteFile(filepath.Join(folder, file), []byte(content), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -98,12 +113,6 @@ func prepareOf(t *testing.T, checkout string) *projects {
 	if err := os.CopyFS(filepath.Join(p.root, "app"), os.DirFS(filepath.Join(repository, "app"))); err != nil {
 		t.Fatal(err)
 	}
-	state := filepath.Join(p.root, "state")
-	if err := os.Mkdir(state, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p.environment = append(os.Environ(), debug, "PULUMI_BACKEND_URL=file://"+state, "PULUMI_CONFIG_PASSPHRASE=test",
-		"PULUMI_SKIP_UPDATE_CHECK=1", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1")
 	p.must("cluster", "stack", "init", "prod")
 	p.must(".", "stack", "init", "prod")
 	return p
@@ -134,26 +143,26 @@ func (p *projects) must(dir string, args ...string) string {
 	return out
 }
 
-// refused runs a command that must fail and say why.
+// refused runs a command that must fail with a message that contains why.
 func (p *projects) refused(why, dir string, args ...string) {
 	p.t.Helper()
 	if out, err := p.run(dir, args...); err == nil || !strings.Contains(out, why) {
-		p.t.Errorf("pulumi %s in %s: got %v, want a refusal that says %q\n%s", strings.Join(args, " "), dir, err, why, out)
+		p.t.Errorf("pulumi %s in %s: got %v, want a refusal with %q\n%s", strings.Join(args, " "), dir, err, why, out)
 	}
 }
 
-// From an empty account to the app and back, as docs/production.md has it.
+// From an empty account to the app and back, as described in docs/production.md.
 func TestFromNothingAndBack(t *testing.T) {
 	p := prepare(t)
 	for key, value := range map[string]string{
 		"clusterStack": "organization/scaleout-cluster/prod", "hostedZoneId": "Z0123456789ABCDEFGHIJ",
-		"elasticacheName": "scaleout", "installAlbClass": "true", "ingressClass": "scaleout", "albGroup": "public",
+		"elasticacheName": "scaleout", "installAlbIngressClass": "true", "ingressClass": "scaleout", "albGroup": "public",
 	} {
 		p.must(".", "config", "set", key, value)
 	}
 	p.must(".", "config", "set", "redisPassword", "--secret")
 
-	p.must(".", "preview") // what the cluster will say is unknown
+	p.must(".", "preview") // the cluster's outputs are unknown
 	p.refused("has no outputs yet; run pulumi up there first", ".", "up", "--yes", "--skip-preview", "--color", "never")
 	if left := p.substitute.left(); len(left) > 0 {
 		t.Errorf("without a cluster it created %v", left)
@@ -169,7 +178,7 @@ func (p *projects) upCluster() {
 	p.must("cluster", "up", "--yes", "--skip-preview")
 	p.must("cluster", "preview", "--expect-no-changes")
 	p.before(p.substitute.created,
-		"AccessPolicyAssociation cluster-role/ci", "NodePool apps", // through the provider, which is the engine's own
+		"AccessPolicyAssociation cluster-role/ci", "NodePool apps", // through the provider, a resource of the engine itself
 		"RouteTableAssociation network-private-eu-central-1c-0", "Cluster cluster",
 		"RolePolicyAttachment roles-cluster-AmazonEKSComputePolicy", "Cluster cluster",
 		"NodePool apps", "Addon metrics-server",
@@ -196,34 +205,35 @@ func (p *projects) upApp() {
 	p.staysSecret(password)
 	p.anotherLoadBalancer("albScheme", "internal")
 	p.anotherLoadBalancer("albGroup", "private")
-	// One key, one change.
+	// Changing one key updates one resource.
 	p.substitute.forget()
 	p.must(".", "config", "set", "maxReplicas", "30")
 	p.must(".", "up", "--yes", "--skip-preview")
 	if got := fmt.Sprint(p.substitute.updated); got != "map[HorizontalPodAutoscaler web:true]" {
-		p.t.Errorf("another maxReplicas updated %s", got)
+		p.t.Errorf("changing maxReplicas updated %s", got)
 	}
 }
 
-// anotherLoadBalancer changes what makes a controller build a new one: the Ingress is a new one too, so that its address is, and
-// the name is led there in the same run. The pods stay.
+// anotherLoadBalancer changes a setting for which the controller creates a new load balancer. The Ingress is replaced
+// too, so that the same run updates the address and the DNS record. The pods stay.
 func (p *projects) anotherLoadBalancer(key, value string) {
 	p.t.Helper()
 	p.substitute.forget()
 	p.must(".", "config", "set", key, value)
 	p.must(".", "up", "--yes", "--skip-preview")
-	if gone, came := p.substitute.deleted["Ingress web"], p.substitute.created["Ingress web"]; gone.to.IsZero() || !gone.to.Before(came.from) {
+	gone, came := p.substitute.deleted["Ingress web"], p.substitute.created["Ingress web"]
+	if gone.to.IsZero() || !gone.to.Before(came.from) {
 		p.t.Errorf("%s: the Ingress was not replaced: %v, %v", key, p.substitute.deleted, p.substitute.created)
 	}
 	if len(p.substitute.deleted) != 1 || len(p.substitute.created) != 1 {
-		p.t.Errorf("%s: it also deleted %v or created %v", key, p.substitute.deleted, p.substitute.created)
+		p.t.Errorf("%s: deleted %v and created %v, want the Ingress only", key, p.substitute.deleted, p.substitute.created)
 	}
 	if !p.substitute.updated["Record web"] {
-		p.t.Errorf("%s: the name was not led to the new load balancer", key)
+		p.t.Errorf("%s: the DNS record was not updated to the new load balancer", key)
 	}
 }
 
-// staysSecret looks for a secret in all that Pulumi keeps.
+// staysSecret checks that no file of the state contains a secret in plain text.
 func (p *projects) staysSecret(secret string) {
 	p.t.Helper()
 	files := 0
@@ -239,14 +249,14 @@ func (p *projects) staysSecret(secret string) {
 		return err
 	})
 	if err != nil || files < 2 {
-		p.t.Errorf("looked into %d files: %v", files, err)
+		p.t.Errorf("searched %d files: %v", files, err)
 	}
 	if !strings.Contains(p.must(".", "stack", "export", "--show-secrets"), secret) {
 		p.t.Errorf("%s is not in the state at all, so the search proves nothing", secret)
 	}
 }
 
-// destroy removes a project that refuses until the protection is lifted.
+// destroy checks that a protected project refuses a destroy, removes the protection and destroys it.
 func (p *projects) destroy(dir, protection string) {
 	p.t.Helper()
 	p.refused("protect", dir, "destroy", "--yes", "--skip-preview", "--color", "never")
@@ -262,7 +272,8 @@ func (p *projects) downApp() {
 		"Record web", "Ingress web", "HorizontalPodAutoscaler web", "Deployment web", "Deployment web", "Ingress web",
 		"Ingress web", "IngressClass alb", "IngressClass alb", "IngressClassParams alb-params",
 		"Ingress web", "CertificateValidation web", "Ingress web", "Namespace namespace",
-		"ReplicationGroup redis", "SecurityGroup redis", "ReplicationGroup redis", "UserGroup redis", "ReplicationGroup redis", "SubnetGroup redis",
+		"ReplicationGroup redis", "SecurityGroup redis", "ReplicationGroup redis", "UserGroup redis",
+		"ReplicationGroup redis", "SubnetGroup redis",
 	)
 	for _, name := range p.substitute.left() {
 		if strings.HasSuffix(name, " web") || strings.HasSuffix(name, " redis") {
@@ -275,19 +286,22 @@ func (p *projects) downCluster() {
 	p.destroy("cluster", "deletionProtection")
 	p.before(p.substitute.deleted,
 		"Addon metrics-server", "NodePool apps", "NodePool apps", "NodeClass apps-class", "NodePool apps", "Cluster cluster",
-		"IngressClass alb", "IngressClassParams alb-params", "IngressClassParams alb-params", "AccessPolicyAssociation cluster-role/ci",
-		"NodePool apps", "AccessPolicyAssociation cluster-role/platform", "AccessPolicyAssociation cluster-role/ci", "Cluster cluster",
+		"IngressClass alb", "IngressClassParams alb-params",
+		"IngressClassParams alb-params", "AccessPolicyAssociation cluster-role/ci",
+		"NodePool apps", "AccessPolicyAssociation cluster-role/platform",
+		"AccessPolicyAssociation cluster-role/ci", "Cluster cluster",
 		"Cluster cluster", "RolePolicyAttachment roles-cluster-AmazonEKSLoadBalancingPolicy",
 		"Cluster cluster", "Route network-private-eu-central-1a", "Cluster cluster", "NatGateway network-eu-central-1b",
-		"NatGateway network-eu-central-1b", "InternetGateway network", "Cluster cluster", "Key cluster", "Cluster cluster", "LogGroup cluster",
+		"NatGateway network-eu-central-1b", "InternetGateway network",
+		"Cluster cluster", "Key cluster", "Cluster cluster", "LogGroup cluster",
 	)
-	// The record that proves the ownership of the name stays, for other certificates of it.
+	// The validation record stays, since other certificates for the name may use it.
 	if left := fmt.Sprint(p.substitute.left()); left != "[Record web-validation]" {
-		p.t.Errorf("left are %s", left)
+		p.t.Errorf("%s are left", left)
 	}
 }
 
-// before wants the first of each pair to have ended before the second began.
+// before requires that the first call of each pair ended before the second began.
 func (p *projects) before(calls map[string]span, pairs ...string) {
 	p.t.Helper()
 	for pair := range slices.Chunk(pairs, 2) {
@@ -298,8 +312,8 @@ func (p *projects) before(calls map[string]span, pairs ...string) {
 	}
 }
 
-// A team that has a cluster uses only the app's project: here with the AWS Load Balancer Controller, a certificate that there
-// is, a serverless ElastiCache, and a token for the push.
+// A team with an existing cluster uses only the app's project: here with the AWS Load Balancer Controller, an existing
+// certificate, a serverless ElastiCache and an ECR token for the push.
 func TestClusterThatIsThere(t *testing.T) {
 	p := prepare(t)
 	for key, value := range map[string]string{
@@ -308,14 +322,14 @@ func TestClusterThatIsThere(t *testing.T) {
 	} {
 		p.must(".", "config", "set", key, value)
 	}
-	p.must(".", "config", "set", "--path", "clientCidrs[0]", "10.0.0.0/20")
+	p.must(".", "config", "set", "--path", "loadBalancerCidrs[0]", "10.0.0.0/20")
 	p.must(".", "config", "set", "redisPassword", "--secret")
 	if out := p.must(".", "preview"); !strings.Contains(out, "serves plain HTTP") {
-		t.Errorf("nothing warns of plain HTTP:\n%s", out)
+		t.Errorf("there is no warning about plain HTTP:\n%s", out)
 	}
 	p.must(".", "config", "set", "certificateArn", "arn:aws:acm:eu-central-1:111122223333:certificate/1")
 	if out := p.must(".", "up", "--yes", "--skip-preview"); strings.Contains(out, "plain HTTP") {
-		t.Errorf("it warns of plain HTTP where there is a certificate:\n%s", out)
+		t.Errorf("there is a warning about plain HTTP although there is a certificate:\n%s", out)
 	}
 	p.must(".", "preview", "--expect-no-changes")
 	p.before(p.substitute.created, "Ingress web", "Deployment web", "ServerlessCache redis", "Deployment web")
@@ -325,16 +339,17 @@ func TestClusterThatIsThere(t *testing.T) {
 	p.must(".", "destroy", "--yes", "--skip-preview")
 	p.before(p.substitute.deleted, "Deployment web", "Ingress web", "ServerlessCache redis", "SecurityGroup redis")
 	if left := p.substitute.left(); len(left) > 0 {
-		t.Errorf("left are %v", left)
+		t.Errorf("%v are left", left)
 	}
 }
 
-// Who could not create anything in the cluster is told so before the cluster is.
+// A caller that is not an admin is refused before the cluster is created.
 func TestStrangersAreRefused(t *testing.T) {
 	p := prepare(t)
 	p.must("cluster", "config", "set", "--path", "adminArns[0]", "arn:aws:iam::111122223333:role/other")
 	p.must("cluster", "config", "rm", "--path", "adminArns[1]")
-	if out := p.must("cluster", "preview", "--color", "never"); !strings.Contains(out, "not listed in scaleout-cluster:adminArns") {
+	out := p.must("cluster", "preview", "--color", "never")
+	if !strings.Contains(out, "not listed in scaleout-cluster:adminArns") {
 		t.Errorf("a preview does not warn:\n%s", out)
 	}
 	p.refused("not listed in scaleout-cluster:adminArns", "cluster", "up", "--yes", "--skip-preview", "--color", "never")
@@ -343,7 +358,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
-// existing uses a cluster that is there, with what settings say besides.
+// existing prepares the app's project for an existing cluster, with further settings.
 func existing(t *testing.T, settings ...string) *projects {
 	t.Helper()
 	p := prepare(t)
@@ -356,7 +371,7 @@ func (p *projects) configure(settings ...string) {
 	p.set("eksCluster", "production", "ingressClass", "alb",
 		"certificateArn", "arn:aws:acm:eu-central-1:111122223333:certificate/1")
 	p.set(settings...)
-	p.must(".", "config", "set", "--path", "clientCidrs[0]", "10.0.0.0/20")
+	p.must(".", "config", "set", "--path", "loadBalancerCidrs[0]", "10.0.0.0/20")
 	p.must(".", "config", "set", "redisPassword", "--secret")
 }
 
@@ -367,8 +382,8 @@ func (p *projects) set(settings ...string) {
 	}
 }
 
-// Whichever Redis takes the place of another, and whatever the password: the Secret that the pods mount stays. Running pods
-// would not notice if it went, but no new one could start.
+// A change of the Redis or its password keeps the Secret that the pods mount. Without it running pods would continue,
+// but no new one could start.
 func TestAnotherRedisKeepsTheSecret(t *testing.T) {
 	p := existing(t, "redisProtect", "false")
 	for _, step := range [][]string{
@@ -382,7 +397,8 @@ func TestAnotherRedisKeepsTheSecret(t *testing.T) {
 		p.set(step...)
 		p.substitute.forget()
 		p.must(".", "up", "--yes", "--skip-preview")
-		if gone, ok := p.substitute.deleted["Secret redis-auth"]; ok || !slices.Contains(p.substitute.left(), "Secret redis-auth") {
+		gone, ok := p.substitute.deleted["Secret redis-auth"]
+		if ok || !slices.Contains(p.substitute.left(), "Secret redis-auth") {
 			t.Errorf("%v deleted the Secret: %v", step, gone)
 		}
 		p.must(".", "preview", "--expect-no-changes")
@@ -395,16 +411,17 @@ func TestAnotherRedisKeepsTheSecret(t *testing.T) {
 	}
 	p.substitute.forget()
 	p.must(".", "up", "--yes", "--skip-preview")
-	if !p.substitute.updated["Secret redis-auth"] || !p.substitute.updated["Deployment web"] || len(p.substitute.deleted) > 0 {
-		t.Errorf("another password updated %v and deleted %v", p.substitute.updated, p.substitute.deleted)
+	if !p.substitute.updated["Secret redis-auth"] || !p.substitute.updated["Deployment web"] ||
+		len(p.substitute.deleted) > 0 {
+		t.Errorf("changing the password updated %v and deleted %v", p.substitute.updated, p.substitute.deleted)
 	}
 	if after := p.annotation(); after == before || before == "" {
-		t.Errorf("another password rolls no pods: the annotation was %q and is %q", before, after)
+		t.Errorf("changing the password starts no rollout: the annotation was %q and is %q", before, after)
 	}
 	p.staysSecret("another-horse-battery-staple")
 }
 
-// annotation is what rolls the pods of the app.
+// annotation returns the pod annotation whose change starts a rollout.
 func (p *projects) annotation() string {
 	p.t.Helper()
 	var state struct {
@@ -427,7 +444,7 @@ func (p *projects) annotation() string {
 	return ""
 }
 
-// Another storage class would delete the data with the claim, so it is refused before anything is touched.
+// Changing the storage class would replace the claim and delete its data, so it is refused before anything is touched.
 func TestAnotherStorageClassIsRefused(t *testing.T) {
 	p := existing(t, "redisStorageClass", "gp2")
 	p.must(".", "up", "--yes", "--skip-preview")
@@ -442,7 +459,7 @@ func TestAnotherStorageClassIsRefused(t *testing.T) {
 	p.must(".", "preview", "--expect-no-changes")
 }
 
-// A finished image is deployed as it is. The stack remembers what ran, so that it can go back.
+// A finished image is deployed unchanged. The stack records the deployed images for rollbacks.
 func TestPromotedImage(t *testing.T) {
 	p := existing(t)
 	digest := func(digit string) string {
@@ -456,7 +473,8 @@ func TestPromotedImage(t *testing.T) {
 	if err := json.Unmarshal([]byte(p.must(".", "stack", "output", "images", "--json")), &images); err != nil {
 		t.Fatal(err)
 	}
-	if len(images) != 3 || images[0].Image != digest("1") || images[1].Image != digest("2") || images[2].Image != digest("1") {
+	if len(images) != 3 || images[0].Image != digest("1") || images[1].Image != digest("2") ||
+		images[2].Image != digest("1") {
 		t.Errorf("got %v, want the three deployments, newest first", images)
 	}
 	if slices.Contains(p.substitute.left(), "Image app") {
@@ -468,14 +486,20 @@ func TestPromotedImage(t *testing.T) {
 	p.refused("@sha256:", ".", "preview", "--color", "never")
 }
 
-// upgrades are stacks as earlier versions of the program left them, in testdata/upgrade, and what they were configured with.
+// upgrades lists the states of earlier program versions in testdata/upgrade, with their settings.
 var upgrades = map[string][]string{
-	"redis":       {"hostedZoneId", "Z0123456789ABCDEFGHIJ", "prometheusOperator", "true", "prometheusNamespace", "monitoring"},
-	"elasticache": {"elasticacheName", "scaleout", "elasticacheProtect", "false", "installAlbClass", "true", "ingressClass", "scaleout"},
-	"external":    {"redisHost", "redis.example.com", "redisTls", "true"},
+	"redis": {
+		"hostedZoneId", "Z0123456789ABCDEFGHIJ", "prometheusOperator", "true", "prometheusNamespace", "monitoring",
+	},
+	"elasticache": {
+		"elasticacheName", "scaleout", "elasticacheProtect", "false", "installAlbIngressClass", "true",
+		"ingressClass", "scaleout",
+	},
+	"external": {"redisHost", "redis.example.com", "redisTls", "true"},
 }
 
-// The substitute replaces what the provider of Kubernetes does, or TestUpgrade would find nothing.
+// The substitute replaces objects for the same fields as the Kubernetes provider; otherwise TestUpgrade would find
+// nothing.
 func TestSubstituteReplaces(t *testing.T) {
 	for path, want := range map[string]bool{
 		"spec.selector.matchLabels.app": true, "metadata.name": true, "spec.replicas": false, "metadata.labels.team": false,
@@ -490,9 +514,9 @@ func TestSubstituteReplaces(t *testing.T) {
 	}
 }
 
-// An update from an earlier version changes things in place: nothing that runs is replaced or deleted.
+// An upgrade from an earlier version only updates in place: no resource is replaced or deleted.
 //
-// BEFORE=<checkout of the earlier version> writes the states anew, by that version's program.
+// BEFORE=<checkout of the earlier version> regenerates the states with the program of that version.
 func TestUpgrade(t *testing.T) {
 	for name, settings := range upgrades {
 		t.Run(name, func(t *testing.T) {
@@ -516,7 +540,7 @@ func TestUpgrade(t *testing.T) {
 				}
 			}
 			if len(plan.Steps) < 15 {
-				t.Errorf("the plan has %d steps only", len(plan.Steps))
+				t.Errorf("the plan has only %d steps", len(plan.Steps))
 			}
 			p.must(".", "up", "--yes", "--skip-preview")
 			if len(p.substitute.deleted) > 0 {
@@ -527,7 +551,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// saveState brings a stack up with the program of a checkout and writes its state.
+// saveState runs `up` with the program of a checkout and exports the state.
 func saveState(t *testing.T, checkout, file string, settings []string) {
 	t.Helper()
 	p := prepareOf(t, checkout)

@@ -24,22 +24,22 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// substitute takes the place of all providers: it accepts everything, adds what only AWS or a cluster would know, and
-// remembers when what was created and deleted.
+// substitute replaces all providers: it accepts everything, adds the outputs that only AWS or a cluster would return,
+// and records when resources were created and deleted.
 type substitute struct {
 	pulumirpc.UnimplementedResourceProviderServer
 
 	mu      sync.Mutex
-	exists  map[string]bool // by name, as below
-	created map[string]span // of the last run
+	exists  map[string]bool // by name, as returned by nameOf
+	created map[string]span // in the last run
 	deleted map[string]span
 	updated map[string]bool
 }
 
-// span is how long a call took.
+// span is the time of a call.
 type span struct{ from, to time.Time }
 
-// serve starts the substitute and returns what the engine has to be told of it.
+// serve starts the substitute and returns the environment variable that makes the engine use it.
 func serve(t *testing.T) (*substitute, string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -60,27 +60,27 @@ func serve(t *testing.T) (*substitute, string) {
 	return s, "PULUMI_DEBUG_PROVIDERS=" + strings.Join(providers, ",")
 }
 
-// forget is called before a run.
+// forget clears the records before a run.
 func (s *substitute) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.created, s.deleted, s.updated = map[string]span{}, map[string]span{}, map[string]bool{}
 }
 
-// left are the resources that exist.
+// left returns the resources that exist.
 func (s *substitute) left() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.exists))
 }
 
-// nameOf is e.g. "Ingress web".
+// nameOf returns the type and name of a resource, e.g. "Ingress web".
 func nameOf(urn string) string {
 	u := resource.URN(urn)
 	return string(u.Type().Name()) + " " + u.Name()
 }
 
-// work is what a call takes, so that two that need not wait for each other overlap.
+// work is the duration of a call, so that independent calls overlap.
 const work = 20 * time.Millisecond
 
 func (s *substitute) Create(_ context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
@@ -115,7 +115,7 @@ func (s *substitute) Delete(_ context.Context, r *pulumirpc.DeleteRequest) (*emp
 
 func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
 	state := proto.CloneOf(r.GetNews())
-	for key, value := range r.GetOlds().GetFields() { // what only the provider knows
+	for key, value := range r.GetOlds().GetFields() { // outputs of the provider
 		if _, given := state.Fields[key]; !given {
 			state.Fields[key] = value
 		}
@@ -128,13 +128,16 @@ func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: state}, nil
 }
 
-// immutable are the fields of Kubernetes objects that pulumi-kubernetes 4.32 replaces an object for, by its type; those of
-// "" are every object's. With the providers of components/kube that is no Secret and no ConfigMap for its data.
+// immutable lists the fields whose change makes pulumi-kubernetes 4.32 replace an object, by kind; those of "" apply
+// to all kinds. With the providers of components/kube, changed data does not replace a Secret or a ConfigMap.
 // https://github.com/pulumi/pulumi-kubernetes/blob/v4.32.0/provider/pkg/provider/diff.go
 var immutable = map[string][]string{
-	"":                   {"metadata.name", "metadata.namespace"},
-	"Deployment":         {"spec.selector"},
-	"StatefulSet":        {"spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.revisionHistoryLimit", "spec.volumeClaimTemplates"},
+	"":           {"metadata.name", "metadata.namespace"},
+	"Deployment": {"spec.selector"},
+	"StatefulSet": {
+		"spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.revisionHistoryLimit",
+		"spec.volumeClaimTemplates",
+	},
 	"RoleBinding":        {"roleRef"},
 	"ClusterRoleBinding": {"roleRef"},
 	"StorageClass":       {"parameters", "provisioner"},
@@ -144,10 +147,10 @@ var immutable = map[string][]string{
 	"PersistentVolumeClaim": {"spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName"},
 }
 
-// replaces tells whether a change of the field at the path replaces an object of the type.
+// replaces reports whether a change of the field at the path replaces an object of the type.
 func replaces(typ, path string) bool {
 	if !strings.HasPrefix(typ, "kubernetes:") {
-		return false // of AWS' types the options of the programs say it
+		return false // for AWS, resource options of the programs determine replacements
 	}
 	kind := typ[strings.LastIndex(typ, ":")+1:]
 	return slices.ContainsFunc(slices.Concat(immutable[""], immutable[kind]), func(field string) bool {
@@ -155,7 +158,7 @@ func replaces(typ, path string) bool {
 	})
 }
 
-// Diff compares the inputs. Of AWS it replaces nothing by itself: that follows from the options of the programs.
+// Diff compares the inputs. It requires no replacement of AWS resources: the resource options of the programs do.
 func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	keep := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true}
 	before, err := plugin.UnmarshalProperties(r.GetOldInputs(), keep)
@@ -167,7 +170,7 @@ func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumir
 		return nil, err
 	}
 	if _, login := before["registry"]; login && resource.URN(r.GetUrn()).Type() == "docker:index/image:Image" {
-		after["registry"] = before["registry"] // the real provider too ignores another login
+		after["registry"] = before["registry"] // the real provider also ignores a changed login
 	}
 	diff := before.Diff(after)
 	if diff == nil {
@@ -203,7 +206,9 @@ func (s *substitute) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulum
 }
 
 func (s *substitute) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true, AcceptResources: true, AcceptOutputs: true}, nil
+	return &pulumirpc.ConfigureResponse{
+		AcceptSecrets: true, SupportsPreview: true, AcceptResources: true, AcceptOutputs: true,
+	}, nil
 }
 
 func (s *substitute) Attach(context.Context, *pulumirpc.PluginAttach) (*emptypb.Empty, error) {
@@ -220,9 +225,11 @@ func (s *substitute) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.
 
 func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	answers := map[string]map[string]any{
-		"aws:index/getCallerIdentity:getCallerIdentity":       {"arn": caller, "accountId": account},
-		"aws:lb/getHostedZoneId:getHostedZoneId":              {"id": "Z215JYRZR1TBD5"},
-		"aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": fmt.Sprint(token, tokens.Add(1))},
+		"aws:index/getCallerIdentity:getCallerIdentity": {"arn": caller, "accountId": account},
+		"aws:lb/getHostedZoneId:getHostedZoneId":        {"id": "Z215JYRZR1TBD5"},
+		"aws:ecr/getAuthorizationToken:getAuthorizationToken": {
+			"userName": "AWS", "password": fmt.Sprint(token, tokens.Add(1)),
+		},
 		"aws:eks/getCluster:getCluster": {
 			"name": "production", "arn": clusterARN, "endpoint": "https://eks.example.com", "version": "1.34",
 			"certificateAuthorities": []any{map[string]any{"data": "Y2E="}},
@@ -234,7 +241,7 @@ func (s *substitute) Invoke(_ context.Context, r *pulumirpc.InvokeRequest) (*pul
 	}
 	answer, ok := answers[r.GetTok()]
 	if !ok {
-		return nil, fmt.Errorf("nobody expected to be asked for %s", r.GetTok())
+		return nil, fmt.Errorf("unexpected function call %s", r.GetTok())
 	}
 	encoded, err := structpb.NewStruct(answer)
 	return &pulumirpc.InvokeResponse{Return: encoded}, err
@@ -249,13 +256,13 @@ const (
 	redisHost  = "master.scaleout.abc.euc1.cache.amazonaws.com"
 )
 
-// tokens counts those of ECR: each is another one.
+// tokens counts the ECR tokens, so that each is different.
 var tokens atomic.Int64
 
-// balancers counts the load balancers that there were: each has another name.
+// balancers counts the load balancers, so that each has a different name.
 var balancers atomic.Int64
 
-// known is what only the provider adds to the state of a resource, as far as the programs use it.
+// known returns the outputs that the provider adds to the state of a resource, as far as the programs use them.
 func known(typ string, inputs *structpb.Struct) map[string]any {
 	text := func(name string) string { return inputs.GetFields()[name].GetStringValue() }
 	arn := func(service, resource string) map[string]any {
@@ -296,7 +303,9 @@ func known(typ string, inputs *structpb.Struct) map[string]any {
 		return map[string]any{"repoDigest": name + "@sha256:" + strings.Repeat("0", 64)}
 	case "kubernetes:networking.k8s.io/v1:Ingress":
 		return map[string]any{"status": map[string]any{
-			"loadBalancer": map[string]any{"ingress": []any{map[string]any{"hostname": fmt.Sprintf(balancer, balancers.Add(1))}}},
+			"loadBalancer": map[string]any{"ingress": []any{
+				map[string]any{"hostname": fmt.Sprintf(balancer, balancers.Add(1))},
+			}},
 		}}
 	}
 	return nil

@@ -11,20 +11,21 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Peer is one allowed side of a connection. Exactly one of Pods, Namespace, CIDRs and Anyone is set.
+// Peer is an allowed source or destination of connections. Exactly one of Pods, Namespace, CIDRs and Anyone is set.
 type Peer struct {
-	// Pods in the policy's own namespace, by their labels, at least one: WebAppPods, PrometheusPods and the like.
+	// Pods are the labels, at least one, of pods in the policy's own namespace: WebAppPods, PrometheusPods and the like.
 	Pods map[string]string
-	// Namespace whose pods are meant, all of them, e.g. that of an ingress controller.
+	// Namespace selects all pods of a namespace, e.g. that of an ingress controller.
 	Namespace string
-	// CIDRs are blocks of IP addresses, e.g. the subnets of a load balancer whose targets are pods. An output that turns
-	// out to be empty is an error: in a network policy an empty list is everyone.
+	// CIDRs are blocks of IP addresses, e.g. the subnets of a load balancer whose targets are pods. An output that
+	// resolves to an empty list is an error, because in a network policy an empty list admits every address.
 	CIDRs pulumi.StringArrayInput
-	// Anyone is for what has no address that could be known, such as a service on the internet.
+	// Anyone admits every address, for peers with unknown addresses such as services on the internet.
 	Anyone bool
-	// Ports of TCP, of the called pod. Empty: of an app's own callers, the port of its container; else all.
+	// Ports are TCP ports of the called pod. Empty for the container's port in WebAppArgs.AllowFrom, and for all ports
+	// elsewhere.
 	Ports []int
-	// UDPPorts are ports of UDP besides.
+	// UDPPorts are additional UDP ports.
 	UDPPorts []int
 }
 
@@ -37,7 +38,7 @@ func (p *Peer) Validate() (problems field.ErrorList) {
 		}
 	}
 	if given != 1 {
-		problems = check.Invalid("pods", len(p.Pods), "must be given, or else one of namespace, cidrs and anyone")
+		problems = check.Invalid("pods", len(p.Pods), "exactly one of pods, namespace, cidrs and anyone must be set")
 	}
 	problems = append(problems, check.Labels("pods", p.Pods)...)
 	problems = append(problems, check.Optional(check.Label, "namespace", p.Namespace)...)
@@ -49,7 +50,8 @@ func (p *Peer) Validate() (problems field.ErrorList) {
 	}
 	blocks, plain := p.CIDRs.(pulumi.StringArray)
 	if plain && len(blocks) == 0 {
-		problems = append(problems, field.Required(field.NewPath("cidrs"), "must have an element: an empty list is everyone"))
+		problems = append(problems, field.Required(field.NewPath("cidrs"),
+			"must not be empty: an empty list would admit every address"))
 	}
 	for _, block := range blocks {
 		if cidr, known := block.(pulumi.String); known {
@@ -59,12 +61,12 @@ func (p *Peer) Validate() (problems field.ErrorList) {
 	return problems
 }
 
-// NetworkPolicy restricts the app's pods. A nil direction is left alone; an empty one is denied entirely.
+// NetworkPolicy restricts the app's pods. A nil direction is unrestricted; an empty one is denied entirely.
 func (o Owner) NetworkPolicy(ingress, egress []Peer) (*networkingv1.NetworkPolicy, error) {
 	return o.policy(o.Name, o.Meta(""), o.LabelSelector(), ingress, egress)
 }
 
-// NamespacePolicy restricts all pods of the namespace, where there is one policy of that name.
+// NamespacePolicy restricts all pods of the namespace. Its name must be unique in the namespace.
 func (o Owner) NamespacePolicy(name string, ingress, egress []Peer) error {
 	meta := o.ClusterMeta(pulumi.String(name))
 	meta.Namespace = o.Namespace
@@ -106,7 +108,7 @@ func (p Peer) peers() networkingv1.NetworkPolicyPeerArrayInput {
 		return networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Pods)},
 		}}
-	case p.Namespace != "": // by the label that the API server itself puts on each namespace
+	case p.Namespace != "": // by the label that the API server sets on each namespace
 		return networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{
 			NamespaceSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{
 				"kubernetes.io/metadata.name": pulumi.String(p.Namespace),
@@ -116,7 +118,7 @@ func (p Peer) peers() networkingv1.NetworkPolicyPeerArrayInput {
 	return nil
 }
 
-// blocks refuses an empty list, which would be everyone. The addresses may come from another program.
+// blocks rejects an empty list, which would admit every address. The addresses may be the output of another program.
 func blocks(cidrs []string) ([]networkingv1.NetworkPolicyPeer, error) {
 	if len(cidrs) == 0 {
 		return nil, errors.New("the list of CIDRs of a network policy is empty, which would admit every address")
@@ -141,7 +143,8 @@ func (p Peer) policyPorts() (ports networkingv1.NetworkPolicyPortArray) {
 	return ports
 }
 
-// PeersOf lets pods in the same namespace reach a port. It is never nil, which would be "unrestricted".
+// PeersOf returns peers that let pods in the same namespace connect to a port. The result is never nil, because a nil
+// list means "unrestricted".
 func PeersOf(pods []map[string]string, port int) []Peer {
 	peers := []Peer{}
 	for _, each := range pods {

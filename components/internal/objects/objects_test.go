@@ -1,11 +1,81 @@
 package objects
 
 import (
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/scaleout/internal/component"
+	"example.com/scaleout/internal/componenttest"
+	"example.com/scaleout/offline"
 )
+
+// program registers one of each object of an Owner, whose component has another name than its objects.
+func program(ctx *pulumi.Context) error {
+	parent := &struct{ pulumi.ResourceState }{}
+	if err := component.Register(ctx, "scaleout:index", "Cache", "store", nil, parent, nil); err != nil {
+		return err
+	}
+	o := Owner{
+		App: App{
+			Name: "redis", Instance: "cache", Labels: map[string]string{"team": "shop"},
+			Annotations: map[string]string{"owner": "me"},
+		},
+		Context: ctx, Component: parent, Name: "store", Namespace: pulumi.String("ns"),
+	}
+	service, err := o.Service("redis", 6379)
+	if err != nil {
+		return err
+	}
+	pod := &corev1.PodTemplateSpecArgs{}
+	_, errConfig := o.ConfigMap("-conf", pulumi.StringMap{"a": pulumi.String("b")})
+	_, errBudget := o.DisruptionBudget()
+	_, errDeployment := o.SinglePod(pod)
+	_, errServer := o.SingleServer(service, pod, pulumi.Protect(true))
+	_, errClaim := o.Claim("1Gi", "gp3", true)
+	return errors.Join(errConfig, errBudget, errDeployment, errServer, errClaim)
+}
+
+// Objects are children of the component, with the names, the namespace, the labels and the selector of its App.
+func TestOwnerRegisters(t *testing.T) {
+	result := componenttest.Record(t, program)
+	for _, want := range []struct {
+		kind, suffix string
+		selector     []any // nil for none
+		protect, now bool  // now: the provider does not wait
+	}{
+		{kind: "Service", selector: []any{"spec", "selector"}, now: true},
+		{kind: "ConfigMap", suffix: "-conf"},
+		{kind: "PodDisruptionBudget", selector: []any{"spec", "selector", "matchLabels"}},
+		{kind: "Deployment", selector: []any{"spec", "selector", "matchLabels"}},
+		{kind: "StatefulSet", selector: []any{"spec", "selector", "matchLabels"}, protect: true},
+		{kind: "PersistentVolumeClaim", suffix: "-data", protect: true},
+	} {
+		r := componenttest.Find(t, result, want.kind, "store"+want.suffix)
+		object, _ := r.Object()
+		if name := want.kind + " ns/cache" + want.suffix; object.String() != name ||
+			!strings.HasSuffix(r.Parent, "::scaleout:index:Cache::store") {
+			t.Errorf("got %s below %q, want %s below the component", object, r.Parent, name)
+		}
+		if protect := r.Options["protect"] == true; protect != want.protect {
+			t.Errorf("%s: got protect %t", want.kind, protect)
+		}
+		metadata := r.Inputs["metadata"]
+		now := offline.Lookup(metadata, "annotations", "pulumi.com/skipAwait") == "true"
+		if now != want.now || offline.Lookup(metadata, "annotations", "owner") != "me" ||
+			offline.Lookup(metadata, "labels", "team") != "shop" {
+			t.Errorf("%s: got the metadata %v", want.kind, metadata)
+		}
+		pods := map[string]any{"app.kubernetes.io/name": "redis", "app.kubernetes.io/instance": "cache"}
+		if want.selector != nil && !reflect.DeepEqual(offline.Lookup(r.Inputs, want.selector...), any(pods)) {
+			t.Errorf("%s: got the selector %v, want %v", want.kind, offline.Lookup(r.Inputs, want.selector...), pods)
+		}
+	}
+}
 
 func TestCheckClass(t *testing.T) {
 	for _, same := range []string{"", "gp3"} {
@@ -20,15 +90,15 @@ func TestCheckClass(t *testing.T) {
 		err := checkClass("redis-data", c.had, c.class)
 		if err == nil || !strings.Contains(err.Error(), "redis-data") ||
 			!strings.Contains(err.Error(), "docs/operations.md") {
-			t.Errorf("%v to %q: got %v, want a refusal that names the claim and the way out", c.had, c.class, err)
+			t.Errorf("%v to %q: got %v, want an error with the claim and the documentation", c.had, c.class, err)
 		}
 	}
 }
 
-// The addresses may come from another program, so an empty list shows only in an `up`.
+// The addresses may be the output of another program, so an empty list may be known only during `pulumi up`.
 func TestBlocks(t *testing.T) {
 	if peers, err := blocks(nil); err == nil || peers != nil {
-		t.Errorf("no CIDRs: got %v, %v, want an error, since it would be everyone", peers, err)
+		t.Errorf("no CIDRs: got %v, %v, want an error, because every address would be admitted", peers, err)
 	}
 	peers, err := blocks([]string{"10.0.0.0/16", "10.1.0.0/16"})
 	if err != nil || len(peers) != 2 || peers[1].IpBlock.Cidr != "10.1.0.0/16" {
@@ -36,14 +106,14 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// A nil list of peers leaves a direction alone, so an empty one must not become nil.
+// A nil list of peers means unrestricted, so an empty one must not become nil.
 func TestPeersOfNobody(t *testing.T) {
 	if peers := PeersOf(nil, 80); peers == nil || len(peers) != 0 {
 		t.Errorf("got %v, want an empty list", peers)
 	}
 }
 
-// Labels of a caller never change whom a selector finds.
+// Custom labels never change a selector.
 func TestLabelSetKeepsTheSelector(t *testing.T) {
 	app := App{Name: "redis", Instance: "a", Labels: map[string]string{
 		"app.kubernetes.io/name": "other", "app.kubernetes.io/part-of": "shop", "team": "x",

@@ -1,5 +1,5 @@
-// Package objects makes the Kubernetes objects that components of several packages have in common, each with the
-// settings that this library stands for: labels, a locked-down pod, a network policy, an account, a claim.
+// Package objects creates the Kubernetes objects that components of several packages share, with this library's
+// defaults: labels, a restricted pod, a network policy, a service account, a claim.
 package objects
 
 import (
@@ -13,31 +13,32 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Owner is a component that creates objects: their logical names begin with Name, those in the cluster with Instance.
+// Owner is a component that creates objects: their Pulumi names start with Name, their names in the cluster with
+// Instance.
 type Owner struct {
 	App
 	Context   *pulumi.Context
 	Component pulumi.Resource
-	Name      string
+	Name      string // of the component; it hides App.Name, the name of the software
 	Namespace pulumi.StringInput
 }
 
-// Child makes a resource part of the component.
+// Child makes a resource a child of the component.
 func (o Owner) Child() pulumi.ResourceOption { return pulumi.Parent(o.Component) }
 
-// Meta is the metadata of an object in the namespace; suffix is empty for a main object.
+// Meta returns the metadata of an object in the namespace; suffix is empty for the main object.
 func (o Owner) Meta(suffix string) *metav1.ObjectMetaArgs {
 	meta := o.ClusterMeta(pulumi.String(o.Instance + suffix))
 	meta.Namespace = o.Namespace
 	return meta
 }
 
-// Annotated is the Meta of a main object with annotations.
+// Annotated returns the Meta of a main object with annotations.
 func (o Owner) Annotated(annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	return annotated(o.Meta(""), annotations)
 }
 
-// annotated adds annotations, which win over those of the App. It sets no empty map, which would show in a preview.
+// annotated adds annotations, which override those of the App. It sets no empty map, which would show in a preview.
 func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	all := pulumi.StringMap{}
 	own, _ := meta.Annotations.(pulumi.StringMap)
@@ -48,12 +49,12 @@ func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav
 	return meta
 }
 
-// WithoutAwait marks what is created before the pods that the provider would wait for.
+// WithoutAwait disables the provider's wait for pods, for objects that are created before them.
 var WithoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 
-// Service makes the app's pods reachable by the app's name; portName is that of the pods' port. It skips the await,
-// which waits 10 s for pods: a Service comes first, since a client that resolves its name before it exists would cache
-// "no such host".
+// Service makes the app's pods reachable by the app's name; portName is the name of the pods' port. It skips the
+// provider's wait of 10 s for pods, because a Service is created first: a client that resolves its name before it
+// exists would cache "no such host".
 func (o Owner) Service(portName string, number int) (*corev1.Service, error) {
 	return corev1.NewService(o.Context, o.Name, &corev1.ServiceArgs{
 		Metadata: o.Annotated(WithoutAwait),
@@ -66,30 +67,31 @@ func (o Owner) Service(portName string, number int) (*corev1.Service, error) {
 	}, o.Child())
 }
 
-// ConfigMap holds files that are no secrets.
+// ConfigMap creates a ConfigMap, whose data must not be secret.
 func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) (*corev1.ConfigMap, error) {
 	args := &corev1.ConfigMapArgs{Metadata: o.Meta(suffix), Data: data}
 	return corev1.NewConfigMap(o.Context, o.Name+suffix, args, o.Child())
 }
 
-// DisruptionBudget lets one pod at a time be evicted. With a single pod it would block every node drain for good.
+// DisruptionBudget allows the eviction of one pod at a time. With a single pod it would block every node drain
+// forever.
 func (o Owner) DisruptionBudget() (*policyv1.PodDisruptionBudget, error) {
 	return policyv1.NewPodDisruptionBudget(o.Context, o.Name, &policyv1.PodDisruptionBudgetArgs{
 		Metadata: o.Meta(""),
 		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
 			MaxUnavailable: pulumi.Int(1),
 			Selector:       o.LabelSelector(),
-			// Without this a pod that crash-loops counts as needed, and the node it is on cannot be drained.
+			// Otherwise a pod in a crash loop blocks the drain of its node.
 			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 		},
 	}, o.Child())
 }
 
-// NoHistory keeps no old ReplicaSet: pulumi-kubernetes takes a rollout to one, as of a rollback, for done while it still
-// has 0 pods (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0).
+// NoHistory keeps no old ReplicaSet: pulumi-kubernetes considers a rollback to one complete while it still has 0 pods
+// (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0).
 const NoHistory = pulumi.Int(0)
 
-// SinglePod runs the one pod of an app that keeps no data.
+// SinglePod creates the Deployment of a stateless app with one pod.
 func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) (*appsv1.Deployment, error) {
 	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
@@ -99,29 +101,29 @@ func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) (*appsv1.Deployment, e
 	}, o.Child())
 }
 
-// SingleServer runs the one pod of an app that keeps data on a volume.
+// SingleServer creates the StatefulSet of an app with one pod and data on a volume.
 func (o Owner) SingleServer(
 	service *corev1.Service, pod *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption,
 ) (*appsv1.StatefulSet, error) {
 	return appsv1.NewStatefulSet(o.Context, o.Name, &appsv1.StatefulSetArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.StatefulSetSpecArgs{
-			Replicas:    pulumi.Int(1), // two servers on one volume would destroy its data
+			Replicas:    pulumi.Int(1), // two servers on one volume would corrupt its data
 			ServiceName: service.Metadata.Name().Elem(),
 			Selector:    o.LabelSelector(),
 			Template:    pod,
-			// OrderedReady, the default, never replaces a pod that is not ready, so a bad image could not be corrected:
+			// OrderedReady, the default, never replaces a pod that is not ready, so a wrong image could not be corrected:
 			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
 			PodManagementPolicy: pulumi.String("Parallel"),
 		},
 	}, append(opts, o.Child())...)
 }
 
-// Claim creates the claim for an app's data and returns the volume "data". The claim is a resource of its own rather
-// than a template of the StatefulSet, so that it shows in previews, can grow in place, and goes when the stack goes.
+// Claim creates the claim for an app's data and returns the volume "data". The claim is a separate resource instead
+// of a template of the StatefulSet, so that it shows in previews, can grow in place, and is deleted with the stack.
 //
-// An empty class is the cluster's default. Another class than the data is on is refused: Kubernetes cannot change that
-// of a claim, so Pulumi would replace it, and the data would go with the old one.
+// An empty class is the cluster's default. A change of the class is an error: Kubernetes cannot change the class of a
+// claim, so Pulumi would replace the claim and delete the data.
 func (o Owner) Claim(size, class string, protect bool) (corev1.VolumeArgs, error) {
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
@@ -132,7 +134,8 @@ func (o Owner) Claim(size, class string, protect bool) (corev1.VolumeArgs, error
 	if class != "" {
 		spec.StorageClassName = pulumi.String(class)
 	}
-	// It keeps the first value: the class that the data is on. https://www.pulumi.com/docs/iac/concepts/resources/stash/
+	// The Stash keeps its first value, the class of the existing data:
+	// https://www.pulumi.com/docs/iac/concepts/resources/stash/
 	first, err := pulumi.NewStash(o.Context, o.Name+"-data-class", &pulumi.StashArgs{Input: pulumi.String(class)},
 		o.Child(), pulumi.IgnoreChanges([]string{"input"}))
 	if err != nil {
@@ -160,26 +163,29 @@ func checkClass(claim string, had any, class string) error {
 		return nil
 	}
 	return fmt.Errorf("storageClass: the data of claim %q is on storage class %q; another class, %q, would delete it. "+
-		"Set the class back, or move the data first (docs/operations.md of scaleout, Another storage class)", claim, had, class)
+		"Set the class back, or move the data first (docs/operations.md of scaleout, Another storage class)",
+		claim, had, class)
 }
 
-// App identifies the pods of one component instance. A selector holds just two labels: it is immutable on a Deployment,
-// so anything that may change later (a version, a team) would force a replacement, and an outage.
+// App identifies the pods of one component instance. A selector contains just two labels: it is immutable on a
+// Deployment, so a label that may change later (a version, a team) would force a replacement, and an outage.
 type App struct {
-	// Name is what runs, e.g. redis.
+	// Name of the software, e.g. redis.
 	Name string
-	// Instance is which one, and the name of its main object: the component's name unless its arguments give another.
+	// Instance is the name of the main object: the component's name, unless its arguments set another.
 	Instance string
-	// Labels of all its objects besides the common ones; they are in no selector. Annotations of them, not of its pods.
+	// Labels of all objects, in addition to the common ones; no selector contains them. Annotations are for the objects,
+	// not for the pods.
 	Labels, Annotations map[string]string
 }
 
-// Pods are the labels by which others select the pods of this app in their namespace.
+// Pods returns the labels by which others select the pods of this app in their namespace.
 func (a App) Pods() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": a.Name, "app.kubernetes.io/instance": a.Instance}
 }
 
-// LabelSet are the recommended labels: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+// LabelSet returns the recommended labels:
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
 func (a App) LabelSet() pulumi.StringMap {
 	labels := pulumi.StringMap{
 		"app.kubernetes.io/part-of": pulumi.String("scaleout"), "app.kubernetes.io/managed-by": pulumi.String("pulumi"),
@@ -189,13 +195,13 @@ func (a App) LabelSet() pulumi.StringMap {
 	return labels
 }
 
-// LabelSelector is Pods in the form that workloads and policies take.
+// LabelSelector returns Pods in the form of workloads and policies.
 func (a App) LabelSelector() *metav1.LabelSelectorArgs {
 	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(a.Pods())}
 }
 
-// ClusterMeta is the metadata of an object that is in no namespace. Names are fixed rather than generated, since
-// runbooks, dashboards and `kubectl` commands refer to them.
+// ClusterMeta returns the metadata of a cluster-scoped object. Names are fixed and not generated, because runbooks,
+// dashboards and `kubectl` commands contain them.
 func (a App) ClusterMeta(name pulumi.StringInput) *metav1.ObjectMetaArgs {
 	return annotated(&metav1.ObjectMetaArgs{Name: name, Labels: a.LabelSet()}, pulumi.ToStringMap(a.Annotations))
 }

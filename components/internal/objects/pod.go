@@ -11,8 +11,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Pod completes the pod of an app, which has one container: its labels, the user it runs as, its volumes, and no more
-// rights than the Pod Security Standard `restricted` allows. Without a service account it gets no token for the API.
+// Pod completes the pod template of an app with one container: labels, user, volumes, and no more privileges than the
+// Pod Security Standard `restricted` allows. Without a service account it gets no token for the API.
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 func (a App) Pod(
 	user int, annotations pulumi.StringMap, spec corev1.PodSpecArgs, c corev1.ContainerArgs, volumes ...Volume,
@@ -23,13 +23,13 @@ func (a App) Pod(
 	if spec.ServiceAccountName == nil {
 		spec.AutomountServiceAccountToken = pulumi.Bool(false)
 	}
-	// Otherwise a Service named redis sets REDIS_PORT to a URL in every pod.
+	// Otherwise a Service named redis would set REDIS_PORT to a URL in every pod.
 	spec.EnableServiceLinks = pulumi.Bool(false)
 	spec.SecurityContext = &corev1.PodSecurityContextArgs{
 		RunAsNonRoot:   pulumi.Bool(true),
 		RunAsUser:      pulumi.Int(user),
 		RunAsGroup:     pulumi.Int(user),
-		FsGroup:        pulumi.Int(user), // volumes and mounted secrets become readable for the user
+		FsGroup:        pulumi.Int(user), // makes volumes and mounted Secrets readable for the user
 		SeccompProfile: &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
 	}
 	c.SecurityContext = &corev1.SecurityContextArgs{
@@ -52,28 +52,28 @@ func (a App) Pod(
 	return &corev1.PodTemplateSpecArgs{Metadata: meta, Spec: &spec}
 }
 
-// Volume is a volume of a pod, and where the container sees it.
+// Volume is a volume of a pod and its mount path in the container.
 type Volume struct {
 	Source   corev1.VolumeArgs
 	Path     string
 	ReadOnly bool
 }
 
-// WritableDir is a folder on the node's disk, of a limited size, for a container whose root file system is read-only.
-// Without a limit one pod fills the disk, and the kubelet then evicts its neighbours as well.
+// WritableDir returns a folder on the node's disk with a size limit, for a container with a read-only root file
+// system. Without a limit, one pod can fill the disk, and the kubelet then evicts its neighbors too.
 func WritableDir(name, path, size string) Volume {
 	return Volume{Path: path, Source: corev1.VolumeArgs{
 		Name: pulumi.String(name), EmptyDir: &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String(size)},
 	}}
 }
 
-// ScratchSize is enough for temporary files.
+// ScratchSize is the size limit of a folder for temporary files.
 const ScratchSize = "64Mi"
 
-// Tmp is for temporary files.
+// Tmp returns a volume for temporary files.
 func Tmp() Volume { return WritableDir("tmp", "/tmp", ScratchSize) }
 
-// ConfigVolume shows a ConfigMap's entries as files.
+// ConfigVolume mounts the entries of a ConfigMap as files.
 func ConfigVolume(name, path string, config *corev1.ConfigMap, items ...corev1.KeyToPathInput) Volume {
 	source := &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name()}
 	if len(items) > 0 {
@@ -82,8 +82,8 @@ func ConfigVolume(name, path string, config *corev1.ConfigMap, items ...corev1.K
 	return Volume{Path: path, ReadOnly: true, Source: corev1.VolumeArgs{Name: pulumi.String(name), ConfigMap: source}}
 }
 
-// SecretVolume mounts a Secret, or those of its keys that are given, for its owner's group only. A file, unlike an
-// environment variable, does not show in /proc or in a crash dump, and does not pass to child processes.
+// SecretVolume mounts a Secret, or only the given keys, readable for the user's group. A file, unlike an environment
+// variable, is not visible in /proc or in a crash dump, and is not inherited by child processes.
 func SecretVolume(name, path string, secret pulumi.StringInput, keys ...string) Volume {
 	source := &corev1.SecretVolumeSourceArgs{SecretName: secret, DefaultMode: pulumi.Int(0o440)}
 	var items corev1.KeyToPathArray
@@ -94,10 +94,10 @@ func SecretVolume(name, path string, secret pulumi.StringInput, keys ...string) 
 	return Volume{Path: path, ReadOnly: true, Source: corev1.VolumeArgs{Name: pulumi.String(name), Secret: source}}
 }
 
-// FallbackToLogs makes the end of a container's log the reason for its end, which then shows in `pulumi up`.
+// FallbackToLogs makes the end of a failed container's log its termination message, which `pulumi up` shows.
 const FallbackToLogs = pulumi.String("FallbackToLogsOnError")
 
-// Port is a port of a container by its name.
+// Port returns a named container port.
 func Port(name string, number int) corev1.ContainerPortArgs {
 	return corev1.ContainerPortArgs{Name: pulumi.String(name), ContainerPort: pulumi.Int(number)}
 }
@@ -105,7 +105,7 @@ func Port(name string, number int) corev1.ContainerPortArgs {
 // Args splits a command line at white space.
 func Args(line string) pulumi.StringArray { return pulumi.ToStringArray(strings.Fields(line)) }
 
-// HTTPProbe asks path on a named port every period seconds and gives up after failures misses in a row.
+// HTTPProbe requests path on a named port every period seconds, and fails after that many consecutive failures.
 func HTTPProbe(path, port string, period, failures int) *corev1.ProbeArgs {
 	return &corev1.ProbeArgs{
 		HttpGet:          &corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(port)},
@@ -115,15 +115,15 @@ func HTTPProbe(path, port string, period, failures int) *corev1.ProbeArgs {
 	}
 }
 
-// Sleep is the kubelet's own sleep before a container is told to stop: the image may have no shell that could.
+// Sleep returns a preStop hook with the kubelet's own sleep action, because the image may not contain a shell.
 func Sleep(seconds int) *corev1.LifecycleArgs {
 	return &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
 		Sleep: &corev1.SleepActionArgs{Seconds: pulumi.Int(seconds)},
 	}}
 }
 
-// Spread keeps pods apart by zone and by node as far as there is room. Counting each revision alone
-// (pod-template-hash) spreads a rollout by itself, where the old pods would otherwise decide its places:
+// Spread distributes pods over zones and nodes as far as possible. With pod-template-hash each revision counts alone;
+// otherwise the old pods would determine the distribution of the new ones during a rollout:
 // https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
 func (a App) Spread() corev1.TopologySpreadConstraintArray {
 	var constraints corev1.TopologySpreadConstraintArray
@@ -139,11 +139,12 @@ func (a App) Spread() corev1.TopologySpreadConstraintArray {
 	return constraints
 }
 
-// checksumLength is how many hexadecimal digits of the hash are kept: 64 bits, enough to notice any change.
+// checksumLength is the number of hexadecimal digits of the hash: 64 bits, enough to detect any change.
 const checksumLength = 16
 
-// Checksum is an annotation of a pod that changes with what it reads only when it starts, so that a change rolls the
-// pods. It must get no secrets, only their versions: whoever may read pods could try passwords against the hash of one.
+// Checksum returns a pod annotation that changes with data that the pod reads only when it starts, so that a change
+// triggers a rollout. It must not get secrets, only their versions: everyone who may read pods could test passwords
+// against a hash.
 func Checksum(values ...any) pulumi.StringMap {
 	return pulumi.StringMap{"checksum/config": pulumi.All(values...).ApplyT(func(all []any) string {
 		sum := sha256.New()

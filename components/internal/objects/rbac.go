@@ -6,7 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Read is what a controller that watches objects needs.
+// Read lists the verbs that a controller needs to watch objects.
 const Read = "get list watch"
 
 // Rule allows verbs on resources of an API group ("" is the core group); several are separated by spaces.
@@ -16,8 +16,8 @@ func Rule(group, resources, verbs string) rbacv1.PolicyRuleArgs {
 	}
 }
 
-// ServiceAccount creates an account that has the app's name, and returns that name. It may do what the rules say: those
-// of a ClusterRole, which has the name clusterName, and those of a Role in its namespace. Nil for none.
+// ServiceAccount creates a service account with the app's name, and returns that name. everywhere are the rules of a
+// ClusterRole with the name clusterName, inNamespace those of a Role in its namespace. Nil for none.
 func (o Owner) ServiceAccount(
 	clusterName pulumi.StringInput, everywhere, inNamespace rbacv1.PolicyRuleArray,
 ) (name pulumi.StringOutput, err error) {
@@ -51,7 +51,8 @@ func (o Owner) ServiceAccount(
 	return account.Metadata.Name().Elem(), nil
 }
 
-// BindClusterRole gives the app's service account a role everywhere; object is the name of the binding.
+// BindClusterRole grants a ClusterRole to the app's service account in all namespaces; object is the name of the
+// binding.
 func (o Owner) BindClusterRole(suffix string, object, role pulumi.StringInput) error {
 	_, err := rbacv1.NewClusterRoleBinding(o.Context, o.Name+suffix, &rbacv1.ClusterRoleBindingArgs{
 		Metadata: o.ClusterMeta(object), RoleRef: roleRef("ClusterRole", role), Subjects: o.subjects(),
@@ -59,7 +60,7 @@ func (o Owner) BindClusterRole(suffix string, object, role pulumi.StringInput) e
 	return err
 }
 
-// BindRole gives the app's service account a role in its namespace.
+// BindRole grants a Role to the app's service account in its namespace.
 func (o Owner) BindRole(suffix string, role pulumi.StringInput) error {
 	_, err := rbacv1.NewRoleBinding(o.Context, o.Name+suffix, &rbacv1.RoleBindingArgs{
 		Metadata: o.Meta(suffix), RoleRef: roleRef("Role", role), Subjects: o.subjects(),

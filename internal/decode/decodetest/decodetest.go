@@ -1,4 +1,4 @@
-// Package decodetest helps to test what reads a configuration.
+// Package decodetest contains helpers for tests of configuration decoders.
 package decodetest
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// Defaults are those of a project, as the engine hands them over.
+// Defaults returns the defaults of a project in the form in which the engine passes them to a program.
 func Defaults(t testing.TB, project *workspace.Project) map[string]string {
 	t.Helper()
 	values := map[string]string{}
