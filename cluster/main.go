@@ -1,6 +1,6 @@
-// Command cluster is a Pulumi program: an EKS cluster in Auto Mode, the network that it is in, and what the stacks of
-// scaleout find there. It is apart from the app's program because it changes rarely, by other people, and because its
-// AWS packages would slow down each build of the app's.
+// Command cluster is a Pulumi program: an EKS Auto Mode cluster, its network, and the resources in it that the stacks
+// of scaleout use. It is separate from the app's program because other people change it, rarely, and because its AWS
+// packages would slow down each build of the app's program.
 //
 // `pulumi up` runs it without arguments. With arguments it shows offline what it would deploy: `bin/cluster -h`.
 package main
@@ -57,7 +57,7 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := furnish(ctx, cfg, network, roles, cluster); err != nil {
+	if err := createClusterResources(ctx, cfg, network, roles, cluster); err != nil {
 		return err
 	}
 	export(ctx, cfg, network, cluster)
@@ -74,15 +74,15 @@ func program(ctx *pulumi.Context) error {
 	return nil
 }
 
-// ingressClass and storageClass are what a stack of the app finds, under these names.
+// ingressClass and storageClass are the names of the classes that app stacks use.
 const (
 	ingressClass = "alb"
 	storageClass = "gp3"
 )
 
-// furnish puts into the cluster what an app expects there. All of it depends on the cluster and on the permission to
-// enter it, and goes before either; the nodes go before what lets them work.
-func furnish(
+// createClusterResources creates the resources in the cluster that an app requires. They depend on the cluster and
+// the access entries, and are deleted before them; the nodes are deleted before the resources that they depend on.
+func createClusterResources(
 	ctx *pulumi.Context, cfg *config.Config,
 	network *platform.Network, roles *platform.Roles, cluster *platform.ControlPlane,
 ) error {
@@ -120,7 +120,7 @@ func furnish(
 	return err
 }
 
-// export is what the stacks of the app need (internal/config/clusterstack.go has the names), and what people do next.
+// export exports the values that app stacks read (names: internal/config/clusterstack.go) and the commands to run next.
 func export(
 	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
 ) {
@@ -148,16 +148,16 @@ func export(
 	})
 }
 
-// requireAdmin refuses an `up` by someone who could not create anything in the cluster, before a quarter of an hour has
-// gone into the cluster itself. Who only previews is warned: in CI that is often another role.
+// requireAdmin refuses an `up` by a caller that could not create objects in the cluster, before the quarter of an
+// hour that the cluster itself takes. A preview only warns, since CI often previews with another role.
 func requireAdmin(ctx *pulumi.Context, cfg *config.Config) error {
 	caller, err := awssdk.GetCallerIdentity(ctx, &awssdk.GetCallerIdentityArgs{})
 	if err != nil {
-		return fmt.Errorf("asking AWS who runs this: %w", err)
+		return fmt.Errorf("reading the caller identity from AWS: %w", err)
 	}
 	admins := cfg.ControlPlane.Admins
 	if caller.Arn == "" || slices.ContainsFunc(admins, func(admin string) bool { return actsAs(caller.Arn, admin) }) {
-		return nil // offline nobody runs it
+		return nil // offline there is no caller
 	}
 	problem := fmt.Sprintf("%s is not listed in scaleout-cluster:adminArns (%s), so it could not create anything in the "+
 		"cluster; add its role or user, or run this as one of them", caller.Arn, strings.Join(admins, ", "))
@@ -167,8 +167,9 @@ func requireAdmin(ctx *pulumi.Context, cfg *config.Config) error {
 	return fmt.Errorf("%s; nothing was touched", problem)
 }
 
-// actsAs tells whether the identity of a caller is that of a user or a session of a role. A session shows the role's
-// name without its path: arn:aws:sts::111122223333:assumed-role/ci/session of arn:aws:iam::111122223333:role/teams/ci.
+// actsAs reports whether a caller is the principal: the same user, or a session of the role. The ARN of a session has
+// the role's name without its path: arn:aws:sts::111122223333:assumed-role/ci/session for
+// arn:aws:iam::111122223333:role/teams/ci.
 func actsAs(caller, principal string) bool {
 	session := strings.Split(caller, ":")
 	owner := strings.Split(principal, ":")

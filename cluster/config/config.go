@@ -1,5 +1,5 @@
-// Package config turns the configuration of a stack of the cluster into the arguments of its components. Like that of
-// the app it is the only place that knows the keys; the defaults are in cluster/Pulumi.yaml and nowhere else.
+// Package config converts the configuration of a cluster stack into the arguments of its components. It is the only
+// package that uses the keys of this project. All defaults are in cluster/Pulumi.yaml.
 package config
 
 import (
@@ -12,23 +12,23 @@ import (
 	"example.com/scaleout/internal/decode"
 )
 
-// Config is everything that may differ between two clusters.
+// Config holds everything that may differ between two clusters.
 type Config struct {
-	// Account and region that all is in.
+	// Account is the AWS account and region of all resources.
 	Account platform.Account
 	Network platform.NetworkArgs
-	// AWSTags are on all that the AWS provider creates.
+	// AWSTags are added to all resources that the AWS provider creates.
 	AWSTags map[string]string
 	// FlowLogDays is 0 for no flow logs.
 	FlowLogDays int
 	Roles       platform.RolesArgs
 	// ControlPlane is the cluster itself, without Network and Roles.
 	ControlPlane platform.ControlPlaneArgs
-	// Nodes for pods, without what other resources give them.
+	// Nodes describes the nodes for pods, without the inputs from other resources.
 	Nodes platform.NodePoolArgs
-	// MetricsServerVersion is empty for EKS' default.
+	// MetricsServerVersion is empty for the default of EKS.
 	MetricsServerVersion string
-	// Certificate for the names below Domain; nil without one.
+	// Certificate is for the names directly below Domain; nil without one.
 	Domain      string
 	Certificate *aws.CertificateArgs
 }
@@ -42,7 +42,7 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	return Parse(ctx.Project(), ctx.Stack(), values, secrets)
 }
 
-// keys are those of the fields of the arguments that the checks below name.
+// keys maps the argument fields that the checks below report to their configuration keys.
 var keys = map[string]string{
 	"network.cluster": "name", "network.region": "aws:region", "network.cidr": "vpcCidr", "network.zones": "zones",
 	"network.interfaceEndpoints": "interfaceEndpoints",
@@ -52,12 +52,12 @@ var keys = map[string]string{
 	"controlPlane.publicCidrs": "apiCidrs", "controlPlane.admins": "adminArns", "controlPlane.viewers": "viewerArns",
 	"controlPlane.logTypes": "logTypes", "controlPlane.logRetentionDays": "logDays",
 	"controlPlane.supportType": "supportType",
-	"nodes.cpuLimit":           "nodeCpuLimit", "nodes.memoryLimit": "nodeMemoryLimit", "nodes.architecture": "nodeArchitecture",
-	"nodes.capacity": "nodeCapacity", "nodes.maxAgeHours": "nodeMaxAgeHours",
+	"nodes.cpuLimit":           "nodeCpuLimit", "nodes.memoryLimit": "nodeMemoryLimit",
+	"nodes.architecture": "nodeArchitecture", "nodes.capacity": "nodeCapacity", "nodes.maxAgeHours": "nodeMaxAgeHours",
 	"certificate.domain": "domain", "certificate.zoneId": "hostedZoneId",
 }
 
-// Parse decodes and checks the configuration of a stack, by keys with their namespace; secrets are the encrypted ones.
+// Parse decodes and checks the configuration of a stack. values has full keys; secrets lists the encrypted ones.
 func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
 	d := decode.New(project, "docs/cluster-configuration.md", values, secrets, keys)
 	name, protect := d.Text("name"), d.Boolean("deletionProtection")
@@ -91,11 +91,11 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	return c, d.Finish(stack)
 }
 
-// accountID is that of the one account that the AWS provider may touch. The provider's own setting says it, so that a
-// wrong profile in the shell cannot put a cluster into another account.
+// accountID returns the one account that the AWS provider may use. It is the provider's own setting, so that a wrong
+// profile in the shell cannot create a cluster in another account.
 func accountID(d *decode.Decoder) string {
 	const key = "aws:allowedAccountIds"
-	const want = `the one account that the cluster is in, as a list of a quoted text: ["111122223333"]`
+	const want = `the one account of the cluster, as a list with one quoted string: ["111122223333"]`
 	var ids []string
 	if d.Optional(key) == "" {
 		d.Problem(key, "is required: %s", want)
@@ -103,7 +103,7 @@ func accountID(d *decode.Decoder) string {
 		return ""
 	}
 	if err := json.Unmarshal([]byte(d.Optional(key)), &ids); err != nil || len(ids) != 1 {
-		d.Mistyped(key, want)
+		d.WrongType(key, want)
 		return ""
 	}
 	return ids[0]

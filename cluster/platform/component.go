@@ -1,5 +1,5 @@
-// Package platform holds the components of a cluster: its network, its control plane, who may do what, and what an app
-// finds in it. Like the components of the app they know neither configuration keys nor environments.
+// Package platform contains the components of a cluster: network, control plane, IAM roles, nodes and the resources
+// that apps use. Like the components of the app they do not depend on configuration keys or environments.
 package platform
 
 import (
@@ -15,18 +15,18 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// module begins the type tokens of this package's components.
+// module is the prefix of the type tokens of this package's components.
 const module = "scaleout:cluster"
 
-// Part is a component of which others need no more than that it is there.
+// Part is a component on which others depend without using its outputs.
 type Part struct {
 	pulumi.ResourceState
 
-	// Ready is what depends on it: the last of its resources.
+	// Ready is the last of its resources, for DependsOn.
 	Ready pulumi.Resource
 }
 
-// part registers a component whose resources build creates. The last of them is what it returns.
+// part registers a component. build creates its resources and returns the last of them.
 func part(
 	ctx *pulumi.Context, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
 	build func(child pulumi.ResourceOption) (pulumi.Resource, error),
@@ -42,7 +42,7 @@ func part(
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{})
 }
 
-// tags are the name by which AWS' console and bill show a resource, and what else it has.
+// tags returns the tags of a resource: Name, which the AWS console and bill show, and others.
 func tags(name string, others map[string]string) pulumi.StringMap {
 	all := pulumi.StringMap{"Name": pulumi.String(name)}
 	for key, value := range others {
@@ -51,7 +51,7 @@ func tags(name string, others map[string]string) pulumi.StringMap {
 	return all
 }
 
-// statement is one of an IAM policy.
+// statement is a statement of an IAM policy.
 type statement struct {
 	Sid       string
 	Effect    string
@@ -61,26 +61,26 @@ type statement struct {
 	Condition map[string]map[string]string `json:",omitempty"`
 }
 
-// policy is the JSON of statements that allow something, known before anything exists, so that a preview shows it.
+// policy returns the JSON of statements with the effect Allow. It is a plain string, so that a preview shows it.
 func policy(statements ...statement) pulumi.String {
 	for i := range statements {
 		statements[i].Effect = "Allow"
 	}
 	text, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statements})
 	if err != nil {
-		panic(err) // a struct of strings can always be written
+		panic(err) // cannot fail for a struct of strings
 	}
 	return pulumi.String(text)
 }
 
-// assumableBy is the trust policy of a role that an AWS service uses, as AWS documents it for that service.
+// assumableBy returns the trust policy of a role that an AWS service assumes, as AWS documents it for the service.
 func assumableBy(service string, condition map[string]map[string]string, actions ...string) pulumi.String {
 	return policy(statement{
 		Sid: "Service", Principal: map[string]string{"Service": service}, Action: actions, Condition: condition,
 	})
 }
 
-// Account says where in AWS something is, before it exists, so that policies can name what they allow.
+// Account is an AWS account and region. With both, policies can contain ARNs of resources that do not exist yet.
 type Account struct {
 	// ID has twelve digits. Required.
 	ID string
@@ -90,7 +90,7 @@ type Account struct {
 
 var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 
-// otherPartitionForm is that of the regions of parts of AWS that have other ARNs, other names for services, or no EKS
+// otherPartitionForm matches regions of unsupported partitions, which have other ARNs, other service names, or no EKS
 // Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 var otherPartitionForm = regexp.MustCompile(`^(cn-|eusc-|us-iso|eu-iso)`)
 
@@ -104,7 +104,7 @@ func (a Account) Validate() field.ErrorList {
 	)
 }
 
-// partition is the part of AWS that the region is in, by the beginning of its ARNs.
+// partition returns the partition of the region, as in ARNs.
 func (a Account) partition() string {
 	if strings.HasPrefix(a.Region, "us-gov-") {
 		return "aws-us-gov"
@@ -112,7 +112,7 @@ func (a Account) partition() string {
 	return "aws"
 }
 
-// arn names a resource of a service; region and account are empty, or aws, for what is in none.
+// arn returns the ARN of a resource. For resources outside a region or account, that part is empty, or aws.
 func (a Account) arn(service, region, account, resource string) string {
 	return strings.Join([]string{"arn", a.partition(), service, region, account, resource}, ":")
 }

@@ -18,26 +18,26 @@ import (
 
 // ControlPlaneArgs describe an EKS cluster in Auto Mode.
 type ControlPlaneArgs struct {
-	// Network and Roles of the cluster. Required.
+	// Network and Roles are the network and the IAM roles of the cluster. Required.
 	Network *Network
 	Roles   *Roles
 	// Name of the cluster. Required.
 	Name string
-	// Account it is in. Required.
+	// Account is the account of the cluster. Required.
 	Account Account
-	// Version of Kubernetes, e.g. 1.35. EKS goes from one to the next only. Required.
+	// Version of Kubernetes, e.g. 1.35. EKS upgrades one minor version at a time. Required.
 	Version string
-	// PublicCIDRs are who may reach the API from the internet. Empty: it is reached from within the network only.
+	// PublicCIDRs may reach the API over the internet. Empty: the API is reachable from within the VPC only.
 	PublicCIDRs []string
-	// LogTypes are what the control plane logs: api, audit, authenticator, controllerManager, scheduler.
+	// LogTypes are the enabled control plane logs: api, audit, authenticator, controllerManager, scheduler.
 	LogTypes []string
-	// LogRetentionDays is how long that is kept, one of CloudWatch's numbers. Required.
+	// LogRetentionDays is the retention of the logs, one of the values that CloudWatch accepts. Required.
 	LogRetentionDays int
-	// Admins are ARNs of roles and users that may do everything in the cluster, Viewers of those that may read everything
-	// but Secrets. Whoever runs this program is an admin: it creates objects in the cluster. Admins are required.
+	// Admins are ARNs of roles and users with full access to the cluster, Viewers of those that may read everything except
+	// Secrets. The caller of this program must be an admin, since it creates objects in the cluster. Admins are required.
 	Admins, Viewers []string
-	// SupportType is what happens at the end of a version's standard support: STANDARD upgrades the cluster by itself,
-	// EXTENDED keeps the version, at six times the price. Required.
+	// SupportType selects what happens at the end of a version's standard support: STANDARD upgrades the cluster
+	// automatically, EXTENDED keeps the version, at six times the price. Required.
 	// https://docs.aws.amazon.com/eks/latest/userguide/view-upgrade-policy.html
 	SupportType string
 	// Protect makes Pulumi refuse to delete the cluster, its key and its logs.
@@ -47,7 +47,7 @@ type ControlPlaneArgs struct {
 var (
 	// https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
 	logTypes      = []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
-	versionForm   = regexp.MustCompile(`^1\.[3-9][0-9]$`) // before 1.30 a pod cannot sleep before it stops
+	versionForm   = regexp.MustCompile(`^1\.[3-9][0-9]$`) // the sleep action of preStop hooks needs 1.30
 	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
@@ -61,7 +61,7 @@ func (a *ControlPlaneArgs) Validate() field.ErrorList {
 		wrong := check.CIDR("publicCidrs", cidr)
 		if len(wrong) == 0 {
 			wrong = check.That(isPublic(netip.MustParsePrefix(cidr)), "publicCidrs", cidr,
-				"must be public addresses of IPv4, and no more than a /8 of them: those of the office, the VPN and CI")
+				"must be public IPv4 addresses, and no more than a /8 of them: those of the office, the VPN and CI")
 		}
 		problems = append(problems, wrong...)
 	}
@@ -73,44 +73,44 @@ func (a *ControlPlaneArgs) Validate() field.ErrorList {
 	problems = append(problems, CheckRetention("logRetentionDays", a.LogRetentionDays)...)
 	if len(a.Admins) == 0 {
 		problems = append(problems, field.Required(field.NewPath("admins"),
-			"nobody could enter the cluster, not even this program: give the ARN of your own role"))
+			"without an admin not even this program could access the cluster: add the ARN of your own role"))
 	}
 	problems = append(problems, a.checkPrincipals("admins", a.Admins, nil)...)
 	problems = append(problems, a.checkPrincipals("viewers", a.Viewers, a.Admins)...)
 	return append(problems, check.OneOf("supportType", a.SupportType, "STANDARD", "EXTENDED")...)
 }
 
-// isPublic tells whether a block can be a part of the internet, and not most of it. EKS refuses the others after a
-// quarter of an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
+// isPublic reports whether a block has public addresses and is not most of the internet. EKS refuses others only
+// after a quarter of an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
 func isPublic(block netip.Prefix) bool {
 	address := block.Addr()
 	return address.Is4() && address.IsGlobalUnicast() && !address.IsPrivate() && block.Bits() >= 8
 }
 
-// checkPrincipals wants ARNs, each once: EKS has one access entry for each.
+// checkPrincipals requires ARNs without repetition: EKS has one access entry per principal.
 func (a *ControlPlaneArgs) checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
 	partition := "arn:" + a.Account.partition() + ":"
 	for i, arn := range arns {
 		right := principalForm.MatchString(arn) && strings.HasPrefix(arn, partition)
 		problems = append(problems, check.That(right, name, arn, "must be "+partition+
-			"iam::<account>:role/<name>, or user/<name>; of a session (assumed-role) its role")...)
+			"iam::<account>:role/<name>, or user/<name>; for a session (assumed-role), its role")...)
 		once := !slices.Contains(arns[:i], arn) && !slices.Contains(others, arn)
-		problems = append(problems, check.That(once, name, arn, "must be named once, among the admins or the viewers")...)
+		problems = append(problems, check.That(once, name, arn, "must be listed once, as an admin or a viewer")...)
 	}
 	return problems
 }
 
-// ControlPlane is an EKS cluster in Auto Mode: AWS runs its nodes, its load balancers and its volumes.
+// ControlPlane is an EKS cluster in Auto Mode: AWS manages its nodes, load balancers and volumes.
 type ControlPlane struct {
 	pulumi.ResourceState
 
-	// Name, ARN, Endpoint and CertificateAuthority are how the cluster is found and trusted.
+	// Name, ARN, Endpoint and CertificateAuthority identify the cluster and its API server.
 	Name, ARN, Endpoint, CertificateAuthority pulumi.StringOutput
-	// SecurityGroup is what EKS gives to the control plane and to the nodes: an ID.
+	// SecurityGroup is the ID of the security group that EKS assigns to the control plane and the nodes.
 	SecurityGroup pulumi.StringOutput
 	// OIDCIssuer is the URL of the cluster's identity provider, for roles of service accounts (IRSA).
 	OIDCIssuer pulumi.StringOutput
-	// Ready is the cluster and the permission to enter it, without which a destroy could not remove what is in it.
+	// Ready contains the cluster and its access entries, without which a destroy could not delete the objects in it.
 	Ready []pulumi.Resource
 }
 
@@ -126,7 +126,7 @@ func NewControlPlane(
 	if err != nil {
 		return nil, err
 	}
-	// Before the cluster, which would make one that keeps its logs for ever and outlives it.
+	// Created before the cluster, since EKS would otherwise create one without retention that outlives the cluster.
 	logs, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
 		Name: pulumi.String("/aws/eks/" + args.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
 	}, pulumi.Parent(c), pulumi.Protect(args.Protect))
@@ -157,12 +157,12 @@ func NewControlPlane(
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
 }
 
-// keyDeletionDays is the longest that AWS offers: with the key gone, no Secret of a restored cluster can be read.
+// keyDeletionDays is the maximum of AWS: without the key, the Secrets of a restored cluster are unreadable.
 const keyDeletionDays = 30
 
-// key encrypts what the cluster stores of Secrets. Its policy leaves it to IAM who may use it, as a key without a
-// policy does; EKS asks for a grant with the rights of whoever creates the cluster, which are kms:DescribeKey and
-// kms:CreateGrant. https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
+// key creates the key that encrypts the cluster's Secrets. Its policy delegates access to IAM, like the default policy.
+// EKS creates a grant with the permissions of the caller that creates the cluster: kms:DescribeKey and kms:CreateGrant.
+// https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
 func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *ControlPlane) (*kms.Key, error) {
 	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
 		Description:          pulumi.String("Secrets of EKS cluster " + a.Name),
@@ -183,7 +183,7 @@ func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *Control
 	return key, err
 }
 
-// createLimit is above the 10 to 15 minutes that EKS takes, and deletes are as slow.
+// createLimit exceeds the 10 to 15 minutes that EKS takes to create a cluster; deletion is as slow.
 const createLimit = "45m"
 
 func (a *ControlPlaneArgs) cluster(
@@ -197,11 +197,11 @@ func (a *ControlPlaneArgs) cluster(
 		Name:    pulumi.String(a.Name),
 		Version: pulumi.String(a.Version),
 		RoleArn: a.Roles.Cluster,
-		// Auto Mode: these three are true together or not at all, and the provider has to see that before anything exists
-		// (pulumi-eks#1597). They cannot be taken back (pulumi-eks#1585).
+		// Auto Mode requires that these three have the same value, which the provider must know in the preview
+		// (pulumi-eks#1597). It cannot be disabled again (pulumi-eks#1585).
 		ComputeConfig: &eks.ClusterComputeConfigArgs{
 			Enabled: pulumi.Bool(true),
-			// Of its own pools only the one for add-ons: general-purpose has no limit, so that its bill has none.
+			// Of the built-in NodePools only system, for add-ons: general-purpose has no limit, and so no cost limit.
 			NodePools:   pulumi.ToStringArray([]string{"system"}),
 			NodeRoleArn: a.Roles.Node,
 		},
@@ -211,11 +211,11 @@ func (a *ControlPlaneArgs) cluster(
 		KubernetesNetworkConfig: &eks.ClusterKubernetesNetworkConfigArgs{
 			ElasticLoadBalancing: &eks.ClusterKubernetesNetworkConfigElasticLoadBalancingArgs{Enabled: pulumi.Bool(true)},
 		},
-		// EKS refuses Auto Mode otherwise: it brings kube-proxy, CoreDNS and the network plugin itself.
+		// Auto Mode requires false: it includes kube-proxy, CoreDNS and the network plugin.
 		BootstrapSelfManagedAddons: pulumi.Bool(false),
 		AccessConfig: &eks.ClusterAccessConfigArgs{
 			AuthenticationMode: pulumi.String("API"),
-			// Who created the cluster would be an administrator that no access entry shows.
+			// Otherwise the creator of the cluster would be an administrator that no access entry shows.
 			BootstrapClusterCreatorAdminPermissions: pulumi.Bool(false),
 		},
 		VpcConfig: &eks.ClusterVpcConfigArgs{
@@ -235,7 +235,7 @@ func (a *ControlPlaneArgs) cluster(
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: createLimit, Delete: createLimit}))
 }
 
-// entryName has the account of a principal from elsewhere: two accounts may have roles of one name.
+// entryName includes the account of a principal from another account: two accounts may have roles of the same name.
 func entryName(name, principal, account string) string {
 	parts := strings.SplitN(principal, ":", 6) // arn:aws:iam::<account>:<role or user>/<name>
 	if parts[4] == account {
@@ -244,7 +244,7 @@ func entryName(name, principal, account string) string {
 	return name + "-" + parts[4] + "-" + parts[5]
 }
 
-// admit lets a role or user into the cluster.
+// admit grants a role or user access to the cluster.
 func (c *ControlPlane) admit(ctx *pulumi.Context, name string, cluster *eks.Cluster, principal, policy string) error {
 	entry, err := eks.NewAccessEntry(ctx, name, &eks.AccessEntryArgs{
 		ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),

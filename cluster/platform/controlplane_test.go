@@ -9,8 +9,8 @@ import (
 	"example.com/scaleout/internal/componenttest"
 )
 
-// Two accounts may have roles of one name. The entries of the cluster's own account keep the names that stacks have
-// them under: another one would take a role's access away before it gives it back.
+// Two accounts may have roles of the same name. The entries of the cluster's own account keep the names of existing
+// stacks: a new name would delete and recreate the entry, during which the role has no access.
 func TestTwoAdminsOfOneNameInTwoAccounts(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error {
 		arn := pulumi.String("arn:x").ToStringOutput()

@@ -12,15 +12,15 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// FlowLogsArgs say what is recorded of a network, and where.
+// FlowLogsArgs describe the flow logs of a VPC.
 type FlowLogsArgs struct {
-	// VPC is the ID of the network. Required.
+	// VPC is the ID of the VPC. Required.
 	VPC pulumi.StringInput
-	// Account and Region they belong to. Required.
+	// Account is the account of the VPC. Required.
 	Account Account
-	// Cluster begins the names. Required.
+	// Cluster is the prefix of the names. Required.
 	Cluster string
-	// RetentionDays is how long they are kept, one of CloudWatch's numbers. Required.
+	// RetentionDays is the retention of the logs, one of the values that CloudWatch accepts. Required.
 	RetentionDays int
 }
 
@@ -30,19 +30,19 @@ func (a *FlowLogsArgs) Validate() field.ErrorList {
 		CheckRetention("retentionDays", a.RetentionDays))
 }
 
-// retentions are what CloudWatch takes:
+// retentions lists the values that CloudWatch accepts:
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 var retentions = []int{
 	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 }
 
-// CheckRetention reports a number of days that CloudWatch does not offer.
+// CheckRetention requires a retention in days that CloudWatch accepts.
 func CheckRetention(name string, days int) field.ErrorList {
 	return check.That(slices.Contains(retentions, days), name, days,
-		"must be one of the numbers that CloudWatch takes: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
+		"must be one of the values that CloudWatch accepts: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
 }
 
-// NewFlowLogs records who spoke to whom in a network, what was refused included.
+// NewFlowLogs creates flow logs of all connections in a VPC, including rejected ones.
 func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption) (*Part, error) {
 	return part(ctx, "FlowLogs", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
 		groupName := "/aws/vpc/" + args.Cluster
@@ -54,7 +54,7 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 		}
 		role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
 			Name: pulumi.String(args.Cluster + "-flow-logs"),
-			// Without the condition another customer's flow log could write with this role.
+			// Without the condition a flow log of another account could write with this role.
 			AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com",
 				map[string]map[string]string{"StringEquals": {"aws:SourceAccount": args.Account.ID}}, "sts:AssumeRole"),
 		}, child)
@@ -62,7 +62,8 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 			return nil, err
 		}
 		groups := args.Account.arn("logs", args.Account.Region, args.Account.ID, "log-group:")
-		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, for one group and less its creation.
+		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, limited to one log group and without
+		// the permission to create it.
 		permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
 			Name: pulumi.String("write"), Role: role.Name,
 			Policy: policy(
@@ -71,7 +72,7 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 					Action:   []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"},
 					Resource: []string{groups + groupName + ":*"},
 				},
-				// This one lists the groups of the account, by their names.
+				// DescribeLogGroups applies to all log groups of the account.
 				statement{Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: []string{groups + "*"}},
 			),
 		}, child)

@@ -13,8 +13,9 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// NewNetworkPolicies has the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise takes without any
-// effect, by the ConfigMap that the network plugin's controller looks for. The other half is in the NodeClass.
+// NewNetworkPolicies makes the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise ignores: it
+// creates the ConfigMap that the controller of the network plugin reads. The NodeClass contains the other half of the
+// setting.
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
 	return part(ctx, "NetworkPolicies", name, nil, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
@@ -25,7 +26,7 @@ func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.Resourc
 	})
 }
 
-// NewStorageClass creates what claims for volumes get by default: encrypted gp3 disks, which Auto Mode comes without.
+// NewStorageClass creates the default StorageClass, for encrypted gp3 volumes. Auto Mode has none.
 // https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
 func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
 	return part(ctx, "StorageClass", name, nil, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
@@ -36,7 +37,7 @@ func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOp
 			},
 			Provisioner: pulumi.String("ebs.csi.eks.amazonaws.com"),
 			Parameters:  pulumi.StringMap{"type": pulumi.String("gp3"), "encrypted": pulumi.String("true")},
-			// A disk is in one zone: it is made where the pod is put, not the other way round.
+			// An EBS volume is in one zone: it must be created in the zone of the pod.
 			VolumeBindingMode: pulumi.String("WaitForFirstConsumer"),
 			AllowedTopologies: corev1.TopologySelectorTermArray{corev1.TopologySelectorTermArgs{
 				MatchLabelExpressions: corev1.TopologySelectorLabelRequirementArray{corev1.TopologySelectorLabelRequirementArgs{
@@ -49,25 +50,25 @@ func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOp
 	})
 }
 
-// MetricsServerArgs describe the add-on without which nothing scales.
+// MetricsServerArgs describe the add-on metrics-server, which autoscalers require.
 type MetricsServerArgs struct {
-	// Cluster is its name. Required.
+	// Cluster is the name of the cluster. Required.
 	Cluster pulumi.StringInput
-	// Version of the add-on, e.g. v0.8.0-eksbuild.1. Empty for the one that is EKS' default when it is created.
+	// Version of the add-on, e.g. v0.8.0-eksbuild.1. Empty for the EKS default at its creation.
 	Version string
 }
 
 var addonVersionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$`)
 
-// CheckAddonVersion reports what is no version of an add-on. Empty is EKS' default.
+// CheckAddonVersion requires a version of an add-on, or empty for the EKS default.
 func CheckAddonVersion(name, version string) field.ErrorList {
 	return check.That(version == "" || addonVersionForm.MatchString(version), name, version,
 		"must be a version such as v0.8.0-eksbuild.1, or empty; "+
 			"`aws eks describe-addon-versions --addon-name metrics-server` lists them")
 }
 
-// NewMetricsServer creates EKS' add-on of that name, which AWS builds and scans, and waits until it works. It stays at
-// its version until another is given here. https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
+// NewMetricsServer creates the EKS add-on metrics-server, which AWS builds and scans, and waits until it is active. It
+// keeps its version until Version changes. https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
 func NewMetricsServer(
 	ctx *pulumi.Context, name string, args *MetricsServerArgs, opts ...pulumi.ResourceOption,
 ) (*Part, error) {
@@ -75,7 +76,7 @@ func NewMetricsServer(
 	return part(ctx, "MetricsServer", name, problems, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
 		addon := &eks.AddonArgs{
 			ClusterName: args.Cluster, AddonName: pulumi.String("metrics-server"),
-			// What is there already under its name becomes the add-on's; later changes by hand are kept.
+			// Existing objects of the same name become part of the add-on; later manual changes are kept.
 			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
 			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"),
 		}

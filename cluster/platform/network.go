@@ -17,21 +17,21 @@ import (
 
 // NetworkArgs describe the network of one cluster.
 type NetworkArgs struct {
-	// Cluster is the name of the cluster that finds its subnets by their tags. It begins all names too. Required.
+	// Cluster is the name of the cluster, which finds its subnets by tags. It is also the prefix of all names. Required.
 	Cluster string
-	// Region of AWS. Required.
+	// Region is the AWS region. Required.
 	Region string
-	// CIDR of the network, from /16 to /23, e.g. 10.0.0.0/16. It cannot be changed later. Required.
+	// CIDR is the block of the VPC, from /16 to /23, e.g. 10.0.0.0/16. It cannot be changed later. Required.
 	CIDR string
 	// Zones are three availability zones of the region, e.g. eu-central-1a. Required.
 	Zones []string
-	// SingleNAT has one NAT gateway for all zones instead of one in each: a third of the price, and if its zone fails, the
-	// nodes of the others cannot reach the internet any more.
+	// SingleNAT creates one NAT gateway for all zones instead of one per zone: a third of the price, but if its zone
+	// fails, the nodes in the other zones lose internet access.
 	SingleNAT bool
-	// InterfaceEndpoints are services of AWS that the nodes reach without the NAT gateway, e.g. ecr.api and ecr.dkr. Each
-	// costs by the hour and zone. S3, from where the layers of images come, is always one: its kind is free.
+	// InterfaceEndpoints are AWS services that the nodes reach without the NAT gateway, e.g. ecr.api and ecr.dkr. Each is
+	// billed per hour and zone. S3, which stores image layers, always has a free gateway endpoint.
 	InterfaceEndpoints []string
-	// Protect makes Pulumi refuse to delete or replace the network and its subnets, which everything else is in.
+	// Protect makes Pulumi refuse to delete or replace the VPC and its subnets.
 	Protect bool
 }
 
@@ -43,14 +43,15 @@ func (a *NetworkArgs) Validate() field.ErrorList {
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(a.Zones)))
 	wrong := func(zone string) bool { return !zoneForm.MatchString(zone) || zone[:len(zone)-1] != a.Region }
-	// In another order each zone would get another's addresses.
+	// A different order would assign each zone the addresses of another.
 	right := slices.Equal(a.Zones, distinct) && len(distinct) == zoneCount && !slices.ContainsFunc(a.Zones, wrong)
 	problems = append(problems, check.That(right, "zones", a.Zones,
 		fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", a.Region, a.Region))...)
 	for i, service := range a.InterfaceEndpoints {
-		right := serviceForm.MatchString(service) && service != "s3" && !slices.Contains(a.InterfaceEndpoints[:i], service)
+		right := serviceForm.MatchString(service) && service != "s3" &&
+			!slices.Contains(a.InterfaceEndpoints[:i], service)
 		problems = append(problems, check.That(right, "interfaceEndpoints", service,
-			"must be a service of AWS without its prefix, such as ecr.api, each once; s3 is there in any case")...)
+			"must be an AWS service name without its prefix, such as ecr.api, not repeated; s3 always has an endpoint")...)
 	}
 	return problems
 }
@@ -58,7 +59,7 @@ func (a *NetworkArgs) Validate() field.ErrorList {
 var (
 	zoneForm    = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+[a-z]$`)
 	serviceForm = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
-	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html; 40, since names of roles begin with it
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html; 40, since it is the prefix of role names
 	clusterForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,39}$`)
 )
 
@@ -71,13 +72,13 @@ func checkCluster(name, value string) field.ErrorList {
 type Network struct {
 	pulumi.ResourceState
 
-	// VPC is the ID of the network.
+	// VPC is the ID of the VPC.
 	VPC pulumi.IDOutput
-	// PublicSubnets and PrivateSubnets are IDs, in the order of the zones.
+	// PublicSubnets and PrivateSubnets are subnet IDs, in the order of the zones.
 	PublicSubnets, PrivateSubnets pulumi.StringArray
-	// Addresses of the subnets.
+	// Addresses are the CIDR blocks of the subnets.
 	Addresses Addresses
-	// Ready is what nodes need to reach the internet: depend on it, so that it outlives them.
+	// Ready contains the resources that nodes need to reach the internet: depend on it, so that they outlive the nodes.
 	Ready []pulumi.Resource
 }
 
@@ -87,7 +88,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	if err := component.Register(ctx, module, "Network", name, args.Validate(), n, opts); err != nil {
 		return nil, err
 	}
-	n.Addresses, _ = PlanAddresses(args.CIDR) // which Validate has tried
+	n.Addresses, _ = PlanAddresses(args.CIDR) // Validate has checked it
 	b := &networkBuilder{
 		Network: n, ctx: ctx, name: name, args: args, child: pulumi.Parent(n), guard: pulumi.Protect(args.Protect),
 	}
@@ -101,7 +102,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	})
 }
 
-// networkBuilder is what the parts of a network hand on to each other.
+// networkBuilder holds the state that the steps of NewNetwork share.
 type networkBuilder struct {
 	*Network
 	ctx          *pulumi.Context
@@ -116,7 +117,7 @@ type networkBuilder struct {
 func (b *networkBuilder) vpc() error {
 	vpc, err := ec2.NewVpc(b.ctx, b.name, &ec2.VpcArgs{
 		CidrBlock: pulumi.String(b.args.CIDR),
-		// Both are what interface endpoints and the private endpoint of EKS are found by.
+		// Interface endpoints and the private endpoint of EKS require both.
 		EnableDnsHostnames: pulumi.Bool(true),
 		EnableDnsSupport:   pulumi.Bool(true),
 		Tags:               tags(b.args.Cluster, nil),
@@ -125,7 +126,7 @@ func (b *networkBuilder) vpc() error {
 		return err
 	}
 	b.VPC = vpc.ID()
-	// Whatever is started without a security group gets this one. Empty, it lets nothing in and nothing out.
+	// Instances without a security group get this one. Without rules it blocks all traffic.
 	_, err = ec2.NewDefaultSecurityGroup(b.ctx, b.name, &ec2.DefaultSecurityGroupArgs{
 		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-default", nil),
 	}, b.child)
@@ -138,8 +139,8 @@ func (b *networkBuilder) vpc() error {
 	return err
 }
 
-// zones have a public and a private subnet each. All public ones have one route table; each private one has its own, so
-// that each zone can have its own NAT. The tags of subnets are those by which EKS finds where load balancers go:
+// zones creates a public and a private subnet per zone. The public ones share a route table; each private one has its
+// own, so that each zone can have its own NAT gateway. EKS finds the subnets for load balancers by their tags:
 // https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
 func (b *networkBuilder) zones() error {
 	var nat *ec2.NatGateway
@@ -172,14 +173,14 @@ func (b *networkBuilder) zones() error {
 func (b *networkBuilder) subnet(kind, zone, cidr, role string) (*ec2.Subnet, error) {
 	return ec2.NewSubnet(b.ctx, b.name+"-"+kind, &ec2.SubnetArgs{
 		VpcId: b.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr),
-		MapPublicIpOnLaunch: pulumi.Bool(false), // nothing but NAT gateways and load balancers, which bring their own
+		MapPublicIpOnLaunch: pulumi.Bool(false), // they contain only NAT gateways and load balancers, which have their own
 		Tags: tags(b.args.Cluster+"-"+kind, map[string]string{
 			role: "1", "kubernetes.io/cluster/" + b.args.Cluster: "shared",
 		}),
 	}, b.child, b.guard)
 }
 
-// nat is how a private subnet reaches the internet: through a gateway in a public one.
+// nat creates the NAT gateway of private subnets, in a public one.
 func (b *networkBuilder) nat(zone string, public *ec2.Subnet) (*ec2.NatGateway, error) {
 	name, label := b.name+"-"+zone, tags(b.args.Cluster+"-"+zone, nil)
 	after := pulumi.DependsOn([]pulumi.Resource{b.internet})
@@ -192,7 +193,7 @@ func (b *networkBuilder) nat(zone string, public *ec2.Subnet) (*ec2.NatGateway, 
 	}, b.child, after)
 }
 
-// table is the ID of a route table with a default route, for some subnets. Nodes need it as long as they live.
+// table creates a route table with a default route for subnets and returns its ID. Nodes need it until they terminate.
 func (b *networkBuilder) table(
 	kind string, route ec2.RouteArgs, subnets ...pulumi.StringInput,
 ) (id pulumi.IDOutput, err error) {
@@ -220,7 +221,7 @@ func (b *networkBuilder) table(
 	return table.ID(), nil
 }
 
-// endpoints lead to services of AWS within its network.
+// endpoints creates the VPC endpoints for AWS services.
 func (b *networkBuilder) endpoints() error {
 	err := b.endpoint("s3", &ec2.VpcEndpointArgs{
 		VpcEndpointType: pulumi.String("Gateway"), RouteTableIds: b.privateTables,
@@ -263,31 +264,31 @@ func (b *networkBuilder) endpoint(service string, args *ec2.VpcEndpointArgs) err
 	return nil
 }
 
-// zoneCount is how many availability zones a cluster spans: losing one leaves two thirds, and a quorum needs three.
+// zoneCount is the number of availability zones of a cluster: losing one leaves two thirds, and a quorum needs three.
 const zoneCount = 3
 
 const (
-	// publicBits and privateBits are what a subnet's mask has more than the network's. A sixteenth of the network for each
-	// public subnet, in which only load balancers and NAT gateways are, and a quarter for each private one: each pod has
-	// an address of its own. The first quarter holds the public ones.
+	// publicBits and privateBits are added to the mask length of the VPC. Each public subnet, which contains only load
+	// balancers and NAT gateways, gets a sixteenth of the VPC; each private one gets a quarter, since every pod has its
+	// own address. The public ones are in the first quarter.
 	publicBits, privateBits = 4, 2
-	// minBits to maxBits is what AWS allows for a VPC (/16 to /28), less what makes a public subnet too small: an
-	// Application Load Balancer wants a /27 or larger with eight free addresses.
-	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer
+	// minBits to maxBits is the range that AWS allows for a VPC (/16 to /28), without blocks whose public subnets are
+	// too small: an Application Load Balancer requires a /27 or larger with eight free addresses.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 	minBits, maxBits = 16, 23
 )
 
-// Addresses are those of a network's subnets, one of each kind in each zone.
+// Addresses are the CIDR blocks of a network's subnets, a public and a private one per zone.
 type Addresses struct {
 	Public, Private [zoneCount]string
 }
 
-// PlanAddresses divides a network. An error says which networks can be divided.
+// PlanAddresses divides a network into subnets. Its error describes the accepted networks.
 func PlanAddresses(cidr string) (a Addresses, err error) {
 	network, err := netip.ParsePrefix(cidr)
 	if err != nil || !network.Addr().Is4() || !network.Addr().IsPrivate() || network != network.Masked() ||
 		network.Bits() < minBits || network.Bits() > maxBits {
-		return a, fmt.Errorf("must be a private network of IPv4 from /%d to /%d such as 10.0.0.0/16", minBits, maxBits)
+		return a, fmt.Errorf("must be a private IPv4 network from /%d to /%d such as 10.0.0.0/16", minBits, maxBits)
 	}
 	for zone := range zoneCount {
 		a.Public[zone] = subnet(network, publicBits, zone)
@@ -296,7 +297,7 @@ func PlanAddresses(cidr string) (a Addresses, err error) {
 	return a, nil
 }
 
-// subnet is the n-th part of a network, of those whose mask is longer by some bits.
+// subnet returns the n-th subnet of a network whose mask is longer by the given number of bits.
 func subnet(network netip.Prefix, longer, n int) string {
 	bits, address := network.Bits()+longer, network.Addr().As4()
 	first := binary.BigEndian.Uint32(address[:]) | uint32(n)<<(32-bits)

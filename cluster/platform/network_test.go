@@ -19,7 +19,7 @@ func TestAddressesAreApart(t *testing.T) {
 		}
 		for i, one := range subnets {
 			if !network.Contains(one.Addr()) || one != one.Masked() || one.Bits() > 27 {
-				t.Errorf("%s: %s is not in it, or too small for a load balancer", cidr, one)
+				t.Errorf("%s: %s is outside it, or too small for a load balancer", cidr, one)
 			}
 			for _, other := range subnets[:i] {
 				if one.Overlaps(other) {
@@ -34,7 +34,9 @@ func TestAddressesAreApart(t *testing.T) {
 }
 
 func TestPlanAddressesRefuses(t *testing.T) {
-	for _, cidr := range []string{"", "10.0.0.0", "10.0.0.1/16", "10.0.0.0/15", "10.0.0.0/24", "8.8.0.0/16", "fd00::/48", "10.0.0.0/16 "} {
+	for _, cidr := range []string{
+		"", "10.0.0.0", "10.0.0.1/16", "10.0.0.0/15", "10.0.0.0/24", "8.8.0.0/16", "fd00::/48", "10.0.0.0/16 ",
+	} {
 		if a, err := PlanAddresses(cidr); err == nil {
 			t.Errorf("%q: got %v, want a refusal", cidr, a)
 		}

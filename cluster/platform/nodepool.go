@@ -13,24 +13,27 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// NodePoolArgs describe the nodes that EKS Auto Mode makes for pods.
+// NodePoolArgs describe the nodes that EKS Auto Mode creates for pods.
 type NodePoolArgs struct {
-	// Role is the name of the nodes' role, which needs no access entry: the pool `system` has it too. Required.
+	// Role is the name of the nodes' IAM role. It needs no access entry, since the NodePool `system` uses it too.
+	// Required.
 	Role pulumi.StringInput
-	// Subnets are where the nodes go, SecurityGroup is what they have: IDs. Required.
+	// Subnets and SecurityGroup are the IDs of the nodes' subnets and security group. Required.
 	Subnets       pulumi.StringArrayInput
 	SecurityGroup pulumi.StringInput
-	// After is what the first node waits for: only at its start it reads whether network policies are enforced.
+	// After lists resources to create before the first node, which reads only at its start whether to enforce network
+	// policies.
 	After []pulumi.Resource
-	// CPULimit and MemoryLimit are what the nodes may have together, e.g. 32 and 128Gi. When they are reached, pods stay
-	// pending: they bound the bill of these nodes. Required.
+	// CPULimit and MemoryLimit are the totals of all nodes, e.g. 32 and 128Gi. They limit the cost: pods beyond them stay
+	// pending. Required.
 	CPULimit, MemoryLimit string
 	// Architecture of the nodes and of the images that run on them: amd64 or arm64 (Graviton). Required.
 	Architecture string
-	// Capacity is on-demand or spot. Spot costs a third or so, and a node may go within two minutes. Required.
+	// Capacity is on-demand or spot. Spot costs about a third, but AWS may reclaim a node with two minutes' notice.
+	// Required.
 	Capacity string
-	// MaxAgeHours is how long a node lives before a fresh one replaces it, which is how security updates arrive. 24 to
-	// 480; with the day for its end that stays below the 21 days that Auto Mode allows. Required.
+	// MaxAgeHours is the age at which a node is replaced by a new one with the latest security updates. 24 to 480: with
+	// the day for the drain that stays within the 21 days that Auto Mode allows. Required.
 	// https://docs.aws.amazon.com/eks/latest/userguide/automode.html
 	MaxAgeHours int
 }
@@ -46,10 +49,10 @@ func (a *NodePoolArgs) Validate() field.ErrorList {
 	)
 }
 
-// drainHours is how long PodDisruptionBudgets may keep pods on a node that is to go.
+// drainHours is the maximum time for which PodDisruptionBudgets may delay the drain of a node.
 const drainHours = 24
 
-// NewNodePool creates a NodeClass and a NodePool: nodes that come and go with the pods that need them.
+// NewNodePool creates a NodeClass and a NodePool, whose nodes are created and removed with the demand of the pods.
 func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) (*Part, error) {
 	return part(ctx, "NodePool", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
 		class, err := apiextensions.NewCustomResource(ctx, name+"-class", &apiextensions.CustomResourceArgs{
@@ -65,11 +68,11 @@ func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...p
 			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
 			OtherFields: kubernetes.UntypedArgs{"spec": args.pool(name)},
 		}, child, pulumi.DependsOn([]pulumi.Resource{class}),
-			pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "30m"})) // which ends when the last node has gone
+			pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "30m"})) // the deletion waits for the last node
 	})
 }
 
-// class says what a node is in AWS: https://docs.aws.amazon.com/eks/latest/userguide/create-node-class.html
+// class returns the spec of the NodeClass: https://docs.aws.amazon.com/eks/latest/userguide/create-node-class.html
 func (a *NodePoolArgs) class() pulumi.Map {
 	return pulumi.Map{
 		"role": a.Role,
@@ -81,14 +84,14 @@ func (a *NodePoolArgs) class() pulumi.Map {
 			return terms
 		}),
 		"securityGroupSelectorTerms": pulumi.Array{pulumi.Map{"id": a.SecurityGroup}},
-		// Pods without a policy may do what they want, those with one only what it says. The default, written down because
+		// Pods without a policy are unrestricted, those with a policy have only its permissions. This is the default, but
 		// earlier versions of Auto Mode enforced nothing without it:
 		// https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 		"networkPolicy": pulumi.String("DefaultAllow"),
 	}
 }
 
-// pool says which nodes there may be: https://docs.aws.amazon.com/eks/latest/userguide/create-node-pool.html
+// pool returns the spec of the NodePool: https://docs.aws.amazon.com/eks/latest/userguide/create-node-pool.html
 func (a *NodePoolArgs) pool(name string) pulumi.Map {
 	return pulumi.Map{
 		"template": pulumi.Map{"spec": pulumi.Map{
@@ -99,7 +102,7 @@ func (a *NodePoolArgs) pool(name string) pulumi.Map {
 				requirement("kubernetes.io/arch", "In", a.Architecture),
 				requirement("kubernetes.io/os", "In", "linux"),
 				requirement("karpenter.sh/capacity-type", "In", a.Capacity),
-				// Compute, general purpose and memory, of the last generations: Auto Mode picks the cheapest that fits.
+				// Compute, general purpose and memory, of the latest generations: Auto Mode selects the cheapest that fits.
 				requirement("eks.amazonaws.com/instance-category", "In", "c", "m", "r"),
 				requirement("eks.amazonaws.com/instance-generation", "Gt", "5"),
 			},
@@ -109,9 +112,9 @@ func (a *NodePoolArgs) pool(name string) pulumi.Map {
 		"limits": pulumi.StringMap{"cpu": pulumi.String(a.CPULimit), "memory": pulumi.String(a.MemoryLimit)},
 		"disruption": pulumi.Map{
 			"consolidationPolicy": pulumi.String("WhenEmptyOrUnderutilized"),
-			// Scale-down leaves nodes half empty for minutes; a wave that comes back within them finds a node.
+			// After a scale-down, underutilized nodes stay for five minutes, in case the load returns.
 			"consolidateAfter": pulumi.String("5m"),
-			// One node at a time of ten: each costs the app's pods on it a move.
+			// At most a tenth of the nodes at a time, since each disruption evicts the app's pods on the node.
 			"budgets": pulumi.Array{pulumi.StringMap{"nodes": pulumi.String("10%")}},
 		},
 	}

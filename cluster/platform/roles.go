@@ -8,11 +8,11 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// RolesArgs describe the two roles of a cluster.
+// RolesArgs describe the two IAM roles of a cluster.
 type RolesArgs struct {
-	// Cluster begins their names. Required.
+	// Cluster is the prefix of their names. Required.
 	Cluster string
-	// Account they belong to. Required.
+	// Account is the account of the roles. Required.
 	Account Account
 }
 
@@ -21,8 +21,8 @@ func (a *RolesArgs) Validate() field.ErrorList {
 	return append(checkCluster("cluster", a.Cluster), a.Account.Validate()...)
 }
 
-// clusterPolicies are what EKS Auto Mode does in the account, and nodePolicies what a node does: join, and pull images.
-// Pods get none of it: the metadata service of Auto Mode's nodes does not answer them.
+// clusterPolicies are the permissions of EKS Auto Mode in the account, nodePolicies those of a node: join the cluster
+// and pull images. Pods have none of them: the metadata service of Auto Mode nodes does not answer pods.
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-create-node-role.html
 var (
@@ -33,15 +33,16 @@ var (
 	nodePolicies = []string{"AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"}
 )
 
-// Roles are what the control plane and the nodes of a cluster may do in AWS.
+// Roles are the IAM roles of a cluster's control plane and nodes.
 type Roles struct {
 	pulumi.ResourceState
 
 	// Cluster and Node are the ARNs of the roles.
 	Cluster, Node pulumi.StringOutput
-	// NodeName is what a NodeClass calls the role.
+	// NodeName is the name of the node role, as used in a NodeClass.
 	NodeName pulumi.StringOutput
-	// Ready is what the cluster depends on: without its permissions it cannot even remove what it made.
+	// Ready contains the roles and their policies. Without them the cluster cannot even delete the resources that it
+	// created.
 	Ready []pulumi.Resource
 }
 
@@ -51,7 +52,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	if err := component.Register(ctx, module, "Roles", name, args.Validate(), r, opts); err != nil {
 		return nil, err
 	}
-	// TagSession is for Auto Mode, which passes on whose nodes it makes.
+	// Auto Mode requires TagSession: it tags its sessions with the cluster.
 	trust := assumableBy("eks.amazonaws.com", nil, "sts:AssumeRole", "sts:TagSession")
 	cluster, err := r.role(ctx, name, "-cluster", args, trust, clusterPolicies)
 	if err != nil {
@@ -65,7 +66,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"cluster": r.Cluster, "node": r.Node})
 }
 
-// role is a role with some of AWS' own policies.
+// role creates a role with AWS managed policies.
 func (r *Roles) role(
 	ctx *pulumi.Context, name, suffix string, args *RolesArgs, trust pulumi.String, policies []string,
 ) (*iam.Role, error) {

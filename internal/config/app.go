@@ -16,17 +16,17 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// App is what runs, on any target. The defaults are those of the hit counter in app/.
+// App describes the app, on any target. The defaults are those of the hit counter in app/.
 type App struct {
 	Command, Args []string
 	Port, User    int
-	// Metrics is nil for an app that has none.
+	// Metrics is nil for an app without metrics.
 	Metrics *kube.Metrics
-	// LivePath and ReadyPath are empty where the port itself is asked.
+	// LivePath and ReadyPath are empty for a TCP probe of the port.
 	LivePath, ReadyPath string
 	StartupSeconds      int
 	Environment         map[string]string
-	// SecretEnvironment and SecretFiles are by variable and by absolute path.
+	// SecretEnvironment is keyed by variable, SecretFiles by absolute path.
 	SecretEnvironment, SecretFiles map[string]string
 	WritablePaths                  []string
 	Drain                          kube.Drain
@@ -51,8 +51,8 @@ func (d *decoder) app() App {
 	return a
 }
 
-// checkApp refuses what the components would take for something left out, and fill in. It also refuses names in the
-// secrets, which the components get too late to refuse them before anything is touched.
+// checkApp refuses zero values that the components would replace with defaults. It also refuses invalid names in the
+// secrets, which the components receive only after other resources have changed.
 func (d *decoder) checkApp(a *App) {
 	d.CheckKey("user", check.Range("user", a.User, 1, math.MaxInt32))
 	if problems := check.Range("startupSeconds", a.StartupSeconds, 1, 3600); len(problems) > 0 {
@@ -61,7 +61,7 @@ func (d *decoder) checkApp(a *App) {
 	}
 	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
 	d.CheckKey("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
-		"must be a path such as /metrics; without measurements set metricsPort to 0"))
+		"must be a path such as /metrics; without metrics set metricsPort to 0"))
 	var problems field.ErrorList
 	for _, variable := range slices.Sorted(maps.Keys(a.SecretEnvironment)) {
 		problems = append(problems, check.Variable("secretEnvironment", variable)...)
@@ -70,7 +70,7 @@ func (d *decoder) checkApp(a *App) {
 	d.CheckKey("secretFiles", checkSecretFiles(a))
 }
 
-// checkSecretFiles wants paths that can be mounted, with different last parts: files and variables share one Secret.
+// checkSecretFiles requires paths that can be mounted, with different file names: files and variables share one Secret.
 func checkSecretFiles(a *App) (problems field.ErrorList) {
 	entries := map[string]string{}
 	for variable := range a.SecretEnvironment {
@@ -85,15 +85,15 @@ func checkSecretFiles(a *App) (problems field.ErrorList) {
 			continue
 		}
 		if other, taken := entries[base]; taken {
-			problems = append(problems, check.Invalid("secretFiles", file, "must not end like "+other+
-				": both are entries of one Secret, which have their names from there")...)
+			problems = append(problems, check.Invalid("secretFiles", file, "must have another last part than "+other+
+				": both are stored under that name in one Secret")...)
 		}
 		entries[base] = file
 	}
 	return problems
 }
 
-// checkVariables wants each variable of the app to come from one key: of two values one would win, silently.
+// checkVariables requires that each variable of the app is set by one key only: of two values one would silently win.
 func (d *decoder) checkVariables(c *Config) {
 	type source struct {
 		key   string
@@ -112,21 +112,21 @@ func (d *decoder) checkVariables(c *Config) {
 	for _, s := range sources {
 		for _, name := range s.names {
 			if other, taken := from[name]; taken && name != "" && other != s.key {
-				d.Problem(s.key, "has %q, which %s has too; remove one of them", name, other)
+				d.Problem(s.key, "sets %q, which %s also sets; remove one of them", name, other)
 			}
 			from[name] = s.key
 		}
 	}
 }
 
-// checkFolders wants no folder of the app's inside one that is mounted read-only: the container would not start.
+// checkFolders refuses folders of the app inside a read-only mount: the container would not start.
 func (d *decoder) checkFolders(c *Config) {
 	var readOnly []string
 	if c.UsesRedis && c.RedisEnvironment.PasswordFile+c.RedisEnvironment.CAFile != "" {
 		readOnly = []string{redis.ClientDir}
 	}
 	refuse := func(key, dir, other string) {
-		d.Problem(key, "has the folder %q, and %q is mounted there too; choose another", dir, other)
+		d.Problem(key, "has the folder %q, which overlaps the mount %q; choose another", dir, other)
 	}
 	for _, file := range slices.Sorted(maps.Keys(c.App.SecretFiles)) {
 		dir := path.Dir(file)
@@ -148,7 +148,7 @@ func (d *decoder) checkFolders(c *Config) {
 
 func within(dir, parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
 
-// secretMap is a map whose values must be encrypted, and never show in a message.
+// secretMap returns a map whose values must be encrypted. Messages never contain them.
 func (d *decoder) secretMap(name string) map[string]string {
 	values := d.StringMap(name)
 	if len(values) > 0 && !d.Encrypted(name) {
@@ -157,7 +157,7 @@ func (d *decoder) secretMap(name string) map[string]string {
 	return values
 }
 
-// container is the app as Kubernetes runs it, but for its image and resources.
+// container returns the app as a Kubernetes container, without its image and resources.
 func (a *App) container() kube.Container {
 	c := kube.Container{
 		Command: a.Command, Args: a.Args, Port: a.Port, User: a.User, Metrics: a.Metrics,
@@ -173,7 +173,7 @@ func (a *App) container() kube.Container {
 	return c
 }
 
-// secretInputs are inputs whose values are secrets.
+// secretInputs converts values to secret inputs.
 func secretInputs(values map[string]string) map[string]pulumi.StringInput {
 	all := map[string]pulumi.StringInput{}
 	for name, value := range values {

@@ -13,21 +13,22 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// alb is nil for other controllers. A certificate that the program itself requests is added later.
+// alb returns the settings of the ALB, or nil for other controllers. A certificate that the program requests is added
+// later.
 func (d *decoder) alb() *kube.ALB {
 	a := &kube.ALB{Controller: kube.ALBController(d.Text("albController"))}
 	d.Fill("web.route.alb", a)
-	certificate := d.clusterText("certificateArn", fromCluster, outputCertificate)
+	certificate := d.clusterText("certificateArn", clusterOutput, outputCertificate)
 	if certificate != pulumi.String("") {
 		a.CertificateARN = certificate
 	}
 	for _, key := range []string{"certificateArn", "hostedZoneId"} {
-		if d.cluster == nil && d.Optional(key) == fromCluster {
-			d.Refuse(key, "which is that of clusterStack; set that too")
+		if d.cluster == nil && d.Optional(key) == clusterOutput {
+			d.Refuse(key, "which takes the value from clusterStack; set that too")
 			d.Malformed(key)
 		}
 	}
-	if !d.on("ingress") { // route says so
+	if !d.on("ingress") { // route reports the problem
 		return nil
 	}
 	if (a.Controller == "") != (a.Scheme == "") {
@@ -43,46 +44,47 @@ func (d *decoder) alb() *kube.ALB {
 	region := d.Optional("aws:region")
 	for _, key := range []string{"certificateArn", "albWebAclArn"} {
 		if parts := strings.Split(d.Text(key), ":"); len(parts) > 3 && region != "" && parts[3] != region {
-			d.Refuse(key, "but an ALB takes only what is in its own region, aws:region %s", d.Shown("aws:region"))
+			d.Refuse(key, "but an ALB uses only resources in its own region, aws:region %s", d.Display("aws:region"))
 		}
 	}
 	return a
 }
 
-// albClass is the IngressClass that the program creates; nil if the cluster has it.
+// albClass returns the IngressClass to create, or nil if the cluster has it.
 func (d *decoder) albClass(alb *kube.ALB) *kube.ALBClassArgs {
-	install := d.Boolean("installAlbClass")
+	install := d.Boolean("installAlbIngressClass")
 	if alb == nil {
-		d.RefuseIf(install && d.on("ingress"), "installAlbClass", "but without albScheme there is no ALB")
+		d.RefuseIf(install && d.on("ingress"), "installAlbIngressClass", "but without albScheme there is no ALB")
 		return nil
 	}
-	// Auto Mode ignores the annotation for a group, and documents no other place for attributes than the class.
+	// Auto Mode ignores the group annotation, and documents only the IngressClass as the place for attributes.
 	for _, key := range []string{"albGroup", "albAccessLogsBucket"} {
 		d.RefuseIf(!install && alb.Controller == kube.EKSAutoMode && d.Text(key) != "",
-			key, "which EKS Auto Mode reads from the IngressClass only; set installAlbClass too, and "+
-				"ingressClass to a name that is free")
+			key, "which EKS Auto Mode reads from the IngressClass only; set installAlbIngressClass too, and "+
+				"ingressClass to an unused name")
 	}
 	if !install {
 		return nil
 	}
 	if class := d.Text("ingressClass"); d.cluster != nil && d.cluster.known[outputClass] == class {
-		d.Refuse("ingressClass", "which stack %s has created; with installAlbClass give a name that is free", d.cluster.name)
+		d.Refuse("ingressClass", "which stack %s has created; with installAlbIngressClass set an unused name",
+			d.cluster.name)
 	}
 	class := &kube.ALBClassArgs{Name: d.Text("ingressClass"), Controller: alb.Controller}
 	d.Check("albClass", class.Validate())
-	class.LoadBalancers = alb // which is checked as part of the route
+	class.LoadBalancers = alb // already checked as part of the route
 	return class
 }
 
-// dns leads the host to the ALB if there is a hosted zone, and requests a certificate unless one is given.
+// dns points the host to the ALB if there is a hosted zone, and requests a certificate unless one is given.
 func (d *decoder) dns(t *Kubernetes) {
-	zone, alb := d.clusterText("hostedZoneId", fromCluster, outputZone), albOf(t.Web.Route)
+	zone, alb := d.clusterText("hostedZoneId", clusterOutput, outputZone), albOf(t.Web.Route)
 	if zone == pulumi.String("") || alb == nil {
 		return
 	}
 	host := d.Text("host")
 	if host == "" {
-		d.Refuse("host", "must be set with hostedZoneId: the name that leads to the ALB")
+		d.Refuse("host", "must be set with hostedZoneId: the DNS name of the ALB")
 		return
 	}
 	t.Record = &aws.LoadBalancerRecordArgs{Host: host, ZoneID: zone}
@@ -92,12 +94,12 @@ func (d *decoder) dns(t *Kubernetes) {
 	}
 	t.Certificate = &aws.CertificateArgs{Domain: host, ZoneID: zone}
 	d.Check("certificate", t.Certificate.Validate())
-	withCertificate := *alb // which has to have a TLS policy
+	withCertificate := *alb // requires a TLS policy
 	withCertificate.CertificateARN = pulumi.String("").ToStringOutput()
 	d.Check("web.route.alb", withCertificate.Validate())
 }
 
-// idForm is that of most of AWS' IDs, e.g. subnet-0123456789abcdef0.
+// idForm matches most IDs of AWS, e.g. subnet-0123456789abcdef0.
 var idForm = regexp.MustCompile(`^[a-z]+-[0-9a-f]{8}([0-9a-f]{9})?$`)
 
 func (d *decoder) checkIDs(key, kind string, ids []string) {
@@ -105,28 +107,28 @@ func (d *decoder) checkIDs(key, kind string, ids []string) {
 	for i, id := range ids {
 		right := idForm.MatchString(id) && strings.HasPrefix(id, kind+"-") && !slices.Contains(ids[:i], id)
 		problems = append(problems,
-			check.That(right, key, id, "must be an ID such as "+kind+"-0123456789abcdef0, each once")...)
+			check.That(right, key, id, "must be an ID such as "+kind+"-0123456789abcdef0, not repeated")...)
 	}
 	d.CheckKey(key, problems)
 }
 
-// ElastiCache is a Redis that AWS runs for this stack. Its Subnets are nil for those of the cluster.
+// ElastiCache is a Redis that AWS manages for this stack. Its Subnets are nil for those of the cluster.
 type ElastiCache struct {
 	aws.ElastiCacheArgs
-	// Others are security groups that may connect besides the cluster's own.
+	// Others lists security groups that may connect besides the cluster's own.
 	Others []string
 }
 
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
 const maxElastiCachePassword = 128
 
-// elastiCache is nil if the Redis is another one.
+// elastiCache returns the ElastiCache, or nil for any other Redis.
 func (d *decoder) elastiCache(target string) *ElastiCache {
 	e, replicas, serverless := &ElastiCache{}, &aws.ElastiCacheReplicas{}, &aws.ElastiCacheServerless{}
 	d.Fill("elasticache", &e.ElastiCacheArgs)
 	d.Fill("elasticache.replicas", replicas)
 	d.Fill("elasticache.serverless", serverless)
-	e.Others = d.List("elasticacheClients")
+	e.Others = d.List("elasticacheSecurityGroups")
 	kind, subnets := d.Text("elasticacheKind"), d.List("elasticacheSubnets")
 	if e.Name == "" {
 		return nil
@@ -143,15 +145,18 @@ func (d *decoder) elastiCache(target string) *ElastiCache {
 	if len(subnets) > 0 {
 		e.Subnets = pulumi.ToStringArray(subnets)
 	}
-	d.RefuseIf(target != "eks", "elasticacheName", "but only target eks has ElastiCache; leave it empty")
+	d.RefuseIf(target != "eks", "elasticacheName", "but only target eks supports ElastiCache; leave it empty")
 	d.Check("elasticache", e.Validate())
 	if e.Access == "" {
-		d.Problem("elasticacheAccess", `got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
+		d.Problem("elasticacheAccess",
+			`got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
 	}
-	if password := d.Optional("redisPassword"); len(password) > maxElastiCachePassword || strings.ContainsAny(password, `,"/@`) {
-		d.Problem("redisPassword", `must have at most %d characters with elasticacheName, none of them , " / or @`, maxElastiCachePassword)
+	password := d.Optional("redisPassword")
+	if len(password) > maxElastiCachePassword || strings.ContainsAny(password, `,"/@`) {
+		d.Problem("redisPassword", `must have at most %d characters with elasticacheName, none of them , " / or @`,
+			maxElastiCachePassword)
 	}
 	d.checkIDs("elasticacheSubnets", "subnet", subnets)
-	d.checkIDs("elasticacheClients", "sg", e.Others)
+	d.checkIDs("elasticacheSecurityGroups", "sg", e.Others)
 	return e
 }

@@ -9,12 +9,12 @@ import (
 
 const certificate = "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"
 
-// https is a configuration for EKS with a certificate that is accepted.
+// https returns a valid configuration for EKS with a certificate.
 func https(t testing.TB) map[string]string {
 	return with(eks(t), map[string]string{"host": "a.example.com", "certificateArn": certificate})
 }
 
-// managed is one with an ElastiCache that is accepted.
+// managed returns a valid configuration with an ElastiCache.
 func managed(t testing.TB) map[string]string {
 	return with(eks(t), map[string]string{"elasticacheName": "cache"})
 }
@@ -22,70 +22,120 @@ func managed(t testing.TB) map[string]string {
 func TestAWSRefuses(t *testing.T) {
 	kind := map[string]string{"albScheme": "internal", "albController": "eksAutoMode"}
 	for name, test := range map[string]refusal{
-		"token without ECR repository":    {eks, map[string]string{"ecrLogin": "helper"}, []string{"scaleout:ecrLogin", "helper", "dockerConfig", "token"}},
-		"token and login":                 {eks, map[string]string{"ecrLogin": "token", "registryUsername": "me", "registryPassword": password}, []string{"scaleout:ecrLogin", "token", "registryUsername"}},
-		"ECR keeps one":                   {eks, map[string]string{"ecrKeepImages": "1"}, []string{"scaleout:ecrKeepImages", "1", "2 to 10000"}},
-		"tags that are no texts":          {eks, map[string]string{"aws:defaultTags": `{"tags":{"cost":7}}`}, []string{"aws:defaultTags", "in quotes"}},
-		"tags without the word":           {eks, map[string]string{"aws:defaultTags": `{"team":"shop"}`}, []string{"aws:defaultTags", `{"tags": {"team": "shop"}}`}},
-		"alias of a key":                  {eks, map[string]string{"ecrKmsKeyArn": "alias/mine"}, []string{"scaleout:ecrKmsKeyArn", "alias/mine", "arn:aws:kms"}},
-		"ALB on kind":                     {base, kind, []string{"scaleout:albScheme", "internal", "kind"}},
-		"controller without scheme":       {eks, map[string]string{"albScheme": ""}, []string{"scaleout:albController", "together"}},
-		"unknown controller":              {eks, map[string]string{"albController": "nginx"}, []string{"scaleout:albController", "nginx", "eksAutoMode"}},
-		"group on Auto Mode, no class":    {eks, map[string]string{"albGroup": "public"}, []string{"scaleout:albGroup", "public", "installAlbClass"}},
-		"logs on Auto Mode, no class":     {eks, map[string]string{"albAccessLogsBucket": "logs"}, []string{"scaleout:albAccessLogsBucket", "installAlbClass"}},
-		"prefix without bucket":           {eks, map[string]string{"albAccessLogsPrefix": "x"}, []string{"scaleout:albAccessLogsPrefix", "x", "accessLogsBucket"}},
-		"class without ALB":               {base, map[string]string{"installAlbClass": "true"}, []string{"scaleout:installAlbClass", "albScheme"}},
-		"web ACL of CloudFront":           {eks, map[string]string{"albWebAclArn": "arn:aws:wafv2:eu-central-1:111122223333:global/webacl/a/b"}, []string{"scaleout:albWebAclArn", "regional"}},
-		"web ACL of another region":       {eks, map[string]string{"albWebAclArn": "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b"}, []string{"scaleout:albWebAclArn", "aws:region", "eu-central-1"}},
-		"TLS policy in words":             {https, map[string]string{"albTlsPolicy": "modern"}, []string{"scaleout:albTlsPolicy", "modern", "ELBSecurityPolicy-"}},
-		"TLS policy for what is to come":  {eks, map[string]string{"host": "a.example.com", "hostedZoneId": "Z0123456789", "albTlsPolicy": "modern"}, []string{"scaleout:albTlsPolicy", "modern"}},
-		"zone by its name":                {https, map[string]string{"hostedZoneId": "example.com"}, []string{"scaleout:hostedZoneId", "example.com", "ID"}},
-		"zone without a name":             {eks, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:host", "hostedZoneId"}},
-		"zone without an ALB":             {base, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:hostedZoneId", "albScheme"}},
-		"certificate of no cluster stack": {eks, map[string]string{"host": "a.example.com", "certificateArn": "cluster"}, []string{"scaleout:certificateArn", "cluster", "clusterStack"}},
-		"ElastiCache on Docker":           {onDocker, map[string]string{"elasticacheName": "cache"}, []string{"scaleout:elasticacheName", "cache", "docker"}},
-		"name on Docker":                  {onDocker, map[string]string{"hostedZoneId": "Z0123456789"}, []string{"scaleout:hostedZoneId", "docker"}},
-		"ElastiCache on kind":             {base, map[string]string{"elasticacheName": "cache"}, []string{"scaleout:elasticacheName", "eks"}},
-		"two Redis":                       {managed, map[string]string{"redisHost": "redis.example.com"}, []string{"scaleout:elasticacheName", "redisHost"}},
-		"name of a cache":                 {managed, map[string]string{"elasticacheName": "Cache"}, []string{"scaleout:elasticacheName", "Cache", "lower case"}},
-		"kind of a cache":                 {managed, map[string]string{"elasticacheKind": "cluster"}, []string{"scaleout:elasticacheKind", "cluster", "replicas or serverless"}},
-		"engine":                          {managed, map[string]string{"elasticacheEngine": "memcached"}, []string{"scaleout:elasticacheEngine", "memcached", "valkey"}},
-		"engine version":                  {managed, map[string]string{"elasticacheEngineVersion": "8"}, []string{"scaleout:elasticacheEngineVersion", "8.0"}},
-		"node type":                       {managed, map[string]string{"elasticacheNodeType": "t4g.small"}, []string{"scaleout:elasticacheNodeType", "cache.t4g.small"}},
-		"replicas of a cache":             {managed, map[string]string{"elasticacheReplicas": "6"}, []string{"scaleout:elasticacheReplicas", "0 to 5"}},
-		"window":                          {managed, map[string]string{"elasticacheMaintenanceWindow": "night"}, []string{"scaleout:elasticacheMaintenanceWindow", "night", "sun:03:00"}},
-		"units of a serverless cache":     {managed, map[string]string{"elasticacheKind": "serverless", "elasticacheMaxEcpus": "10"}, []string{"scaleout:elasticacheMaxEcpus", "1000"}},
-		"subnet by its name":              {managed, map[string]string{"elasticacheSubnets": `["private"]`}, []string{"scaleout:elasticacheSubnets", "private", "subnet-"}},
-		"client by its name":              {managed, map[string]string{"elasticacheClients": `["sg-1"]`}, []string{"scaleout:elasticacheClients", "sg-1"}},
-		"password longer than AWS takes":  {managed, map[string]string{"redisPassword": strings.Repeat("x", 129)}, []string{"scaleout:redisPassword", "128"}},
-		"password that AWS refuses":       {managed, map[string]string{"redisPassword": "hunter2/hunter2/hunter2"}, []string{"scaleout:redisPassword", "or @"}},
-		"user of ElastiCache":             {managed, map[string]string{"redisUsername": "me"}, []string{"scaleout:redisUsername", "redisHost"}},
-		"CPU that cannot fit":             {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"}, []string{"scaleout:nodeCpuLimit", "2200m", "lower that maximum"}},
-		"memory that cannot fit":          {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "256Mi"}, []string{"scaleout:nodeMemoryLimit", "832Mi"}},
-		"half a capacity":                 {eks, map[string]string{"nodeCpuLimit": "20"}, []string{"scaleout:nodeCpuLimit", "nodeMemoryLimit"}},
-		"capacity without a unit":         {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "lots"}, []string{"scaleout:nodeMemoryLimit", "lots", "128Gi"}},
-		"cluster stack without a project": {eks, map[string]string{"clusterStack": "prod"}, []string{"scaleout:clusterStack", "prod", "organization/scaleout-cluster/prod"}},
-		"cluster stack on kind":           {base, map[string]string{"clusterStack": "organization/scaleout-cluster/prod"}, []string{"scaleout:clusterStack", "eks"}},
+		"token without ECR repository": {eks, map[string]string{"ecrLogin": "helper"},
+			[]string{"scaleout:ecrLogin", "helper", "dockerConfig", "token"}},
+		"token and login": {eks,
+			map[string]string{"ecrLogin": "token", "registryUsername": "me", "registryPassword": password},
+			[]string{"scaleout:ecrLogin", "token", "registryUsername"}},
+		"ECR keeps one": {eks, map[string]string{"ecrKeepImages": "1"},
+			[]string{"scaleout:ecrKeepImages", "1", "2 to 10000"}},
+		"tags that are no texts": {eks, map[string]string{"aws:defaultTags": `{"tags":{"cost":7}}`},
+			[]string{"aws:defaultTags", "in quotes"}},
+		"tags without the word": {eks, map[string]string{"aws:defaultTags": `{"team":"shop"}`},
+			[]string{"aws:defaultTags", `{"tags": {"team": "shop"}}`}},
+		"alias of a key": {eks, map[string]string{"ecrKmsKeyArn": "alias/mine"},
+			[]string{"scaleout:ecrKmsKeyArn", "alias/mine", "arn:aws:kms"}},
+		"ALB on kind": {base, kind, []string{"scaleout:albScheme", "internal", "kind"}},
+		"controller without scheme": {eks, map[string]string{"albScheme": ""},
+			[]string{"scaleout:albController", "together"}},
+		"unknown controller": {eks, map[string]string{"albController": "nginx"},
+			[]string{"scaleout:albController", "nginx", "eksAutoMode"}},
+		"group on Auto Mode, no class": {eks, map[string]string{"albGroup": "public"},
+			[]string{"scaleout:albGroup", "public", "installAlbIngressClass"}},
+		"logs on Auto Mode, no class": {eks, map[string]string{"albAccessLogsBucket": "logs"},
+			[]string{"scaleout:albAccessLogsBucket", "installAlbIngressClass"}},
+		"prefix without bucket": {eks, map[string]string{"albAccessLogsPrefix": "x"},
+			[]string{"scaleout:albAccessLogsPrefix", "x", "accessLogsBucket"}},
+		"class without ALB": {base, map[string]string{"installAlbIngressClass": "true"},
+			[]string{"scaleout:installAlbIngressClass", "albScheme"}},
+		"web ACL of CloudFront": {eks,
+			map[string]string{"albWebAclArn": "arn:aws:wafv2:eu-central-1:111122223333:global/webacl/a/b"},
+			[]string{"scaleout:albWebAclArn", "regional"}},
+		"web ACL of another region": {eks,
+			map[string]string{"albWebAclArn": "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b"},
+			[]string{"scaleout:albWebAclArn", "aws:region", "eu-central-1"}},
+		"TLS policy in words": {https, map[string]string{"albTlsPolicy": "modern"},
+			[]string{"scaleout:albTlsPolicy", "modern", "ELBSecurityPolicy-"}},
+		"TLS policy for what is to come": {eks,
+			map[string]string{"host": "a.example.com", "hostedZoneId": "Z0123456789", "albTlsPolicy": "modern"},
+			[]string{"scaleout:albTlsPolicy", "modern"}},
+		"zone by its name": {https, map[string]string{"hostedZoneId": "example.com"},
+			[]string{"scaleout:hostedZoneId", "example.com", "ID"}},
+		"zone without a name": {eks, map[string]string{"hostedZoneId": "Z0123456789"},
+			[]string{"scaleout:host", "hostedZoneId"}},
+		"zone without an ALB": {base, map[string]string{"hostedZoneId": "Z0123456789"},
+			[]string{"scaleout:hostedZoneId", "albScheme"}},
+		"certificate of no cluster stack": {eks, map[string]string{"host": "a.example.com", "certificateArn": "cluster"},
+			[]string{"scaleout:certificateArn", "cluster", "clusterStack"}},
+		"ElastiCache on Docker": {onDocker, map[string]string{"elasticacheName": "cache"},
+			[]string{"scaleout:elasticacheName", "cache", "docker"}},
+		"name on Docker": {onDocker, map[string]string{"hostedZoneId": "Z0123456789"},
+			[]string{"scaleout:hostedZoneId", "docker"}},
+		"ElastiCache on kind": {base, map[string]string{"elasticacheName": "cache"},
+			[]string{"scaleout:elasticacheName", "eks"}},
+		"two Redis": {managed, map[string]string{"redisHost": "redis.example.com"},
+			[]string{"scaleout:elasticacheName", "redisHost"}},
+		"name of a cache": {managed, map[string]string{"elasticacheName": "Cache"},
+			[]string{"scaleout:elasticacheName", "Cache", "lower case"}},
+		"kind of a cache": {managed, map[string]string{"elasticacheKind": "cluster"},
+			[]string{"scaleout:elasticacheKind", "cluster", "replicas or serverless"}},
+		"engine": {managed, map[string]string{"elasticacheEngine": "memcached"},
+			[]string{"scaleout:elasticacheEngine", "memcached", "valkey"}},
+		"engine version": {managed, map[string]string{"elasticacheEngineVersion": "8"},
+			[]string{"scaleout:elasticacheEngineVersion", "8.0"}},
+		"node type": {managed, map[string]string{"elasticacheNodeType": "t4g.small"},
+			[]string{"scaleout:elasticacheNodeType", "cache.t4g.small"}},
+		"replicas of a cache": {managed, map[string]string{"elasticacheReplicas": "6"},
+			[]string{"scaleout:elasticacheReplicas", "0 to 5"}},
+		"window": {managed, map[string]string{"elasticacheMaintenanceWindow": "night"},
+			[]string{"scaleout:elasticacheMaintenanceWindow", "night", "sun:03:00"}},
+		"units of a serverless cache": {managed,
+			map[string]string{"elasticacheKind": "serverless", "elasticacheMaxEcpus": "10"},
+			[]string{"scaleout:elasticacheMaxEcpus", "1000"}},
+		"subnet by its name": {managed, map[string]string{"elasticacheSubnets": `["private"]`},
+			[]string{"scaleout:elasticacheSubnets", "private", "subnet-"}},
+		"client by its name": {managed, map[string]string{"elasticacheSecurityGroups": `["sg-1"]`},
+			[]string{"scaleout:elasticacheSecurityGroups", "sg-1"}},
+		"password longer than AWS takes": {managed, map[string]string{"redisPassword": strings.Repeat("x", 129)},
+			[]string{"scaleout:redisPassword", "128"}},
+		"password that AWS refuses": {managed, map[string]string{"redisPassword": "hunter2/hunter2/hunter2"},
+			[]string{"scaleout:redisPassword", "or @"}},
+		"user of ElastiCache": {managed, map[string]string{"redisUsername": "me"},
+			[]string{"scaleout:redisUsername", "redisHost"}},
+		"CPU that cannot fit": {eks, map[string]string{"nodeCpuLimit": "2", "nodeMemoryLimit": "64Gi", "maxReplicas": "20"},
+			[]string{"scaleout:nodeCpuLimit", "2200m", "lower that maximum"}},
+		"memory that cannot fit": {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "256Mi"},
+			[]string{"scaleout:nodeMemoryLimit", "832Mi"}},
+		"half a capacity": {eks, map[string]string{"nodeCpuLimit": "20"},
+			[]string{"scaleout:nodeCpuLimit", "nodeMemoryLimit"}},
+		"capacity without a unit": {eks, map[string]string{"nodeCpuLimit": "20", "nodeMemoryLimit": "lots"},
+			[]string{"scaleout:nodeMemoryLimit", "lots", "128Gi"}},
+		"cluster stack without a project": {eks, map[string]string{"clusterStack": "prod"},
+			[]string{"scaleout:clusterStack", "prod", "organization/scaleout-cluster/prod"}},
+		"cluster stack on kind": {base, map[string]string{"clusterStack": "organization/scaleout-cluster/prod"},
+			[]string{"scaleout:clusterStack", "eks"}},
 	} {
 		t.Run(name, test.run)
 	}
 }
 
-// up is the cluster's stack after its `pulumi up`.
+// up returns the cluster's stack after its `pulumi up`.
 func up() *clusterStack {
 	return &clusterStack{name: "organization/scaleout-cluster/prod", known: map[string]any{
-		outputName: "production", outputRegion: "eu-central-1", outputPlatform: "linux/amd64", outputClass: "alb", outputDomain: "example.com",
+		outputName: "production", outputRegion: "eu-central-1", outputPlatform: "linux/amd64", outputClass: "alb",
+		outputDomain:        "example.com",
 		outputARN:           "arn:aws:eks:eu-central-1:111122223333:cluster/production",
 		outputPublicSubnets: []any{"10.0.0.0/20"}, outputPrivateSubnets: []any{"10.0.64.0/18"},
 		outputNodeCPULimit: "32", outputNodeMemoryLimit: "128Gi", outputCertificate: certificate, outputZone: "Z0123456789",
 	}}
 }
 
-// fromStack is a configuration that takes from the cluster's stack what it can.
+// fromStack returns a configuration that uses all outputs of the cluster's stack.
 func fromStack(t testing.TB, set map[string]string) map[string]string {
 	values := with(eks(t), map[string]string{
-		"clusterStack": "organization/scaleout-cluster/prod", "eksCluster": "", "clientCidrs": "[]",
-		"host": "a.example.com", "certificateArn": "cluster", "hostedZoneId": "cluster", "aws:allowedAccountIds": `["111122223333"]`,
+		"clusterStack": "organization/scaleout-cluster/prod", "eksCluster": "", "loadBalancerCidrs": "[]",
+		"host": "a.example.com", "certificateArn": "cluster", "hostedZoneId": "cluster",
+		"aws:allowedAccountIds": `["111122223333"]`,
 	})
 	return with(values, set)
 }
@@ -106,9 +156,11 @@ func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
 	}
 }
 
-// What the stack file says counts more.
+// The stack file takes precedence.
 func TestConfigurationBeatsTheClusterStack(t *testing.T) {
-	own := map[string]string{"clientCidrs": `["10.1.0.0/16"]`, "certificateArn": "", "nodeCpuLimit": "9", "nodeMemoryLimit": "9Gi"}
+	own := map[string]string{
+		"loadBalancerCidrs": `["10.1.0.0/16"]`, "certificateArn": "", "nodeCpuLimit": "9", "nodeMemoryLimit": "9Gi",
+	}
 	c, err := parse("scaleout", "prod", fromStack(t, own), secrets, up())
 	if err != nil {
 		t.Fatal(err)
@@ -126,22 +178,30 @@ func TestClusterStackRefuses(t *testing.T) {
 		change func(map[string]any)
 		want   []string
 	}{
-		"other region":     {func(o map[string]any) { o[outputRegion] = "us-east-1" }, []string{"aws:region", "eu-central-1", "us-east-1"}},
-		"other nodes":      {func(o map[string]any) { o[outputPlatform] = "linux/arm64" }, []string{"scaleout:imagePlatform", "linux/amd64", "linux/arm64"}},
-		"other account":    {func(o map[string]any) { o[outputARN] = "arn:aws:eks:eu-central-1:999999999999:cluster/x" }, []string{"aws:allowedAccountIds", "111122223333", "999999999999"}},
-		"other domain":     {func(o map[string]any) { o[outputDomain] = "b.example.com" }, []string{"scaleout:host", "a.example.com", "directly below b.example.com"}},
-		"deeper name":      {func(o map[string]any) { o[outputDomain] = "com" }, []string{"scaleout:host", "directly below com"}},
-		"other project":    {func(o map[string]any) { delete(o, outputName) }, []string{"scaleout:eksCluster", "clusterName", "project in cluster/"}},
-		"not up yet":       {func(o map[string]any) { clear(o) }, []string{"scaleout:clusterStack", "no outputs", "pulumi up"}},
-		"no certificate":   {func(o map[string]any) { delete(o, outputCertificate) }, []string{"scaleout:certificateArn", "certificateArn", "set domain and hostedZoneId there"}},
-		"no text":          {func(o map[string]any) { o[outputName] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
-		"no list":          {func(o map[string]any) { o[outputPublicSubnets] = []any{1.0} }, []string{"scaleout:clientCidrs", outputPublicSubnets}},
-		"cannot fit":       {func(o map[string]any) { o[outputNodeCPULimit] = "1" }, []string{"scaleout:nodeCpuLimit", "1200m"}},
-		"malformed subnet": {func(o map[string]any) { o[outputPublicSubnets] = []any{"10.0.0.1/8"} }, []string{"scaleout:clientCidrs", "10.0.0.1/8"}},
+		"other region": {func(o map[string]any) { o[outputRegion] = "us-east-1" },
+			[]string{"aws:region", "eu-central-1", "us-east-1"}},
+		"other nodes": {func(o map[string]any) { o[outputPlatform] = "linux/arm64" },
+			[]string{"scaleout:imagePlatform", "linux/amd64", "linux/arm64"}},
+		"other account": {func(o map[string]any) { o[outputARN] = "arn:aws:eks:eu-central-1:999999999999:cluster/x" },
+			[]string{"aws:allowedAccountIds", "111122223333", "999999999999"}},
+		"other domain": {func(o map[string]any) { o[outputDomain] = "b.example.com" },
+			[]string{"scaleout:host", "a.example.com", "directly below b.example.com"}},
+		"deeper name": {func(o map[string]any) { o[outputDomain] = "com" }, []string{"scaleout:host", "directly below com"}},
+		"other project": {func(o map[string]any) { delete(o, outputName) },
+			[]string{"scaleout:eksCluster", "clusterName", "project in cluster/"}},
+		"not up yet": {func(o map[string]any) { clear(o) }, []string{"scaleout:clusterStack", "no outputs", "pulumi up"}},
+		"no certificate": {func(o map[string]any) { delete(o, outputCertificate) },
+			[]string{"scaleout:certificateArn", "certificateArn", "set domain and hostedZoneId there"}},
+		"no text": {func(o map[string]any) { o[outputName] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
+		"no list": {func(o map[string]any) { o[outputPublicSubnets] = []any{1.0} },
+			[]string{"scaleout:loadBalancerCidrs", outputPublicSubnets}},
+		"cannot fit": {func(o map[string]any) { o[outputNodeCPULimit] = "1" }, []string{"scaleout:nodeCpuLimit", "1200m"}},
+		"malformed subnet": {func(o map[string]any) { o[outputPublicSubnets] = []any{"10.0.0.1/8"} },
+			[]string{"scaleout:loadBalancerCidrs", "10.0.0.1/8"}},
 	} {
 		cluster := up()
 		test.change(cluster.known)
-		cluster.preview = name != "not up yet" // refused by a preview too, once the cluster is there
+		cluster.preview = name != "not up yet" // once the cluster exists, a preview refuses it too
 		_, err := parse("scaleout", "prod", fromStack(t, nil), secrets, cluster)
 		if err == nil {
 			t.Errorf("%s: got no error", name)
@@ -156,22 +216,25 @@ func TestClusterStackRefuses(t *testing.T) {
 	}
 }
 
-// What contradicts the cluster, or takes what it has, is refused; one cause has one line.
+// Settings that contradict the cluster, or reuse the name of its IngressClass, are refused; one cause has one line.
 func TestStackFileAgainstTheCluster(t *testing.T) {
 	for name, test := range map[string]struct {
 		set  map[string]string
 		want []string
 	}{
-		"another cluster":  {map[string]string{"eksCluster": "other"}, []string{"scaleout:eksCluster", "other", "production"}},
-		"its class":        {map[string]string{"installAlbClass": "true"}, []string{"scaleout:ingressClass", "alb", "a name that is free"}},
-		"account unquoted": {map[string]string{"aws:allowedAccountIds": "[111122223333]"}, []string{"aws:allowedAccountIds", "111122223333", "quoted texts"}},
+		"another cluster": {map[string]string{"eksCluster": "other"}, []string{"scaleout:eksCluster", "other", "production"}},
+		"its class": {map[string]string{"installAlbIngressClass": "true"},
+			[]string{"scaleout:ingressClass", "alb", "an unused name"}},
+		"account unquoted": {map[string]string{"aws:allowedAccountIds": "[111122223333]"},
+			[]string{"aws:allowedAccountIds", "111122223333", "quoted strings"}},
 	} {
 		_, err := parse("scaleout", "prod", fromStack(t, test.set), secrets, up())
 		if err == nil {
 			t.Errorf("%s: got no error", name)
 			continue
 		}
-		if line := lineOf(err, test.want[0]); !strings.Contains(line, test.want[1]) || !strings.Contains(line, test.want[len(test.want)-1]) {
+		line := lineOf(err, test.want[0])
+		if !strings.Contains(line, test.want[1]) || !strings.Contains(line, test.want[len(test.want)-1]) {
 			t.Errorf("%s: got %v, want a line for %s with %v", name, err, test.want[0], test.want[1:])
 		}
 	}
@@ -185,20 +248,22 @@ func TestStackFileAgainstTheCluster(t *testing.T) {
 func TestClusterTakesAVariantOfItsArchitecture(t *testing.T) {
 	cluster := up()
 	cluster.known[outputPlatform] = "linux/arm64"
-	if _, err := parse("scaleout", "prod", fromStack(t, map[string]string{"imagePlatform": "linux/arm64/v8"}), secrets, cluster); err != nil {
+	values := fromStack(t, map[string]string{"imagePlatform": "linux/arm64/v8"})
+	if _, err := parse("scaleout", "prod", values, secrets, cluster); err != nil {
 		t.Error(err)
 	}
 }
 
-// What is wrong with the rest is told before the backend is asked for the stack.
+// Other problems are reported before the cluster's stack is read.
 func TestUnreadClusterHidesNothing(t *testing.T) {
-	_, err := parse("scaleout", "prod", fromStack(t, map[string]string{"maxReplicas": "0"}), secrets, unread("organization/scaleout-cluster/prod"))
+	values := fromStack(t, map[string]string{"maxReplicas": "0"})
+	_, err := parse("scaleout", "prod", values, secrets, unread("organization/scaleout-cluster/prod"))
 	if err == nil || lineOf(err, "scaleout:maxReplicas") == "" || strings.Count(err.Error(), "\n") != 1 {
 		t.Errorf("got %v, want only maxReplicas", err)
 	}
 }
 
-// Before the cluster is up a preview shows what is known, and refuses nothing for what is not.
+// Before the cluster exists, a preview shows the known values and does not refuse unknown ones.
 func TestPreviewBeforeTheClusterIsUp(t *testing.T) {
 	cluster := &clusterStack{name: "organization/scaleout-cluster/prod", preview: true, known: map[string]any{},
 		unknown: func(string) pulumi.AnyOutput { return pulumi.Any("later") }}
@@ -207,7 +272,7 @@ func TestPreviewBeforeTheClusterIsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, plain := c.Kubernetes.EKS.Name.(pulumi.String); plain {
-		t.Errorf("got the name %v, want one that is not known yet", c.Kubernetes.EKS.Name)
+		t.Errorf("got the name %v, want an unknown one", c.Kubernetes.EKS.Name)
 	}
 }
 
@@ -217,22 +282,26 @@ func TestArchitectureFollowsFromThePlatform(t *testing.T) {
 		if err != nil || c.Kubernetes.Web.Placement.Architecture != want {
 			t.Errorf("%s: got %v, %v, want %s", platform, c.Kubernetes.Web.Placement.Architecture, err, want)
 		}
-		// Docker on a laptop runs other architectures too, slowly, and its only node has its own.
-		if c, err := parsed(with(base(t), map[string]string{"imagePlatform": platform})); err != nil || c.Kubernetes.Web.Placement.Architecture != "" {
+		// Docker on a laptop emulates other architectures, and the only node has its own.
+		c, err = parsed(with(base(t), map[string]string{"imagePlatform": platform}))
+		if err != nil || c.Kubernetes.Web.Placement.Architecture != "" {
 			t.Errorf("kind, %s: got %v, %v, want any node", platform, c.Kubernetes.Web.Placement.Architecture, err)
 		}
 	}
 }
 
-// The sizes that are added up are those of what is created: what prod and dev run by themselves, and with all on top.
+// The demand includes every workload that the stack creates.
 func TestDemandCountsEveryWorkload(t *testing.T) {
-	values := with(base(t), map[string]string{"installMetricsServer": "true", "installPrometheus": "true", "installGrafana": "true"})
+	values := with(base(t), map[string]string{
+		"installMetricsServer": "true", "installPrometheus": "true", "installGrafana": "true",
+	})
 	c, err := parsed(values)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := len(c.Kubernetes.pods()); got != 7 {
-		t.Errorf("got %d workloads, want the app, Redis, Traefik, metrics-server, Prometheus, kube-state-metrics and Grafana", got)
+		t.Errorf("got %d workloads, want the app, Redis, Traefik, metrics-server, Prometheus, kube-state-metrics and "+
+			"Grafana", got)
 	}
 	c, err = parsed(managed(t))
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"example.com/scaleout/internal/decode"
 )
 
-// clusterStack is a stack of the project in cluster/, whose outputs take the place of configuration.
+// clusterStack is a stack of the project in cluster/, whose outputs replace configuration values.
 type clusterStack struct {
 	name    string
-	preview bool // what does not exist yet may be unknown
-	// known are the outputs that have a value. Before the cluster's first `up`, and offline, that is none.
+	preview bool // outputs may be unknown
+	// known holds the outputs that have a value. It is empty offline and before the cluster's first `up`.
 	known map[string]any
-	// unknown is what an output will be. Only a preview uses it.
+	// unknown returns an output that has no value yet. Only a preview uses it.
 	unknown func(output string) pulumi.AnyOutput
 }
 
@@ -38,13 +38,19 @@ const (
 	outputZone            = "hostedZoneId"
 )
 
-// fromCluster is the value of a key whose meaning is "that of the cluster's stack".
-const fromCluster = "cluster"
+// ClusterOutputs lists the outputs that are read from a cluster's stack.
+var ClusterOutputs = []string{
+	outputName, outputARN, outputRegion, outputPublicSubnets, outputPrivateSubnets, outputNodeCPULimit,
+	outputNodeMemoryLimit, outputPlatform, outputClass, outputDomain, outputCertificate, outputZone,
+}
 
-// clusterStackForm is <organization>/<project>/<stack>, in the characters that Pulumi takes.
+// clusterOutput is the value of a key that selects the output of the cluster's stack.
+const clusterOutput = "cluster"
+
+// clusterStackForm matches <organization>/<project>/<stack>, in the characters that Pulumi accepts.
 var clusterStackForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 
-// readClusterStack asks the backend for the outputs of the stack that the configuration names.
+// readClusterStack reads the outputs of a cluster's stack through a StackReference.
 func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
 	reference, err := pulumi.NewStackReference(ctx, name, nil)
 	if err != nil {
@@ -54,10 +60,7 @@ func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
 		name: name, preview: ctx.DryRun(), known: map[string]any{},
 		unknown: func(output string) pulumi.AnyOutput { return reference.GetOutput(pulumi.String(output)) },
 	}
-	for _, output := range []string{
-		outputName, outputARN, outputRegion, outputPublicSubnets, outputPrivateSubnets, outputNodeCPULimit, outputNodeMemoryLimit,
-		outputPlatform, outputClass, outputDomain, outputCertificate, outputZone,
-	} {
+	for _, output := range ClusterOutputs {
 		details, err := reference.GetOutputDetails(output)
 		if err != nil {
 			return nil, fmt.Errorf("reading output %s of stack %s: %w", output, name, err)
@@ -69,7 +72,7 @@ func readClusterStack(ctx *pulumi.Context, name string) (*clusterStack, error) {
 	return c, nil
 }
 
-// unread stands for a stack that nobody has asked yet: what is wrong with the rest of the configuration is told first.
+// unread returns a stand-in for a stack that is not read yet, so that other problems are reported before it is read.
 func unread(name string) *clusterStack {
 	if name == "" {
 		return nil
@@ -77,10 +80,10 @@ func unread(name string) *clusterStack {
 	return &clusterStack{name: name, preview: true, unknown: func(string) pulumi.AnyOutput { return pulumi.Any("") }}
 }
 
-// later tells whether the outputs are not there yet, which a preview puts up with.
+// later reports whether the outputs do not exist yet, which a preview tolerates.
 func (c *clusterStack) later() bool { return c.preview && len(c.known) == 0 }
 
-// clusterText is the value of a key, or that of an output where the key is set to meaning: empty, or fromCluster.
+// clusterText returns the value of a key, or of an output if the key is set to meaning: empty, or clusterOutput.
 func (d *decoder) clusterText(key, meaning, output string) pulumi.StringInput {
 	text := d.Text(key)
 	if text != meaning || d.cluster == nil {
@@ -97,7 +100,7 @@ func (d *decoder) clusterText(key, meaning, output string) pulumi.StringInput {
 	return pulumi.String("")
 }
 
-// clusterList is clusterText for lists, which are taken from the output if they are empty.
+// clusterList is clusterText for lists: an empty list is replaced by the output.
 func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 	list := d.List(key)
 	if len(list) > 0 || d.cluster == nil {
@@ -116,22 +119,22 @@ func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 	return pulumi.ToStringArray(texts)
 }
 
-// missingOutput is the only problem of a key: what else could be said is about the empty value in its place.
+// missingOutput reports a missing output, and suppresses problems of the empty value used instead.
 func (d *decoder) missingOutput(key, output string) {
 	switch {
 	case len(d.cluster.known) == 0:
 		d.Refuse("clusterStack", "which has no outputs yet; run pulumi up there first")
 	case output == outputCertificate || output == outputZone:
-		d.Problem(key, "is to come from stack %s, which has no output %s: set domain and hostedZoneId there and run pulumi up, "+
-			"or set %s here", d.cluster.name, output, d.Key(key))
+		d.Problem(key, "takes its value from stack %s, which has no output %s: set domain and hostedZoneId there and "+
+			"run pulumi up, or set %s here", d.cluster.name, output, d.Key(key))
 	default:
-		d.Problem(key, "is to come from stack %s, which has no output %s; is it a stack of the project in cluster/?",
+		d.Problem(key, "takes its value from stack %s, which has no output %s; use a stack of the project in cluster/",
 			d.cluster.name, output)
 	}
 	d.Malformed(key)
 }
 
-// checkClusterStack finds what does not fit together, before a value is taken from another stack.
+// checkClusterStack refuses settings that contradict the cluster's stack.
 func (d *decoder) checkClusterStack(target string) {
 	name := d.Text("clusterStack")
 	switch {
@@ -140,10 +143,10 @@ func (d *decoder) checkClusterStack(target string) {
 	case !clusterStackForm.MatchString(name):
 		d.Refuse("clusterStack", "must be <organization>/<project>/<stack>, such as organization/scaleout-cluster/prod")
 	case target != "eks":
-		d.Refuse("clusterStack", "which is for target eks; leave it empty")
+		d.Refuse("clusterStack", "but only target eks uses it; leave it empty")
 	case d.cluster != nil:
 		d.compare("aws:region", d.Optional("aws:region"), outputRegion)
-		platform := strings.Split(d.Text("imagePlatform"), "/") // a variant, as in linux/arm64/v8, is no matter of the nodes
+		platform := strings.Split(d.Text("imagePlatform"), "/") // nodes have no variant such as linux/arm64/v8
 		d.compare("imagePlatform", strings.Join(platform[:min(2, len(platform))], "/"), outputPlatform)
 		if cluster := d.Text("eksCluster"); cluster != "" {
 			d.compare("eksCluster", cluster, outputName)
@@ -152,14 +155,15 @@ func (d *decoder) checkClusterStack(target string) {
 	}
 }
 
-// compare wants the value of a key to be that of an output.
+// compare requires the value of a key to equal that of an output.
 func (d *decoder) compare(key, value, output string) {
 	if of, known := d.cluster.known[output]; known && of != value {
 		d.Refuse(key, "but output %s of stack %s is %v", output, d.cluster.name, of)
 	}
 }
 
-// compareAccount wants the cluster to be in an account that the AWS provider may touch, if there are such.
+// compareAccount requires the cluster to be in an account that the AWS provider may use, if the configuration
+// restricts it.
 func (d *decoder) compareAccount() {
 	const key, account = "aws:allowedAccountIds", 4 // arn:aws:eks:<region>:<account>:cluster/<name>
 	arn, _ := d.cluster.known[outputARN].(string)
@@ -169,16 +173,16 @@ func (d *decoder) compareAccount() {
 	}
 	var ids []string
 	if err := json.Unmarshal([]byte(allowed), &ids); err != nil {
-		d.Mistyped(key, `a list of quoted texts, such as ["111122223333"]`)
+		d.WrongType(key, `a list of quoted strings, such as ["111122223333"]`)
 	} else if !slices.Contains(ids, parts[account]) {
 		d.Refuse(key, "but the cluster of stack %s is in account %s", d.cluster.name, parts[account])
 	}
 }
 
-// checkClusterCertificate wants a host that the cluster's certificate, which is for one label below its domain, is for.
+// checkClusterCertificate requires a host that the cluster's wildcard certificate covers: one label below its domain.
 func (d *decoder) checkClusterCertificate(host string) {
 	domain, known := d.cluster.known[outputDomain].(string)
 	if label, below, _ := strings.Cut(host, "."); known && (below != domain || label == "") {
-		d.Refuse("host", "but the certificate of stack %s is for names directly below %s", d.cluster.name, domain)
+		d.Refuse("host", "but the certificate of stack %s covers only names directly below %s", d.cluster.name, domain)
 	}
 }

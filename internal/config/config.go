@@ -1,5 +1,5 @@
-// Package config turns the configuration of a stack into the arguments of the components. It is the only place that
-// knows the configuration keys: the components know none. The defaults are in Pulumi.yaml and nowhere else.
+// Package config converts the configuration of a stack into the arguments of the components. It is the only package
+// that uses the configuration keys. All defaults are in Pulumi.yaml.
 package config
 
 import (
@@ -23,47 +23,51 @@ import (
 	"example.com/scaleout/internal/decode"
 )
 
-// Config is everything that may differ between two stacks.
+// Config holds everything that may differ between two stacks.
 type Config struct {
-	// Image is a finished image by its digest. Empty if one is built.
+	// Image is a finished image by digest. Empty if one is built.
 	Image string
-	// Build of the app's image, pushed to Repository, or to a new ECR repository if ECR is set. Nil for a finished image.
+	// Build builds the app's image, which is pushed to Repository, or to a new ECR repository if ECR is set. Nil for a
+	// finished image.
 	Build            *image.Args
 	Repository       string
 	ECR              *aws.ECRRepositoryArgs
 	RegistryPassword pulumi.StringInput
-	// ECRToken has the program log in to ECR itself.
+	// ECRToken makes the program log in to ECR with a token that it requests.
 	ECRToken bool
 
 	App App
-	// UsesRedis tells whether the app gets a Redis, and RedisPassword is what every client of it must give.
+	// UsesRedis reports whether the app has a Redis. RedisPassword is the password of its clients.
 	UsesRedis     bool
 	RedisPassword pulumi.StringInput
-	// RedisEnvironment are the variables by which the app is told about it.
+	// RedisEnvironment names the variables that pass the connection to the app.
 	RedisEnvironment redis.Environment
 
-	// Kubernetes or Docker: exactly one of them is set.
+	// Exactly one of Kubernetes and Docker is set.
 	Kubernetes *Kubernetes
 	Docker     *Docker
 }
 
 const (
-	// ecrLoginToken is the value of ecrLogin that puts a token into the program.
+	// ecrLoginToken is the value of ecrLogin that sets ECRToken.
 	ecrLoginToken = "token"
 	// defaultContext is the build context of the hit counter's image.
 	defaultContext = "./app"
-	// minPasswordLength: 16 letters and digits make 10^28 passwords, and a Redis answers about 100,000 guesses a second.
+	// minPasswordLength makes guessing infeasible: 16 letters and digits allow 10^28 passwords, and a Redis answers about
+	// 100,000 guesses a second.
 	minPasswordLength = 16
 )
 
-// decoder gives the keys their meaning.
+// decoder interprets the configuration keys.
 type decoder struct {
 	*decode.Decoder
-	cluster *clusterStack // nil if the configuration names none
+	cluster *clusterStack // nil without clusterStack
 }
 
 func newDecoder(project string, values map[string]string, secrets []string, cluster *clusterStack) *decoder {
-	return &decoder{decode.New(project, "docs/configuration.md", values, secrets, keys), cluster}
+	d := decode.New(project, "docs/configuration.md", values, secrets, keys)
+	d.Renamed = renamed
+	return &decoder{d, cluster}
 }
 
 // Load reads the configuration of the stack that the program runs for. One error lists everything wrong with it.
@@ -87,10 +91,10 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 	return parse(ctx.Project(), ctx.Stack(), values, secrets, cluster)
 }
 
-// inKubeconfig fails if the kubeconfig, as pulumi-kubernetes finds it, has no such context. The provider would take the
-// cluster for one that does not answer at the moment, and after an `up` with it the next good one failed as well (4.32.0).
+// inKubeconfig returns an error if the kubeconfig that pulumi-kubernetes uses does not have the context. The provider
+// would treat the cluster as unreachable, and after such an `up` the next correct one failed as well (4.32.0).
 func inKubeconfig(stack, context string) error {
-	file := os.Getenv("KUBECONFIG") // to the provider a path or a content, and no list (its parseKubeconfigString)
+	file := os.Getenv("KUBECONFIG") // the provider accepts a path or the content, but no list (its parseKubeconfigString)
 	if file == "" {
 		home, _ := os.UserHomeDir()
 		file = filepath.Join(home, ".kube", "config")
@@ -100,7 +104,7 @@ func inKubeconfig(stack, context string) error {
 		content = []byte(file)
 	}
 	var config struct{ Contexts []struct{ Name string } }
-	_ = yaml.Unmarshal(content, &config) // what is no kubeconfig has no context
+	_ = yaml.Unmarshal(content, &config) // an invalid kubeconfig has no contexts
 	for _, c := range config.Contexts {
 		if c.Name == context {
 			return nil
@@ -110,7 +114,7 @@ func inKubeconfig(stack, context string) error {
 		"the one file that KUBECONFIG names, or else ~/.kube/config", context))
 }
 
-// parse decodes and checks the configuration of a stack, by keys with their namespace; secrets are the encrypted ones.
+// parse decodes and checks the configuration of a stack. values has full keys; secrets lists the encrypted ones.
 func parse(project, stack string, values map[string]string, secrets []string, cluster *clusterStack) (*Config, error) {
 	d := newDecoder(project, values, secrets, cluster)
 	c := &Config{}
@@ -122,7 +126,7 @@ func parse(project, stack string, values map[string]string, secrets []string, cl
 	d.checkFolders(c)
 	d.checkClusterStack(target)
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
-	if !onDocker && !onKubernetes { // what else is wrong depends on it
+	if !onDocker && !onKubernetes { // further problems depend on the target
 		d.Refuse("target", "want kind, eks or docker")
 	}
 	c.Kubernetes = decode.Part(d.Decoder, onKubernetes, func() *Kubernetes { return d.kubernetes(c, target) })
@@ -130,7 +134,7 @@ func parse(project, stack string, values map[string]string, secrets []string, cl
 	return c, d.Finish(stack)
 }
 
-// image is a finished one, or what to build one of.
+// image sets the finished image or the build.
 func (d *decoder) image(c *Config) {
 	c.Image = d.Text("image")
 	build := &image.Args{}
@@ -138,17 +142,17 @@ func (d *decoder) image(c *Config) {
 	context := build.Context
 	build.Context = cmp.Or(context, defaultContext)
 	d.registry(c, build)
-	d.Check("build", build.Validate()) // of a finished image too: the platform says which nodes can run it
+	d.Check("build", build.Validate()) // also for a finished image: the platform determines which nodes can run it
 	if c.Image == "" {
 		c.Build = build
 		return
 	}
 	d.Check("image", image.CheckReference("", c.Image))
 	d.RefuseIf(context != "",
-		"image", "and buildContext %s: a finished image is not built; remove one of them", d.Shown("buildContext"))
+		"image", "and buildContext %s: a finished image is not built; remove one of them", d.Display("buildContext"))
 }
 
-// registry is where a built image goes, and how the push logs in.
+// registry sets the repository of a built image and the login of the push.
 func (d *decoder) registry(c *Config, build *image.Args) {
 	password := d.Secret("registryPassword")
 	if (password == "") != (build.Username == "") {
@@ -160,7 +164,7 @@ func (d *decoder) registry(c *Config, build *image.Args) {
 	d.Fill("ecr", ecr)
 	c.Repository = d.Text("imageRepository")
 	d.RefuseIf(ecr.Name != "" && c.Repository != "" || ecr.Name == "" && c.Repository == "" && c.Image == "",
-		"imageRepository", "and ecrRepository %s: exactly one of them must be set", d.Shown("ecrRepository"))
+		"imageRepository", "and ecrRepository %s: exactly one of them must be set", d.Display("ecrRepository"))
 	if c.Repository != "" {
 		d.CheckKey("imageRepository", check.Repository("imageRepository", c.Repository))
 	}
@@ -172,10 +176,10 @@ func (d *decoder) registry(c *Config, build *image.Args) {
 	d.CheckKey("aws:region", check.Region("aws:region", d.Optional("aws:region")))
 	d.CheckKey("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", ecrLoginToken))
 	d.RefuseIf(c.ECRToken && build.Username != "",
-		"ecrLogin", "must be dockerConfig with registryUsername, which is a login too")
+		"ecrLogin", "must be dockerConfig with registryUsername: only one login can be used")
 }
 
-// redisSettings are what the app is told of its Redis, wherever that is.
+// redisSettings sets the password of the app's Redis and the app's variables for the connection.
 func (d *decoder) redisSettings(c *Config, stack string) {
 	c.UsesRedis = d.on("redis")
 	c.RedisEnvironment = d.redisEnvironment()
@@ -189,13 +193,13 @@ func (d *decoder) redisSettings(c *Config, stack string) {
 			"pulumi config set --stack %s --secret redisPassword", stack)
 	case len(password) < minPasswordLength:
 		d.Problem("redisPassword", "must have at least %d characters", minPasswordLength)
-	case strings.ContainsFunc(password, unicode.IsControl): // Redis' probe and the app would drop a line end
+	case strings.ContainsFunc(password, unicode.IsControl): // the probe of Redis and the app would drop a line end
 		d.Problem("redisPassword", "must have no line ends and no other control characters")
 	}
 	c.RedisPassword = secretInput(password)
 }
 
-// redisEnvironment are the names of variables, by what they hold.
+// redisEnvironment returns the names of the variables that pass the connection to the app.
 func (d *decoder) redisEnvironment() (e redis.Environment) {
 	const key = "redisEnvironment"
 	names := d.StringMap(key)
@@ -215,10 +219,11 @@ func (d *decoder) redisEnvironment() (e redis.Environment) {
 	return e
 }
 
-// on is the value of a switch. A malformed one counts as on: what it switches is not refused for it as well.
+// on returns the value of a switch. A malformed one counts as on, so that the settings that depend on it are not
+// refused too.
 func (d *decoder) on(name string) bool { return d.Boolean(name) || d.Text(name) != "false" }
 
-// without refuses settings that nothing would use: who makes them counts on them.
+// without refuses settings that would have no effect.
 func (d *decoder) without(reason string, names ...string) {
 	for _, name := range names {
 		if value := d.Text(name); !slices.Contains([]string{"", "false", "[]", "{}"}, value) {

@@ -6,9 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +25,7 @@ import (
 
 const password = "correct-horse-battery-staple"
 
-// base is a configuration that is accepted: the defaults of Pulumi.yaml and what a kind stack adds.
+// base returns a valid configuration: the defaults of Pulumi.yaml and the settings of a kind stack.
 func base(t testing.TB) map[string]string {
 	t.Helper()
 	values := defaults(t)
@@ -41,26 +39,26 @@ func base(t testing.TB) map[string]string {
 	return values
 }
 
-// eks is a configuration for EKS that is accepted.
+// eks returns a valid configuration for EKS.
 func eks(t testing.TB) map[string]string {
 	t.Helper()
 	values := base(t)
 	maps.Copy(values, map[string]string{
-		"aws:region":               "eu-central-1",
-		"scaleout:target":          "eks",
-		"scaleout:eksCluster":      "production",
-		"scaleout:imageRepository": "",
-		"scaleout:ecrRepository":   "scaleout",
-		"scaleout:installTraefik":  "false",
-		"scaleout:ingressClass":    "alb",
-		"scaleout:albScheme":       "internet-facing",
-		"scaleout:albController":   "eksAutoMode",
-		"scaleout:clientCidrs":     `["10.0.0.0/16"]`,
+		"aws:region":                 "eu-central-1",
+		"scaleout:target":            "eks",
+		"scaleout:eksCluster":        "production",
+		"scaleout:imageRepository":   "",
+		"scaleout:ecrRepository":     "scaleout",
+		"scaleout:installTraefik":    "false",
+		"scaleout:ingressClass":      "alb",
+		"scaleout:albScheme":         "internet-facing",
+		"scaleout:albController":     "eksAutoMode",
+		"scaleout:loadBalancerCidrs": `["10.0.0.0/16"]`,
 	})
 	return values
 }
 
-// onDocker is a configuration for a Docker host that is accepted.
+// onDocker returns a valid configuration for a Docker host.
 func onDocker(t testing.TB) map[string]string {
 	t.Helper()
 	values := defaults(t)
@@ -74,7 +72,9 @@ func onDocker(t testing.TB) map[string]string {
 }
 
 // pulumiYAML is read once: hundreds of configurations start from its defaults.
-var pulumiYAML = sync.OnceValues(func() (*workspace.Project, error) { return workspace.LoadProject("../../Pulumi.yaml") })
+var pulumiYAML = sync.OnceValues(func() (*workspace.Project, error) {
+	return workspace.LoadProject("../../Pulumi.yaml")
+})
 
 func project(t testing.TB) *workspace.Project {
 	t.Helper()
@@ -85,7 +85,7 @@ func project(t testing.TB) *workspace.Project {
 	return project
 }
 
-// defaults are those of Pulumi.yaml, as the engine hands them over.
+// defaults returns the defaults of Pulumi.yaml in the form in which the engine passes them.
 func defaults(t testing.TB) map[string]string { return decodetest.Defaults(t, project(t)) }
 
 var secrets = []string{
@@ -104,8 +104,8 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-// Every key that Pulumi.yaml declares is read, and every key that is read is declared; so none is dead, and none lacks
-// its description, default or type check.
+// Every key that Pulumi.yaml declares is read, and every key that is read is declared. So no key is unused, and none
+// lacks a description, default or type check.
 func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	declared := project(t).Config
 	d := newDecoder("scaleout", map[string]string{}, nil, nil)
@@ -119,7 +119,7 @@ func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	d.docker(c)
 	for name, key := range declared {
 		if !slices.Contains(d.Read(), "scaleout:"+name) {
-			t.Errorf("%s is declared in Pulumi.yaml, but nothing reads it", name)
+			t.Errorf("%s is declared in Pulumi.yaml but nothing reads it", name)
 		}
 		if key.Description == "" {
 			t.Errorf("%s has no description in Pulumi.yaml", name)
@@ -128,344 +128,478 @@ func TestEveryKeyIsDeclaredAndRead(t *testing.T) {
 	for _, key := range d.Read() {
 		name := strings.TrimPrefix(key, "scaleout:")
 		if _, known := declared[name]; !known {
-			t.Errorf("%s is read, but not declared in Pulumi.yaml", name)
+			t.Errorf("%s is read but not declared in Pulumi.yaml", name)
 		}
 	}
 }
 
-// refusals are configurations with one thing wrong in each.
+// refusals returns configurations with one problem each.
 func refusals() map[string]refusal {
 	return map[string]refusal{
 		// --- keys
-		"unknown key":                   {base, map[string]string{"minReplica": "2"}, []string{"scaleout:minReplica", "no such key", "docs/configuration.md"}},
-		"key in another case":           {base, map[string]string{"MinReplicas": "2"}, []string{"scaleout:MinReplicas", "no such key", "docs/configuration.md"}},
-		"key without a name":            {base, map[string]string{"scaleout:": "2"}, []string{"scaleout:", "no such key", "docs/configuration.md"}},
-		"path in a key":                 {base, map[string]string{"imageBuildArgs.GOPROXY": "direct"}, []string{"scaleout:imageBuildArgs.GOPROXY", "no such key", "docs/configuration.md"}},
-		"line end in a key":             {base, map[string]string{"a\nb": "2"}, []string{"\"scaleout:a\\nb\"", "no such key", "docs/configuration.md"}},
-		"key of an old version":         {onDocker, map[string]string{"redisSave": "60"}, []string{"scaleout:redisSave", "no such key", "docs/configuration.md"}},
-		"unknown namespace":             {base, map[string]string{"scalout:minReplicas": "2"}, []string{"scalout:minReplicas", "no such namespace", "scaleout:"}},
-		"namespace of another provider": {eks, map[string]string{"gcp:region": "europe-west3"}, []string{"gcp:region", "no such namespace", "scaleout:"}},
+		"unknown key": {base, map[string]string{"minReplica": "2"},
+			[]string{"scaleout:minReplica", "no such key", "docs/configuration.md"}},
+		"key in another case": {base, map[string]string{"MinReplicas": "2"},
+			[]string{"scaleout:MinReplicas", "no such key", "docs/configuration.md"}},
+		"key of an old version": {onDocker, map[string]string{"redisSave": "60"},
+			[]string{"scaleout:redisSave", "no such key", "docs/configuration.md"}},
+		"unknown namespace": {base, map[string]string{"scalout:minReplicas": "2"},
+			[]string{"scalout:minReplicas", "no such namespace", "scaleout:"}},
+		"namespace of another provider": {eks, map[string]string{"gcp:region": "europe-west3"},
+			[]string{"gcp:region", "no such namespace", "scaleout:"}},
 
 		// --- target
-		"no target":              {base, map[string]string{"target": ""}, []string{"scaleout:target", `""`, "kind, eks or docker"}},
-		"target in another case": {base, map[string]string{"target": "Kind"}, []string{"scaleout:target", "Kind", "kind, eks or docker"}},
-		"unknown target":         {base, map[string]string{"target": "gke"}, []string{"scaleout:target", "gke", "kind, eks or docker"}},
+		"no target": {base, map[string]string{"target": ""}, []string{"scaleout:target", `""`, "kind, eks or docker"}},
+		"target in another case": {base, map[string]string{"target": "Kind"},
+			[]string{"scaleout:target", "Kind", "kind, eks or docker"}},
+		"unknown target": {base, map[string]string{"target": "gke"},
+			[]string{"scaleout:target", "gke", "kind, eks or docker"}},
 
 		// --- types
-		"a word for a number":         {base, map[string]string{"minReplicas": "two"}, []string{"scaleout:minReplicas", `"two"`, "whole number"}},
-		"nothing for a number":        {base, map[string]string{"maxReplicas": ""}, []string{"scaleout:maxReplicas", `""`, "whole number"}},
-		"a fraction":                  {base, map[string]string{"maxReplicas": "2.5"}, []string{"scaleout:maxReplicas", `"2.5"`, "whole number"}},
-		"an exponent":                 {base, map[string]string{"maxReplicas": "1e1"}, []string{"scaleout:maxReplicas", "1e1", "whole number"}},
-		"a number in base 16":         {base, map[string]string{"publicPort": "0x1f90"}, []string{"scaleout:publicPort", "0x1f90", "whole number"}},
-		"a blank before a number":     {base, map[string]string{"redisPort": " 6379"}, []string{"scaleout:redisPort", " 6379", "whole number"}},
-		"a number of 20 digits":       {base, map[string]string{"maxReplicas": "99999999999999999999"}, []string{"scaleout:maxReplicas", "99999999999999999999", "fewer digits"}},
-		"a unit after a number":       {onDocker, map[string]string{"loadBalancerDelaySeconds": "3s"}, []string{"scaleout:loadBalancerDelaySeconds", "3s", "whole number"}},
-		"yes for a boolean":           {base, map[string]string{"redisPersistent": "yes"}, []string{"scaleout:redisPersistent", `"yes"`, "true or false"}},
-		"a boolean in capitals":       {base, map[string]string{"installTraefik": "TRUE"}, []string{"scaleout:installTraefik", "TRUE", "true or false"}},
-		"a number for a boolean":      {base, map[string]string{"redisTls": "1"}, []string{"scaleout:redisTls", "1", "true or false"}},
-		"a boolean of ECR":            {eks, map[string]string{"ecrForceDelete": "maybe"}, []string{"scaleout:ecrForceDelete", "maybe", "true or false"}},
-		"a boolean of metrics-server": {base, map[string]string{"installMetricsServer": "on"}, []string{"scaleout:installMetricsServer", "on", "true or false"}},
-		"nothing for a boolean":       {base, map[string]string{"kubeletInsecureTls": ""}, []string{"scaleout:kubeletInsecureTls", `""`, "true or false"}},
-		"a word for a list":           {base, map[string]string{"clientCidrs": "10.0.0.0/8"}, []string{"scaleout:clientCidrs", "10.0.0.0/8", "list of strings"}},
-		"a map for a list":            {base, map[string]string{"clientCidrs": `{"a":"10.0.0.0/8"}`}, []string{"scaleout:clientCidrs", `{"a":"10.0.0.0/8"}`, "list of strings"}},
-		"numbers in a list":           {base, map[string]string{"clientCidrs": "[10]"}, []string{"scaleout:clientCidrs", "[10]", "list of strings"}},
-		"null in a list":              {base, map[string]string{"clientCidrs": `["10.0.0.0/8",null]`}, []string{"scaleout:clientCidrs", `["10.0.0.0/8",null]`, "list of strings"}},
-		"null for a list":             {base, map[string]string{"clientCidrs": "null"}, []string{"scaleout:clientCidrs", "null", "list of strings"}},
-		"a list for a map":            {base, map[string]string{"imageBuildArgs": `["A=1"]`}, []string{"scaleout:imageBuildArgs", `["A=1"]`, "map of strings"}},
-		"a number in a map":           {base, map[string]string{"imageBuildArgs": `{"A":1}`}, []string{"scaleout:imageBuildArgs", `{"A":1}`, "map of strings"}},
-		"null in a map":               {base, map[string]string{"imageBuildArgs": `{"A":null}`}, []string{"scaleout:imageBuildArgs", `{"A":null}`, "map of strings"}},
-		"half a map":                  {base, map[string]string{"imageBuildArgs": `{"A":`}, []string{"scaleout:imageBuildArgs", `{"A":`, "map of strings"}},
-		"nothing for a map":           {base, map[string]string{"imageBuildArgs": ""}, []string{"scaleout:imageBuildArgs", `""`, "map of strings"}},
+		"a word for a number": {base, map[string]string{"minReplicas": "two"},
+			[]string{"scaleout:minReplicas", `"two"`, "whole number"}},
+		"nothing for a number": {base, map[string]string{"maxReplicas": ""},
+			[]string{"scaleout:maxReplicas", `""`, "whole number"}},
+		"a unit after a number": {onDocker, map[string]string{"loadBalancerDelaySeconds": "3s"},
+			[]string{"scaleout:loadBalancerDelaySeconds", "3s", "whole number"}},
+		"yes for a boolean": {base, map[string]string{"redisPersistent": "yes"},
+			[]string{"scaleout:redisPersistent", `"yes"`, "true or false"}},
+		"a boolean in capitals": {base, map[string]string{"installTraefik": "TRUE"},
+			[]string{"scaleout:installTraefik", "TRUE", "true or false"}},
+		"a number for a boolean": {base, map[string]string{"redisTls": "1"},
+			[]string{"scaleout:redisTls", "1", "true or false"}},
+		"a boolean of ECR": {eks, map[string]string{"ecrForceDelete": "maybe"},
+			[]string{"scaleout:ecrForceDelete", "maybe", "true or false"}},
+		"a boolean of metrics-server": {base, map[string]string{"installMetricsServer": "on"},
+			[]string{"scaleout:installMetricsServer", "on", "true or false"}},
+		"nothing for a boolean": {base, map[string]string{"kubeletInsecureTls": ""},
+			[]string{"scaleout:kubeletInsecureTls", `""`, "true or false"}},
+		"a word for a list": {base, map[string]string{"loadBalancerCidrs": "10.0.0.0/8"},
+			[]string{"scaleout:loadBalancerCidrs", "10.0.0.0/8", "list of strings"}},
+		"a list for a map": {base, map[string]string{"imageBuildArgs": `["A=1"]`},
+			[]string{"scaleout:imageBuildArgs", `["A=1"]`, "map of strings"}},
 
 		// --- number of pods
-		"no pods":                        {base, map[string]string{"minReplicas": "0"}, []string{"scaleout:minReplicas", "0", "1 to 150000"}},
-		"fewer than no pods":             {base, map[string]string{"minReplicas": "-1"}, []string{"scaleout:minReplicas", "-1", "1 to 150000"}},
-		"more pods than a cluster takes": {base, map[string]string{"minReplicas": "150001", "maxReplicas": "150000"}, []string{"scaleout:minReplicas", "150001", "1 to 150000"}},
-		"at most no pods":                {base, map[string]string{"maxReplicas": "0"}, []string{"scaleout:maxReplicas", "0", "1 to 150000"}},
-		"at most too many pods":          {base, map[string]string{"maxReplicas": "150001"}, []string{"scaleout:maxReplicas", "150001", "1 to 150000"}},
-		"min over max":                   {base, map[string]string{"minReplicas": "11"}, []string{"scaleout:maxReplicas", "10", "at least 11, the fewest pods"}},
-		"max under min":                  {eks, map[string]string{"maxReplicas": "1"}, []string{"scaleout:maxReplicas", "1", "at least 2, the fewest pods"}},
+		"no pods": {base, map[string]string{"minReplicas": "0"}, []string{"scaleout:minReplicas", "0", "1 to 150000"}},
+		"fewer than no pods": {base, map[string]string{"minReplicas": "-1"},
+			[]string{"scaleout:minReplicas", "-1", "1 to 150000"}},
+		"more pods than a cluster takes": {base, map[string]string{"minReplicas": "150001", "maxReplicas": "150000"},
+			[]string{"scaleout:minReplicas", "150001", "1 to 150000"}},
+		"at most no pods": {base, map[string]string{"maxReplicas": "0"},
+			[]string{"scaleout:maxReplicas", "0", "1 to 150000"}},
+		"at most too many pods": {base, map[string]string{"maxReplicas": "150001"},
+			[]string{"scaleout:maxReplicas", "150001", "1 to 150000"}},
+		"min over max": {base, map[string]string{"minReplicas": "11"},
+			[]string{"scaleout:maxReplicas", "10", "at least 11, the fewest pods"}},
+		"max under min": {eks, map[string]string{"maxReplicas": "1"},
+			[]string{"scaleout:maxReplicas", "1", "at least 2, the fewest pods"}},
 
 		// --- scaling
-		"targetCpuUtilization too low":    {base, map[string]string{"targetCpuUtilization": "0"}, []string{"scaleout:targetCpuUtilization", "0", "1 to 100"}},
-		"targetCpuUtilization too high":   {base, map[string]string{"targetCpuUtilization": "101"}, []string{"scaleout:targetCpuUtilization", "101", "1 to 100"}},
-		"scaleUpWindowSeconds too low":    {base, map[string]string{"scaleUpWindowSeconds": "-1"}, []string{"scaleout:scaleUpWindowSeconds", "-1", "0 to 3600"}},
-		"scaleUpWindowSeconds too high":   {base, map[string]string{"scaleUpWindowSeconds": "3601"}, []string{"scaleout:scaleUpWindowSeconds", "3601", "0 to 3600"}},
-		"scaleUpPercent too low":          {base, map[string]string{"scaleUpPercent": "0"}, []string{"scaleout:scaleUpPercent", "0", "1 to 10000"}},
-		"scaleUpPercent too high":         {base, map[string]string{"scaleUpPercent": "10001"}, []string{"scaleout:scaleUpPercent", "10001", "1 to 10000"}},
-		"scaleDownWindowSeconds too low":  {base, map[string]string{"scaleDownWindowSeconds": "-1"}, []string{"scaleout:scaleDownWindowSeconds", "-1", "0 to 3600"}},
-		"scaleDownWindowSeconds too high": {base, map[string]string{"scaleDownWindowSeconds": "3601"}, []string{"scaleout:scaleDownWindowSeconds", "3601", "0 to 3600"}},
-		"scaleDownPercent too low":        {base, map[string]string{"scaleDownPercent": "0"}, []string{"scaleout:scaleDownPercent", "0", "1 to 100"}},
-		"scaleDownPercent too high":       {base, map[string]string{"scaleDownPercent": "101"}, []string{"scaleout:scaleDownPercent", "101", "1 to 100"}},
-		"scaleDownPeriodSeconds too low":  {base, map[string]string{"scaleDownPeriodSeconds": "0"}, []string{"scaleout:scaleDownPeriodSeconds", "0", "1 to 1800"}},
-		"scaleDownPeriodSeconds too high": {base, map[string]string{"scaleDownPeriodSeconds": "1801"}, []string{"scaleout:scaleDownPeriodSeconds", "1801", "1 to 1800"}},
-		"no number for a tolerance":       {base, map[string]string{"scaleTolerance": "NaN"}, []string{"scaleout:scaleTolerance", "NaN", "0.05"}},
-		"percent for a tolerance":         {base, map[string]string{"scaleTolerance": "5%"}, []string{"scaleout:scaleTolerance", "5%", "0.05"}},
-		"all is tolerated":                {base, map[string]string{"scaleTolerance": "1"}, []string{"scaleout:scaleTolerance", "1", "0.05"}},
-		"less than nothing is tolerated":  {base, map[string]string{"scaleTolerance": "-0.1"}, []string{"scaleout:scaleTolerance", "-0.1", "0.05"}},
-		"tolerance with an exponent":      {base, map[string]string{"scaleTolerance": "5e-2"}, []string{"scaleout:scaleTolerance", "5e-2", "0.05"}},
-		"tolerance in base 16":            {base, map[string]string{"scaleTolerance": "0x1p-4"}, []string{"scaleout:scaleTolerance", "0x1p-4", "0.05"}},
+		"targetCpuUtilization too low": {base, map[string]string{"targetCpuUtilization": "0"},
+			[]string{"scaleout:targetCpuUtilization", "0", "1 to 100"}},
+		"targetCpuUtilization too high": {base, map[string]string{"targetCpuUtilization": "101"},
+			[]string{"scaleout:targetCpuUtilization", "101", "1 to 100"}},
+		"scaleUpWindowSeconds too low": {base, map[string]string{"scaleUpWindowSeconds": "-1"},
+			[]string{"scaleout:scaleUpWindowSeconds", "-1", "0 to 3600"}},
+		"scaleUpWindowSeconds too high": {base, map[string]string{"scaleUpWindowSeconds": "3601"},
+			[]string{"scaleout:scaleUpWindowSeconds", "3601", "0 to 3600"}},
+		"scaleUpPercent too low": {base, map[string]string{"scaleUpPercent": "0"},
+			[]string{"scaleout:scaleUpPercent", "0", "1 to 10000"}},
+		"scaleUpPercent too high": {base, map[string]string{"scaleUpPercent": "10001"},
+			[]string{"scaleout:scaleUpPercent", "10001", "1 to 10000"}},
+		"scaleDownWindowSeconds too low": {base, map[string]string{"scaleDownWindowSeconds": "-1"},
+			[]string{"scaleout:scaleDownWindowSeconds", "-1", "0 to 3600"}},
+		"scaleDownWindowSeconds too high": {base, map[string]string{"scaleDownWindowSeconds": "3601"},
+			[]string{"scaleout:scaleDownWindowSeconds", "3601", "0 to 3600"}},
+		"scaleDownPercent too low": {base, map[string]string{"scaleDownPercent": "0"},
+			[]string{"scaleout:scaleDownPercent", "0", "1 to 100"}},
+		"scaleDownPercent too high": {base, map[string]string{"scaleDownPercent": "101"},
+			[]string{"scaleout:scaleDownPercent", "101", "1 to 100"}},
+		"scaleDownPeriodSeconds too low": {base, map[string]string{"scaleDownPeriodSeconds": "0"},
+			[]string{"scaleout:scaleDownPeriodSeconds", "0", "1 to 1800"}},
+		"scaleDownPeriodSeconds too high": {base, map[string]string{"scaleDownPeriodSeconds": "1801"},
+			[]string{"scaleout:scaleDownPeriodSeconds", "1801", "1 to 1800"}},
+		"no number for a tolerance": {base, map[string]string{"scaleTolerance": "NaN"},
+			[]string{"scaleout:scaleTolerance", "NaN", "0.05"}},
+		"percent for a tolerance": {base, map[string]string{"scaleTolerance": "5%"},
+			[]string{"scaleout:scaleTolerance", "5%", "0.05"}},
+		"all is tolerated": {base, map[string]string{"scaleTolerance": "1"},
+			[]string{"scaleout:scaleTolerance", "1", "0.05"}},
+		"less than nothing is tolerated": {base, map[string]string{"scaleTolerance": "-0.1"},
+			[]string{"scaleout:scaleTolerance", "-0.1", "0.05"}},
 
 		// --- quantities
-		"exponent of a CPU beyond all sizes":  {base, map[string]string{"cpuRequest": "999999e9999999999999"}, []string{"scaleout:cpuRequest", "999999e9999999999999", "from 1m to 1000, such as 250m"}},
-		"exponent of memory beyond all sizes": {base, map[string]string{"memoryLimit": "1e-99999999999"}, []string{"scaleout:memoryLimit", "1e-99999999999", "from 6Mi to 32Ti, such as 64Mi"}},
-		"blank in a CPU":                      {base, map[string]string{"cpuRequest": "100 m"}, []string{"scaleout:cpuRequest", "100 m", "from 1m to 1000, such as 250m"}},
-		"no CPU request":                      {base, map[string]string{"cpuRequest": ""}, []string{"scaleout:cpuRequest", `""`, "from 1m to 1000, such as 250m"}},
-		"negative CPU":                        {base, map[string]string{"cpuRequest": "-100m"}, []string{"scaleout:cpuRequest", "-100m", "from 1m to 1000, such as 250m"}},
-		"zero CPU":                            {base, map[string]string{"cpuRequest": "0"}, []string{"scaleout:cpuRequest", "0", "from 1m to 1000, such as 250m"}},
-		"less CPU than the unit":              {base, map[string]string{"cpuRequest": "0.1m"}, []string{"scaleout:cpuRequest", "0.1m", "from 1m to 1000, such as 250m"}},
-		"memory for a CPU":                    {base, map[string]string{"cpuLimit": "64Mi"}, []string{"scaleout:cpuLimit", "64Mi", "from 1m to 1000, such as 250m"}},
-		"unknown unit of CPU":                 {base, map[string]string{"cpuLimit": "500mcpu"}, []string{"scaleout:cpuLimit", "500mcpu", "from 1m to 1000, such as 250m"}},
-		"CPU with half an exponent":           {base, map[string]string{"cpuLimit": "1e"}, []string{"scaleout:cpuLimit", "1e", "from 1m to 1000, such as 250m"}},
-		"CPU with a large exponent":           {base, map[string]string{"cpuLimit": "1e4"}, []string{"scaleout:cpuLimit", "1e4", "from 1m to 1000, such as 250m"}},
-		"negative CPU limit":                  {base, map[string]string{"cpuLimit": "-1"}, []string{"scaleout:cpuLimit", "-1", "from 1m to 1000, such as 250m"}},
-		"request over limit":                  {base, map[string]string{"cpuRequest": "1"}, []string{"scaleout:cpuLimit", "500m", "at least the CPU request of 1"}},
-		"limit under request":                 {eks, map[string]string{"cpuLimit": "99m"}, []string{"scaleout:cpuLimit", "99m", "at least the CPU request of 100m"}},
-		"no memory":                           {base, map[string]string{"memoryLimit": ""}, []string{"scaleout:memoryLimit", `""`, "from 6Mi to 32Ti, such as 64Mi"}},
-		"negative memory":                     {base, map[string]string{"memoryLimit": "-64Mi"}, []string{"scaleout:memoryLimit", "-64Mi", "from 6Mi to 32Ti, such as 64Mi"}},
-		"memory without a unit":               {base, map[string]string{"memoryLimit": "64"}, []string{"scaleout:memoryLimit", "64", "from 6Mi to 32Ti, such as 64Mi"}},
-		"memory in thousandths":               {base, map[string]string{"memoryLimit": "64m"}, []string{"scaleout:memoryLimit", "64m", "from 6Mi to 32Ti, such as 64Mi"}},
-		"unit of memory that is none":         {base, map[string]string{"memoryLimit": "64MB"}, []string{"scaleout:memoryLimit", "64MB", "from 6Mi to 32Ti, such as 64Mi"}},
-		"memory in lower case":                {base, map[string]string{"memoryLimit": "64mi"}, []string{"scaleout:memoryLimit", "64mi", "from 6Mi to 32Ti, such as 64Mi"}},
-		"memory with an exponent too small":   {base, map[string]string{"memoryLimit": "64e3"}, []string{"scaleout:memoryLimit", "64e3", "from 6Mi to 32Ti, such as 64Mi"}},
-		"more memory than there is":           {base, map[string]string{"memoryLimit": "64Pi"}, []string{"scaleout:memoryLimit", "64Pi", "from 6Mi to 32Ti, such as 64Mi"}},
-		"word for a size":                     {base, map[string]string{"redisStorageSize": "big"}, []string{"scaleout:redisStorageSize", "big", "from 1Mi to 64Ti, such as 1Gi"}},
-		"no size":                             {base, map[string]string{"redisStorageSize": ""}, []string{"scaleout:redisStorageSize", `""`, "from 1Mi to 64Ti, such as 1Gi"}},
-		"zero size":                           {base, map[string]string{"redisStorageSize": "0"}, []string{"scaleout:redisStorageSize", "0", "from 1Mi to 64Ti, such as 1Gi"}},
-		"size without a unit":                 {base, map[string]string{"redisStorageSize": "1"}, []string{"scaleout:redisStorageSize", "1", "from 1Mi to 64Ti, such as 1Gi"}},
-		"negative size":                       {eks, map[string]string{"redisStorageSize": "-1Gi"}, []string{"scaleout:redisStorageSize", "-1Gi", "from 1Mi to 64Ti, such as 1Gi"}},
-		"size beyond any volume":              {eks, map[string]string{"redisStorageSize": "65Ti"}, []string{"scaleout:redisStorageSize", "65Ti", "from 1Mi to 64Ti, such as 1Gi"}},
+		"no CPU request": {base, map[string]string{"cpuRequest": ""},
+			[]string{"scaleout:cpuRequest", `""`, "from 1m to 1000, such as 250m"}},
+		"memory for a CPU": {base, map[string]string{"cpuLimit": "64Mi"},
+			[]string{"scaleout:cpuLimit", "64Mi", "from 1m to 1000, such as 250m"}},
+		"request over limit": {base, map[string]string{"cpuRequest": "1"},
+			[]string{"scaleout:cpuLimit", "500m", "at least the CPU request of 1"}},
+		"limit under request": {eks, map[string]string{"cpuLimit": "99m"},
+			[]string{"scaleout:cpuLimit", "99m", "at least the CPU request of 100m"}},
+		"no memory": {base, map[string]string{"memoryLimit": ""},
+			[]string{"scaleout:memoryLimit", `""`, "from 6Mi to 32Ti, such as 64Mi"}},
+		"memory without a unit": {base, map[string]string{"memoryLimit": "64"},
+			[]string{"scaleout:memoryLimit", "64", "from 6Mi to 32Ti, such as 64Mi"}},
+		"word for a size": {base, map[string]string{"redisStorageSize": "big"},
+			[]string{"scaleout:redisStorageSize", "big", "from 1Mi to 64Ti, such as 1Gi"}},
 
 		// --- times
-		"loadBalancerDelaySeconds too low":  {base, map[string]string{"loadBalancerDelaySeconds": "0"}, []string{"scaleout:loadBalancerDelaySeconds", "0", "1 to 300"}},
-		"loadBalancerDelaySeconds too high": {base, map[string]string{"loadBalancerDelaySeconds": "301"}, []string{"scaleout:loadBalancerDelaySeconds", "301", "1 to 300"}},
-		"rolloutTimeoutSeconds too low":     {base, map[string]string{"rolloutTimeoutSeconds": "29"}, []string{"scaleout:rolloutTimeoutSeconds", "29", "30 to 3600"}},
-		"rolloutTimeoutSeconds too high":    {base, map[string]string{"rolloutTimeoutSeconds": "3601"}, []string{"scaleout:rolloutTimeoutSeconds", "3601", "30 to 3600"}},
+		"loadBalancerDelaySeconds too low": {base, map[string]string{"loadBalancerDelaySeconds": "0"},
+			[]string{"scaleout:loadBalancerDelaySeconds", "0", "1 to 300"}},
+		"loadBalancerDelaySeconds too high": {base, map[string]string{"loadBalancerDelaySeconds": "301"},
+			[]string{"scaleout:loadBalancerDelaySeconds", "301", "1 to 300"}},
+		"rolloutTimeoutSeconds too low": {base, map[string]string{"rolloutTimeoutSeconds": "29"},
+			[]string{"scaleout:rolloutTimeoutSeconds", "29", "30 to 3600"}},
+		"rolloutTimeoutSeconds too high": {base, map[string]string{"rolloutTimeoutSeconds": "3601"},
+			[]string{"scaleout:rolloutTimeoutSeconds", "3601", "30 to 3600"}},
 
 		// --- host and port
-		"scheme in a host":            {base, map[string]string{"host": "https://x"}, []string{"scaleout:host", "https://x", "app.example.com"}},
-		"IP address with a scheme":    {base, map[string]string{"host": "http://192.0.2.1"}, []string{"scaleout:host", "http://192.0.2.1", "app.example.com"}},
-		"IP address for a host":       {base, map[string]string{"host": "192.0.2.1"}, []string{"scaleout:host", "192.0.2.1", "app.example.com"}},
-		"IPv6 address for a host":     {base, map[string]string{"host": "2001:db8::1"}, []string{"scaleout:host", "2001:db8::1", "app.example.com"}},
-		"number at the end of a host": {base, map[string]string{"host": "app.example.1"}, []string{"scaleout:host", "app.example.1", "app.example.com"}},
-		"port in a host":              {base, map[string]string{"host": "app.example.org:8080"}, []string{"scaleout:host", "app.example.org:8080", "app.example.com"}},
-		"path in a host":              {base, map[string]string{"host": "app.example.org/app"}, []string{"scaleout:host", "app.example.org/app", "app.example.com"}},
-		"underscore in a host":        {base, map[string]string{"host": "my_app.example.org"}, []string{"scaleout:host", "my_app.example.org", "app.example.com"}},
-		"capital in a host":           {base, map[string]string{"host": "App.example.org"}, []string{"scaleout:host", "App.example.org", "app.example.com"}},
-		"dot after a host":            {base, map[string]string{"host": "app.example.org."}, []string{"scaleout:host", "app.example.org.", "app.example.com"}},
-		"wildcard":                    {base, map[string]string{"host": "*.example.org"}, []string{"scaleout:host", "*.example.org", "app.example.com"}},
-		"two dots in a host":          {base, map[string]string{"host": "app..example.org"}, []string{"scaleout:host", "app..example.org", "app.example.com"}},
-		"hyphen before a host":        {base, map[string]string{"host": "-app.example.org"}, []string{"scaleout:host", "-app.example.org", "app.example.com"}},
-		"long label in a host":        {base, map[string]string{"host": strings.Repeat("a", 64) + ".example.org"}, []string{"scaleout:host", strings.Repeat("a", 64), "app.example.com"}},
-		"long host":                   {base, map[string]string{"host": strings.Repeat("abcdefg.", 32) + "org"}, []string{"scaleout:host", "abcdefg.org", "app.example.com"}},
-		"port too high":               {base, map[string]string{"publicPort": "65536"}, []string{"scaleout:publicPort", "65536", "0 to 65535"}},
-		"port too low":                {base, map[string]string{"publicPort": "-1"}, []string{"scaleout:publicPort", "-1", "0 to 65535"}},
+		"scheme in a host": {base, map[string]string{"host": "https://x"},
+			[]string{"scaleout:host", "https://x", "app.example.com"}},
+		"IP address with a scheme": {base, map[string]string{"host": "http://192.0.2.1"},
+			[]string{"scaleout:host", "http://192.0.2.1", "app.example.com"}},
+		"IP address for a host": {base, map[string]string{"host": "192.0.2.1"},
+			[]string{"scaleout:host", "192.0.2.1", "app.example.com"}},
+		"port in a host": {base, map[string]string{"host": "app.example.org:8080"},
+			[]string{"scaleout:host", "app.example.org:8080", "app.example.com"}},
+		"wildcard": {base, map[string]string{"host": "*.example.org"},
+			[]string{"scaleout:host", "*.example.org", "app.example.com"}},
+		"port too high": {base, map[string]string{"publicPort": "65536"},
+			[]string{"scaleout:publicPort", "65536", "0 to 65535"}},
+		"port too low": {base, map[string]string{"publicPort": "-1"}, []string{"scaleout:publicPort", "-1", "0 to 65535"}},
 
 		// --- words
-		"log level as a key":    {base, map[string]string{"logLevel": "debug"}, []string{"scaleout:logLevel", "no such key", "docs/configuration.md"}},
-		"fsync that loses more": {base, map[string]string{"redisFsync": "no"}, []string{"scaleout:redisFsync", "no", "everysec, always"}},
-		"fsync in another case": {onDocker, map[string]string{"redisFsync": "Always"}, []string{"scaleout:redisFsync", "Always", "everysec, always"}},
-		"no fsync":              {base, map[string]string{"redisFsync": ""}, []string{"scaleout:redisFsync", `""`, "everysec, always"}},
+		"log level as a key": {base, map[string]string{"logLevel": "debug"},
+			[]string{"scaleout:logLevel", "no such key", "docs/configuration.md"}},
+		"fsync that loses more": {base, map[string]string{"redisFsync": "no"},
+			[]string{"scaleout:redisFsync", "no", "everysec, always"}},
+		"fsync in another case": {onDocker, map[string]string{"redisFsync": "Always"},
+			[]string{"scaleout:redisFsync", "Always", "everysec, always"}},
+		"no fsync": {base, map[string]string{"redisFsync": ""}, []string{"scaleout:redisFsync", `""`, "everysec, always"}},
 
 		// --- images
-		"latest":                        {base, map[string]string{"redisImage": "redis:latest"}, []string{"scaleout:redisImage", "redis:latest", "tag other than latest, or in a digest"}},
-		"no tag":                        {base, map[string]string{"redisImage": "redis"}, []string{"scaleout:redisImage", "redis", "tag other than latest, or in a digest"}},
-		"port, but no tag":              {base, map[string]string{"redisImage": "localhost:5001/redis"}, []string{"scaleout:redisImage", "localhost:5001/redis", "tag other than latest, or in a digest"}},
-		"empty tag":                     {base, map[string]string{"redisImage": "redis:"}, []string{"scaleout:redisImage", "redis:", "tag other than latest, or in a digest"}},
-		"no image":                      {base, map[string]string{"redisImage": ""}, []string{"scaleout:redisImage", `""`, "tag other than latest, or in a digest"}},
-		"image in capitals":             {base, map[string]string{"redisImage": "Redis:8.2"}, []string{"scaleout:redisImage", "Redis:8.2", "tag other than latest, or in a digest"}},
-		"organization in capitals":      {base, map[string]string{"redisImage": "Bitnami/redis:8.2"}, []string{"scaleout:redisImage", "Bitnami/redis:8.2", "tag other than latest, or in a digest"}},
-		"short digest":                  {base, map[string]string{"redisImage": "redis@sha256:0a1b"}, []string{"scaleout:redisImage", "redis@sha256:0a1b", "tag other than latest, or in a digest"}},
-		"digest in capitals":            {base, map[string]string{"redisImage": "redis@sha256:" + strings.Repeat("0A", 32)}, []string{"scaleout:redisImage", "redis@sha256:0A", "tag other than latest, or in a digest"}},
-		"digest of another hash":        {base, map[string]string{"redisImage": "redis@sha512:" + strings.Repeat("0a", 32)}, []string{"scaleout:redisImage", "redis@sha512:0a", "tag other than latest, or in a digest"}},
-		"two tags":                      {base, map[string]string{"redisImage": "redis:8.2:8.3"}, []string{"scaleout:redisImage", "redis:8.2:8.3", "tag other than latest, or in a digest"}},
-		"blank in an image":             {base, map[string]string{"redisImage": "redis:8.2 alpine"}, []string{"scaleout:redisImage", "redis:8.2 alpine", "tag other than latest, or in a digest"}},
-		"scheme of an image":            {base, map[string]string{"redisImage": "https://docker.io/redis:8.2"}, []string{"scaleout:redisImage", "https://docker.io/redis:8.2", "tag other than latest, or in a digest"}},
-		"tag of 129 characters":         {base, map[string]string{"redisImage": "redis:" + strings.Repeat("1", 129)}, []string{"scaleout:redisImage", "redis:1", "tag other than latest, or in a digest"}},
-		"latest Traefik":                {base, map[string]string{"traefikImage": "traefik:latest"}, []string{"scaleout:traefikImage", "traefik:latest", "tag other than latest, or in a digest"}},
-		"metrics-server without a tag":  {base, map[string]string{"metricsServerImage": "registry.k8s.io/metrics-server", "installMetricsServer": "true"}, []string{"scaleout:metricsServerImage", "registry.k8s.io/metrics-server", "tag other than latest, or in a digest"}},
-		"tag of a repository":           {base, map[string]string{"imageRepository": "localhost:5001/app:v1"}, []string{"scaleout:imageRepository", "localhost:5001/app:v1", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"digest of a repository":        {base, map[string]string{"imageRepository": "localhost:5001/app@sha256:" + strings.Repeat("0a", 32)}, []string{"scaleout:imageRepository", "app@sha256:", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"repository in capitals":        {base, map[string]string{"imageRepository": "localhost:5001/App"}, []string{"scaleout:imageRepository", "localhost:5001/App", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"scheme of a repository":        {base, map[string]string{"imageRepository": "https://localhost:5001/app"}, []string{"scaleout:imageRepository", "https://localhost:5001/app", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"repository without a registry": {base, map[string]string{"imageRepository": "team/app"}, []string{"scaleout:imageRepository", "team/app", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"registry without a repository": {base, map[string]string{"imageRepository": "localhost:5001"}, []string{"scaleout:imageRepository", "localhost:5001", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"slash after a repository":      {base, map[string]string{"imageRepository": "localhost:5001/app/"}, []string{"scaleout:imageRepository", "localhost:5001/app/", "<registry>/<name> in lower case, with no scheme, no tag and no digest"}},
-		"two repositories":              {base, map[string]string{"ecrRepository": "app"}, []string{"scaleout:imageRepository", "localhost:5001/scaleout", `ecrRepository "app"`, "exactly one"}},
-		"no repository":                 {base, map[string]string{"imageRepository": ""}, []string{"scaleout:imageRepository", `""`, `ecrRepository ""`, "exactly one"}},
-		"architecture alone":            {base, map[string]string{"imagePlatform": "arm64"}, []string{"scaleout:imagePlatform", "arm64", "linux/amd64 or linux/arm64"}},
-		"another system":                {base, map[string]string{"imagePlatform": "windows/amd64"}, []string{"scaleout:imagePlatform", "windows/amd64", "linux/amd64 or linux/arm64"}},
-		"no architecture":               {base, map[string]string{"imagePlatform": "linux"}, []string{"scaleout:imagePlatform", "linux", "linux/amd64 or linux/arm64"}},
-		"slip in the architecture":      {base, map[string]string{"imagePlatform": "linux/amd46"}, []string{"scaleout:imagePlatform", "linux/amd46", "linux/amd64 or linux/arm64"}},
-		"platforms":                     {base, map[string]string{"imagePlatform": "linux/amd64,linux/arm64"}, []string{"scaleout:imagePlatform", "linux/amd64,linux/arm64", "linux/amd64 or linux/arm64"}},
-		"platform in capitals":          {base, map[string]string{"imagePlatform": "Linux/amd64"}, []string{"scaleout:imagePlatform", "Linux/amd64", "linux/amd64 or linux/arm64"}},
-		"reserved build argument":       {base, map[string]string{"imageBuildArgs": `{"VERSION":"1"}`}, []string{"scaleout:imageBuildArgs", "VERSION", "must not set VERSION"}},
-		"hyphen in a build argument":    {base, map[string]string{"imageBuildArgs": `{"GO-IMAGE":"x"}`}, []string{"scaleout:imageBuildArgs", "GO-IMAGE", "letters, digits and _"}},
-		"digit before a build argument": {base, map[string]string{"imageBuildArgs": `{"1A":"x"}`}, []string{"scaleout:imageBuildArgs", "1A", "letters, digits and _"}},
-		"build argument without a name": {base, map[string]string{"imageBuildArgs": `{"":"x"}`}, []string{"scaleout:imageBuildArgs", `""`, "letters, digits and _"}},
+		"latest": {base, map[string]string{"redisImage": "redis:latest"},
+			[]string{"scaleout:redisImage", "redis:latest", "tag other than latest, or in a digest"}},
+		"no image": {base, map[string]string{"redisImage": ""},
+			[]string{"scaleout:redisImage", `""`, "tag other than latest, or in a digest"}},
+		"latest Traefik": {base, map[string]string{"traefikImage": "traefik:latest"},
+			[]string{"scaleout:traefikImage", "traefik:latest", "tag other than latest, or in a digest"}},
+		"metrics-server without a tag": {base,
+			map[string]string{"metricsServerImage": "registry.k8s.io/metrics-server", "installMetricsServer": "true"},
+			[]string{"scaleout:metricsServerImage", "registry.k8s.io/metrics-server", "tag other than latest, or in a digest"}},
+		"tag of a repository": {base, map[string]string{"imageRepository": "localhost:5001/app:v1"}, []string{
+			"scaleout:imageRepository", "localhost:5001/app:v1",
+			"<registry>/<name> in lower case, with no scheme, no tag and no digest",
+		}},
+		"repository without a registry": {base, map[string]string{"imageRepository": "team/app"}, []string{
+			"scaleout:imageRepository", "team/app", "<registry>/<name> in lower case, with no scheme, no tag and no digest",
+		}},
+		"two repositories": {base, map[string]string{"ecrRepository": "app"},
+			[]string{"scaleout:imageRepository", "localhost:5001/scaleout", `ecrRepository "app"`, "exactly one"}},
+		"no repository": {base, map[string]string{"imageRepository": ""},
+			[]string{"scaleout:imageRepository", `""`, `ecrRepository ""`, "exactly one"}},
+		"architecture alone": {base, map[string]string{"imagePlatform": "arm64"},
+			[]string{"scaleout:imagePlatform", "arm64", "linux/amd64 or linux/arm64"}},
+		"another system": {base, map[string]string{"imagePlatform": "windows/amd64"},
+			[]string{"scaleout:imagePlatform", "windows/amd64", "linux/amd64 or linux/arm64"}},
+		"no architecture": {base, map[string]string{"imagePlatform": "linux"},
+			[]string{"scaleout:imagePlatform", "linux", "linux/amd64 or linux/arm64"}},
+		"slip in the architecture": {base, map[string]string{"imagePlatform": "linux/amd46"},
+			[]string{"scaleout:imagePlatform", "linux/amd46", "linux/amd64 or linux/arm64"}},
+		"platforms": {base, map[string]string{"imagePlatform": "linux/amd64,linux/arm64"},
+			[]string{"scaleout:imagePlatform", "linux/amd64,linux/arm64", "linux/amd64 or linux/arm64"}},
+		"platform in capitals": {base, map[string]string{"imagePlatform": "Linux/amd64"},
+			[]string{"scaleout:imagePlatform", "Linux/amd64", "linux/amd64 or linux/arm64"}},
+		"reserved build argument": {base, map[string]string{"imageBuildArgs": `{"VERSION":"1"}`},
+			[]string{"scaleout:imageBuildArgs", "VERSION", "must not set VERSION"}},
+		"hyphen in a build argument": {base, map[string]string{"imageBuildArgs": `{"GO-IMAGE":"x"}`},
+			[]string{"scaleout:imageBuildArgs", "GO-IMAGE", "letters, digits and _"}},
 
 		// --- monitoring
-		"two Prometheuses":              {base, map[string]string{"installPrometheus": "true", "prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "monitoring"}, []string{"scaleout:prometheusOperator", "installPrometheus", "at most one"}},
-		"Grafana of nothing":            {base, map[string]string{"installGrafana": "true"}, []string{"scaleout:installGrafana", "installPrometheus", "set that too"}},
-		"Grafana beside an operator":    {base, map[string]string{"installGrafana": "true", "prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "monitoring"}, []string{"scaleout:installGrafana", "set that too"}},
-		"operator without a namespace":  {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example"}, []string{"scaleout:prometheusNamespace", `""`, "together with prometheusOperator"}},
-		"namespace without an operator": {base, map[string]string{"prometheusNamespace": "monitoring"}, []string{"scaleout:prometheusNamespace", "monitoring", "together with prometheusOperator"}},
-		"namespace of an operator":      {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "Monitoring"}, []string{"scaleout:prometheusNamespace", "Monitoring", "lower case"}},
-		"label of an operator":          {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "m", "prometheusLabels": `{"re lease": "x"}`}, []string{"scaleout:prometheusLabels", "re lease", "must be a label"}},
-		"value of a label":              {base, map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "m", "prometheusLabels": `{"release": "a b"}`}, []string{"scaleout:prometheusLabels", "a b", "must be a label"}},
-		"list of labels":                {base, map[string]string{"prometheusLabels": `["release"]`}, []string{"scaleout:prometheusLabels", "release", "a map of strings"}},
-		"Prometheus of any version":     {base, map[string]string{"installPrometheus": "true", "prometheusImage": "prom/prometheus"}, []string{"scaleout:prometheusImage", "prom/prometheus", "tag other than latest"}},
-		"kube-state-metrics of any":     {base, map[string]string{"installPrometheus": "true", "kubeStateMetricsImage": "ksm:latest"}, []string{"scaleout:kubeStateMetricsImage", "ksm:latest", "tag other than latest"}},
-		"Grafana of any version":        {base, map[string]string{"installPrometheus": "true", "installGrafana": "true", "grafanaImage": "grafana"}, []string{"scaleout:grafanaImage", `"grafana"`, "tag other than latest"}},
-		"retention of two days":         {base, map[string]string{"installPrometheus": "true", "prometheusRetentionDays": "2"}, []string{"scaleout:prometheusRetentionDays", "2", "from 3 to 365"}},
-		"retention with a unit":         {base, map[string]string{"prometheusRetentionDays": "15d"}, []string{"scaleout:prometheusRetentionDays", "15d", "whole number"}},
-		"measurements on a small claim": {base, map[string]string{"installPrometheus": "true", "prometheusStorageSize": "1Mi"}, []string{"scaleout:prometheusStorageSize", "1Mi", "from 100Mi to 64Ti"}},
-		"class of that claim":           {base, map[string]string{"installPrometheus": "true", "prometheusStorageClass": "GP3"}, []string{"scaleout:prometheusStorageClass", "GP3", "lower case"}},
-		"objective of all":              {base, map[string]string{"installPrometheus": "true", "sloAvailabilityPercent": "100"}, []string{"scaleout:sloAvailabilityPercent", "100", "from 50 to 99.99"}},
-		"objective as a part":           {base, map[string]string{"installPrometheus": "true", "sloFastPercent": "0.99"}, []string{"scaleout:sloFastPercent", "0.99", "from 50 to 99.99"}},
-		"objective in words":            {base, map[string]string{"sloFastPercent": "99%"}, []string{"scaleout:sloFastPercent", "99%", "a number such as 99.9"}},
-		"objective that is no number":   {base, map[string]string{"sloAvailabilityPercent": "NaN"}, []string{"scaleout:sloAvailabilityPercent", "NaN", "a number such as 99.9"}},
-		"objective with an exponent":    {base, map[string]string{"sloAvailabilityPercent": "9e1"}, []string{"scaleout:sloAvailabilityPercent", "9e1", "a number such as 99.9"}},
-		"between two bounds":            {base, map[string]string{"installPrometheus": "true", "sloFastMilliseconds": "150"}, []string{"scaleout:sloFastMilliseconds", "150", "5, 10, 25, 50, 100, 250, 500"}},
-		"runbook without a host":        {base, map[string]string{"prometheusOperator": "true", "prometheusNamespace": "m"}, []string{"scaleout:runbookUrl", "docs/runbook.md", "http or https URL"}},
-		"no runbook":                    {base, map[string]string{"installPrometheus": "true", "runbookUrl": ""}, []string{"scaleout:runbookUrl", "must be set"}},
+		"two Prometheuses": {base, map[string]string{
+			"installPrometheus": "true", "prometheusOperator": "true", "runbookUrl": "https://a.example",
+			"prometheusNamespace": "monitoring",
+		}, []string{"scaleout:prometheusOperator", "installPrometheus", "at most one"}},
+		"Grafana of nothing": {base, map[string]string{"installGrafana": "true"},
+			[]string{"scaleout:installGrafana", "installPrometheus", "set that too"}},
+		"Grafana beside an operator": {base, map[string]string{
+			"installGrafana": "true", "prometheusOperator": "true", "runbookUrl": "https://a.example",
+			"prometheusNamespace": "monitoring",
+		}, []string{"scaleout:installGrafana", "set that too"}},
+		"operator without a namespace": {base,
+			map[string]string{"prometheusOperator": "true", "runbookUrl": "https://a.example"},
+			[]string{"scaleout:prometheusNamespace", `""`, "together with prometheusOperator"}},
+		"namespace without an operator": {base, map[string]string{"prometheusNamespace": "monitoring"},
+			[]string{"scaleout:prometheusNamespace", "monitoring", "together with prometheusOperator"}},
+		"namespace of an operator": {base, map[string]string{
+			"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "Monitoring",
+		}, []string{"scaleout:prometheusNamespace", "Monitoring", "lower case"}},
+		"label of an operator": {base, map[string]string{
+			"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "m",
+			"prometheusLabels": `{"re lease": "x"}`,
+		}, []string{"scaleout:prometheusLabels", "re lease", "must be a label"}},
+		"value of a label": {base, map[string]string{
+			"prometheusOperator": "true", "runbookUrl": "https://a.example", "prometheusNamespace": "m",
+			"prometheusLabels": `{"release": "a b"}`,
+		}, []string{"scaleout:prometheusLabels", "a b", "must be a label"}},
+		"list of labels": {base, map[string]string{"prometheusLabels": `["release"]`},
+			[]string{"scaleout:prometheusLabels", "release", "a map of strings"}},
+		"Prometheus of any version": {base,
+			map[string]string{"installPrometheus": "true", "prometheusImage": "prom/prometheus"},
+			[]string{"scaleout:prometheusImage", "prom/prometheus", "tag other than latest"}},
+		"kube-state-metrics of any": {base,
+			map[string]string{"installPrometheus": "true", "kubeStateMetricsImage": "ksm:latest"},
+			[]string{"scaleout:kubeStateMetricsImage", "ksm:latest", "tag other than latest"}},
+		"Grafana of any version": {base,
+			map[string]string{"installPrometheus": "true", "installGrafana": "true", "grafanaImage": "grafana"},
+			[]string{"scaleout:grafanaImage", `"grafana"`, "tag other than latest"}},
+		"retention of two days": {base, map[string]string{"installPrometheus": "true", "prometheusRetentionDays": "2"},
+			[]string{"scaleout:prometheusRetentionDays", "2", "from 3 to 365"}},
+		"retention with a unit": {base, map[string]string{"prometheusRetentionDays": "15d"},
+			[]string{"scaleout:prometheusRetentionDays", "15d", "whole number"}},
+		"measurements on a small claim": {base,
+			map[string]string{"installPrometheus": "true", "prometheusStorageSize": "1Mi"},
+			[]string{"scaleout:prometheusStorageSize", "1Mi", "from 100Mi to 64Ti"}},
+		"class of that claim": {base, map[string]string{"installPrometheus": "true", "prometheusStorageClass": "GP3"},
+			[]string{"scaleout:prometheusStorageClass", "GP3", "lower case"}},
+		"objective of all": {base, map[string]string{"installPrometheus": "true", "sloAvailabilityPercent": "100"},
+			[]string{"scaleout:sloAvailabilityPercent", "100", "from 50 to 99.99"}},
+		"objective as a part": {base, map[string]string{"installPrometheus": "true", "sloFastPercent": "0.99"},
+			[]string{"scaleout:sloFastPercent", "0.99", "from 50 to 99.99"}},
+		"objective in words": {base, map[string]string{"sloFastPercent": "99%"},
+			[]string{"scaleout:sloFastPercent", "99%", "a number such as 99.9"}},
+		"objective that is no number": {base, map[string]string{"sloAvailabilityPercent": "NaN"},
+			[]string{"scaleout:sloAvailabilityPercent", "NaN", "a number such as 99.9"}},
+		"objective with an exponent": {base, map[string]string{"sloAvailabilityPercent": "9e1"},
+			[]string{"scaleout:sloAvailabilityPercent", "9e1", "a number such as 99.9"}},
+		"between two bounds": {base, map[string]string{"installPrometheus": "true", "sloFastMilliseconds": "150"},
+			[]string{"scaleout:sloFastMilliseconds", "150", "5, 10, 25, 50, 100, 250, 500"}},
+		"runbook without a host": {base, map[string]string{"prometheusOperator": "true", "prometheusNamespace": "m"},
+			[]string{"scaleout:runbookUrl", "docs/runbook.md", "http or https URL"}},
+		"no runbook": {base, map[string]string{"installPrometheus": "true", "runbookUrl": ""},
+			[]string{"scaleout:runbookUrl", "must be set"}},
 
 		// --- secrets
-		"no password":               {base, map[string]string{"redisPassword": ""}, []string{"scaleout:redisPassword", "is required", "pulumi config set --stack dev --secret redisPassword"}},
-		"no password on Docker":     {onDocker, map[string]string{"redisPassword": ""}, []string{"scaleout:redisPassword", "is required", "pulumi config set --stack dev --secret redisPassword"}},
-		"weak password":             {base, map[string]string{"redisPassword": "hunter2"}, []string{"scaleout:redisPassword", "at least 16"}},
-		"line end after a password": {base, map[string]string{"redisPassword": password + "\n"}, []string{"scaleout:redisPassword", "no line ends"}},
-		"zero in a password":        {base, map[string]string{"redisPassword": password + "\x00"}, []string{"scaleout:redisPassword", "no other control characters"}},
-		"user without a password":   {base, map[string]string{"registryUsername": "me"}, []string{"scaleout:registryUsername", `"me"`, "together with registryPassword"}},
-		"password without a user":   {base, map[string]string{"registryPassword": password}, []string{"scaleout:registryUsername", `""`, "together with registryPassword"}},
+		"no password": {base, map[string]string{"redisPassword": ""},
+			[]string{"scaleout:redisPassword", "is required", "pulumi config set --stack dev --secret redisPassword"}},
+		"no password on Docker": {onDocker, map[string]string{"redisPassword": ""},
+			[]string{"scaleout:redisPassword", "is required", "pulumi config set --stack dev --secret redisPassword"}},
+		"weak password": {base, map[string]string{"redisPassword": "hunter2"},
+			[]string{"scaleout:redisPassword", "at least 16"}},
+		"line end after a password": {base, map[string]string{"redisPassword": password + "\n"},
+			[]string{"scaleout:redisPassword", "no line ends"}},
+		"zero in a password": {base, map[string]string{"redisPassword": password + "\x00"},
+			[]string{"scaleout:redisPassword", "no other control characters"}},
+		"user without a password": {base, map[string]string{"registryUsername": "me"},
+			[]string{"scaleout:registryUsername", `"me"`, "together with registryPassword"}},
+		"password without a user": {base, map[string]string{"registryPassword": password},
+			[]string{"scaleout:registryUsername", `""`, "together with registryPassword"}},
 
 		// --- Redis elsewhere
-		"scheme of Redis":          {base, map[string]string{"redisHost": "redis://x"}, []string{"scaleout:redisHost", "redis://x", "DNS name or an IP address"}},
-		"port of Redis":            {base, map[string]string{"redisHost": "redis.example.com:6379"}, []string{"scaleout:redisHost", "redis.example.com:6379", "DNS name or an IP address"}},
-		"underscore of Redis":      {base, map[string]string{"redisHost": "my_redis"}, []string{"scaleout:redisHost", "my_redis", "DNS name or an IP address"}},
-		"IP address out of range":  {base, map[string]string{"redisHost": "999.1.1.1"}, []string{"scaleout:redisHost", "999.1.1.1", "DNS name or an IP address"}},
-		"address in brackets":      {base, map[string]string{"redisHost": "[2001:db8::1]"}, []string{"scaleout:redisHost", "[2001:db8::1]", "DNS name or an IP address"}},
-		"dot after Redis":          {base, map[string]string{"redisHost": "redis.example.com."}, []string{"scaleout:redisHost", "redis.example.com.", "DNS name or an IP address"}},
-		"the pod itself":           {base, map[string]string{"redisHost": "localhost"}, []string{"scaleout:redisHost", "localhost", "DNS name or an IP address"}},
-		"the loopback address":     {base, map[string]string{"redisHost": "127.0.0.1"}, []string{"scaleout:redisHost", "127.0.0.1", "DNS name or an IP address"}},
-		"any address":              {base, map[string]string{"redisHost": "0.0.0.0"}, []string{"scaleout:redisHost", "0.0.0.0", "DNS name or an IP address"}},
-		"long label of Redis":      {base, map[string]string{"redisHost": strings.Repeat("r", 64)}, []string{"scaleout:redisHost", strings.Repeat("r", 64), "DNS name or an IP address"}},
-		"port of Redis too low":    {base, map[string]string{"redisPort": "0", "redisHost": "r.example.com"}, []string{"scaleout:redisPort", "0", "1 to 65535"}},
-		"port of Redis too high":   {base, map[string]string{"redisPort": "65536", "redisHost": "r.example.com"}, []string{"scaleout:redisPort", "65536", "1 to 65535"}},
-		"blank in a user of Redis": {base, map[string]string{"redisUsername": "my app", "redisHost": "r.example.com"}, []string{"scaleout:redisUsername", "my app", "no white space"}},
-		"TLS to the own Redis":     {base, map[string]string{"redisTls": "true"}, []string{"scaleout:redisTls", "true", "set redisHost too"}},
-		"user of the own Redis":    {base, map[string]string{"redisUsername": "app"}, []string{"scaleout:redisUsername", "app", "set redisHost too"}},
+		"scheme of Redis": {base, map[string]string{"redisHost": "redis://x"},
+			[]string{"scaleout:redisHost", "redis://x", "DNS name or an IP address"}},
+		"port of Redis": {base, map[string]string{"redisHost": "redis.example.com:6379"},
+			[]string{"scaleout:redisHost", "redis.example.com:6379", "DNS name or an IP address"}},
+		"underscore of Redis": {base, map[string]string{"redisHost": "my_redis"},
+			[]string{"scaleout:redisHost", "my_redis", "DNS name or an IP address"}},
+		"IP address out of range": {base, map[string]string{"redisHost": "999.1.1.1"},
+			[]string{"scaleout:redisHost", "999.1.1.1", "DNS name or an IP address"}},
+		"address in brackets": {base, map[string]string{"redisHost": "[2001:db8::1]"},
+			[]string{"scaleout:redisHost", "[2001:db8::1]", "DNS name or an IP address"}},
+		"dot after Redis": {base, map[string]string{"redisHost": "redis.example.com."},
+			[]string{"scaleout:redisHost", "redis.example.com.", "DNS name or an IP address"}},
+		"the pod itself": {base, map[string]string{"redisHost": "localhost"},
+			[]string{"scaleout:redisHost", "localhost", "DNS name or an IP address"}},
+		"the loopback address": {base, map[string]string{"redisHost": "127.0.0.1"},
+			[]string{"scaleout:redisHost", "127.0.0.1", "DNS name or an IP address"}},
+		"any address": {base, map[string]string{"redisHost": "0.0.0.0"},
+			[]string{"scaleout:redisHost", "0.0.0.0", "DNS name or an IP address"}},
+		"long label of Redis": {base, map[string]string{"redisHost": strings.Repeat("r", 64)},
+			[]string{"scaleout:redisHost", strings.Repeat("r", 64), "DNS name or an IP address"}},
+		"port of Redis too low": {base, map[string]string{"redisPort": "0", "redisHost": "r.example.com"},
+			[]string{"scaleout:redisPort", "0", "1 to 65535"}},
+		"port of Redis too high": {base, map[string]string{"redisPort": "65536", "redisHost": "r.example.com"},
+			[]string{"scaleout:redisPort", "65536", "1 to 65535"}},
+		"blank in a user of Redis": {base, map[string]string{"redisUsername": "my app", "redisHost": "r.example.com"},
+			[]string{"scaleout:redisUsername", "my app", "no white space"}},
+		"TLS to the own Redis": {base, map[string]string{"redisTls": "true"},
+			[]string{"scaleout:redisTls", "true", "set redisHost too"}},
+		"user of the own Redis": {base, map[string]string{"redisUsername": "app"},
+			[]string{"scaleout:redisUsername", "app", "set redisHost too"}},
 
 		// --- names of Kubernetes
-		"namespace":                      {base, map[string]string{"namespace": "My_App"}, []string{"scaleout:namespace", "My_App", "lower case"}},
-		"dot in a namespace":             {base, map[string]string{"namespace": "my.app"}, []string{"scaleout:namespace", "my.app", "lower case"}},
-		"hyphen before a namespace":      {base, map[string]string{"namespace": "-app"}, []string{"scaleout:namespace", "-app", "lower case"}},
-		"no namespace":                   {base, map[string]string{"namespace": ""}, []string{"scaleout:namespace", `""`, "lower case"}},
-		"long namespace":                 {base, map[string]string{"namespace": strings.Repeat("a", 64)}, []string{"scaleout:namespace", strings.Repeat("a", 64), "up to 63"}},
-		"namespace that exists":          {base, map[string]string{"namespace": "default"}, []string{"scaleout:namespace", "default", "new namespace"}},
-		"namespace of Kubernetes":        {base, map[string]string{"namespace": "kube-system"}, []string{"scaleout:namespace", "kube-system", "new namespace"}},
-		"namespace of Traefik":           {base, map[string]string{"namespace": "traefik"}, []string{"scaleout:namespace", "traefik", "must be another"}},
-		"class that Traefik is not":      {base, map[string]string{"ingressClass": "nginx"}, []string{"scaleout:ingressClass", "nginx", `must be "traefik" with installTraefik`}},
-		"controller that Traefik is not": {base, map[string]string{"ingressNamespace": "nginx"}, []string{"scaleout:ingressNamespace", "nginx", `must be "traefik" with installTraefik`}},
-		"no class":                       {base, map[string]string{"ingressClass": "", "installTraefik": "false", "ingressNamespace": "x"}, []string{"scaleout:ingressClass", `""`, "lower case"}},
-		"class in capitals":              {eks, map[string]string{"ingressClass": "ALB"}, []string{"scaleout:ingressClass", "ALB", "lower case"}},
-		"namespace of a controller":      {base, map[string]string{"ingressNamespace": "Ingress", "installTraefik": "false"}, []string{"scaleout:ingressNamespace", "Ingress", "lower case"}},
-		"nobody may call":                {base, map[string]string{"installTraefik": "false"}, []string{"scaleout:clientCidrs", "nobody may reach the pods", "ingressNamespace", "installTraefik"}},
-		"storage class":                  {base, map[string]string{"redisStorageClass": "GP3"}, []string{"scaleout:redisStorageClass", "GP3", "lower case"}},
-		"TLS secret":                     {base, map[string]string{"tlsSecret": "My_TLS", "host": "a.example.com"}, []string{"scaleout:tlsSecret", "My_TLS", "lower case"}},
-		"TLS without a host":             {base, map[string]string{"tlsSecret": "tls"}, []string{"scaleout:host", `""`, "must be set: a certificate is for a name"}},
+		"namespace": {base, map[string]string{"namespace": "My_App"}, []string{"scaleout:namespace", "My_App", "lower case"}},
+		"dot in a namespace": {base, map[string]string{"namespace": "my.app"},
+			[]string{"scaleout:namespace", "my.app", "lower case"}},
+		"hyphen before a namespace": {base, map[string]string{"namespace": "-app"},
+			[]string{"scaleout:namespace", "-app", "lower case"}},
+		"no namespace": {base, map[string]string{"namespace": ""}, []string{"scaleout:namespace", `""`, "lower case"}},
+		"long namespace": {base, map[string]string{"namespace": strings.Repeat("a", 64)},
+			[]string{"scaleout:namespace", strings.Repeat("a", 64), "up to 63"}},
+		"namespace that exists": {base, map[string]string{"namespace": "default"},
+			[]string{"scaleout:namespace", "default", "new namespace"}},
+		"namespace of Kubernetes": {base, map[string]string{"namespace": "kube-system"},
+			[]string{"scaleout:namespace", "kube-system", "new namespace"}},
+		"namespace of Traefik": {base, map[string]string{"namespace": "traefik"},
+			[]string{"scaleout:namespace", "traefik", "choose another"}},
+		"class that Traefik is not": {base, map[string]string{"ingressClass": "nginx"},
+			[]string{"scaleout:ingressClass", "nginx", `must be "traefik" with installTraefik`}},
+		"controller that Traefik is not": {base, map[string]string{"ingressNamespace": "nginx"},
+			[]string{"scaleout:ingressNamespace", "nginx", `must be "traefik" with installTraefik`}},
+		"no class": {base, map[string]string{"ingressClass": "", "installTraefik": "false", "ingressNamespace": "x"},
+			[]string{"scaleout:ingressClass", `""`, "lower case"}},
+		"class in capitals": {eks, map[string]string{"ingressClass": "ALB"},
+			[]string{"scaleout:ingressClass", "ALB", "lower case"}},
+		"namespace of a controller": {base, map[string]string{"ingressNamespace": "Ingress", "installTraefik": "false"},
+			[]string{"scaleout:ingressNamespace", "Ingress", "lower case"}},
+		"nobody may call": {base, map[string]string{"installTraefik": "false"},
+			[]string{"scaleout:loadBalancerCidrs", "no peer may reach the pods", "ingressNamespace", "installTraefik"}},
+		"storage class": {base, map[string]string{"redisStorageClass": "GP3"},
+			[]string{"scaleout:redisStorageClass", "GP3", "lower case"}},
+		"TLS secret": {base, map[string]string{"tlsSecret": "My_TLS", "host": "a.example.com"},
+			[]string{"scaleout:tlsSecret", "My_TLS", "lower case"}},
+		"TLS without a host": {base, map[string]string{"tlsSecret": "tls"},
+			[]string{"scaleout:host", `""`, "must be set: a certificate is for a name"}},
 
 		// --- cluster
-		"context of production":   {base, map[string]string{"kubeContext": "prod"}, []string{"scaleout:kubeContext", "prod", "kind-<name>"}},
-		"context of EKS":          {base, map[string]string{"kubeContext": "arn:aws:eks:eu-central-1:111122223333:cluster/production"}, []string{"scaleout:kubeContext", "arn:aws:eks:eu-central-1:111122223333:cluster/production", "kind-<name>"}},
-		"no context":              {base, map[string]string{"kubeContext": ""}, []string{"scaleout:kubeContext", `""`, "kind-<name>"}},
-		"kind without a name":     {base, map[string]string{"kubeContext": "kind-"}, []string{"scaleout:kubeContext", "kind-", "kind-<name>"}},
-		"context in capitals":     {base, map[string]string{"kubeContext": "Kind-dev"}, []string{"scaleout:kubeContext", "Kind-dev", "kind-<name>"}},
-		"blank in a context":      {base, map[string]string{"kubeContext": "kind-my cluster"}, []string{"scaleout:kubeContext", "kind-my cluster", "kind-<name>"}},
-		"no EKS cluster":          {eks, map[string]string{"eksCluster": ""}, []string{"scaleout:eksCluster", `""`, "name of an EKS cluster"}},
-		"blank in a cluster":      {eks, map[string]string{"eksCluster": "my cluster"}, []string{"scaleout:eksCluster", "my cluster", "up to 100 letters, digits, - and _"}},
-		"ARN for a cluster":       {eks, map[string]string{"eksCluster": "arn:aws:eks:eu-central-1:111122223333:cluster/a"}, []string{"scaleout:eksCluster", "arn:aws:eks:eu-central-1:111122223333:cluster/a", "name of an EKS cluster"}},
-		"long cluster":            {eks, map[string]string{"eksCluster": strings.Repeat("c", 101)}, []string{"scaleout:eksCluster", strings.Repeat("c", 101), "up to 100"}},
-		"no region":               {eks, map[string]string{"aws:region": ""}, []string{"aws:region", `""`, "such as eu-central-1"}},
-		"name of a region":        {eks, map[string]string{"aws:region": "Frankfurt"}, []string{"aws:region", "Frankfurt", "such as eu-central-1"}},
-		"zone for a region":       {eks, map[string]string{"aws:region": "eu-central-1a"}, []string{"aws:region", "eu-central-1a", "such as eu-central-1"}},
-		"region without a number": {eks, map[string]string{"aws:region": "eu-central"}, []string{"aws:region", "eu-central", "such as eu-central-1"}},
-		"region of a repository":  {base, map[string]string{"aws:region": "europe", "imageRepository": "", "ecrRepository": "app"}, []string{"aws:region", "europe", "such as eu-central-1"}},
-		"name of a role":          {eks, map[string]string{"eksRoleArn": "admin"}, []string{"scaleout:eksRoleArn", "admin", "arn:aws:iam::<account>:role/<name>"}},
-		"ARN of a user":           {eks, map[string]string{"eksRoleArn": "arn:aws:iam::111122223333:user/admin"}, []string{"scaleout:eksRoleArn", "arn:aws:iam::111122223333:user/admin", "arn:aws:iam::<account>:role/<name>"}},
-		"short account":           {eks, map[string]string{"eksRoleArn": "arn:aws:iam::1111:role/admin"}, []string{"scaleout:eksRoleArn", "arn:aws:iam::1111:role/admin", "arn:aws:iam::<account>:role/<name>"}},
-		"ARN of a session":        {eks, map[string]string{"eksRoleArn": "arn:aws:sts::111122223333:assumed-role/admin/me"}, []string{"scaleout:eksRoleArn", "arn:aws:sts::111122223333:assumed-role/admin/me", "arn:aws:iam::<account>:role/<name>"}},
-		"ECR name":                {eks, map[string]string{"ecrRepository": "Team App"}, []string{"scaleout:ecrRepository", "Team App", "2 to 256 characters in lower case"}},
-		"ECR name of one letter":  {eks, map[string]string{"ecrRepository": "a"}, []string{"scaleout:ecrRepository", "a", "2 to 256 characters in lower case"}},
-		"ECR name after a slash":  {eks, map[string]string{"ecrRepository": "/app"}, []string{"scaleout:ecrRepository", "/app", "2 to 256 characters in lower case"}},
-		"URL for an ECR name":     {eks, map[string]string{"ecrRepository": "111122223333.dkr.ecr.eu-central-1.amazonaws.com:443/app"}, []string{"scaleout:ecrRepository", "111122223333.dkr.ecr.eu-central-1.amazonaws.com:443/app", "2 to 256 characters in lower case"}},
-		"long ECR name":           {eks, map[string]string{"ecrRepository": strings.Repeat("e", 257)}, []string{"scaleout:ecrRepository", strings.Repeat("e", 257), "2 to 256 characters in lower case"}},
+		"context of production": {base, map[string]string{"kubeContext": "prod"},
+			[]string{"scaleout:kubeContext", "prod", "kind-<name>"}},
+		"context of EKS": {base, map[string]string{"kubeContext": "arn:aws:eks:eu-central-1:111122223333:cluster/production"},
+			[]string{"scaleout:kubeContext", "arn:aws:eks:eu-central-1:111122223333:cluster/production", "kind-<name>"}},
+		"no context": {base, map[string]string{"kubeContext": ""}, []string{"scaleout:kubeContext", `""`, "kind-<name>"}},
+		"no EKS cluster": {eks, map[string]string{"eksCluster": ""},
+			[]string{"scaleout:eksCluster", `""`, "name of an EKS cluster"}},
+		"no region": {eks, map[string]string{"aws:region": ""}, []string{"aws:region", `""`, "such as eu-central-1"}},
+		"region of a repository": {base,
+			map[string]string{"aws:region": "europe", "imageRepository": "", "ecrRepository": "app"},
+			[]string{"aws:region", "europe", "such as eu-central-1"}},
+		"name of a role": {eks, map[string]string{"eksRoleArn": "admin"},
+			[]string{"scaleout:eksRoleArn", "admin", "arn:aws:iam::<account>:role/<name>"}},
+		"ECR name": {eks, map[string]string{"ecrRepository": "Team App"},
+			[]string{"scaleout:ecrRepository", "Team App", "2 to 256 characters in lower case"}},
+		"ECR name of one letter": {eks, map[string]string{"ecrRepository": "a"},
+			[]string{"scaleout:ecrRepository", "a", "2 to 256 characters in lower case"}},
+		"ECR name after a slash": {eks, map[string]string{"ecrRepository": "/app"},
+			[]string{"scaleout:ecrRepository", "/app", "2 to 256 characters in lower case"}},
+		"URL for an ECR name": {eks,
+			map[string]string{"ecrRepository": "111122223333.dkr.ecr.eu-central-1.amazonaws.com:443/app"}, []string{
+				"scaleout:ecrRepository", "111122223333.dkr.ecr.eu-central-1.amazonaws.com:443/app",
+				"2 to 256 characters in lower case",
+			}},
+		"long ECR name": {eks, map[string]string{"ecrRepository": strings.Repeat("e", 257)},
+			[]string{"scaleout:ecrRepository", strings.Repeat("e", 257), "2 to 256 characters in lower case"}},
 
 		// --- load balancer
-		"scheme":                         {eks, map[string]string{"albScheme": "public"}, []string{"scaleout:albScheme", "public", "internet-facing, internal"}},
-		"ALB on kind":                    {base, map[string]string{"albScheme": "internal", "albController": "eksAutoMode"}, []string{"scaleout:albScheme", "internal", "leave it empty"}},
-		"ALB and Traefik":                {eks, map[string]string{"albScheme": "internal", "installTraefik": "true", "ingressClass": "traefik"}, []string{"scaleout:albScheme", "internal", `must be "" with installTraefik`}},
-		"controller":                     {eks, map[string]string{"albController": "nginx"}, []string{"scaleout:albController", "nginx", "eksAutoMode, awsLoadBalancerController"}},
-		"no controller":                  {eks, map[string]string{"albController": ""}, []string{"scaleout:albController", `""`, "together with albScheme", "eksAutoMode or awsLoadBalancerController"}},
-		"controller without an ALB":      {base, map[string]string{"albController": "eksAutoMode"}, []string{"scaleout:albController", "eksAutoMode", "together with albScheme"}},
-		"certificate":                    {eks, map[string]string{"certificateArn": "x", "host": "a.example.com"}, []string{"scaleout:certificateArn", "x", "arn:aws:acm:<region>:<account>:certificate/<id>"}},
-		"certificate of IAM":             {eks, map[string]string{"certificateArn": "arn:aws:iam::111122223333:server-certificate/a", "host": "a.example.com"}, []string{"scaleout:certificateArn", "arn:aws:iam::111122223333:server-certificate/a", "arn:aws:acm:<region>:<account>:certificate/<id>"}},
-		"certificate of a short account": {eks, map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:1111:certificate/0-0", "host": "a.example.com"}, []string{"scaleout:certificateArn", "arn:aws:acm:eu-central-1:1111:certificate/0-0", "arn:aws:acm:<region>:<account>:certificate/<id>"}},
-		"certificate of another region":  {eks, map[string]string{"certificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/0-0", "host": "a.example.com"}, []string{"scaleout:certificateArn", "arn:aws:acm:us-east-1:111122223333:certificate/0-0", "its own region", "eu-central-1"}},
-		"certificate without a host":     {eks, map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"}, []string{"scaleout:host", `""`, "must be set: a certificate is for a name"}},
-		"certificate without an ALB":     {base, map[string]string{"certificateArn": "x"}, []string{"scaleout:certificateArn", "x", "albScheme"}},
-		"secret on an ALB":               {eks, map[string]string{"tlsSecret": "tls", "host": "a.example.com"}, []string{"scaleout:tlsSecret", "tls", "must be empty: an ALB takes a certificate of ACM"}},
+		"scheme": {eks, map[string]string{"albScheme": "public"},
+			[]string{"scaleout:albScheme", "public", "internet-facing, internal"}},
+		"ALB on kind": {base, map[string]string{"albScheme": "internal", "albController": "eksAutoMode"},
+			[]string{"scaleout:albScheme", "internal", "leave it empty"}},
+		"ALB and Traefik": {eks,
+			map[string]string{"albScheme": "internal", "installTraefik": "true", "ingressClass": "traefik"},
+			[]string{"scaleout:albScheme", "internal", `must be "" with installTraefik`}},
+		"controller": {eks, map[string]string{"albController": "nginx"},
+			[]string{"scaleout:albController", "nginx", "eksAutoMode, awsLoadBalancerController"}},
+		"no controller": {eks, map[string]string{"albController": ""},
+			[]string{"scaleout:albController", `""`, "together with albScheme", "eksAutoMode or awsLoadBalancerController"}},
+		"controller without an ALB": {base, map[string]string{"albController": "eksAutoMode"},
+			[]string{"scaleout:albController", "eksAutoMode", "together with albScheme"}},
+		"certificate": {eks, map[string]string{"certificateArn": "x", "host": "a.example.com"},
+			[]string{"scaleout:certificateArn", "x", "arn:aws:acm:<region>:<account>:certificate/<id>"}},
+		"certificate of IAM": {eks,
+			map[string]string{"certificateArn": "arn:aws:iam::111122223333:server-certificate/a", "host": "a.example.com"},
+			[]string{
+				"scaleout:certificateArn", "arn:aws:iam::111122223333:server-certificate/a",
+				"arn:aws:acm:<region>:<account>:certificate/<id>",
+			}},
+		"certificate of a short account": {eks,
+			map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:1111:certificate/0-0", "host": "a.example.com"},
+			[]string{
+				"scaleout:certificateArn", "arn:aws:acm:eu-central-1:1111:certificate/0-0",
+				"arn:aws:acm:<region>:<account>:certificate/<id>",
+			}},
+		"certificate of another region": {eks,
+			map[string]string{"certificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/0-0", "host": "a.example.com"},
+			[]string{
+				"scaleout:certificateArn", "arn:aws:acm:us-east-1:111122223333:certificate/0-0", "its own region", "eu-central-1",
+			}},
+		"certificate without a host": {eks,
+			map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"},
+			[]string{"scaleout:host", `""`, "must be set: a certificate is for a name"}},
+		"certificate without an ALB": {base, map[string]string{"certificateArn": "x"},
+			[]string{"scaleout:certificateArn", "x", "albScheme"}},
+		"secret on an ALB": {eks, map[string]string{"tlsSecret": "tls", "host": "a.example.com"},
+			[]string{"scaleout:tlsSecret", "tls", "must be empty: an ALB takes a certificate of ACM"}},
 
 		// --- addresses
-		"no mask":                   {eks, map[string]string{"clientCidrs": `["10.0.0.0"]`}, []string{"scaleout:clientCidrs", "10.0.0.0", "such as 10.0.0.0/16"}},
-		"mask too long":             {eks, map[string]string{"clientCidrs": `["10.0.0.0/33"]`}, []string{"scaleout:clientCidrs", "10.0.0.0/33", "such as 10.0.0.0/16"}},
-		"mask in dots":              {eks, map[string]string{"clientCidrs": `["10.0.0.0/255.255.0.0"]`}, []string{"scaleout:clientCidrs", "10.0.0.0/255.255.0.0", "such as 10.0.0.0/16"}},
-		"bits beyond the mask":      {eks, map[string]string{"clientCidrs": `["10.0.0.1/16"]`}, []string{"scaleout:clientCidrs", "10.0.0.1/16", "such as 10.0.0.0/16"}},
-		"three parts":               {eks, map[string]string{"clientCidrs": `["10.0.0/16"]`}, []string{"scaleout:clientCidrs", "10.0.0/16", "such as 10.0.0.0/16"}},
-		"part too large":            {eks, map[string]string{"clientCidrs": `["10.0.256.0/24"]`}, []string{"scaleout:clientCidrs", "10.0.256.0/24", "such as 10.0.0.0/16"}},
-		"IPv6 with two gaps":        {eks, map[string]string{"clientCidrs": `["2001::db8::/32"]`}, []string{"scaleout:clientCidrs", "2001::db8::/32", "such as 10.0.0.0/16"}},
-		"IPv6 mask too long":        {eks, map[string]string{"clientCidrs": `["2001:db8::/129"]`}, []string{"scaleout:clientCidrs", "2001:db8::/129", "such as 10.0.0.0/16"}},
-		"IPv6 bits beyond the mask": {eks, map[string]string{"clientCidrs": `["2001:db8::1/64"]`}, []string{"scaleout:clientCidrs", "2001:db8::1/64", "such as 10.0.0.0/16"}},
-		"zone of an address":        {eks, map[string]string{"clientCidrs": `["fe80::%eth0/64"]`}, []string{"scaleout:clientCidrs", "fe80::%eth0/64", "such as 10.0.0.0/16"}},
-		"name for a CIDR":           {eks, map[string]string{"clientCidrs": `["internal"]`}, []string{"scaleout:clientCidrs", "internal", "such as 10.0.0.0/16"}},
-		"range":                     {eks, map[string]string{"clientCidrs": `["10.0.0.0-10.0.0.9"]`}, []string{"scaleout:clientCidrs", "10.0.0.0-10.0.0.9", "such as 10.0.0.0/16"}},
-		"second of two":             {eks, map[string]string{"clientCidrs": `["10.0.0.0/16","10.1.0.0"]`}, []string{"scaleout:clientCidrs", `"10.1.0.0"`, "such as 10.0.0.0/16"}},
-		"nothing in a list":         {eks, map[string]string{"clientCidrs": `[""]`}, []string{"scaleout:clientCidrs", `""`, "such as 10.0.0.0/16"}},
+		"no mask": {eks, map[string]string{"loadBalancerCidrs": `["10.0.0.0"]`},
+			[]string{"scaleout:loadBalancerCidrs", "10.0.0.0", "such as 10.0.0.0/16"}},
+		"bits beyond the mask": {eks, map[string]string{"loadBalancerCidrs": `["10.0.0.1/16"]`},
+			[]string{"scaleout:loadBalancerCidrs", "10.0.0.1/16", "such as 10.0.0.0/16"}},
+		"second of two": {eks, map[string]string{"loadBalancerCidrs": `["10.0.0.0/16","10.1.0.0"]`},
+			[]string{"scaleout:loadBalancerCidrs", `"10.1.0.0"`, "such as 10.0.0.0/16"}},
+		"nothing in a list": {eks, map[string]string{"loadBalancerCidrs": `[""]`},
+			[]string{"scaleout:loadBalancerCidrs", `""`, "such as 10.0.0.0/16"}},
 
 		// --- Docker
-		"no containers":                    {onDocker, map[string]string{"replicas": "0"}, []string{"scaleout:replicas", "0", "1 to 100"}},
-		"too many containers":              {onDocker, map[string]string{"replicas": "101"}, []string{"scaleout:replicas", "101", "1 to 100"}},
-		"no port":                          {onDocker, map[string]string{"publicPort": "0"}, []string{"scaleout:publicPort", "0", "1 to 65535"}},
-		"port of nginx too high":           {onDocker, map[string]string{"publicPort": "65536"}, []string{"scaleout:publicPort", "65536", "1 to 65535"}},
-		"balancing":                        {onDocker, map[string]string{"nginxBalancing": "random"}, []string{"scaleout:nginxBalancing", "random", "roundRobin, leastConnections"}},
-		"balancing in the words of nginx":  {onDocker, map[string]string{"nginxBalancing": "least_conn"}, []string{"scaleout:nginxBalancing", "least_conn", "roundRobin, leastConnections"}},
-		"nginx without a tag":              {onDocker, map[string]string{"nginxImage": "nginx"}, []string{"scaleout:nginxImage", "nginx", "tag other than latest, or in a digest"}},
-		"latest nginx":                     {onDocker, map[string]string{"nginxImage": "docker.io/library/nginx:latest"}, []string{"scaleout:nginxImage", "docker.io/library/nginx:latest", "tag other than latest, or in a digest"}},
-		"latest Redis on Docker":           {onDocker, map[string]string{"redisImage": "redis:latest"}, []string{"scaleout:redisImage", "redis:latest", "tag other than latest, or in a digest"}},
-		"path for a volume":                {onDocker, map[string]string{"redisVolume": "/data"}, []string{"scaleout:redisVolume", "/data", "lower case"}},
-		"volume in capitals":               {onDocker, map[string]string{"redisVolume": "Redis"}, []string{"scaleout:redisVolume", "Redis", "lower case"}},
-		"long volume":                      {onDocker, map[string]string{"redisVolume": strings.Repeat("v", 64)}, []string{"scaleout:redisVolume", strings.Repeat("v", 64), "up to 63"}},
-		"short delay":                      {onDocker, map[string]string{"loadBalancerDelaySeconds": "2"}, []string{"scaleout:loadBalancerDelaySeconds", "2", "3 to 300"}},
-		"long delay":                       {onDocker, map[string]string{"loadBalancerDelaySeconds": "301"}, []string{"scaleout:loadBalancerDelaySeconds", "301", "3 to 300"}},
-		"less CPU than Docker takes":       {onDocker, map[string]string{"cpuLimit": "9m"}, []string{"scaleout:cpuLimit", "9m", "at least 10m"}},
-		"less memory than Docker takes":    {onDocker, map[string]string{"memoryLimit": "5Mi"}, []string{"scaleout:memoryLimit", "5Mi", "from 6Mi to 32Ti, such as 64Mi"}},
-		"memory beside the unit of Docker": {onDocker, map[string]string{"memoryLimit": "64M"}, []string{"scaleout:memoryLimit", "64M", "whole number of Mi"}},
-		"network of Docker":                {onDocker, map[string]string{"namespace": "bridge"}, []string{"scaleout:namespace", "bridge", "Docker's own networks"}},
-		"network in capitals":              {onDocker, map[string]string{"namespace": "Net"}, []string{"scaleout:namespace", "Net", "lower case"}},
-		"Redis elsewhere on Docker":        {onDocker, map[string]string{"redisHost": "r.example.com"}, []string{"scaleout:redisHost", "r.example.com", "leave it empty"}},
-		"host on Docker":                   {onDocker, map[string]string{"host": "a.example.com"}, []string{"scaleout:host", "a.example.com", "leave it empty"}},
-		"TLS on Docker":                    {onDocker, map[string]string{"tlsSecret": "tls"}, []string{"scaleout:tlsSecret", "tls", "leave it empty"}},
-		"certificate on Docker":            {onDocker, map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"}, []string{"scaleout:certificateArn", "arn:aws:acm:eu-central-1:111122223333:certificate/0-0", "leave it empty"}},
-		"ALB on Docker":                    {onDocker, map[string]string{"albScheme": "internal"}, []string{"scaleout:albScheme", "internal", "leave it empty"}},
-		"ECR and Docker":                   {onDocker, map[string]string{"imageRepository": "", "ecrRepository": "app", "aws:region": "eu-central-1"}, []string{"scaleout:imageRepository", "required with target docker"}},
+		"no containers": {onDocker, map[string]string{"replicas": "0"}, []string{"scaleout:replicas", "0", "1 to 100"}},
+		"too many containers": {onDocker, map[string]string{"replicas": "101"},
+			[]string{"scaleout:replicas", "101", "1 to 100"}},
+		"no port": {onDocker, map[string]string{"publicPort": "0"}, []string{"scaleout:publicPort", "0", "1 to 65535"}},
+		"port of nginx too high": {onDocker, map[string]string{"publicPort": "65536"},
+			[]string{"scaleout:publicPort", "65536", "1 to 65535"}},
+		"balancing": {onDocker, map[string]string{"nginxBalancing": "random"},
+			[]string{"scaleout:nginxBalancing", "random", "roundRobin, leastConnections"}},
+		"balancing in the words of nginx": {onDocker, map[string]string{"nginxBalancing": "least_conn"},
+			[]string{"scaleout:nginxBalancing", "least_conn", "roundRobin, leastConnections"}},
+		"nginx without a tag": {onDocker, map[string]string{"nginxImage": "nginx"},
+			[]string{"scaleout:nginxImage", "nginx", "tag other than latest, or in a digest"}},
+		"latest nginx": {onDocker, map[string]string{"nginxImage": "docker.io/library/nginx:latest"},
+			[]string{"scaleout:nginxImage", "docker.io/library/nginx:latest", "tag other than latest, or in a digest"}},
+		"latest Redis on Docker": {onDocker, map[string]string{"redisImage": "redis:latest"},
+			[]string{"scaleout:redisImage", "redis:latest", "tag other than latest, or in a digest"}},
+		"path for a volume": {onDocker, map[string]string{"redisVolume": "/data"},
+			[]string{"scaleout:redisVolume", "/data", "lower case"}},
+		"volume in capitals": {onDocker, map[string]string{"redisVolume": "Redis"},
+			[]string{"scaleout:redisVolume", "Redis", "lower case"}},
+		"long volume": {onDocker, map[string]string{"redisVolume": strings.Repeat("v", 64)},
+			[]string{"scaleout:redisVolume", strings.Repeat("v", 64), "up to 63"}},
+		"short delay": {onDocker, map[string]string{"loadBalancerDelaySeconds": "2"},
+			[]string{"scaleout:loadBalancerDelaySeconds", "2", "3 to 300"}},
+		"long delay": {onDocker, map[string]string{"loadBalancerDelaySeconds": "301"},
+			[]string{"scaleout:loadBalancerDelaySeconds", "301", "3 to 300"}},
+		"less CPU than Docker takes": {onDocker, map[string]string{"cpuLimit": "9m"},
+			[]string{"scaleout:cpuLimit", "9m", "at least 10m"}},
+		"less memory than Docker takes": {onDocker, map[string]string{"memoryLimit": "5Mi"},
+			[]string{"scaleout:memoryLimit", "5Mi", "from 6Mi to 32Ti, such as 64Mi"}},
+		"memory beside the unit of Docker": {onDocker, map[string]string{"memoryLimit": "64M"},
+			[]string{"scaleout:memoryLimit", "64M", "whole number of Mi"}},
+		"network of Docker": {onDocker, map[string]string{"namespace": "bridge"},
+			[]string{"scaleout:namespace", "bridge", "Docker's own networks"}},
+		"network in capitals": {onDocker, map[string]string{"namespace": "Net"},
+			[]string{"scaleout:namespace", "Net", "lower case"}},
+		"Redis elsewhere on Docker": {onDocker, map[string]string{"redisHost": "r.example.com"},
+			[]string{"scaleout:redisHost", "r.example.com", "leave it empty"}},
+		"host on Docker": {onDocker, map[string]string{"host": "a.example.com"},
+			[]string{"scaleout:host", "a.example.com", "leave it empty"}},
+		"TLS on Docker": {onDocker, map[string]string{"tlsSecret": "tls"},
+			[]string{"scaleout:tlsSecret", "tls", "leave it empty"}},
+		"certificate on Docker": {onDocker,
+			map[string]string{"certificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/0-0"},
+			[]string{"scaleout:certificateArn", "arn:aws:acm:eu-central-1:111122223333:certificate/0-0", "leave it empty"}},
+		"ALB on Docker": {onDocker, map[string]string{"albScheme": "internal"},
+			[]string{"scaleout:albScheme", "internal", "leave it empty"}},
+		"ECR and Docker": {onDocker,
+			map[string]string{"imageRepository": "", "ecrRepository": "app", "aws:region": "eu-central-1"},
+			[]string{"scaleout:imageRepository", "required with target docker"}},
 	}
 }
 
-// refusal is a change of a configuration that is accepted, and what the message about it must have.
+// refusal is a change that makes a valid configuration invalid, and the expected parts of the message.
 type refusal struct {
 	values func(testing.TB) map[string]string
-	set    map[string]string // without the prefix scaleout: where there is no colon
-	want   []string          // the key, and what its line must have: the value, the accepted form
+	set    map[string]string // keys without a colon lack the prefix scaleout:
+	want   []string          // the key, then parts of its line: the value, the accepted form
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -493,7 +627,7 @@ func (test refusal) run(t *testing.T) {
 	}
 }
 
-// with is a configuration in which some keys are set; those without a colon lack the prefix scaleout:.
+// with sets keys of a configuration; those without a colon lack the prefix scaleout:.
 func with(values, set map[string]string) map[string]string {
 	for key, value := range set {
 		if !strings.Contains(key, ":") {
@@ -504,7 +638,7 @@ func with(values, set map[string]string) map[string]string {
 	return values
 }
 
-// lineOf are the lines of a message that are about a key.
+// lineOf returns the lines of a message about a key.
 func lineOf(err error, key string) string {
 	var about []string
 	for line := range strings.Lines(err.Error()) {
@@ -515,7 +649,7 @@ func lineOf(err error, key string) string {
 	return strings.Join(about, "")
 }
 
-// pulumi-kubernetes reads one file, or the content, and takes a list of files for a content that says nothing.
+// pulumi-kubernetes accepts one file or the content; it treats a list of files as content without contexts.
 func TestContextIsInTheKubeconfig(t *testing.T) {
 	dir := t.TempDir()
 	a, b, home := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, ".kube", "config")
@@ -544,12 +678,12 @@ func TestContextIsInTheKubeconfig(t *testing.T) {
 	}
 }
 
-// All that is wrong comes in one message, in the order of the keys.
+// One message lists all problems, sorted by key.
 func TestParseListsAllProblemsAtOnce(t *testing.T) {
 	wrong := map[string]string{
-		"scaleout:clientCidrs": `["10.0.0.1/8"]`, "scaleout:cpuRequest": "y", "scaleout:host": "a_b", "scaleout:hots": "z",
-		"scaleout:kubeContext": "moon", "scaleout:minReplicas": "x", "scaleout:redisImage": "redis", "scaleout:redisPassword": "",
-		"scaleout:targetCpuUtilization": "0", "scalout:target": "kind",
+		"scaleout:loadBalancerCidrs": `["10.0.0.1/8"]`, "scaleout:cpuRequest": "y", "scaleout:host": "a_b",
+		"scaleout:hots": "z", "scaleout:kubeContext": "moon", "scaleout:minReplicas": "x", "scaleout:redisImage": "redis",
+		"scaleout:redisPassword": "", "scaleout:targetCpuUtilization": "0", "scalout:target": "kind",
 	}
 	_, err := parsed(with(base(t), wrong))
 	if err == nil {
@@ -566,7 +700,7 @@ func TestParseListsAllProblemsAtOnce(t *testing.T) {
 	}
 }
 
-// Any key may be encrypted, and its value may be wrong in any way.
+// Any key may be encrypted, and its value may be invalid in any way.
 func TestNoMessageShowsASecret(t *testing.T) {
 	for _, canary := range []string{
 		`Canary "of" a secret`, `["Canary of a secret"]`, `{"a key":"Canary of a secret"}`, `{"Canary of a secret":"x"}`,
@@ -579,7 +713,7 @@ func TestNoMessageShowsASecret(t *testing.T) {
 				values[key] = canary
 				_, err := parse("scaleout", "dev", values, append(slices.Clip(secrets), key), nil)
 				if err != nil && strings.Contains(err.Error(), "Canary") {
-					t.Errorf("%s: the message shows what is encrypted: %v", key, err)
+					t.Errorf("%s: the message shows an encrypted value: %v", key, err)
 				}
 				values[key] = good
 			}
@@ -589,8 +723,8 @@ func TestNoMessageShowsASecret(t *testing.T) {
 
 func TestSecretsMustBeEncrypted(t *testing.T) {
 	values := with(base(t), map[string]string{
-		"secretEnvironment": `{"API_KEY":"hunter2"}`, "secretFiles": `{"/etc/app/key":"hunter2"}`, "registryPassword": "hunter2",
-		"registryUsername": "me",
+		"secretEnvironment": `{"API_KEY":"hunter2"}`, "secretFiles": `{"/etc/app/key":"hunter2"}`,
+		"registryPassword": "hunter2", "registryUsername": "me",
 	})
 	_, err := parse("scaleout", "dev", values, nil, nil)
 	if err == nil {
@@ -620,7 +754,7 @@ func TestReadinessGateFollowsTheController(t *testing.T) {
 	}
 }
 
-// What only another target uses is not looked at, and the parts of just one target come out.
+// Keys that only another target uses are ignored, and only the parts of the target are set.
 func TestOnlyTheTargetCounts(t *testing.T) {
 	values := onDocker(t)
 	values["scaleout:minReplicas"] = "0"
@@ -635,26 +769,15 @@ func TestOnlyTheTargetCounts(t *testing.T) {
 	}
 }
 
-// What nginx refuses the app never sees. Its limit is read from its source.
+// nginx accepts every header line that the app accepts: TestServerLimits in app/ observes the app's limit.
 func TestNginxTakesTheHeadsThatTheAppTakes(t *testing.T) {
-	source, err := os.ReadFile("../../app/server.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`maxHeaderBytes += (\d+) << 10`).FindSubmatch(source)
-	if m == nil {
-		t.Fatal("the app has no maxHeaderBytes")
-	}
-	ofApp, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	const ofApp = 16
 	if got := nginxDefaults.MaxHeaderKilobytes; got < ofApp {
-		t.Errorf("nginx takes lines of %d KB, the app heads of %d KB", got, ofApp)
+		t.Errorf("nginx accepts header lines of %d KB, the app %d KB of headers", got, ofApp)
 	}
 }
 
-// Another app image must not mean another nginx, whose port is closed while it is replaced.
+// A new app image must not replace nginx, whose port is closed meanwhile.
 func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
 	values := onDocker(t)
 	values["scaleout:imageBuildArgs"] = `{"GOPROXY": "https://proxy.example.com", "GO_IMAGE": "mirror/golang:1.26"}`
@@ -668,15 +791,15 @@ func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
 	}
 }
 
-// Whatever the target, its values and the keys are, Parse returns either settings that the components accept or an error
-// of which each line names a key.
+// For any target, keys and values, parse returns either settings that the components accept, or an error in which each
+// line names a key.
 func FuzzParse(f *testing.F) {
 	targets := []func(testing.TB) map[string]string{base, eks, onDocker}
 	keys := slices.Sorted(maps.Keys(eks(f))) // the defaults and aws:region
 	for i, value := range []string{
 		`{"A":"b"}`, `{"/etc/app/key":"b"}`, `{"host":"A"}`, `["/tmp"]`, "a.example.com", "false",
-		"", "0", "-1", "true", "[]", `["10.0.0.0/8"]`, "{}", `[null]`, "100m", "1e9", "1e999999999", "99999999999999999999", "\x00", "a\nb",
-		"redis@sha256:0",
+		"", "0", "-1", "true", "[]", `["10.0.0.0/8"]`, "{}", `[null]`, "100m", "1e9", "1e999999999",
+		"99999999999999999999", "\x00", "a\nb", "redis@sha256:0",
 	} {
 		f.Add(uint8(i), i, value, i+1, value, "")
 		f.Add(uint8(i), i, value, 2*i, value, value)
@@ -695,13 +818,13 @@ func FuzzParse(f *testing.F) {
 		}
 		for part, problems := range accepted(c) {
 			if len(problems) > 0 {
-				t.Errorf("accepted %q, %q and the key %q, but %s says %v", a, b, unknown, part, problems)
+				t.Errorf("accepted %q, %q and the key %q, but %s reports %v", a, b, unknown, part, problems)
 			}
 		}
 	})
 }
 
-// namesAKey wants a key of the configuration at the beginning of each line of a message.
+// namesAKey requires a configuration key at the beginning of each line of a message.
 func namesAKey(t *testing.T, err error, values map[string]string) {
 	t.Helper()
 	for _, line := range strings.Split(err.Error(), "\n")[1:] {
@@ -712,8 +835,8 @@ func namesAKey(t *testing.T, err error, values map[string]string) {
 	}
 }
 
-// accepted are the problems that the components find in a configuration that was accepted, by part, with stand-ins for what
-// other resources produce.
+// accepted returns the problems that the components find in an accepted configuration, by part, with stand-ins for the
+// outputs of other resources.
 func accepted(c *Config) map[string]field.ErrorList {
 	later := pulumi.String("later").ToStringOutput()
 	problems := map[string]field.ErrorList{}
@@ -776,7 +899,7 @@ func acceptedInCluster(c *Config, k *Kubernetes, later pulumi.StringOutput) map[
 	return problems
 }
 
-// bindings are what the program makes of the secrets and of the connection to Redis.
+// bindings returns the bindings that the program creates for the secrets and the Redis connection.
 func bindings(c *Config, later pulumi.StringOutput) []kube.Binding {
 	b := kube.Binding{SecretEnv: map[string]kube.SecretKey{}}
 	secret := kube.SecretRef{Name: later}

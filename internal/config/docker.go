@@ -10,10 +10,10 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Docker is everything that may differ between two stacks on Docker hosts.
+// Docker holds everything that may differ between two stacks on Docker hosts.
 type Docker struct {
 	Network docker.NetworkArgs
-	// Balancer is the image of nginx to build and push; nil for BalancerImage, a finished one.
+	// Balancer builds and pushes the image of nginx; nil for BalancerImage, a finished one.
 	Balancer      *image.Args
 	BalancerImage string
 	// Redis is nil for an app without one.
@@ -22,21 +22,21 @@ type Docker struct {
 	Nginx docker.NginxArgs
 }
 
-// balancerContext is the build context of the image of nginx.
+// balancerContext is the build context of the nginx image.
 const balancerContext = "./balancer"
 
-// nginxDefaults are what nobody has to decide per stack.
+// nginxDefaults holds the settings that are the same for all stacks.
 var nginxDefaults = docker.NginxArgs{
-	// Workers and the program that looks for servers use 13 MB together.
+	// The workers and the program that discovers the containers use 13 MB in total.
 	Limits: docker.Limits{Memory: "64Mi"},
-	// A worker keeps one core busy, and that forwards some 8,000 requests a second: docs/comparison.md.
+	// A worker uses one core, which forwards some 8,000 requests a second: docs/comparison.md.
 	Workers: 2,
-	// What is wrong for longer shows in the readiness of a server, which is looked at each second.
+	// Longer failures show in the readiness check, which runs every second.
 	MaxFails: 1, FailTimeoutSeconds: 1,
 	IdleConnections: 32,
-	// The hit counter takes a head of 16 KB (maxHeaderBytes in app/server.go). nginx has to take lines as long as that, or
-	// it answers 400 where the app would not: browsers send the cookies of localhost to each of its ports, so those of
-	// every other program on the machine come along (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
+	// The hit counter accepts 16 KB of headers (maxHeaderBytes in app/server.go). nginx must accept lines of that
+	// length, or it answers 400 where the app would not: browsers send the cookies of localhost to all of its ports,
+	// including those of every other program on the machine (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
 	MaxHeaderKilobytes: 16,
 }
 
@@ -62,7 +62,7 @@ func (d *decoder) docker(c *Config) *Docker {
 	d.Check("build", t.Balancer.Validate())
 	d.Check("docker.network", t.Network.Validate())
 	d.Check("docker.web", t.Web.Validate())
-	// Only now, so that what is wrong with the secrets is not told as if it were in environment.
+	// Added after the check, so that problems of the secrets are not reported under environment.
 	maps.Copy(t.Web.Env, secretInputs(app.SecretEnvironment))
 	t.Web.Files = secretInputs(app.SecretFiles)
 	d.Check("docker.nginx", t.Nginx.Validate())
@@ -71,26 +71,27 @@ func (d *decoder) docker(c *Config) *Docker {
 		t.Balancer = nil
 	} else if c.Repository == "" {
 		d.Problem("imageRepository",
-			"is required with target docker, for the image of nginx unless balancerImage is set: ECR repositories are for EKS")
+			"is required with target docker for the image of nginx, unless balancerImage is set: only EKS uses ECR repositories")
 	}
-	d.without("target docker does not offer it; leave it empty", "redisHost", "redisTls", "redisUsername", "redisCa",
+	d.without("target docker does not support it; leave it empty", "redisHost", "redisTls", "redisUsername", "redisCa",
 		"elasticacheName", "host", "extraHosts", "paths", "hostedZoneId", "tlsSecret", "certificateArn", "albScheme")
 	return t
 }
 
-// checkDockerApp has what clusters check of an app and the components for Docker do not.
+// checkDockerApp contains checks of the app that the components for clusters do and those for Docker do not.
 func (d *decoder) checkDockerApp(app *App) {
-	const minDelay, maxDelay = 3, 300 // the balancer takes a fifth more: docker.Drain
+	const minDelay, maxDelay = 3, 300 // the balancer uses a fifth more: docker.Drain
 	d.CheckKey("loadBalancerDelaySeconds",
 		check.Range("loadBalancerDelaySeconds", app.Drain.LoadBalancerDelay, minDelay, maxDelay))
 	if ready := app.container().Probes.Readiness; ready != nil {
 		d.Check("web.container.probes.readiness", ready.Validate())
 	} else {
-		d.Problem("readyPath", "is required with target docker: nginx shares requests out to what answers it by 200")
+		d.Problem("readyPath",
+			"is required with target docker: nginx sends requests only to containers that answer it with 200")
 	}
 }
 
-// dockerApp is the app as Docker runs it. There is no preStop hook, so the app itself serves for the whole delay.
+// dockerApp returns the app for Docker. Docker has no preStop hook, so the app itself serves for the whole delay.
 func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 	w := docker.WebAppArgs{
 		Env: pulumi.ToStringMap(app.Environment), HealthCommand: d.List("healthCommand"),
@@ -104,8 +105,8 @@ func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 	return w
 }
 
-// balancer is the image of nginx. Its build gets only what its Dockerfile takes: another image means another nginx,
-// whose port is closed while it is replaced.
+// balancer returns the build of the nginx image. It passes only the arguments that its Dockerfile declares, since a new
+// image replaces nginx, whose port is closed meanwhile.
 func (d *decoder) balancer(c *Config) *image.Args {
 	base, args := d.Text("nginxImage"), d.StringMap("imageBuildArgs")
 	d.CheckKey("nginxImage", check.Image("nginxImage", base))

@@ -1,7 +1,13 @@
 package config
 
-// keys are the configuration keys of the fields of the components' arguments: the one place where both are known. They
-// say what fills a field, and how a message names it. A field that is not here is told under what holds it.
+// renamed maps the keys of earlier versions to the current ones.
+var renamed = map[string]string{
+	"clientCidrs": "loadBalancerCidrs", "elasticacheClients": "elasticacheSecurityGroups",
+	"installAlbClass": "installAlbIngressClass",
+}
+
+// keys maps the fields of the components' arguments to their configuration keys, for filling the fields and for
+// naming them in messages. A problem of a field without an entry is reported under the enclosing field.
 var keys = map[string]string{
 	"build.context": "buildContext", "build.dockerfile": "buildDockerfile", "build.platform": "imagePlatform",
 	"build.buildArgs": "imageBuildArgs", "build.username": "registryUsername", "build.revision": "imageRevision",
@@ -43,7 +49,7 @@ var keys = map[string]string{
 	"web.scaling.scaleDownPeriodSeconds": "scaleDownPeriodSeconds", "web.scaling.tolerance": "scaleTolerance",
 	"web.route.class": "ingressClass", "web.route.hosts": "host", "web.route.paths": "paths",
 	"web.route.publicPort": "publicPort", "web.route.tlsSecret": "tlsSecret",
-	"web.allowFrom": "clientCidrs", "web.allowFrom.namespace": "ingressNamespace",
+	"web.allowFrom": "loadBalancerCidrs", "web.allowFrom.namespace": "ingressNamespace",
 	"web.allowTo":                 "egressCidrs",
 	"web.drain.loadBalancerDelay": "loadBalancerDelaySeconds", "web.drain.longestRequest": "longestRequestSeconds",
 	"web.rolloutTimeoutSeconds": "rolloutTimeoutSeconds",

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every key of the table is declared, or one of a provider.
+// Every key of the table is declared, or is one of a provider.
 func TestKeysOfFieldsAreDeclared(t *testing.T) {
 	declared := project(t).Config
 	for field, key := range keys {
@@ -16,14 +16,32 @@ func TestKeysOfFieldsAreDeclared(t *testing.T) {
 	}
 }
 
-// everything are configurations that switch on all that there is, so that every check has its turn.
+// A former key is refused with the name of the current one, which is declared.
+func TestRenamedKeys(t *testing.T) {
+	declared := project(t).Config
+	for former, current := range map[string]string{
+		"clientCidrs": "loadBalancerCidrs", "elasticacheClients": "elasticacheSecurityGroups",
+		"installAlbClass": "installAlbIngressClass",
+	} {
+		_, err := parsed(with(base(t), map[string]string{former: "[]"}))
+		want := "\n  scaleout:" + former + ": is now scaleout:" + current
+		if _, known := declared[current]; !known || err == nil || !strings.HasSuffix(err.Error(), want) ||
+			strings.Count(err.Error(), "\n") != 1 {
+			t.Errorf("got %v, want only %q, which Pulumi.yaml declares: %t", err, want, known)
+		}
+	}
+}
+
+// everything returns configurations that together enable all features, so that every check runs.
 func everything(t testing.TB) map[string]map[string]string {
 	t.Helper()
 	measured := map[string]string{"installPrometheus": "true", "installGrafana": "true", "installMetricsServer": "true"}
-	operator := map[string]string{"prometheusOperator": "true", "prometheusNamespace": "monitoring", "runbookUrl": "https://a.example"}
+	operator := map[string]string{
+		"prometheusOperator": "true", "prometheusNamespace": "monitoring", "runbookUrl": "https://a.example",
+	}
 	secret := map[string]string{"secretEnvironment": `{"API_KEY":"hunter2"}`, "secretFiles": `{"/etc/app/key":"hunter2"}`}
 	load := map[string]string{
-		"host": "a.example.com", "hostedZoneId": "Z0123456789", "installAlbClass": "true", "albGroup": "public",
+		"host": "a.example.com", "hostedZoneId": "Z0123456789", "installAlbIngressClass": "true", "albGroup": "public",
 		"albAccessLogsBucket": "logs", "albAccessLogsPrefix": "a", "nodeCpuLimit": "100", "nodeMemoryLimit": "100Gi",
 	}
 	all := map[string]map[string]string{
@@ -49,13 +67,13 @@ func everything(t testing.TB) map[string]map[string]string {
 	return all
 }
 
-// breakages are values that fit no key of a type, but for texts that may be any.
+// breakages holds values that are invalid for keys of a type, except for strings that may be arbitrary.
 var breakages = map[string][]string{
 	"string": {"%%%", "a\nb"}, "integer": {"-1", "1000000000"}, "boolean": {"%%%"}, "array": {`["%%%"]`, "%%%"},
 	"object": {`{"%%%":"%%%"}`, "%%%"},
 }
 
-// breakagesOf are those of the type that a key is declared with; a key of a provider, and a secret without a type, is a text.
+// breakagesOf returns the breakages of a key's declared type; keys of a provider and untyped secrets are strings.
 func breakagesOf(t testing.TB, key string) []string {
 	declared := project(t).Config[strings.TrimPrefix(key, "scaleout:")]
 	if declared.Type == nil {
@@ -64,8 +82,8 @@ func breakagesOf(t testing.TB, key string) []string {
 	return breakages[*declared.Type]
 }
 
-// Whatever is wrong with the value of a key, each line of the message begins with a key, never with a field of an argument,
-// and the key that has the value is among what the message names.
+// For any invalid value, each line of the message begins with a key, never with an argument field, and the message
+// names the key of the value.
 func TestEveryLineNamesAKey(t *testing.T) {
 	for name, values := range everything(t) {
 		for key, good := range values {
@@ -83,19 +101,20 @@ func TestEveryLineNamesAKey(t *testing.T) {
 	}
 }
 
-// All that can be wrong at once is a message of such lines too.
+// The same holds if all keys are invalid at once.
 func TestEveryKeyBrokenAtOnce(t *testing.T) {
 	for name, values := range everything(t) {
 		for i := range 2 {
 			broken := maps.Clone(values)
 			for key, value := range values {
-				if wrong := breakagesOf(t, key); i < len(wrong) && key != "scaleout:target" && value != "true" && value != "false" {
+				wrong := breakagesOf(t, key)
+				if i < len(wrong) && key != "scaleout:target" && value != "true" && value != "false" {
 					broken[key] = wrong[i]
 				}
 			}
 			_, err := parsed(broken)
 			if err == nil {
-				t.Errorf("%s: accepted with all that is broken", name)
+				t.Errorf("%s: accepted although all keys are invalid", name)
 				continue
 			}
 			namesAKey(t, err, values)

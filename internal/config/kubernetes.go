@@ -18,12 +18,12 @@ import (
 	"example.com/scaleout/internal/nodeport"
 )
 
-// Kubernetes is everything that may differ between two stacks in clusters.
+// Kubernetes holds everything that may differ between two stacks in clusters.
 type Kubernetes struct {
 	// Kind is the cluster to deploy to, unless EKS is set.
 	Kind       kube.KindCluster
 	EKS        *kube.EKSCluster
-	AWSTags    map[string]string // on all that the AWS provider creates
+	AWSTags    map[string]string // of all resources that the AWS provider creates
 	Namespace  kube.NamespaceArgs
 	Web        kube.WebAppArgs
 	Monitoring Monitoring
@@ -31,20 +31,21 @@ type Kubernetes struct {
 	// Traefik and MetricsServer are nil where the cluster has its own.
 	Traefik       *addons.TraefikArgs
 	MetricsServer *addons.MetricsServerArgs
-	// ALBClass is nil where the cluster has the IngressClass, or needs none.
+	// ALBClass is nil where the cluster has the IngressClass or needs none.
 	ALBClass *kube.ALBClassArgs
-	// Certificate is to be requested; nil if there is one, or none.
+	// Certificate is a certificate to request; nil if one exists or none is used.
 	Certificate *aws.CertificateArgs
-	// Record leads the host to the load balancer; nil for none.
+	// Record points the host to the load balancer; nil for none.
 	Record *aws.LoadBalancerRecordArgs
-	// Redis runs in the cluster, External is one elsewhere, AWS runs ElastiCache: at most one of them is set.
+	// Redis runs in the cluster, External runs elsewhere, ElastiCache is managed by AWS: at most one of them is set.
 	Redis       *kube.RedisArgs
 	External    *redis.Connection
 	RedisCA     string
 	ElastiCache *ElastiCache
 }
 
-// redisResources fit a counter: a few hundred bytes of data, 60,000 increments a second and more from a full core.
+// redisResources are sized for a counter: a few hundred bytes of data; a full core serves over 60,000 increments a
+// second.
 var redisResources = kube.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
 
 func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
@@ -55,13 +56,13 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 		Web:           d.webApp(&c.App),
 	}
 	d.clusterOf(t, target)
-	if alb := albOf(t.Web.Route); alb != nil && len(alb.Controller.Validate()) == 0 { // otherwise the route reports it
+	if alb := albOf(t.Web.Route); alb != nil && len(alb.Controller.Validate()) == 0 { // else the route reports it
 		t.Namespace.ALBController = alb.Controller
 	}
 	if _, architecture, ok := strings.Cut(d.Text("imagePlatform"), "/"); ok && target == "eks" {
-		t.Web.Placement.Architecture, _, _ = strings.Cut(architecture, "/") // a variant (arm64/v8) is no label of a node
+		t.Web.Placement.Architecture, _, _ = strings.Cut(architecture, "/") // nodes have no label for a variant (arm64/v8)
 	}
-	if d.cluster != nil && d.Text("certificateArn") == fromCluster {
+	if d.cluster != nil && d.Text("certificateArn") == clusterOutput {
 		d.checkClusterCertificate(d.Text("host"))
 	}
 	t.ALBClass = d.albClass(albOf(t.Web.Route))
@@ -70,11 +71,11 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	t.Monitoring = d.monitoring(c, t)
 	t.Capacity = d.capacity(t)
 	d.Check("namespace", t.Namespace.Validate())
-	// Empty is the component's default, which may change with a new version of the library.
+	// An empty version selects the component's default, which may change with a new version of the library.
 	d.CheckKey("podSecurityVersion", check.That(t.Namespace.PodSecurityVersion != "", "podSecurityVersion", "",
 		"must be a version of Kubernetes such as v1.34, or latest"))
 	d.RefuseIf(t.Traefik != nil && t.Namespace.Name == TraefikName,
-		"namespace", "which installTraefik creates for Traefik; must be another")
+		"namespace", "which is the namespace of installTraefik; choose another")
 	d.RefuseIf(target == "kind" && albOf(t.Web.Route) != nil,
 		"albScheme", "but kind has no AWS Application Load Balancer; leave it empty")
 	return t
@@ -139,11 +140,11 @@ func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
 		t.ElastiCache = nil
 		return
 	case host == "":
-		d.without("it is for a Redis elsewhere; set redisHost too, or leave this out", "redisTls", "redisUsername", "redisCa")
+		d.without("it is for an external Redis; set redisHost too, or remove it", "redisTls", "redisUsername", "redisCa")
 	}
 	switch {
 	case host != "" && t.ElastiCache != nil:
-		d.Refuse("elasticacheName", "and redisHost %s: at most one of them is set", d.Shown("redisHost"))
+		d.Refuse("elasticacheName", "and redisHost %s: at most one of them may be set", d.Display("redisHost"))
 	case host != "":
 		t.External = external
 		d.Check("connection", external.Validate())
@@ -154,16 +155,16 @@ func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
 	}
 }
 
-// noRedis and noIngress are why a setting is of no use.
+// noRedis and noIngress are reasons why a setting has no effect.
 const (
-	noRedis   = "redis is false; leave one of them out"
-	noIngress = "ingress is false; leave one of them out"
+	noRedis   = "redis is false; remove one of the two settings"
+	noIngress = "ingress is false; remove one of the two settings"
 )
 
-// checkExternal wants the app to be told what it needs for the connection.
+// checkExternal requires that the app's variables pass everything that the connection needs.
 func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Environment) {
 	d.RefuseIf(c.Username != "" && names.Username == "",
-		"redisUsername", "but redisEnvironment has no username, by which the app would get it")
+		"redisUsername", "but redisEnvironment has no username to pass it to the app")
 	switch {
 	case ca == "":
 	case !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)):
@@ -171,7 +172,7 @@ func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Envi
 	case !c.TLS:
 		d.Problem("redisCa", "is set, but redisTls is false: it is for encrypted connections")
 	case names.CAFile == "":
-		d.Problem("redisCa", "is set, but redisEnvironment has no caFile, by which the app would get it")
+		d.Problem("redisCa", "is set, but redisEnvironment has no caFile to pass it to the app")
 	}
 }
 
@@ -188,7 +189,7 @@ func (d *decoder) webApp(app *App) kube.WebAppArgs {
 		a.AllowTo = []kube.Peer{{CIDRs: pulumi.ToStringArray(cidrs)}}
 	}
 	d.Check("web", a.Validate())
-	// What follows has other keys than the rest of its lists, and is checked already.
+	// The elements added here have other keys than the rest of their lists, and are already checked.
 	if scraper != "" && app.Metrics != nil {
 		a.AllowFrom = append(a.AllowFrom, kube.Peer{Namespace: scraper, Ports: []int{app.Metrics.Port}})
 	}
@@ -206,14 +207,14 @@ func (d *decoder) scaling() kube.Scaling {
 		s.Fixed = 0
 		return s
 	}
-	if fixed == 0 { // which would be an autoscaler
+	if fixed == 0 { // 0 would mean an autoscaler
 		d.CheckKey("replicas", check.Invalid("replicas", fixed, "must be at least 1"))
 		fixed = 1
 	}
 	return kube.Scaling{Fixed: fixed}
 }
 
-// route is nil for a Service only. The hosts of extraHosts are added later.
+// route returns the route, or nil for a Service only. webApp adds the hosts of extraHosts later.
 func (d *decoder) route() *kube.Route {
 	r := &kube.Route{
 		Class: d.Text("ingressClass"), Paths: d.List("paths"), PublicPort: d.Integer("publicPort"),
@@ -224,14 +225,14 @@ func (d *decoder) route() *kube.Route {
 	}
 	if !d.on("ingress") {
 		d.without(noIngress, "host", "extraHosts", "paths", "tlsSecret", "ingressAnnotations", "albScheme", "albController",
-			"installAlbClass", "certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket", "albAccessLogsPrefix",
-			"albWebAclArn")
+			"installAlbIngressClass", "certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket",
+			"albAccessLogsPrefix", "albWebAclArn")
 		return nil
 	}
 	return r
 }
 
-// extraHosts are further names of the route.
+// extraHosts returns the further hosts of the route.
 func (d *decoder) extraHosts() []string {
 	const key = "extraHosts"
 	host, more := d.Text("host"), d.List(key)
@@ -239,20 +240,20 @@ func (d *decoder) extraHosts() []string {
 	problems := names.Validate()
 	for i, name := range more {
 		once := name != host && !slices.Contains(more[:i], name)
-		problems = append(problems, check.That(once, key, name, "must be named once, and not in host too")...)
+		problems = append(problems, check.That(once, key, name, "must be listed once, and not in host too")...)
 	}
 	d.CheckKey(key, problems)
-	d.RefuseIf(host == "" && len(more) > 0, key, "but host is not set; make the first of them host")
+	d.RefuseIf(host == "" && len(more) > 0, key, "but host is not set; move the first of them to host")
 	return more
 }
 
-// allowFrom are those who forward requests to the pods.
+// allowFrom returns the peers that forward requests to the pods.
 func (d *decoder) allowFrom(routed bool) []kube.Peer {
 	subnets := outputPublicSubnets
 	if d.Optional("albScheme") == "internal" {
 		subnets = outputPrivateSubnets
 	}
-	namespace, cidrs := d.Text("ingressNamespace"), d.clusterList("clientCidrs", subnets)
+	namespace, cidrs := d.Text("ingressNamespace"), d.clusterList("loadBalancerCidrs", subnets)
 	if d.Boolean("installTraefik") {
 		namespace = d.traefikNamespace()
 	}
@@ -264,17 +265,18 @@ func (d *decoder) allowFrom(routed bool) []kube.Peer {
 		peers = append(peers, kube.Peer{CIDRs: cidrs})
 	}
 	if routed && len(peers) == 0 {
-		d.CheckKey("clientCidrs", field.ErrorList{field.Required(field.NewPath("clientCidrs"),
-			"nobody may reach the pods: set clientCidrs, or ingressNamespace (installTraefik does), or ingress to false")})
+		d.CheckKey("loadBalancerCidrs", field.ErrorList{field.Required(field.NewPath("loadBalancerCidrs"),
+			"no peer may reach the pods: set loadBalancerCidrs or ingressNamespace (installTraefik sets it), "+
+				"or set ingress to false")})
 	}
 	return peers
 }
 
-// traefikNamespace is that of the Traefik which this program installs, and which no other setting may contradict.
+// traefikNamespace returns the namespace of the Traefik that this program installs, and refuses contradicting settings.
 func (d *decoder) traefikNamespace() string {
 	class := []string{TraefikName}
 	if !d.on("ingress") {
-		class = append(class, "") // Traefik is for others then
+		class = append(class, "") // Traefik then serves other apps
 	}
 	for name, allowed := range map[string][]string{
 		"ingressClass": class, "ingressNamespace": {TraefikName, ""}, "albScheme": {""},
@@ -284,16 +286,16 @@ func (d *decoder) traefikNamespace() string {
 	return TraefikName
 }
 
-// traefikReplicas: the second (40 MB) serves while the first is replaced, or its node is drained.
+// traefikReplicas has a second pod (40 MB), which serves while the first is replaced or its node is drained.
 const traefikReplicas = 2
 
-// TraefikName is the name of the Traefik component, and so of its namespace and its IngressClass.
+// TraefikName is the name of the Traefik component, its namespace and its IngressClass.
 const TraefikName = "traefik"
 
-// Capacity compares what the pods of a stack ask for with what the nodes may have.
+// Capacity holds the resource requests of a stack's pods and the limits of the nodes.
 type Capacity struct {
 	Demand kube.Demand
-	// CPULimit and MemoryLimit of the nodes. Empty, or unknown before the cluster exists, for nothing to compare with.
+	// CPULimit and MemoryLimit are the limits of the nodes. Empty for none; unknown before the cluster exists.
 	CPULimit, MemoryLimit pulumi.StringInput
 }
 
@@ -324,13 +326,13 @@ func (d *decoder) capacity(t *Kubernetes) Capacity {
 	return c
 }
 
-// sized tells whether all sizes are quantities. If not, that is a problem of its own.
+// sized reports whether all sizes are valid quantities. Invalid ones are reported elsewhere.
 func (t *Kubernetes) sized() bool {
 	unsized := func(pods kube.Workload) bool { return len(pods.Resources.Validate()) > 0 }
 	return !slices.ContainsFunc(t.pods(), unsized) && len(t.Web.Scaling.Validate()) == 0
 }
 
-// pods are all that the stack runs.
+// pods returns all workloads of the stack.
 func (t *Kubernetes) pods() []kube.Workload {
 	all := []kube.Workload{t.Web.Workload()}
 	if t.Redis != nil {

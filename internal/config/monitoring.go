@@ -11,16 +11,17 @@ import (
 	"example.com/scaleout/internal/counter"
 )
 
-// Monitoring is how the app is measured. At most one of Prometheus and Operator is set; neither measures nothing.
+// Monitoring configures the monitoring of the app. At most one of Prometheus and Operator is set; without them there
+// is none.
 type Monitoring struct {
 	Alerts monitoring.Alerts
-	// Prometheus is run in the namespace, together with kube-state-metrics of that image.
+	// Prometheus runs in the namespace, with a kube-state-metrics of KubeStateMetricsImage.
 	Prometheus            *monitoring.PrometheusArgs
 	KubeStateMetricsImage string
 	KubeletInsecureTLS    bool
 	// GrafanaImage is empty for no Grafana.
 	GrafanaImage string
-	// Operator tells a Prometheus Operator in the cluster about the app, in objects with the OperatorLabels.
+	// Operator creates objects with the OperatorLabels for a Prometheus Operator in the cluster.
 	Operator       bool
 	OperatorLabels map[string]string
 }
@@ -43,8 +44,8 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 	d.Fill("prometheus", prometheus)
 	install, grafana, image := d.Boolean("installPrometheus"), d.Boolean("installGrafana"), d.Text("grafanaImage")
 	d.RefuseIf(install && m.Operator,
-		"prometheusOperator", "and installPrometheus %s: the app needs one Prometheus, so at most one of them "+
-			"is true", d.Shown("installPrometheus"))
+		"prometheusOperator", "and installPrometheus %s: at most one of them may be true, since the app needs one "+
+			"Prometheus", d.Display("installPrometheus"))
 	if install {
 		prometheus.Alerts = m.Alerts
 		m.Prometheus = prometheus
@@ -52,14 +53,14 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 		d.CheckKey("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
 	}
 	if m.Operator {
-		d.Check("prometheus", check.In("alerts", m.Alerts.Validate())) // as of a Prometheus of its own
+		d.Check("prometheus", check.In("alerts", m.Alerts.Validate())) // under the same keys as the stack's own Prometheus
 		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			d.Refuse("runbookUrl", "must be an http or https URL with prometheusOperator, whose messages link to it")
+			d.Refuse("runbookUrl", "must be an http or https URL with prometheusOperator, whose alerts link to it")
 		}
 		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", m.OperatorLabels))
 	}
 	if grafana && !install {
-		d.Refuse("installGrafana", "but it shows what the Prometheus of installPrometheus measures; set that too")
+		d.Refuse("installGrafana", "but Grafana shows the data of installPrometheus; set that too")
 	} else if grafana {
 		m.GrafanaImage = image
 		d.CheckKey("grafanaImage", check.Image("grafanaImage", image))
@@ -67,7 +68,7 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 	return m
 }
 
-// objectives are nil for an app without measurements of its own.
+// objectives returns nil for an app without its own metrics.
 func (d *decoder) objectives(c *Config) *monitoring.Objectives {
 	o := &monitoring.Objectives{}
 	d.Fill("prometheus.alerts.objectives", o)
@@ -78,16 +79,17 @@ func (d *decoder) objectives(c *Config) *monitoring.Objectives {
 	if hitCounter && !slices.Contains(counter.FastMilliseconds, o.FastMilliseconds) {
 		d.CheckKey("sloFastMilliseconds", check.Invalid("sloFastMilliseconds", o.FastMilliseconds,
 			"must be one of "+strings.Trim(strings.ReplaceAll(fmt.Sprint(counter.FastMilliseconds), " ", ", "), "[]")+
-				": the bounds of the hit counter's histogram"))
+				": the bucket bounds of the hit counter's histogram"))
 	}
 	return o
 }
 
-// scraperNamespace is where the operator's Prometheus is. Without it the network policy would keep that out, silently.
+// scraperNamespace returns the namespace of the operator's Prometheus. Without it the network policy would silently
+// block the scraping.
 func (d *decoder) scraperNamespace() string {
 	namespace, operator := d.Text("prometheusNamespace"), d.Optional("prometheusOperator") == "true"
 	d.RefuseIf(operator != (namespace != ""),
-		"prometheusNamespace", "must be set together with prometheusOperator, or neither: where its Prometheus runs")
+		"prometheusNamespace", "must be set together with prometheusOperator, or neither: the namespace of its Prometheus")
 	if namespace != "" {
 		d.CheckKey("prometheusNamespace", check.Label("prometheusNamespace", namespace))
 	}
