@@ -9,7 +9,7 @@ import (
 	"example.com/scaleout/internal/config"
 )
 
-// routeWithCertificate is the route of the configuration, with a certificate issued for the host if none is given.
+// routeWithCertificate returns the route of the configuration, with a new certificate for the host if none is given.
 func routeWithCertificate(ctx *pulumi.Context, target *config.Kubernetes) (*kube.Route, error) {
 	route := target.Web.Route
 	if route == nil || route.ALB == nil {
@@ -27,7 +27,7 @@ func routeWithCertificate(ctx *pulumi.Context, target *config.Kubernetes) (*kube
 	return &secured, warnOfPlainHTTP(ctx, &alb)
 }
 
-// warnOfPlainHTTP is for those who lost a certificate while changing where it is from. It may be wanted, for a trial.
+// warnOfPlainHTTP warns if a change of the certificate's source has left none. It is no error: a trial may do without.
 func warnOfPlainHTTP(ctx *pulumi.Context, alb *kube.ALB) error {
 	if alb.CertificateARN != nil || alb.Scheme != "internet-facing" {
 		return nil
@@ -36,7 +36,7 @@ func warnOfPlainHTTP(ctx *pulumi.Context, alb *kube.ALB) error {
 		"neither certificateArn nor hostedZoneId is set", nil)
 }
 
-// nameLoadBalancer leads the host to the load balancer that the Ingress has become.
+// nameLoadBalancer creates the DNS record that points the host to the load balancer of the Ingress.
 func nameLoadBalancer(ctx *pulumi.Context, target *config.Kubernetes, web *kube.WebApp) error {
 	if target.Record == nil {
 		return nil
@@ -46,7 +46,7 @@ func nameLoadBalancer(ctx *pulumi.Context, target *config.Kubernetes, web *kube.
 	return err
 }
 
-// createElastiCache has AWS run the Redis, next to the cluster's nodes.
+// createElastiCache creates an ElastiCache in the VPC of the cluster's nodes.
 func createElastiCache(
 	ctx *pulumi.Context, cfg *config.Config, settings *config.ElastiCache, eks *aws.Cluster,
 ) (redis.Connection, error) {

@@ -8,7 +8,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// byName are the resources of a variant by type and name, e.g. "Ingress web".
+// byName returns a variant and a lookup of its resources' URNs by type and name, e.g. "Ingress web".
 func byName(t *testing.T, variant string) (result *offline.Result, urn func(name string) string) {
 	t.Helper()
 	result = results[variant]
@@ -28,8 +28,8 @@ func byName(t *testing.T, variant string) (result *offline.Result, urn func(name
 	}
 }
 
-// orders are what has to exist before what, and so goes after it: a load balancer is taken down by its controller while its
-// class, its permission to enter the cluster and its certificate are there, and nobody is led to it any more.
+// orders lists the dependencies of resources, which must outlive them: the controller removes a load balancer while its
+// class, its access to the cluster and its certificate still exist, and after the DNS record is gone.
 var orders = map[string]map[string][]string{
 	"example": {
 		"Ingress web":                 {"Service web", "Namespace namespace", "kubernetes cluster"},
@@ -40,7 +40,9 @@ var orders = map[string]map[string][]string{
 		"Ingress web": {"Service web", "Namespace namespace", "kubernetes cluster"},
 	},
 	"prod-names": {
-		"Ingress web":               {"IngressClass alb", "IngressClassParams alb-params", "CertificateValidation web", "kubernetes cluster"},
+		"Ingress web": {
+			"IngressClass alb", "IngressClassParams alb-params", "CertificateValidation web", "kubernetes cluster",
+		},
 		"IngressClass alb":          {"IngressClassParams alb-params"},
 		"CertificateValidation web": {"Certificate web", "Record web-validation"},
 		"Record web":                {"Ingress web"},
@@ -71,7 +73,7 @@ func TestOrderOfDeletion(t *testing.T) {
 	}
 }
 
-// Pulumi waits until the controller has let go of an Ingress only if nothing tells it not to.
+// Pulumi waits until the controller has released an Ingress unless an option or annotation disables that.
 func TestNothingLeavesALoadBalancerBehind(t *testing.T) {
 	for variant, result := range inClusters() {
 		for _, r := range result.Resources {
@@ -84,13 +86,13 @@ func TestNothingLeavesALoadBalancerBehind(t *testing.T) {
 				}
 			}
 			if offline.Lookup(r.Inputs, "metadata", "annotations", "pulumi.com/skipAwait") != nil {
-				t.Errorf("%s: the Ingress is not waited for", variant)
+				t.Errorf("%s: Pulumi does not await the Ingress", variant)
 			}
 		}
 	}
 }
 
-// What the program adds up is what the objects say.
+// The exported totals match the requests in the objects.
 func TestRequestsAreThoseOfThePods(t *testing.T) {
 	for variant, result := range inClusters() {
 		preview := result.Preview()
@@ -100,15 +102,17 @@ func TestRequestsAreThoseOfThePods(t *testing.T) {
 			fields := strings.Fields(line) // pods, CPU request, CPU limit, memory request, memory limit
 			want := fmt.Sprintf("%s CPU, %s", fields[1], fields[3])
 			if got := offline.Lookup(result.Exports, "requests", output); got != want {
-				t.Errorf("%s: %s is %v, but the pods ask for %s", variant, output, got, want)
+				t.Errorf("%s: %s is %v, but the pods request %s", variant, output, got, want)
 			}
 		}
 	}
 }
 
-// The security policy of a TLS listener, its certificate and the redirect come together.
+// A TLS listener has a security policy, a certificate and a redirect.
 func TestHTTPSIsComplete(t *testing.T) {
-	for _, variant := range []string{"example", "prod-controller", "prod-names", "prod-cluster-stack", "prod-elasticache"} {
+	for _, variant := range []string{
+		"example", "prod-controller", "prod-names", "prod-cluster-stack", "prod-elasticache",
+	} {
 		result, _ := byName(t, variant)
 		for _, r := range result.Resources {
 			if !strings.HasSuffix(r.Type, ":Ingress") || !r.Custom {
@@ -128,15 +132,16 @@ func TestHTTPSIsComplete(t *testing.T) {
 	}
 }
 
-// A pod of another architecture than its image ends in "exec format error".
+// A pod on a node of another architecture than its image fails with "exec format error".
 func TestPodsGoWhereTheirImageRuns(t *testing.T) {
 	for variant, want := range map[string]any{"example": "amd64", "prod-controller": "arm64", "dev": nil} {
 		result, urn := byName(t, variant)
 		for _, r := range result.Resources {
 			switch r.URN {
 			case urn("Deployment web"):
-				if got := offline.Lookup(r.Inputs, "spec", "template", "spec", "nodeSelector", "kubernetes.io/arch"); got != want {
-					t.Errorf("%s: the pods go to %v, want %v", variant, got, want)
+				selector := offline.Lookup(r.Inputs, "spec", "template", "spec", "nodeSelector")
+				if got := offline.Lookup(selector, "kubernetes.io/arch"); got != want {
+					t.Errorf("%s: the pods select nodes of %v, want %v", variant, got, want)
 				}
 			case urn("Image app"):
 				platform, _ := offline.Lookup(r.Inputs, "build", "platform").(string)
@@ -148,13 +153,13 @@ func TestPodsGoWhereTheirImageRuns(t *testing.T) {
 	}
 }
 
-// A managed Redis is spoken to with TLS, as its own user; the in-cluster one is not there.
+// The app connects to a managed Redis with TLS, as a dedicated user; no in-cluster Redis runs.
 func TestManagedRedis(t *testing.T) {
 	for _, variant := range []string{"prod-elasticache", "prod-elasticache-serverless"} {
 		result, urn := byName(t, variant)
 		for _, r := range result.Resources {
 			if strings.HasSuffix(r.Type, ":StatefulSet") {
-				t.Errorf("%s: runs %s besides", variant, r.Name)
+				t.Errorf("%s: also runs %s", variant, r.Name)
 			}
 			if r.URN != urn("Deployment web") {
 				continue

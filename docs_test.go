@@ -9,12 +9,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// references are the documents of configuration, by the files that they are made of.
+// references maps each project file to the configuration reference generated from it.
 var references = map[string]string{
 	"Pulumi.yaml": "docs/configuration.md", "cluster/Pulumi.yaml": "docs/cluster-configuration.md",
 }
 
-// The documents of configuration say what the project files say.
+// The configuration references match the project files.
 func TestConfigurationReference(t *testing.T) {
 	for project, document := range references {
 		want, err := configurationDoc(project)
@@ -29,12 +29,12 @@ func TestConfigurationReference(t *testing.T) {
 		}
 		got, err := os.ReadFile(document)
 		if err != nil || string(got) != want {
-			t.Errorf("%s is not what %s says (%v); run: make docs", document, project, err)
+			t.Errorf("%s does not match %s (%v); run: make docs", document, project, err)
 		}
 	}
 }
 
-// configurationDoc makes a table of each section of the config block; a section starts with a comment `# --- title`.
+// configurationDoc renders each section of the config block as a table; a comment `# --- title` starts a section.
 func configurationDoc(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -53,10 +53,10 @@ func configurationDoc(path string) (string, error) {
 
 <!-- Generated from %[2]s by make docs. Do not edit. -->
 
-Set a key with `+"`pulumi config set --stack <stack> <key> <value>`"+` (secrets with `+"`--secret`"+`, an element of a list with
-`+"`--path '<key>[0]'`"+`), or edit
-`+"`Pulumi.<stack>.yaml` beside `%[2]s`"+`, where each key is prefixed by `+"`%[3]s:`"+`. Unknown keys and malformed values are
-refused before anything is touched, all in one message; what Pulumi itself checks (types, required keys) comes first.
+Set a key with `+"`pulumi config set --stack <stack> <key> <value>`"+` (secrets with `+"`--secret`"+`, an element of a
+list with `+"`--path '<key>[0]'`"+`), or edit `+"`Pulumi.<stack>.yaml` beside `%[2]s`"+`, where each key is prefixed
+with `+"`%[3]s:`"+`. Unknown keys and malformed values are
+refused before anything is touched, all in one message; Pulumi's own checks (types, required keys) come first.
 A key without a default is required.
 
 %[4]s
@@ -72,13 +72,13 @@ A key without a default is required.
 	return doc.String(), nil
 }
 
-// providerKeys are those of the AWS provider that the programs read too.
+// providerKeys describes the keys of the AWS provider that the programs also read.
 var providerKeys = map[string]string{
-	"scaleout": "Keys that only another target uses are not looked at. With target eks, three keys of the AWS provider belong to it: `aws:region`, `aws:defaultTags` (docs/production.md), and\n" +
-		"`aws:allowedAccountIds`, a list of the\n" +
-		"accounts that may be touched, e.g. `[\"111122223333\"]`.",
-	"scaleout-cluster": "Two keys of the AWS provider are required too: `aws:region`, and `aws:allowedAccountIds`, a list with the one\n" +
-		"account that the cluster is in, e.g. `[\"111122223333\"]`.",
+	"scaleout": "Keys that only another target uses are ignored. Target eks also uses three keys of the AWS provider:\n" +
+		"`aws:region`, `aws:defaultTags` (docs/production.md), and `aws:allowedAccountIds`, a list of the accounts\n" +
+		"that may be changed, e.g. `[\"111122223333\"]`.",
+	"scaleout-cluster": "Two keys of the AWS provider are also required: `aws:region`, and `aws:allowedAccountIds`,\n" +
+		"a list with the one account of the cluster, e.g. `[\"111122223333\"]`.",
 }
 
 func configurationRow(key string, node *yaml.Node) string {
@@ -99,7 +99,7 @@ func configurationRow(key string, node *yaml.Node) string {
 	return fmt.Sprintf("| `%s` | %s | %s | %s |", key, kind, fallback, fields["description"])
 }
 
-// inline is a value of YAML on one line.
+// inline formats a YAML value on one line.
 func inline(node *yaml.Node) string {
 	var parts []string
 	switch node.Kind {

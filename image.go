@@ -11,8 +11,8 @@ import (
 	"example.com/scaleout/internal/config"
 )
 
-// provideImage returns the app's image by digest: the finished one of the configuration, or one that is built and pushed to
-// its repository, which is created at ECR if the configuration names one there.
+// provideImage returns the app's image by digest: the finished image of the configuration, or one that it builds and
+// pushes. It creates the ECR repository if the configuration names one.
 func provideImage(ctx *pulumi.Context, cfg *config.Config) (pulumi.StringOutput, error) {
 	repository := pulumi.StringInput(pulumi.String(cfg.Repository))
 	if cfg.ECR != nil {
@@ -42,12 +42,12 @@ func build(ctx *pulumi.Context, name string, args *image.Args) (pulumi.StringOut
 	return built.Ref, nil
 }
 
-// maxHistory is how many images the output images lists.
+// maxHistory is the maximum length of the output images.
 const maxHistory = 20
 
-// exportImage shows what runs, and every image that an update of this stack has deployed, newest first: `make rollback`
-// goes back to one of them. A stack finds its own earlier outputs by a reference to itself. The outputs wait for what runs
-// the image, so that an update that fails leaves them as they were.
+// exportImage exports the current image and all images that updates of this stack have deployed, newest first:
+// `make rollback` goes back to one of them. The stack reads its own earlier outputs through a StackReference to itself.
+// The outputs depend on the resources that run the image, so that a failed update leaves them unchanged.
 func exportImage(ctx *pulumi.Context, image pulumi.StringInput, running ...pulumi.Resource) error {
 	waited := []any{image}
 	for _, r := range running {
@@ -67,7 +67,7 @@ func exportImage(ctx *pulumi.Context, image pulumi.StringInput, running ...pulum
 	return nil
 }
 
-// history puts an image that is another than the newest before the earlier ones.
+// history prepends an image to the earlier ones, unless it is the newest of them.
 func history(earlier any, image string, now time.Time) []any {
 	list, _ := earlier.([]any) // none at the first update
 	if len(list) > 0 {

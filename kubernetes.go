@@ -15,10 +15,10 @@ import (
 	"example.com/scaleout/internal/config"
 )
 
-// webName is the name of the web app, which Redis has to know before the app exists.
+// webName is the name of the web app, which the network policy of Redis refers to before the app exists.
 const webName = "web"
 
-// deployToKubernetes runs the app in a cluster, where it scales itself.
+// deployToKubernetes runs the app in a cluster, with an autoscaler.
 func deployToKubernetes(
 	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
 ) error {
@@ -63,7 +63,7 @@ func deployToKubernetes(
 	return exportImage(ctx, image, app.Ready)
 }
 
-// connect is the provider for the cluster and, on EKS, what AWS reports of it.
+// connect returns the provider for the cluster and, on EKS, the cluster's data from AWS.
 func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster, error) {
 	if target.EKS == nil {
 		provider, err := kube.NewKindProvider(ctx, "cluster", target.Kind)
@@ -75,7 +75,7 @@ func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provid
 	return provider, &found, err
 }
 
-// installed are the add-ons that a bare cluster lacks; nil where it has its own.
+// installed holds the add-ons that this stack installs; nil where the cluster has its own.
 type installed struct{ ingress, metrics pulumi.Resource }
 
 func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulumi.ResourceOption) (installed, error) {
@@ -104,7 +104,7 @@ func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulum
 	return a, nil
 }
 
-// bind connects the app to its Redis and hands it the secrets of the configuration.
+// bind returns the bindings of the app to its Redis and to the secrets of the configuration.
 func bind(
 	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
 	cluster pulumi.ResourceOption,
@@ -128,7 +128,8 @@ func bind(
 	return append(bindings, secret.Bind(connection, cfg.RedisEnvironment)), nil
 }
 
-// connectRedis runs a Redis in the namespace, has AWS run one, or points to one elsewhere. The app cannot tell which.
+// connectRedis runs a Redis in the namespace, creates an ElastiCache, or refers to an external Redis. The app is
+// configured the same way for all three.
 func connectRedis(
 	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
 	secret *kube.RedisSecret, cluster pulumi.ResourceOption,
@@ -164,7 +165,8 @@ func bindSecrets(
 	for name, value := range files {
 		data[path.Base(name)] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
 	}
-	secret, err := kube.NewSecret(ctx, webName+"-secrets", &kube.SecretArgs{Namespace: namespace.Name, Data: data}, cluster)
+	args := &kube.SecretArgs{Namespace: namespace.Name, Data: data}
+	secret, err := kube.NewSecret(ctx, webName+"-secrets", args, cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +184,7 @@ func bindSecrets(
 	return []kube.Binding{b}, nil
 }
 
-// export shows where the app is and what to type next.
+// export exports the app's address and the commands to run next.
 func export(ctx *pulumi.Context, namespace *kube.Namespace, web *kube.WebApp) {
 	ctx.Export("url", web.URL)
 	ctx.Export("namespace", namespace.Name)
@@ -195,7 +197,7 @@ func export(ctx *pulumi.Context, namespace *kube.Namespace, web *kube.WebApp) {
 	})
 }
 
-// exportCapacity shows what the pods ask for, beside what the nodes may have.
+// exportCapacity exports the resource requests of the pods and the limits of the nodes.
 func exportCapacity(ctx *pulumi.Context, c config.Capacity) {
 	requests := pulumi.StringMap{
 		"atMin":          pulumi.String(c.Demand.AtMin.String()),

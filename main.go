@@ -1,5 +1,5 @@
-// Command scaleout is a Pulumi program: a web app that scales itself on a local kind cluster or on Amazon EKS, or takes
-// turns in containers on a Docker host.
+// Command scaleout is a Pulumi program: a web app that scales automatically on a local kind cluster or on Amazon EKS,
+// or runs in load-balanced containers on a Docker host.
 //
 // `pulumi up` runs it without arguments. With arguments it shows offline what it would deploy: `bin/scaleout -h`.
 package main

@@ -18,14 +18,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files and generated documents instead of comparing them")
 
-// results are those of the stacks that have a file; each is run once, since nothing differs from run to run.
+// results holds the result of each stack file and variant; each runs once, since runs are deterministic.
 var results = map[string]*offline.Result{}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	files, _ := filepath.Glob("Pulumi.*.yaml") // fails only for a bad pattern
 	for _, file := range files {
-		if exec.Command("git", "check-ignore", "--quiet", file).Run() == nil { // left by an end-to-end test that was killed
+		if exec.Command("git", "check-ignore", "--quiet", file).Run() == nil { // left by a killed end-to-end test
 			continue
 		}
 		stack := strings.TrimSuffix(strings.TrimPrefix(file, "Pulumi."), ".yaml")
@@ -47,10 +47,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// variant is a stack with other settings than its file has.
+// variant is a stack with settings in addition to its file.
 type variant struct {
 	stack string
-	// base has what the variant's golden files leave out.
+	// base is the stack whose identical golden files the variant omits.
 	base     string
 	settings []string
 	noRedis  bool
@@ -63,25 +63,27 @@ func onAWS(settings ...string) variant {
 
 func (v variant) run() (*offline.Result, error) {
 	dir := "."
-	if v.stack == "example" { // which no team edits, so that what tests say of it holds
+	if v.stack == "example" { // which no team edits, so that the tests stay valid
 		dir = "testdata"
 	}
 	return offline.Run(program, dir, v.stack, v.settings...)
 }
 
-// otherApp is podinfo, which knows nothing of this project: a finished image, another port for everything, no Redis.
+// otherApp configures podinfo, which is independent of this project: a finished image, one other port, no Redis.
 var otherApp = []string{
 	"image=ghcr.io/stefanprodan/podinfo@sha256:0000000000000000000000000000000000000000000000000000000000000000",
-	"port=9898", "user=100", "metricsPort=9898", "sloHistogram=", "redis=false", "environment={PODINFO_UI_MESSAGE: hello}",
-	"drainDelayVariable=", "drainTimeoutVariable=", "writablePaths=[/data]", "labels={team: shop}",
+	"port=9898", "user=100", "metricsPort=9898", "sloHistogram=", "redis=false",
+	"environment={PODINFO_UI_MESSAGE: hello}", "drainDelayVariable=", "drainTimeoutVariable=",
+	"writablePaths=[/data]", "labels={team: shop}",
 }
 
-// variants are what users switch on.
+// variants covers the optional features.
 var variants = map[string]variant{
 	"dev-prometheus": {stack: "dev", base: "dev", settings: []string{"installPrometheus=true", "installGrafana=true"}},
 	"dev-other-app":  {stack: "dev", base: "dev", noRedis: true, settings: otherApp},
 	"docker-other-app": {stack: "docker", base: "docker", noRedis: true, settings: append([]string{
-		"healthCommand=[]", "imageRepository=", "balancerImage=localhost:5001/scaleout-nginx@sha256:" + strings.Repeat("0", 64),
+		"healthCommand=[]", "imageRepository=",
+		"balancerImage=localhost:5001/scaleout-nginx@sha256:" + strings.Repeat("0", 64),
 	}, otherApp...)},
 	"prod-other-app": {stack: "example", base: "example", noRedis: true, settings: otherApp},
 	"example":        onAWS(),
@@ -89,22 +91,21 @@ var variants = map[string]variant{
 		"prometheusOperator=true", "prometheusNamespace=monitoring", "prometheusLabels={release: kube-prometheus-stack}",
 		"runbookUrl=https://example.com/runbook",
 	),
-	// A cluster with the AWS Load Balancer Controller, whose nodes are Graviton; the ALB is shared, filtered and logged.
+	// AWS Load Balancer Controller, Graviton nodes; the ALB has a group, a web ACL and access logs.
 	"prod-controller": onAWS(
 		"albController=awsLoadBalancerController", "albGroup=public", "imagePlatform=linux/arm64",
 		"albAccessLogsBucket=example-logs", "albAccessLogsPrefix=scaleout",
 		"albWebAclArn=arn:aws:wafv2:eu-central-1:111122223333:regional/webacl/public/00000000-0000-0000-0000-000000000000",
 	),
-	// The same on Auto Mode, which wants it in an IngressClass of its own; with a certificate and a name that it makes
-	// itself.
+	// The same on Auto Mode, which requires a separate IngressClass for it; with a new certificate and DNS record.
 	"prod-names": onAWS(
-		"installAlbClass=true", "ingressClass=scaleout", "albGroup=public", "albAccessLogsBucket=example-logs",
+		"installAlbIngressClass=true", "ingressClass=scaleout", "albGroup=public", "albAccessLogsBucket=example-logs",
 		"certificateArn=", "hostedZoneId=Z0123456789ABCDEFGHIJ", "ecrLogin=token",
 	),
-	// All that the cluster's stack knows comes from there.
+	// All values that the cluster's stack exports are read from it.
 	"prod-cluster-stack": onAWS(
-		"clusterStack=organization/scaleout-cluster/prod", "eksCluster=", "clientCidrs=[]", "nodeCpuLimit=", "nodeMemoryLimit=",
-		"certificateArn=cluster", "hostedZoneId=cluster",
+		"clusterStack=organization/scaleout-cluster/prod", "eksCluster=", "loadBalancerCidrs=[]", "nodeCpuLimit=",
+		"nodeMemoryLimit=", "certificateArn=cluster", "hostedZoneId=cluster",
 	),
 	"prod-tolerance":   onAWS("scaleTolerance=0.05"),
 	"prod-elasticache": onAWS("elasticacheName=scaleout", "aws:defaultTags={tags: {team: shop}}"),
@@ -124,21 +125,34 @@ func TestStacks(t *testing.T) {
 	}
 }
 
-// The golden files are what a reviewer reads: every object of every stack, as it would be created.
+// TestGolden compares the variants of the example, which no team edits.
 func TestGolden(t *testing.T) {
-	for stack, result := range results {
-		if stack == "example" { // what the others are compared with
-			continue
+	for name, v := range variants {
+		if v.stack == "example" && name != "example" {
+			t.Run(name, func(t *testing.T) { checkGolden(t, name) })
 		}
-		t.Run(stack, func(t *testing.T) {
-			files := goldenFiles(t, result)
-			if v, ok := variants[stack]; ok {
-				files = v.differing(t, files)
-				addFiles(t, result, files)
-			}
-			goldentest.Check(t, filepath.Join("testdata", "golden", stack), files, *update)
-		})
 	}
+}
+
+// TestRendered compares the golden files of the stacks of this project, which reviewers read as the diff of a pull
+// request: every object as it would be created. `make golden-check` runs it, and `make test` does not, since teams edit
+// these stack files.
+func TestRendered(t *testing.T) {
+	for name := range results {
+		if v, ok := variants[name]; !ok || v.stack != "example" {
+			t.Run(name, func(t *testing.T) { checkGolden(t, name) })
+		}
+	}
+}
+
+func checkGolden(t *testing.T, name string) {
+	t.Helper()
+	files := goldenFiles(t, results[name])
+	if v, ok := variants[name]; ok {
+		files = v.differing(t, files)
+		addFiles(t, results[name], files)
+	}
+	goldentest.Check(t, filepath.Join("testdata", "golden", name), files, *update)
 }
 
 func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
@@ -150,8 +164,8 @@ func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
 	return files
 }
 
-// differing leaves out what is the same in the variant's base, and the dashboards, which are in
-// internal/counter/dashboards as they are.
+// differing removes the files that are the same in the variant's base, and the dashboards, which are copies of
+// internal/counter/dashboards.
 func (v variant) differing(t *testing.T, files map[string]string) map[string]string {
 	t.Helper()
 	files = goldentest.Differing(files, goldenFiles(t, results[v.base]))
@@ -163,7 +177,7 @@ func (v variant) differing(t *testing.T, files map[string]string) map[string]str
 	return files
 }
 
-// addFiles adds the files in a ConfigMap of Prometheus as they are, for the tests in monitoring/ to read.
+// addFiles adds the unchanged files of Prometheus' ConfigMap, which the tests in monitoring/ read.
 func addFiles(t *testing.T, result *offline.Result, files map[string]string) {
 	t.Helper()
 	for _, r := range result.Resources {
@@ -175,7 +189,7 @@ func addFiles(t *testing.T, result *offline.Result, files map[string]string) {
 	}
 }
 
-// inClusters are the stacks that deploy to Kubernetes, onDocker those that deploy to a Docker host.
+// inClusters returns the stacks that deploy to Kubernetes, onDocker those that deploy to a Docker host.
 func inClusters() map[string]*offline.Result { return stacksWith("kubernetes:apps/v1:Deployment") }
 
 func onDocker() map[string]*offline.Result { return stacksWith("docker:index/container:Container") }
@@ -192,7 +206,7 @@ func stacksWith(kind string) map[string]*offline.Result {
 	return found
 }
 
-// The rules of the Pod Security Standard `restricted`, on every pod of the program, those in kube-system included.
+// Every pod of the program, including those in kube-system, satisfies the Pod Security Standard `restricted`.
 func TestEveryPodIsRestricted(t *testing.T) {
 	for stack, result := range inClusters() {
 		templates := componenttest.Pods(result)
@@ -207,10 +221,10 @@ func TestEveryPodIsRestricted(t *testing.T) {
 	}
 }
 
-// pinned is an image by an exact version or a digest.
+// pinned matches an image with an exact version or a digest.
 var pinned = regexp.MustCompile(`:v?[0-9]+\.[0-9]+\.[0-9]+[^/:]*$|@sha256:[0-9a-f]{64}$`)
 
-// A tag such as 8.2 moves to the newest 8.2.x, so two nodes could run different programs under it.
+// A tag such as 8.2 moves to the newest 8.2.x, so two nodes could run different versions under it.
 func TestImagesAreExact(t *testing.T) {
 	for stack, result := range inClusters() {
 		for name, template := range componenttest.Pods(result) {
@@ -221,7 +235,7 @@ func TestImagesAreExact(t *testing.T) {
 					continue // the app's own, by digest once it is pushed
 				}
 				if text, _ := image.(string); !pinned.MatchString(text) {
-					t.Errorf("%s: %s: image %v is no exact version", stack, name, image)
+					t.Errorf("%s: %s: image %v is not an exact version", stack, name, image)
 				}
 			}
 		}
@@ -243,13 +257,14 @@ func TestAutoscalerTargetsTheDeployment(t *testing.T) {
 			t.Errorf("%s: the autoscaler's target is %v, want the Deployment web", stack, target)
 		}
 		if replicas := offline.Lookup(deployment.Inputs, "spec", "replicas"); replicas != nil {
-			t.Errorf("%s: the Deployment sets replicas to %v, which are the autoscaler's", stack, replicas)
+			t.Errorf("%s: the Deployment sets replicas to %v, which only the autoscaler may set", stack, replicas)
 		}
 		container := offline.Lookup(hpa.Inputs, "spec", "metrics", 0, "containerResource", "container")
 		if offline.Lookup(deployment.Inputs, "spec", "template", "spec", "containers", 0, "name") != container {
-			t.Errorf("%s: the autoscaler looks at container %v, which the Deployment does not have", stack, container)
+			t.Errorf("%s: the autoscaler measures container %v, which the Deployment does not have", stack, container)
 		}
-		if wait := offline.Lookup(hpa.Inputs, "metadata", "annotations", "pulumi.com/waitFor"); wait != "condition=ScalingActive" {
+		wait := offline.Lookup(hpa.Inputs, "metadata", "annotations", "pulumi.com/waitFor")
+		if wait != "condition=ScalingActive" {
 			t.Errorf("%s: pulumi up does not wait until the autoscaler has metrics: %v", stack, wait)
 		}
 	}
@@ -258,7 +273,8 @@ func TestAutoscalerTargetsTheDeployment(t *testing.T) {
 func TestNothingUsesTheDefaultKubernetesProvider(t *testing.T) {
 	for stack, result := range results {
 		for _, r := range result.Resources {
-			if strings.HasPrefix(r.Type, "kubernetes:") && !strings.HasSuffix(r.Provider, "pulumi:providers:kubernetes::cluster") {
+			if strings.HasPrefix(r.Type, "kubernetes:") &&
+				!strings.HasSuffix(r.Provider, "pulumi:providers:kubernetes::cluster") {
 				t.Errorf("%s: %s %s uses provider %q, want the explicit one", stack, r.Type, r.Name, r.Provider)
 			}
 		}
@@ -268,15 +284,15 @@ func TestNothingUsesTheDefaultKubernetesProvider(t *testing.T) {
 func TestSecretsStaySecret(t *testing.T) {
 	for stack, result := range results {
 		if len(result.Exposed) > 0 {
-			t.Errorf("%s: these follow from a secret and are not marked as secret: %v", stack, result.Exposed)
+			t.Errorf("%s: these values depend on a secret but are not marked as secret: %v", stack, result.Exposed)
 		}
 		if !slices.Contains(result.MissingSecrets, "redisPassword") && !hasSecret(t, stack) && !variants[stack].noRedis {
-			t.Errorf("%s: nothing says that redisPassword is not set", stack)
+			t.Errorf("%s: redisPassword is not reported as missing", stack)
 		}
 	}
 }
 
-// hasSecret tells whether a stack file has its password already.
+// hasSecret reports whether a stack file already has its password.
 func hasSecret(t *testing.T, stack string) bool {
 	t.Helper()
 	if v, ok := variants[stack]; ok {
@@ -292,11 +308,13 @@ func hasSecret(t *testing.T, stack string) bool {
 	return strings.Contains(string(content), "redisPassword:")
 }
 
-// runStack runs the program with a stack file of this content.
+// runStack runs the program with a stack file of the given content.
 func runStack(t *testing.T, content string) (*offline.Result, error) {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"Pulumi.yaml": readFile(t, "Pulumi.yaml"), "Pulumi.another.yaml": content} {
+	for name, text := range map[string]string{
+		"Pulumi.yaml": readFile(t, "Pulumi.yaml"), "Pulumi.another.yaml": content,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +331,7 @@ func readFile(t *testing.T, name string) string {
 	return string(content)
 }
 
-// A third environment is a copy of a stack file.
+// A copy of a stack file defines another environment.
 func TestCopyOfAStackIsAStack(t *testing.T) {
 	staging, err := runStack(t, readFile(t, "Pulumi.prod.yaml"))
 	if err != nil {
@@ -324,12 +342,12 @@ func TestCopyOfAStackIsAStack(t *testing.T) {
 	}
 }
 
-// The stack file of another app that the README shows is one, but for the digest.
-func TestStackFileOfTheReadme(t *testing.T) {
-	_, rest, _ := strings.Cut(readFile(t, "README.md"), "```yaml\n")
+// The stack file in docs/your-app.md is valid except for the digest placeholder.
+func TestStackFileOfTheDocumentation(t *testing.T) {
+	_, rest, _ := strings.Cut(readFile(t, "docs/your-app.md"), "```yaml\n")
 	stack, _, found := strings.Cut(rest, "```")
 	if !found || !strings.Contains(stack, "<digest>") {
-		t.Fatalf("got %q, want the first stack file of the README", stack)
+		t.Fatalf("got %q, want the stack file", stack)
 	}
 	if _, err := runStack(t, strings.ReplaceAll(stack, "<digest>", strings.Repeat("0", 64))); err != nil {
 		t.Error(err)

@@ -9,14 +9,14 @@ import (
 	"example.com/scaleout/internal/counter"
 )
 
-// Names of what measures, which others have to admit before it exists.
+// Names of the monitoring components, which network policies refer to before the components exist.
 const (
 	prometheusName = "prometheus"
 	stateName      = "kube-state-metrics"
 	grafanaName    = "grafana"
 )
 
-// scrapers may read the app's metrics.
+// scrapers returns the peers that may scrape the app's metrics: the Prometheus of this stack, if any.
 func scrapers(cfg *config.Config, target *config.Kubernetes) []kube.Peer {
 	if target.Monitoring.Prometheus == nil || cfg.App.Metrics == nil {
 		return nil
@@ -24,7 +24,7 @@ func scrapers(cfg *config.Config, target *config.Kubernetes) []kube.Peer {
 	return []kube.Peer{{Pods: monitoring.PrometheusPods(prometheusName), Ports: []int{cfg.App.Metrics.Port}}}
 }
 
-// monitor has the app measured: by a Prometheus of its own, or by one that an operator runs.
+// monitor sets up monitoring of the app: by a Prometheus in its namespace, or by one that an operator runs.
 func monitor(
 	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, namespace *kube.Namespace,
 	cluster pulumi.ResourceOption,

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// sdkForm is that of the import paths of providers' SDKs, of all makers.
+// sdkForm matches the import paths of provider SDKs.
 var sdkForm = regexp.MustCompile(`/(pulumi-[a-z-]+)/sdk/`)
 
-// providers are the SDKs that the packages may depend on, if any.
+// providers maps each package to the one SDK that it may import, or "" for none.
 var providers = map[string]string{
 	"components": "", "components/redis": "", "components/aws": "pulumi-aws",
 	"components/docker": "pulumi-docker", "components/image": "pulumi-docker",
@@ -19,7 +19,7 @@ var providers = map[string]string{
 	"components/monitoring": "pulumi-kubernetes", "components/internal/objects": "pulumi-kubernetes",
 }
 
-// list runs go list for packages of this folder.
+// list runs go list in this folder.
 func list(t *testing.T, args ...string) []string {
 	t.Helper()
 	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
@@ -29,8 +29,9 @@ func list(t *testing.T, args ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// A package is compiled and linked with all that it depends on: an SDK more costs minutes, and a program that imports
-// it downloads its provider. What is a program's own (its configuration) is in no library.
+// A package is compiled and linked with all of its dependencies: one more SDK costs minutes, and a program that
+// imports it downloads its provider. Code that belongs to a program, such as its configuration, is in no library
+// package.
 func TestPackagesDependOnNoMoreThanTheyNeed(t *testing.T) {
 	module := list(t, "-f", "{{.Module.Path}}", ".")[0] + "/"
 	packages := list(t, "./...")
@@ -42,16 +43,16 @@ func TestPackagesDependOnNoMoreThanTheyNeed(t *testing.T) {
 	for _, name := range packages {
 		allowed, known := providers[strings.TrimPrefix(name, module)]
 		if !known {
-			t.Errorf("%s is a new package: say here which provider it needs", name)
+			t.Errorf("%s is a new package: add it to providers", name)
 			continue
 		}
 		for _, dependency := range list(t, "-deps", name) {
 			if sdk := sdkForm.FindStringSubmatch(dependency); sdk != nil && sdk[1] != allowed {
-				t.Errorf("%s depends on %s, want no provider but %q", name, dependency, allowed)
+				t.Errorf("%s depends on %s, want no provider SDK except %q", name, dependency, allowed)
 			}
 			for _, program := range []string{"internal/config", "internal/decode", "internal/counter", "cluster/"} {
 				if strings.HasPrefix(dependency, module+program) {
-					t.Errorf("%s depends on %s, which is a program's own", name, dependency)
+					t.Errorf("%s depends on %s, which belongs to a program", name, dependency)
 				}
 			}
 		}

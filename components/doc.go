@@ -1,13 +1,13 @@
-// Package components holds the library, in packages by the provider that they need, so that a program compiles and
-// starts only those that it uses:
+// Package components holds the library. It is split by provider, so that a program compiles and starts only the
+// providers that it uses:
 //
-//	image       an image, built of a folder and pushed            pulumi-docker
-//	docker      an app in containers on a Docker host             pulumi-docker
-//	kube        an app in a Kubernetes cluster                    pulumi-kubernetes
-//	addons      what a cluster without them needs for it          pulumi-kubernetes
-//	monitoring  measurements, alerts and dashboards               pulumi-kubernetes
-//	aws         what an app on Amazon EKS needs besides           pulumi-aws
-//	redis       how a Redis is reached, wherever it runs          no provider
+//	image       builds and pushes a container image              pulumi-docker
+//	docker      runs an app in containers on a Docker host       pulumi-docker
+//	kube        runs an app in a Kubernetes cluster              pulumi-kubernetes
+//	addons      installs Traefik and metrics-server              pulumi-kubernetes
+//	monitoring  metrics, alerts and dashboards                   pulumi-kubernetes
+//	aws         AWS resources for an app on Amazon EKS           pulumi-aws
+//	redis       connection settings of any Redis                 no provider
 //
-// None of them knows configuration keys or environments: a decision is a field of the arguments.
+// These packages have no configuration keys and no environments: every decision is a field of the arguments.
 package components

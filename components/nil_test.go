@@ -15,7 +15,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// of is a constructor without arguments.
+// of calls a constructor with nil arguments.
 func of[A, C any](create func(*pulumi.Context, string, *A, ...pulumi.ResourceOption) (C, error)) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		_, err := create(ctx, "x", nil)
@@ -23,12 +23,12 @@ func of[A, C any](create func(*pulumi.Context, string, *A, ...pulumi.ResourceOpt
 	}
 }
 
-// A component without arguments reports the fields that it needs, as one with empty ones does.
+// Nil arguments report the same missing fields as empty ones.
 func TestNoArguments(t *testing.T) {
 	for name, program := range map[string]pulumi.RunFunc{
 		"kube.WebApp": of(kube.NewWebApp), "kube.Namespace": of(kube.NewNamespace), "kube.Redis": of(kube.NewRedis),
-		"kube.RedisSecret": of(kube.NewRedisSecret), "kube.Secret": of(kube.NewSecret), "kube.Ingress": of(kube.NewIngress), "kube.Autoscaler": of(kube.NewAutoscaler),
-		"kube.ALBClass":  of(kube.NewALBClass),
+		"kube.RedisSecret": of(kube.NewRedisSecret), "kube.Secret": of(kube.NewSecret), "kube.Ingress": of(kube.NewIngress),
+		"kube.Autoscaler": of(kube.NewAutoscaler), "kube.ALBClass": of(kube.NewALBClass),
 		"addons.Traefik": of(addons.NewTraefik), "addons.MetricsServer": of(addons.NewMetricsServer),
 		"aws.ECRRepository": of(aws.NewECRRepository), "aws.Certificate": of(aws.NewCertificate),
 		"aws.LoadBalancerRecord": of(aws.NewLoadBalancerRecord), "aws.ElastiCache": of(aws.NewElastiCache),
@@ -38,7 +38,7 @@ func TestNoArguments(t *testing.T) {
 		"monitoring.KubeStateMetrics": of(monitoring.NewKubeStateMetrics), "monitoring.Operator": of(monitoring.NewOperator),
 	} {
 		if _, err := offline.Record(program); err == nil || !strings.Contains(err.Error(), "\n  ") {
-			t.Errorf("%s: got %v, want the fields that it needs", name, err)
+			t.Errorf("%s: got %v, want the required fields", name, err)
 		}
 	}
 }

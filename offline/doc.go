@@ -1,26 +1,26 @@
-// Package offline runs a Pulumi program without a cluster, a cloud account, Docker or the Pulumi CLI, and tells what it
-// would deploy. It is how this project tests itself, and how others test programs that use its components:
+// Package offline runs a Pulumi program without a cluster, a cloud account, Docker or the Pulumi CLI, and returns
+// what it would deploy. This project and programs that use its components are tested with it:
 //
 //	Run      runs a program with its real project and stack files
 //	Record   runs a program, or a component, without any configuration
-//	Result   what was registered: inputs, options, order, outputs; Golden makes files of it to compare with (goldentest)
-//	Lookup   a value in the inputs of a resource
-//	Main     the command line on top: preview and render
+//	Result   the registered resources: inputs, options, dependencies, outputs; Golden renders golden files (goldentest)
+//	Lookup   returns a value in the inputs of a resource
+//	Main     is the command line interface: preview and render
 //
-// Two rules hold for all output. It is the same to the byte in every run. And it shows no value that only an `up` can
-// know, and none that follows from such a value.
+// All output is byte-for-byte reproducible. It contains no value that is known only after an `up`, and none that
+// depends on such a value.
 //
 // # Unknown values
 //
-// The program runs against a recording mock of the engine, which answers with a resource's inputs as its state and says
-// that this is a preview. The SDK then treats every other output as unknown and calls no ApplyT on it: the digest of an
-// image, the address of an Ingress. Data that the program asks for (an EKS cluster) is unknown as well. In a Result such
-// a value is an Unknown, which names where it comes from.
+// The program runs against a recording mock of the engine, which returns a resource's inputs as its state and
+// indicates a preview. The SDK then treats all other outputs, such as the digest of an image or the address of an
+// Ingress, as unknown and skips their ApplyT callbacks. Results of function calls, such as an EKS cluster, are also
+// unknown. In a Result such a value is an Unknown, which names its source.
 //
 // # Secrets
 //
-// Only who has the stack's passphrase or key can decrypt its secrets, so a placeholder stands in for each, also for one
-// that is not set yet. What follows from a placeholder is as good as invented: the checksum of a password, say. To find
-// all of it, the program runs twice, with two placeholders, and what differs becomes a Secret without a value. That
-// also finds what depends on a secret without being marked as one (Result.Exposed).
+// Decryption requires the stack's passphrase or key, so a placeholder replaces each secret, including those that are
+// not set yet. A value that depends on a placeholder, e.g. the checksum of a password, is wrong. To find these
+// values, the program runs twice, with two placeholders, and every difference becomes a Secret without a value. This
+// also finds values that depend on a secret but are not marked as one (Result.Exposed).
 package offline

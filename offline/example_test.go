@@ -8,7 +8,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// settings is a component of somebody's own, with a resource whose inputs are to be tested.
+// settings is an example of a component under test, with one resource.
 func settings(ctx *pulumi.Context) error {
 	component := &pulumi.ResourceState{}
 	if err := ctx.RegisterComponentResource("shop:index:Settings", "settings", component); err != nil {
@@ -21,7 +21,7 @@ func settings(ctx *pulumi.Context) error {
 	}, &pulumi.CustomResourceState{}, pulumi.Parent(component))
 }
 
-// A test of a program records what it registers and looks at it.
+// A test records the resources of a program and checks their inputs.
 func ExampleRecord() {
 	result, err := offline.Record(settings)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Golden returns the result as golden files, by name: tree.txt, outputs.yaml, and the inputs and options of each custom
-// resource. The tags of images that the program builds are zeros, since they change with every change of a source.
+// resource. Tags of built images are replaced by zeros, since they change with every source change.
 func (r *Result) Golden() (map[string]string, error) {
 	outputs, err := toYAML(printable(r.Exports))
 	if err != nil {
@@ -21,18 +21,19 @@ func (r *Result) Golden() (map[string]string, error) {
 	for i := range r.Resources {
 		resource := &r.Resources[i]
 		if !resource.Custom {
-			continue // its name and place are in the tree, its inputs in its children
+			continue // a component appears in the tree, its inputs in its children
 		}
 		body, err := resource.body()
 		if err != nil {
 			return nil, fmt.Errorf("rendering %s: %w", resource.title(), err)
 		}
 		name := resource.goldenName()
-		for n := 2; files[name+".yaml"] != ""; n++ { // of the same type and name, but below another parent
+		for n := 2; files[name+".yaml"] != ""; n++ { // same type and name, different parent
 			name = fmt.Sprintf("%s-%d", resource.goldenName(), n)
 		}
 		files[name+".yaml"] = body
-		if tag := text(resource.Inputs, "build", "args", "VERSION"); tag != "" && resource.Type == "docker:index/image:Image" {
+		tag := text(resource.Inputs, "build", "args", "VERSION")
+		if tag != "" && resource.Type == "docker:index/image:Image" {
 			tags = append(tags, tag, strings.Repeat("0", len(tag)))
 		}
 	}
@@ -43,7 +44,7 @@ func (r *Result) Golden() (map[string]string, error) {
 	return files, nil
 }
 
-// goldenName has no rank, unlike the name of a rendered file: a new kind in the order would rename all golden files.
+// goldenName has no rank, unlike the name of a rendered file: adding a kind to kindOrder would rename the golden files.
 func (r *Resource) goldenName() string {
 	if object, ok := r.Object(); ok {
 		return object.fileName()
@@ -51,7 +52,7 @@ func (r *Resource) goldenName() string {
 	return fileName(strings.NewReplacer(":", "-", "/", "-").Replace(displayType(r.Type)), r.Name)
 }
 
-// body is what a resource is, and the options that change what happens to it.
+// body returns the inputs of a resource as YAML, followed by its options as comments.
 func (r *Resource) body() (string, error) {
 	body, err := toYAML(printable(r.Inputs))
 	if manifest, ok := r.Manifest(); ok {
@@ -64,7 +65,7 @@ func (r *Resource) body() (string, error) {
 	return body + "# " + strings.ReplaceAll(strings.TrimSuffix(options, "\n"), "\n", "\n# ") + "\n", err
 }
 
-// manifestYAML is the object as YAML, its keys in the order that people expect.
+// manifestYAML returns an object as YAML, with its top-level keys in the usual order.
 func manifestYAML(manifest map[string]any) (string, error) {
 	rest := maps.Clone(manifest)
 	maps.DeleteFunc(rest, func(key string, _ any) bool {

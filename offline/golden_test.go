@@ -18,7 +18,8 @@ func TestGolden(t *testing.T) {
 	if got := sortedKeys(files); !reflect.DeepEqual(got, want) {
 		t.Errorf("files: got %v, want %v", got, want)
 	}
-	wantImage := "build:\n  args:\n    VERSION: 0000000000000000\nimageName: registry.example/app:0000000000000000\npassword: '[secret]'\n# options:\n#   protect: true\n"
+	wantImage := "build:\n  args:\n    VERSION: 0000000000000000\nimageName: registry.example/app:0000000000000000\n" +
+		"password: '[secret]'\n# options:\n#   protect: true\n"
 	if got := files["docker-index-image-app.yaml"]; got != wantImage {
 		t.Errorf("image: got %q, want %q", got, wantImage)
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-const usage = `Shows offline what the program would deploy: no cluster, no cloud account, no Docker, no Pulumi CLI.
+const usage = `Shows what the program would deploy, without a cluster, a cloud account, Docker or the Pulumi CLI.
 
   preview -stack STACK             print the resources and a summary
   render  -stack STACK -out DIR    write one YAML file per Kubernetes object
 
-Without arguments the program waits for the Pulumi engine: use "pulumi up". Flags:
+Without arguments the program must be run by the Pulumi engine: use "pulumi up". Flags:
 
 `
 
-// Main carries out a subcommand (preview or render) and returns the exit code of the process: 1 for an
-// error, 2 for a wrong call. It changes the working directory if told to by -C.
+// Main runs a subcommand (preview or render) and returns the exit code of the process: 1 for an error, 2 for invalid
+// usage. It changes the working directory to the folder of -C.
 func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	var set []string
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
@@ -29,7 +29,7 @@ func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	dir := flags.String("C", ".", "change to this `folder` first")
 	stack := flags.String("stack", "", "the `name` of the stack; required")
 	out := flags.String("out", "", "the `folder` that render writes to: new, empty, or written by render before")
-	flags.Func("set", "`key=value` in place of what the stack file has; may be given several times", func(s string) error {
+	flags.Func("set", "`key=value` that overrides the stack file; may be repeated", func(s string) error {
 		set = append(set, s)
 		return nil
 	})
@@ -44,7 +44,7 @@ func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 		return 0
 	case command != "preview" && command != "render":
-		err = fmt.Errorf("there is no command %q; there are preview and render", command)
+		err = fmt.Errorf("unknown command %q; the commands are preview and render", command)
 	case err != nil:
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -69,10 +69,10 @@ func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	return 2
 }
 
-// show is what a command prints: a preview, or a summary of what it rendered to a folder.
+// show returns the output of a command: a preview, or a summary of the rendered files.
 func show(program pulumi.RunFunc, dir, stack, out string, set []string) (string, error) {
 	if err := os.Chdir(dir); err != nil {
-		return "", fmt.Errorf("changing the folder: %w", err)
+		return "", fmt.Errorf("changing the working directory: %w", err)
 	}
 	result, err := Run(program, ".", stack, set...)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 type Object struct {
 	// APIVersion and Kind, e.g. apps/v1 and Deployment.
 	APIVersion, Kind string
-	// Namespace is empty for objects that are in none.
+	// Namespace is empty for cluster-scoped objects.
 	Namespace string
-	// Name in the cluster. It is the text of an Unknown if the program leaves it to Pulumi to make up a name.
+	// Name in the cluster. It is the text of an Unknown if Pulumi generates the name.
 	Name string
 }
 
-// String is e.g. "Deployment scaleout/web".
+// String returns kind, namespace and name, e.g. "Deployment scaleout/web".
 func (o Object) String() string {
 	if o.Namespace == "" {
 		return o.Kind + " " + o.Name
@@ -26,7 +26,7 @@ func (o Object) String() string {
 	return o.Kind + " " + o.Namespace + "/" + o.Name
 }
 
-// Object returns the identity of the Kubernetes object that a resource stands for, and false if it is something else.
+// Object returns the identity of a resource's Kubernetes object, and false if it is not a Kubernetes object.
 func (r *Resource) Object() (Object, bool) {
 	o := Object{APIVersion: text(r.Inputs, "apiVersion"), Kind: text(r.Inputs, "kind")}
 	if !strings.HasPrefix(r.Type, "kubernetes:") || o.APIVersion == "" || o.Kind == "" {
@@ -39,7 +39,8 @@ func (r *Resource) Object() (Object, bool) {
 	return o, true
 }
 
-// objectName is unknown if it is not given: Pulumi then makes one up from the resource's name.
+// objectName returns the name of the object. It is unknown if not set: Pulumi then generates one from the resource's
+// name.
 func (r *Resource) objectName() any {
 	if name := Lookup(r.Inputs, "metadata", "name"); name != nil {
 		return name
@@ -47,7 +48,7 @@ func (r *Resource) objectName() any {
 	return Unknown{"auto-named " + r.Name}
 }
 
-// Manifest returns the object as kubectl takes it, with Secret and Unknown values; false if it is no Kubernetes object.
+// Manifest returns the manifest of the object, with Secret and Unknown values; false if it is not a Kubernetes object.
 func (r *Resource) Manifest() (map[string]any, bool) {
 	object, ok := r.Object()
 	if !ok {
@@ -65,7 +66,7 @@ func (r *Resource) Manifest() (map[string]any, bool) {
 	return manifest, true
 }
 
-// protect marks each value of a Secret; the Kubernetes SDK marks the map, whose keys tell what the Secret is for.
+// protect marks each value of a Kubernetes Secret as secret, instead of the whole map, so that the keys are shown.
 func protect(manifest map[string]any, field string) {
 	given := manifest[field]
 	if secret, ok := given.(Secret); ok {
@@ -82,7 +83,7 @@ func protect(manifest map[string]any, field string) {
 	}
 }
 
-// objects are the Kubernetes objects of some kinds, of all if none is given, in an order in which they can be created.
+// objects returns the Kubernetes objects of the given kinds, or of all kinds if none is given, in creation order.
 func (r *Result) objects(kinds ...string) []*Resource {
 	var objects []*Resource
 	for i := range r.Resources {
@@ -98,7 +99,7 @@ func (r *Result) objects(kinds ...string) []*Resource {
 	return objects
 }
 
-// title names a resource in lists: the object, or else type and name.
+// title returns the name of a resource in lists: the object, or else type and name.
 func (r *Resource) title() string {
 	if object, ok := r.Object(); ok {
 		return object.String()
@@ -117,15 +118,15 @@ func displayType(typ string) string {
 	return strings.Join(parts, ":")
 }
 
-// spoken is a type in words: docker:index/image:Image is "docker image".
-func spoken(typ string) string {
+// typeInWords returns a type in words: docker:index/image:Image is "docker image".
+func typeInWords(typ string) string {
 	parts := strings.Split(typ, ":")
 	return strings.ToLower(parts[0] + " " + parts[len(parts)-1])
 }
 
-// kindOrder is the order in which objects can be created; what is not listed comes before the autoscalers. It is Helm's
-// (InstallOrder in its pkg/release/util) with the resources of EKS, and with Ingresses before workloads, so that a load
-// balancer can inject readiness gates into the first pods.
+// kindOrder is the creation order of objects; kinds that are not listed precede the autoscalers. It is Helm's order
+// (InstallOrder in its pkg/release/util) plus the kinds of EKS, with Ingresses before workloads, so that the load
+// balancer controller can inject readiness gates into the first pods.
 var kindOrder = []string{
 	"PriorityClass", "Namespace",
 	"NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget",
@@ -140,7 +141,7 @@ var kindOrder = []string{
 	"", "HorizontalPodAutoscaler",
 }
 
-// rank is the place of the kind in kindOrder, from 1.
+// rank returns the position of the kind in kindOrder, from 1.
 func (o Object) rank() int {
 	if i := slices.Index(kindOrder, o.Kind); i >= 0 {
 		return i + 1
@@ -148,12 +149,13 @@ func (o Object) rank() int {
 	return slices.Index(kindOrder, "") + 1
 }
 
-// fileName is unique among the objects of a cluster: a namespace has no dot in its name.
+// fileName returns a name that is unique in a cluster, since a namespace's name has no dot.
 func (o Object) fileName() string {
 	return fileName(o.Kind, strings.TrimPrefix(o.Namespace+"."+o.Name, "."))
 }
 
-// fileName replaces what is awkward in names of files: the colons of RBAC names, the brackets of unknown ones.
+// fileName replaces characters that are problematic in file names: the colons of RBAC names, the brackets of unknown
+// ones.
 func fileName(kind, name string) string {
 	safe := strings.NewReplacer("/", "_", `\`, "_", ":", "_", " ", "_", `"`, "_", "[", "_", "]", "_")
 	return strings.ToLower(kind) + "-" + safe.Replace(name)

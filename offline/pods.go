@@ -7,13 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// replicaRange is how many pods there are, as far as the program says so.
+// replicaRange is the possible number of pods of a workload.
 type replicaRange struct {
 	min, max int64
 	unknown  bool
 }
 
-// replicasBetween takes 1 where nothing is said, which is the default of Kubernetes everywhere.
+// replicasBetween returns the range between two fields of the spec. An unset field means 1, the default of Kubernetes.
 func replicasBetween(resource *Resource, from, to string) replicaRange {
 	bounds := [2]int64{1, 1}
 	for i, field := range []string{from, to} {
@@ -28,7 +28,7 @@ func replicasBetween(resource *Resource, from, to string) replicaRange {
 	return replicaRange{min: bounds[0], max: bounds[1]}
 }
 
-// String is e.g. "2..10", or "1" for a fixed number.
+// String returns e.g. "2..10", or "1" for a fixed number.
 func (r replicaRange) String() string {
 	switch {
 	case r.unknown:
@@ -39,7 +39,7 @@ func (r replicaRange) String() string {
 	return fmt.Sprintf("%d..%d", r.min, r.max)
 }
 
-// scaled is what an autoscaler changes the replicas of, and between which numbers.
+// scaled returns the target of an autoscaler and its replica range.
 func scaled(autoscaler *Resource) (Object, replicaRange) {
 	object, _ := autoscaler.Object()
 	target := Lookup(autoscaler.Inputs, "spec", "scaleTargetRef")
@@ -47,7 +47,7 @@ func scaled(autoscaler *Resource) (Object, replicaRange) {
 		replicasBetween(autoscaler, "minReplicas", "maxReplicas")
 }
 
-// scaling says how far each autoscaler may go, and by what.
+// scaling returns a table of the autoscalers with their ranges and metrics.
 func (r *Result) scaling() string {
 	rows := [][]string{}
 	for _, autoscaler := range r.objects("HorizontalPodAutoscaler") {
@@ -63,7 +63,7 @@ func (r *Result) scaling() string {
 	return table(rows)
 }
 
-// metricInWords is e.g. "cpu of container web at 50 %". Metrics that are not of resources are named by their type.
+// metricInWords returns e.g. "cpu of container web at 50 %". For other than resource metrics it returns the type.
 func metricInWords(metric any) string {
 	source, of := Lookup(metric, "resource"), "all containers"
 	switch text(metric, "type") {
@@ -81,13 +81,13 @@ func metricInWords(metric any) string {
 	return text(source, "name") + " of " + of + " at " + target
 }
 
-// workload is a set of equal pods, and what each of them asks for, by measure.
+// workload is a set of identical pods, with the size of each by measure.
 type workload struct {
 	replicas replicaRange
 	sizes    []size
 }
 
-// sizes shows what each pod asks for and what all of them do. Pods that run once per node are left out of the totals.
+// sizes returns a table of the resource requests and limits of each pod and in total. The totals exclude DaemonSets.
 func (r *Result) sizes() string {
 	ranges := map[string]replicaRange{}
 	for _, autoscaler := range r.objects("HorizontalPodAutoscaler") {
@@ -123,7 +123,7 @@ func (r *Result) sizes() string {
 		total("All at max replicas"+perNode, counted, func(r replicaRange) int64 { return r.max })))
 }
 
-// total adds up all workloads at one end of their ranges.
+// total returns the sum of all workloads at one end of their ranges.
 func total(title string, workloads []workload, count func(replicaRange) int64) []string {
 	pods, unknown, sums := int64(0), "", make([]size, len(measures))
 	for _, w := range workloads {
@@ -143,14 +143,14 @@ func total(title string, workloads []workload, count func(replicaRange) int64) [
 	return row
 }
 
-// size is how much of something a pod asks for, or many pods do.
+// size is the request or limit of a pod, or a sum of them.
 type size struct {
 	quantity resource.Quantity
-	// unlimited if one of the containers has no limit; unknown if part of the sum is known only after an `up`.
+	// unlimited is true if a container has no limit; unknown if part of the sum is known only after an `up`.
 	unlimited, unknown bool
 }
 
-// measure is one of the numbers that a container gives: resources.<field>.<name>.
+// measure is a resource field of a container: resources.<field>.<name>.
 type measure struct{ field, name, heading string }
 
 // measures are the columns of a preview.
@@ -159,8 +159,8 @@ var measures = []measure{
 	{"requests", "memory", "Memory request"}, {"limits", "memory", "Memory limit"},
 }
 
-// of adds up the containers of a pod the way the scheduler does: init containers run one after the other before the
-// others, except those that keep running beside them ("sidecars").
+// of returns the size of a pod, computed like in the scheduler: init containers run sequentially before the others,
+// except sidecars, which continue to run.
 // https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
 func (m measure) of(podSpec any) size {
 	var total, peak size
@@ -177,7 +177,7 @@ func (m measure) of(podSpec any) size {
 	return total.atLeast(peak)
 }
 
-// ofContainer is nothing for a request that is not given, unless there is a limit: that is then the request too.
+// ofContainer returns the size of a container. A missing request defaults to the limit, as in Kubernetes, or else to 0.
 func (m measure) ofContainer(container any) size {
 	value := Lookup(container, "resources", m.field, m.name)
 	if value == nil && m.field == "requests" {
@@ -190,7 +190,7 @@ func (m measure) ofContainer(container any) size {
 	return size{quantity: quantity, unknown: err != nil}
 }
 
-// plus is the size together with n times another.
+// plus returns s + n * other.
 func (s size) plus(other size, n int64) size {
 	sum, product := s.quantity.DeepCopy(), other.quantity.DeepCopy()
 	product.Mul(n)
@@ -198,7 +198,7 @@ func (s size) plus(other size, n int64) size {
 	return size{sum, s.unlimited || other.unlimited, s.unknown || other.unknown}
 }
 
-// atLeast is the larger size, of what is needed at different times.
+// atLeast returns the larger of two sizes that are needed at different times.
 func (s size) atLeast(other size) size {
 	larger := s.plus(other, 0)
 	if other.quantity.Cmp(s.quantity) > 0 {
@@ -207,7 +207,7 @@ func (s size) atLeast(other size) size {
 	return larger
 }
 
-// String is the quantity as Kubernetes writes it, "none" without a limit.
+// String returns the quantity in Kubernetes notation, or "none" without a limit.
 func (s size) String() string {
 	switch {
 	case s.unlimited:

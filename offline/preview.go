@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// Preview is what `preview` prints: the tree of resources and what is worth knowing about them, in 120 columns.
+// Preview returns the output of `preview`: the resource tree and summaries, in 120 columns.
 func (r *Result) Preview() string {
 	exposed := [][]string{}
 	for _, place := range r.Exposed {
@@ -32,7 +32,7 @@ func (r *Result) Preview() string {
 
 type section struct{ title, text string }
 
-// sections leaves out those without a text.
+// sections formats the sections that have a text.
 func sections(all []section) string {
 	var out strings.Builder
 	for _, s := range all {
@@ -43,7 +43,7 @@ func sections(all []section) string {
 	return out.String()
 }
 
-// table aligns columns and indents them by two.
+// table aligns columns and indents them by two spaces.
 func table(rows [][]string) string { return align("  ", rows) }
 
 func align(indent string, rows [][]string) string {
@@ -52,7 +52,7 @@ func align(indent string, rows [][]string) string {
 	for _, row := range rows {
 		fmt.Fprintln(writer, indent+strings.Join(row, "\t"))
 	}
-	_ = writer.Flush() // a strings.Builder takes everything
+	_ = writer.Flush() // a strings.Builder never fails
 	lines := strings.Split(out.String(), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
@@ -60,7 +60,7 @@ func align(indent string, rows [][]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Tree lists the resources below their parents the way `pulumi preview` does, those of one parent by type and name.
+// Tree returns the resource tree like `pulumi preview`, siblings sorted by type and name.
 func (r *Result) Tree() string {
 	children := map[string][]*Resource{}
 	for i := range r.Resources {
@@ -87,7 +87,7 @@ func (r *Result) Tree() string {
 	return align("", rows)
 }
 
-// unknowns lists every value that cannot be shown, and where it comes from.
+// unknowns returns a table of the unknown values and their sources.
 func (r *Result) unknowns() string {
 	rows := [][]string{}
 	note := func(title string, values map[string]any) {
@@ -98,7 +98,7 @@ func (r *Result) unknowns() string {
 			case !ok:
 			case last >= 0 && rows[last][0] == title && rows[last][2] == unknown.String() &&
 				indexForm.ReplaceAllString(rows[last][1], "[]") == all:
-				rows[last][1] = all // a list of the same says it once
+				rows[last][1] = all // one row for a list with the same source
 			default:
 				rows = append(rows, []string{title, path, unknown.String()})
 			}
@@ -117,10 +117,10 @@ func (r *Result) unknowns() string {
 	return table(rows)
 }
 
-// indexForm is an index in a path, or what stands for several.
+// indexForm matches an index in a path, or [] for several.
 var indexForm = regexp.MustCompile(`\[[0-9]*\]`)
 
-// outputs shows lists and maps one element a line, so that commands can be copied.
+// outputs returns a table of the outputs. Lists and maps have one element per line, so that commands can be copied.
 func (r *Result) outputs() string {
 	rows := [][]string{}
 	for _, name := range sortedKeys(r.Exports) {
@@ -138,13 +138,13 @@ func (r *Result) outputs() string {
 			lines = []string{inline(value)}
 		}
 		for _, line := range lines {
-			rows, name = append(rows, []string{name, line}), "" // which only the first line has
+			rows, name = append(rows, []string{name, line}), "" // only the first line has the name
 		}
 	}
 	return table(rows)
 }
 
-// inline is text as it is and anything else as JSON.
+// inline returns strings unchanged and other values as JSON.
 func inline(v any) string {
 	if s, ok := v.(string); ok {
 		return s

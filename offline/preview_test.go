@@ -128,7 +128,7 @@ func TestPodTable(t *testing.T) {
 	}
 }
 
-// A list whose elements are all unknown is said once; its index stays where there is one.
+// A list whose elements have the same unknown source has one row; other rows keep their index.
 func TestUnknownListIsSaidOnce(t *testing.T) {
 	r := &Result{Resources: []Resource{{Type: "aws:ec2/x:X", Name: "a", Custom: true, Inputs: map[string]any{
 		"ids": []any{Unknown{"subnet"}, Unknown{"subnet"}, Unknown{"subnet"}}, "one": []any{Unknown{"vpc"}},

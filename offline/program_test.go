@@ -10,7 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// plainSecret is a secret that the demo program itself knows. It must never be printed unasked.
+// plainSecret is a secret in the demo program itself. No output may contain it.
 const plainSecret = "plain-Secret-of-the-program"
 
 // projectYAML and stackYAML configure the demo program.
@@ -34,7 +34,7 @@ config:
 `
 )
 
-// project writes a project with the stack files given by stack name, and returns its folder.
+// project writes a project with stack files, by stack name, and returns its folder.
 func project(t *testing.T, stacks map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -74,7 +74,7 @@ type (
 	provider  struct{ pulumi.ProviderResourceState }
 )
 
-// valueOf returns a value of the configuration, empty if there is none.
+// valueOf returns a configuration value, or empty if there is none.
 func valueOf(ctx *pulumi.Context, key string) string {
 	value, _ := ctx.GetConfig("demo:" + key)
 	return value
@@ -84,8 +84,8 @@ func secretOf(ctx *pulumi.Context, key string) pulumi.StringOutput {
 	return pulumi.ToSecret(pulumi.String(valueOf(ctx, key))).(pulumi.StringOutput)
 }
 
-// demo has one of everything that matters here: a component, an explicit provider, data that is asked for, an output
-// that only the provider knows, secrets of the program and of the configuration, an autoscaler and fixed workloads.
+// demo covers all relevant cases: a component, an explicit provider, a function call, a provider output, secrets of the
+// program and of the configuration, an autoscaler and fixed workloads.
 func demo(ctx *pulumi.Context) error {
 	password := secretOf(ctx, "key").ApplyT(func(key string) string { return "pw-" + key }).(pulumi.StringOutput)
 
@@ -190,7 +190,7 @@ func find(t *testing.T, r *Result, title string) *Resource {
 	return nil
 }
 
-// unified shows how a text differs from what is wanted.
+// unified returns the unified diff of two texts.
 func unified(want, got string) string {
 	return string(diff.Diff("want", []byte(want), "got", []byte(got)))
 }

@@ -13,45 +13,45 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// recorder is the mock of the engine. The program calls it from many goroutines, so the order of records is random.
+// recorder is the mock of the engine. The SDK calls it from many goroutines, so the order of the records is random.
 type recorder struct {
 	project, stack string
-	// noDefaultProvider are the packages whose resources must name their provider; "*" for all.
+	// noDefaultProvider lists the packages whose resources require an explicit provider; "*" for all.
 	noDefaultProvider []string
-	// secret stands for the secrets that the program asks for.
+	// secret replaces secrets in the results of function calls.
 	secret placeholder
 
 	mu         sync.Mutex
 	registered []registration
 	exports    registration
-	invoked    []string // the data that was asked for, e.g. "aws getCluster"
-	problems   []string // what the real engine would have refused
+	invoked    []string // the function calls, e.g. "aws getCluster"
+	problems   []string // errors that the real engine would return
 }
 
-// registration is what the program told the engine about one resource. Its Inputs follow once all is registered.
+// registration is the registration of a resource. result sets its Inputs after the program has ended.
 type registration struct {
 	Resource
 	inputs resource.PropertyMap
-	// dependencies are those of each input.
+	// dependencies holds the dependencies of each input.
 	dependencies map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies
 }
 
-// keep is how the real values are read: the SDK's mock drops unknown values from the inputs that it hands over.
+// keep preserves unknown values, which the SDK's mock drops from the inputs that it passes on.
 var keep = plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepResources: true}
 
-// exportsType marks the resource that carries the stack's outputs: the SDK hands those to no mock.
+// exportsType is the type of a resource that carries the stack's outputs, which the SDK does not pass to mocks.
 const exportsType = "scaleout:offline:Exports"
 
-// NewResource records a resource and answers with its inputs as its state. Everything else only its provider knows; as
-// the SDK is told that this is a preview, an output that the state lacks is unknown.
+// NewResource records a resource and returns its inputs as its state. In a preview, the SDK treats outputs that the
+// state lacks as unknown.
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if args.ReadRPC != nil { // of an existing object
+	if args.ReadRPC != nil { // a read of an existing resource
 		existing := r.describe(args, args.ReadRPC.GetParent(), true)
 		existing.Options = map[string]any{"existing": []any{args.ID}}
 		r.registered = append(r.registered, registration{Resource: existing})
-		if args.TypeToken == "pulumi:pulumi:StackReference" { // offline no output of another stack is known
+		if args.TypeToken == "pulumi:pulumi:StackReference" { // its outputs are unavailable offline
 			return args.ID, resource.PropertyMap{"outputs": resource.NewProperty(resource.PropertyMap{})}, nil
 		}
 		return args.ID, nil, nil
@@ -73,8 +73,8 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	return "", state(inputs), nil
 }
 
-// describe is what the engine knows of a resource beside its inputs. The URN is made as the SDK's mock makes it. The
-// provider's ID is left out: it is unknown before the provider exists.
+// describe returns a resource without its inputs. It builds the URN like the SDK's mock. It omits the provider's ID,
+// which is unknown before the provider exists.
 func (r *recorder) describe(args pulumi.MockResourceArgs, parent string, custom bool) Resource {
 	parentType := tokens.Type("")
 	if parent != "" {
@@ -97,19 +97,21 @@ func (r *recorder) describe(args pulumi.MockResourceArgs, parent string, custom 
 	}
 }
 
-// optionsOf are the resource options that were set, without aliases: the Kubernetes SDK gives every resource a dozen.
+// optionsOf returns the resource options that are set, without aliases: the Kubernetes SDK adds a dozen to every
+// resource.
 func optionsOf(q *pulumirpc.RegisterResourceRequest) map[string]any {
 	set, timeouts := map[string]any{}, map[string]any{}
 	for name, on := range map[string]bool{
-		"protect": q.GetProtect(), "retainOnDelete": q.GetRetainOnDelete(), "deleteBeforeReplace": q.GetDeleteBeforeReplace(),
+		"protect": q.GetProtect(), "retainOnDelete": q.GetRetainOnDelete(),
+		"deleteBeforeReplace": q.GetDeleteBeforeReplace(),
 	} {
 		if on {
 			set[name] = true
 		}
 	}
 	for name, words := range map[string][]string{
-		"ignoreChanges": q.GetIgnoreChanges(), "replaceOnChanges": q.GetReplaceOnChanges(), "replaceWith": q.GetReplaceWith(),
-		"deletedWith": {q.GetDeletedWith()}, "import": {q.GetImportId()},
+		"ignoreChanges": q.GetIgnoreChanges(), "replaceOnChanges": q.GetReplaceOnChanges(),
+		"replaceWith": q.GetReplaceWith(), "deletedWith": {q.GetDeletedWith()}, "import": {q.GetImportId()},
 	} {
 		for _, word := range words {
 			if word != "" {
@@ -128,7 +130,7 @@ func optionsOf(q *pulumirpc.RegisterResourceRequest) map[string]any {
 	return set
 }
 
-// Call answers a request for data with "unknown". An empty answer would be taken for a cluster without a name.
+// Call returns an unknown result for a function call. With an empty one, a cluster would have an empty name.
 func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,14 +143,15 @@ func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) 
 	return resource.PropertyMap{"unknown": unknown}, nil
 }
 
-// secretResults are secrets that programs ask for. Each has a placeholder, since the SDK's mock takes no unknown secret.
+// secretResults lists function results that are secret. They are placeholders, since the SDK's mock accepts no unknown
+// secret.
 var secretResults = map[string]resource.PropertyKey{"aws:ecr/getAuthorizationToken:getAuthorizationToken": "password"}
 
-// unknown is an unknown value as the SDK sends it over the wire; its mock would drop one in the other form.
+// unknown is an unknown value in the wire format of the SDK, whose mock drops the other representation.
 var unknown = resource.NewProperty(plugin.UnknownStringValue)
 
-// state is what is known of a resource before it exists: its inputs. One that is unknown in part is unknown as a whole,
-// since the Go SDK would turn the unknown part into an empty string.
+// state returns the known state of a resource before it exists: its inputs. A partly unknown input is unknown as a
+// whole, since the Go SDK would turn the unknown part into an empty string.
 func state(inputs resource.PropertyMap) resource.PropertyMap {
 	known := make(resource.PropertyMap, len(inputs))
 	for key, value := range inputs {
@@ -160,7 +163,7 @@ func state(inputs resource.PropertyMap) resource.PropertyMap {
 	return known
 }
 
-// requireProvider notes what the engine refuses when pulumi:disable-default-providers is set.
+// requireProvider records the error of the engine for a default provider that pulumi:disable-default-providers forbids.
 func (r *recorder) requireProvider(token, name, provider string) {
 	pkg, _, _ := strings.Cut(token, ":")
 	disabled := slices.Contains(r.noDefaultProvider, pkg) || slices.Contains(r.noDefaultProvider, "*")

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// renderedBy is the first line of every file that Render writes. It marks them as its own.
+// renderedBy begins every file that Render writes, and so identifies them.
 const renderedBy = "# Rendered by `scaleout render`; changes will be overwritten. Stack: "
 
 // Render writes one file per Kubernetes object into dir, for `kubectl apply --server-side -f dir`, and returns their
-// names. The number that a name begins with makes kubectl create the objects in an order that works. Files that an
-// earlier Render wrote are replaced; if there is anything else in dir, nothing is touched.
+// names. The number at the beginning of a name determines the order in which kubectl creates the objects. Render
+// replaces the files of an earlier Render; if dir contains any other file, it changes nothing.
 func (r *Result) Render(dir string) ([]string, error) {
 	files := map[string]string{}
 	for _, resource := range r.objects() {
@@ -23,13 +23,13 @@ func (r *Result) Render(dir string) ([]string, error) {
 			return nil, fmt.Errorf("rendering %s: %w", object, err)
 		}
 		name := fmt.Sprintf("%02d-%s.yaml", object.rank(), object.fileName())
-		if files[name] != "" { // kinds of the same name in two API groups
-			return nil, fmt.Errorf("rendering %s: two objects would be in the file %s", object, name)
+		if files[name] != "" { // e.g. the same kind in two API groups
+			return nil, fmt.Errorf("rendering %s: two objects have the file name %s", object, name)
 		}
 		files[name] = content
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("stack %s has no Kubernetes objects, so there is nothing to render; `preview` shows what there is", r.Stack)
+		return nil, fmt.Errorf("stack %s has no Kubernetes objects to render; `preview` shows its resources", r.Stack)
 	}
 	if err := clearRendered(dir); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (r *Result) Render(dir string) ([]string, error) {
 	return names, nil
 }
 
-// file is the content of one file: the marker, what cannot be applied as it is, and the object.
+// file returns the content of a file: the marker, comments for unknown and secret values, and the object.
 func (r *Resource) file(stack string) (string, error) {
 	manifest, _ := r.Manifest()
 	body, err := manifestYAML(manifest)
@@ -60,10 +60,10 @@ func (r *Resource) file(stack string) (string, error) {
 	return renderedBy + stack + ".\n" + unknown.String() + secret.String() + body, err
 }
 
-// clearRendered makes dir, or removes the files of an earlier Render from it.
+// clearRendered creates dir, or removes the files of an earlier Render from it.
 func clearRendered(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making the output folder: %w", err)
+		return fmt.Errorf("creating the output folder: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -71,9 +71,10 @@ func clearRendered(dir string) error {
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		content, _ := os.ReadFile(path) // none if it cannot be read: a folder, another user's file
+		content, _ := os.ReadFile(path) // empty for unreadable entries, e.g. a folder
 		if !strings.HasPrefix(string(content), renderedBy) {
-			return fmt.Errorf("%s is not ours: give a new or empty folder, or one that only `render` has written to", path)
+			return fmt.Errorf("%s was not written by `render`; use a new or empty folder, or the folder of an earlier `render`",
+				path)
 		}
 	}
 	for _, entry := range entries {
@@ -85,7 +86,7 @@ func clearRendered(dir string) error {
 	return nil
 }
 
-// rendered sums up what was written, and what there is besides: only an `up` can make that.
+// rendered returns a summary of the files and of the resources that only an `up` can create.
 func (r *Result) rendered(dir string, files []string) string {
 	rows := [][]string{}
 	for i := range r.Resources {

@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// rendered renders into dir and returns the files' contents by name.
+// rendered renders into dir and returns the files by name.
 func rendered(t *testing.T, r *Result, dir string) map[string]string {
 	t.Helper()
 	names, err := r.Render(dir)
@@ -105,7 +105,7 @@ func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 	r.Resources = slices.DeleteFunc(r.Resources, func(r Resource) bool { return r.Name == "configmap-careless" })
 	rendered(t, r, dir)
 	if _, err := os.Stat(filepath.Join(dir, "09-configmap-demo.careless.yaml")); !os.IsNotExist(err) {
-		t.Errorf("the file of a removed object: got %v, want it gone", err)
+		t.Errorf("the file of a removed object: got %v, want none", err)
 	}
 
 	for _, test := range []struct{ name, file, content string }{
@@ -118,7 +118,7 @@ func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := r.Render(dir)
-			if err == nil || !strings.Contains(err.Error(), path+" is not ours") {
+			if err == nil || !strings.Contains(err.Error(), path+" was not written by `render`") {
 				t.Errorf("got %v, want an error that names the file", err)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "02-namespace-demo.yaml")); err != nil {
@@ -133,13 +133,13 @@ func TestRenderAgainReplacesItsOwnFilesOnly(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Render(dir); err == nil || !strings.Contains(err.Error(), "sub is not ours") {
+		if _, err := r.Render(dir); err == nil || !strings.Contains(err.Error(), "sub was not written by `render`") {
 			t.Errorf("got %v, want an error that names the folder", err)
 		}
 	})
 }
 
-// manifests is a result with these objects, given as kind, namespace, name.
+// manifests returns a result with the given objects, each as kind, namespace, name.
 func manifests(objects ...[3]string) *Result {
 	r := &Result{Stack: "dev"}
 	for _, o := range objects {
@@ -189,12 +189,12 @@ func TestRenderOfAnObjectWithoutAName(t *testing.T) {
 	delete(r.Resources[0].Inputs["metadata"].(map[string]any), "name")
 	for name, content := range rendered(t, r, t.TempDir()) {
 		if want := "name: '[unknown: auto-named settings]'"; !strings.Contains(content, want) {
-			t.Errorf("%s: got %s, want it to have %s", name, content, want)
+			t.Errorf("%s: got %s, want it to contain %s", name, content, want)
 		}
 	}
 }
 
-// A pipeline that applies what was rendered must not go on with nothing.
+// A pipeline that applies rendered files must not continue without any.
 func TestRenderOfNothing(t *testing.T) {
 	result, err := Record(func(*pulumi.Context) error { return nil })
 	if err != nil {
@@ -205,6 +205,6 @@ func TestRenderOfNothing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("it left a folder all the same")
+		t.Error("it created the folder")
 	}
 }

@@ -11,39 +11,41 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// Result is everything that a program registered for one stack.
+// Result contains everything that a program registered for a stack.
 type Result struct {
-	// Project and Stack that the program ran as.
+	// Project and Stack are the names under which the program ran.
 	Project, Stack string
-	// Resources in the order of their URNs.
+	// Resources are sorted by URN.
 	Resources []Resource
 	// Exports are the stack's outputs.
 	Exports map[string]any
-	// MissingSecrets are the configuration keys of secrets that the program needs and the stack does not have yet.
+	// MissingSecrets are the configuration keys of required secrets that the stack does not have yet.
 	MissingSecrets []string
-	// Exposed are the places, e.g. `ConfigMap web data.password`, of values that follow from a secret and are not marked.
+	// Exposed are the paths, e.g. `ConfigMap web data.password`, of values that depend on a secret but are not marked as
+	// one.
 	Exposed []string
 }
 
 // Resource is one resource of the program: a component or a custom resource.
 type Resource struct {
-	// URN is the engine's name of the resource; Type and Name are parts of it.
+	// URN identifies the resource; Type and Name are parts of it.
 	URN, Type, Name string
-	// Parent is a URN, empty if it is the stack.
+	// Parent is a URN; empty for the stack.
 	Parent string
 	// Custom is false for components.
 	Custom bool
-	// Provider is the URN of the explicit provider, empty for the default one.
+	// Provider is the URN of the explicit provider; empty for the default one.
 	Provider string
-	// Inputs are values as described at Secret.
+	// Inputs consist of the types described at Secret.
 	Inputs map[string]any
 	// Dependencies are URNs, sorted.
 	Dependencies []string
-	// Options are the resource options that were set, as the Pulumi documentation names them: protect, ignoreChanges...
+	// Options are the resource options that are set, under their names in the Pulumi documentation: protect,
+	// ignoreChanges...
 	Options map[string]any
 }
 
-// result converts what was recorded once the program has ended.
+// result converts the records after the program has ended.
 func (r *recorder) result() (*Result, error) {
 	result := &Result{Project: r.project, Stack: r.stack, Resources: []Resource{}}
 	managed := map[string]bool{}
@@ -59,10 +61,10 @@ func (r *recorder) result() (*Result, error) {
 	return result, r.refuse(result.Resources)
 }
 
-// refuse reports what an `up` would fail on: the engine's own checks, and two resources that fight over one object.
+// refuse returns the errors of an `up`: those of the engine, and two resources that manage the same object.
 func (r *recorder) refuse(resources []Resource) error {
 	problems := r.problems
-	urns, owner := map[string]bool{}, map[string]string{} // owner is the URN of what manages an object
+	urns, owner := map[string]bool{}, map[string]string{} // owner is the URN of the resource that manages an object
 	for i := range resources {
 		urn := resources[i].URN
 		if urns[urn] {
@@ -73,7 +75,7 @@ func (r *recorder) refuse(resources []Resource) error {
 		if !ok {
 			continue
 		}
-		group, _, _ := strings.Cut(object.APIVersion, "/") // two versions of an API are views of one object
+		group, _, _ := strings.Cut(object.APIVersion, "/") // two API versions represent the same object
 		key := group + " " + object.String()
 		if other := cmp.Or(owner[key], urn); other != urn {
 			problems = append(problems, fmt.Sprintf("%s is managed twice: by %s and by %s", object, other, urn))
@@ -87,7 +89,7 @@ func (r *recorder) refuse(resources []Resource) error {
 	return errors.New(strings.Join(slices.Compact(problems), "\n"))
 }
 
-// values are the inputs of a registration, with the sources of what is unknown in each.
+// values converts the inputs of a registration, with the sources of unknown values.
 func (r *recorder) values(g registration, managed map[string]bool) map[string]any {
 	values := make(map[string]any, len(g.inputs))
 	for key, value := range g.inputs {
@@ -100,14 +102,14 @@ func (r *recorder) values(g registration, managed map[string]bool) map[string]an
 	return values
 }
 
-// sources names what an unknown value may come from. The SDK tells only what the whole property depends on, so there
-// may be several, and each is less likely than the one before: a resource of another provider (an image's digest), a
-// Kubernetes object with an address, any other object (its name is known, its UID is not), data that was asked for.
+// sources names the possible sources of an unknown value. The SDK reports only the dependencies of the whole
+// property, so there may be several. In order of likelihood: a resource of another provider (an image's digest), a
+// Kubernetes object with an address, any other object (its name is known, its UID is not), a function call.
 func (r *recorder) sources(urns []string, managed map[string]bool) string {
 	var others, addressed, objects []string
 	for _, urn := range urns {
 		typ := string(resource.URN(urn).Type())
-		name := spoken(typ) + " " + resource.URN(urn).Name()
+		name := typeInWords(typ) + " " + resource.URN(urn).Name()
 		switch {
 		case !managed[urn]: // a component has no outputs of its own
 		case !strings.HasPrefix(typ, "kubernetes:"):
@@ -128,7 +130,7 @@ func (r *recorder) sources(urns []string, managed map[string]bool) string {
 	return ""
 }
 
-// DependsOn tells whether a resource comes after another: by its dependencies, its provider and its parents.
+// DependsOn reports whether a resource depends on another, directly or not: by dependencies, provider and parent.
 func (r *Result) DependsOn(urn, other string) bool {
 	seen := map[string]bool{}
 	for next := []string{urn}; len(next) > 0; next = next[1:] {
@@ -146,42 +148,42 @@ func (r *Result) DependsOn(urn, other string) bool {
 	return false
 }
 
-// blind hides everything that differs from the same program run with another placeholder for its secrets: such a value
-// follows from the placeholder, so it would be invented. What the program did not mark as secret is Exposed too.
-func (r *Result) blind(other *Result) {
+// redactDifferences replaces every value that differs from a run with another placeholder by a Secret, since the value
+// depends on the placeholder. It adds those that the program did not mark as secret to Exposed.
+func (r *Result) redactDifferences(other *Result) {
 	others := map[string]map[string]any{}
 	for _, resource := range other.Resources {
 		others[resource.URN] = resource.Inputs
 	}
 	for i := range r.Resources {
 		resource := &r.Resources[i]
-		r.blindMap(resource.title(), resource.Inputs, others[resource.URN])
+		r.redactMap(resource.title(), resource.Inputs, others[resource.URN])
 	}
-	r.blindMap("output", r.Exports, other.Exports)
+	r.redactMap("output", r.Exports, other.Exports)
 }
 
-func (r *Result) blindMap(title string, a, b map[string]any) {
+func (r *Result) redactMap(title string, a, b map[string]any) {
 	for _, key := range sortedKeys(a) {
-		blinded, exposed := blindValue(key, a[key], b[key])
-		a[key] = blinded
+		redacted, exposed := redactValue(key, a[key], b[key])
+		a[key] = redacted
 		for _, path := range exposed {
 			r.Exposed = append(r.Exposed, title+" "+path)
 		}
 	}
 }
 
-// blindValue returns a, with a Secret in place of every part that is not the same in b, and the paths of those that were
-// not marked as secret. A map that is secret as a whole keeps its form, since its values may be known in part.
-func blindValue(path string, a, b any) (blinded any, exposed []string) {
+// redactValue returns a with a Secret in place of every part that differs in b, and the paths of those that were not
+// marked as secret. A map that is secret as a whole keeps its structure, since some of its values may be known.
+func redactValue(path string, a, b any) (redacted any, exposed []string) {
 	others := map[string]any{}
 	walk(path, b, func(path string, leaf any) any {
 		others[path] = leaf
 		return leaf
 	})
-	blinded = walk(path, a, func(path string, leaf any) any {
+	redacted = walk(path, a, func(path string, leaf any) any {
 		secret, isSecret := leaf.(Secret)
 		if other, ok := others[path].(Secret); ok && isSecret {
-			inner, _ := blindValue("", secret.Value, other.Value) // what is in a secret is not exposed
+			inner, _ := redactValue("", secret.Value, other.Value) // values in a secret are not exposed
 			if hidden, ok := inner.(Secret); ok {
 				return hidden
 			}
@@ -193,5 +195,5 @@ func blindValue(path string, a, b any) (blinded any, exposed []string) {
 		exposed = append(exposed, path)
 		return Secret{}
 	})
-	return blinded, exposed
+	return redacted, exposed
 }

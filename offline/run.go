@@ -16,14 +16,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Run runs a program for a stack and returns what it registers. dir holds Pulumi.<stack>.yaml, and it or a
-// folder above it Pulumi.yaml; relative paths in the program itself refer to the working directory. set are settings
-// in place of those in the stack file, as key=value.
+// Run runs a program for a stack and returns the registered resources. dir contains Pulumi.<stack>.yaml; Pulumi.yaml
+// is in dir or a parent folder. Relative paths in the program itself refer to the working directory. set overrides
+// settings of the stack file, as key=value.
 //
-// A placeholder takes the place of a secret that is encrypted, or needed and not set; no part of the result depends on
-// it. A secret with an empty default counts as needed if the program fails without it and its error names the key.
+// A placeholder replaces a secret that is encrypted, or required and not set; no part of the result depends on it. A
+// secret with an empty default counts as required if the program fails without it and its error names the key.
 //
-// The configuration is passed in the environment of the process, so only one Run goes on at a time.
+// The configuration is passed in the environment of the process, so concurrent calls of Run wait for each other.
 func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, error) {
 	s, err := load(dir, stack, set)
 	if err != nil {
@@ -41,7 +41,7 @@ func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, err
 		if err != nil {
 			return nil, err
 		}
-		result.blind(other)
+		result.redactDifferences(other)
 	}
 	for _, key := range s.missing {
 		result.MissingSecrets = append(result.MissingSecrets, s.short(key))
@@ -51,16 +51,16 @@ func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, err
 }
 
 // Record runs a program without any configuration, as project scaleout and stack test: for tests of components.
-// Resources and data of the packages withoutDefault, e.g. aws, must name their provider.
+// Resources and function calls of the packages withoutDefault, e.g. aws, require an explicit provider.
 func Record(program pulumi.RunFunc, withoutDefault ...string) (*Result, error) {
 	r := &recorder{project: "scaleout", stack: "test", secret: firstPlaceholder, noDefaultProvider: withoutDefault}
 	return r.run(program, func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = nil, nil })
 }
 
-// runs keeps the environments of two runs apart.
+// runs serializes runs, which share the environment.
 var runs sync.Mutex
 
-// run runs the program once, with p for all secrets that cannot be known.
+// run runs the program once, with p in place of all secrets.
 func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Result, error) {
 	environment, err := s.environment(p)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Resu
 		if err := os.Setenv(name, value); err != nil {
 			return nil, fmt.Errorf("passing the configuration: %w", err)
 		}
-		defer func() { // without errors: it worked a moment ago
+		defer func() { // cannot fail: setting it succeeded
 			if _ = os.Unsetenv(name); had {
 				_ = os.Setenv(name, old)
 			}
@@ -86,7 +86,7 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Resu
 	r := &recorder{project: s.project.Name.String(), stack: s.stack, secret: p}
 	if value, ok := s.values[config.MustMakeKey("pulumi", "disable-default-providers")]; ok {
 		text, _ := value.Value(p)
-		_ = json.Unmarshal([]byte(text), &r.noDefaultProvider) // what is no list the engine ignores too
+		_ = json.Unmarshal([]byte(text), &r.noDefaultProvider) // the engine also ignores an invalid list
 	}
 	return r.run(program, func(info *pulumi.RunInfo) { info.RootDirectory = root })
 }
@@ -107,7 +107,8 @@ func (r *recorder) run(program pulumi.RunFunc, option pulumi.RunOption) (*Result
 	return r.result()
 }
 
-// requireNamed requires the optional secrets that an error of the program names, and tells whether there are such.
+// requireNamed marks the optional secrets that an error of the program names as required, and reports whether there
+// are any.
 func (s *settings) requireNamed(err error) bool {
 	optional := len(s.optional)
 	s.optional = slices.DeleteFunc(s.optional, func(key config.Key) bool {
@@ -117,7 +118,7 @@ func (s *settings) requireNamed(err error) bool {
 	return len(s.optional) < optional
 }
 
-// flatten takes the SDK's errors out of their list form ("1 error occurred:", bullets), each said once.
+// flatten converts the SDK's error list ("1 error occurred:", bullets) to lines without duplicates.
 func flatten(err error) error {
 	var many interface{ WrappedErrors() []error }
 	if !errors.As(err, &many) {

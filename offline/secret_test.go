@@ -9,7 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// No output may hold a secret, in any form, nor the placeholder of one.
+// No output contains a secret, in any form, or its placeholder.
 func TestNoOutputHoldsASecret(t *testing.T) {
 	r := runDemo(t)
 	outputs := map[string]string{"preview": r.Preview()}
@@ -26,7 +26,7 @@ func TestNoOutputHoldsASecret(t *testing.T) {
 	for name, output := range outputs {
 		for _, secret := range []string{plainSecret, "cGxhaW4=", "offline-placeholder", "pw-"} {
 			if strings.Contains(output, secret) {
-				t.Errorf("%s holds %q:\n%s", name, secret, output)
+				t.Errorf("%s contains %q:\n%s", name, secret, output)
 			}
 		}
 	}

@@ -19,24 +19,24 @@ import (
 
 const projectFile = "Pulumi.yaml"
 
-// settings are the configuration of a stack, as the CLI makes it of the project file and the stack file.
+// settings is the configuration of a stack, as the CLI builds it from the project file and the stack file.
 type settings struct {
 	project *workspace.Project
-	// stack and the name of its file.
+	// stack is the name of the stack, file that of its configuration file.
 	stack, file string
 	values      config.Map
-	// missing are the keys of secrets that the program needs and that have no value, optional those with an empty default.
+	// missing holds the keys of required secrets without a value, optional those with an empty default.
 	missing, optional []config.Key
-	// assigned are the keys whose values are not from the stack file.
+	// assigned holds the keys that -set overrides.
 	assigned []config.Key
 }
 
-// load reads Pulumi.<stack>.yaml in dir, and Pulumi.yaml there or in a folder above. It adds the defaults and checks
-// the types. set are settings in place of those in the stack file, as key=value.
+// load reads Pulumi.<stack>.yaml in dir, and Pulumi.yaml there or in a parent folder. It adds the defaults and checks
+// the types. set overrides settings of the stack file, as key=value.
 func load(dir, stack string, set []string) (*settings, error) {
 	path, err := workspace.DetectProjectPathFrom(dir)
 	if err != nil {
-		return nil, fmt.Errorf("there is no %s in %s, nor above it", projectFile, dir)
+		return nil, fmt.Errorf("there is no %s in %s or a parent folder", projectFile, dir)
 	}
 	project, err := workspace.LoadProject(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func load(dir, stack string, set []string) (*settings, error) {
 	} else if err == nil {
 		err = s.parse(content)
 	}
-	if err != nil { // whose lines are joined
+	if err != nil { // its lines are joined
 		return nil, fmt.Errorf("reading %s: %s", s.file, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	for _, assignment := range set {
@@ -60,10 +60,10 @@ func load(dir, stack string, set []string) (*settings, error) {
 	return s, s.complete()
 }
 
-// stackFile is where the CLI keeps the configuration of a stack.
+// stackFile returns the name of a stack's configuration file.
 func stackFile(stack string) string { return "Pulumi." + stack + ".yaml" }
 
-// known ends a sentence that asks for a stack by naming those that have a file in dir.
+// known returns the end of a message: the stacks that have a file in dir.
 func known(dir string) string {
 	var stacks []string
 	files, _ := filepath.Glob(filepath.Join(dir, stackFile("*"))) // fails only for a bad pattern
@@ -76,7 +76,7 @@ func known(dir string) string {
 	return "the stacks are " + strings.Join(stacks, ", ")
 }
 
-// parse reads a stack file, and refuses slips that the CLI ignores.
+// parse reads a stack file. It refuses mistakes that the CLI ignores.
 func (s *settings) parse(content []byte) error {
 	var file map[string]any
 	if err := yaml.Unmarshal(content, &file); err != nil {
@@ -92,7 +92,7 @@ func (s *settings) parse(content []byte) error {
 		return errors.New("config must be a map of keys to values")
 	}
 	if file["environment"] != nil {
-		return errors.New("environment: what it holds is in Pulumi Cloud and cannot be read offline")
+		return errors.New("environment: Pulumi ESC environments cannot be read offline")
 	}
 	stack, err := workspace.LoadProjectStackBytes(nil, s.project, content, s.file, encoding.YAML)
 	if err != nil {
@@ -104,8 +104,8 @@ func (s *settings) parse(content []byte) error {
 	return nil
 }
 
-// set takes key=value in place of what the stack file has. Only lists and maps are YAML; anything else is meant as it
-// is written, since YAML would make a number of 1.36 and 24 of 030.
+// set overrides a setting of the stack file by key=value. Only lists and maps are parsed as YAML; other values are used
+// literally, since YAML would turn 1.36 into a number and 030 into 24.
 func (s *settings) set(assignment string) error {
 	name, text, ok := strings.Cut(assignment, "=")
 	key, err := s.key(name)
@@ -114,9 +114,9 @@ func (s *settings) set(assignment string) error {
 	}
 	declared, known := s.project.Config[s.short(key)]
 	if declared.Secret {
-		return fmt.Errorf("cannot set %s: it is a secret, and what is typed here is not", name)
+		return fmt.Errorf("cannot set %s: it is a secret, which must not be on the command line", name)
 	}
-	structured := !known && strings.IndexAny(text, "[{") == 0 // of a provider, whose types nobody declares
+	structured := !known && strings.IndexAny(text, "[{") == 0 // a key of a provider, without a declared type
 	if declared.Type != nil {
 		structured = *declared.Type == "array" || *declared.Type == "object"
 	}
@@ -135,8 +135,8 @@ func (s *settings) set(assignment string) error {
 }
 
 // complete adds the defaults of Pulumi.yaml and checks all values against its types, as the CLI does before it runs a
-// program (ValidateStackConfigAndApplyProjectConfig in its pkg/workspace, which is not part of the SDK). Two things
-// differ: a missing secret is no obstacle, and one error lists everything that is wrong.
+// program (ValidateStackConfigAndApplyProjectConfig in its pkg/workspace, which is not part of the SDK). Unlike the CLI
+// it accepts missing secrets, and returns all problems in one error.
 func (s *settings) complete() error {
 	var problems []error
 	for _, name := range sortedKeys(s.project.Config) {
@@ -157,7 +157,7 @@ func (s *settings) complete() error {
 	return errors.Join(problems...)
 }
 
-// addDefault gives a key the value that the project has for it, and tells whether it has one.
+// addDefault sets a key to its default in the project, and reports whether there is one.
 func (s *settings) addDefault(key config.Key, declared workspace.ProjectConfigType) (bool, error) {
 	value := declared.Value
 	if declared.Default != nil {
@@ -179,13 +179,13 @@ func (s *settings) addDefault(key config.Key, declared workspace.ProjectConfigTy
 	return true, s.values.Set(key, converted, true)
 }
 
-// require puts a secret that nobody can decrypt in the place of one that is not set.
+// require sets a missing secret to an encrypted dummy value.
 func (s *settings) require(key config.Key) error {
 	s.missing = append(s.missing, key)
 	return s.values.Set(key, config.NewSecureValue("not set"), false)
 }
 
-// configValue writes a value as the CLI does (createConfigValue there): lists, maps and fractions become JSON.
+// configValue converts a value like the CLI (createConfigValue there): lists, maps and fractions become JSON.
 func configValue(value any) (config.Value, error) {
 	switch value.(type) {
 	case string, int, bool:
@@ -199,7 +199,7 @@ func configValue(value any) (config.Value, error) {
 	return config.NewObjectValue(string(text)), err
 }
 
-// check compares a value with the declared type, if there is one. That of an encrypted text cannot be told.
+// check compares a value with the declared type, if there is one. The type of an encrypted string is unknown.
 func (s *settings) check(key config.Key, declared workspace.ProjectConfigType) error {
 	value, _, err := s.values.Get(key, true)
 	if err != nil || !declared.IsExplicitlyTyped() {
@@ -228,10 +228,10 @@ func (s *settings) check(key config.Key, declared workspace.ProjectConfigType) e
 		workspace.InferFullTypeName(*declared.Type, declared.Items), forms[*declared.Type])
 }
 
-// forms are how to write a list or a map, an empty one included, which a key with nothing behind it is not.
+// forms describes the notation of lists and maps, including empty ones: a key without a value is neither.
 var forms = map[string]string{"array": ", such as [a, b], or [] for none", "object": ", such as {a: b}, or {} for none"}
 
-// key is a key of this project, or one that names its own namespace (aws:region).
+// key returns a key of this project, or one with its own namespace (aws:region).
 func (s *settings) key(name string) (config.Key, error) {
 	if strings.Contains(name, ":") {
 		return config.ParseKey(name)
@@ -239,29 +239,29 @@ func (s *settings) key(name string) (config.Key, error) {
 	return config.MustMakeKey(s.project.Name.String(), name), nil
 }
 
-// short leaves out the project's own namespace, as one types it.
+// short returns a key without the project's own namespace.
 func (s *settings) short(key config.Key) string {
 	return strings.TrimPrefix(key.String(), s.project.Name.String()+":")
 }
 
-// placeholder stands in for a secret that cannot be decrypted, or is not set. It is long enough for a password.
+// placeholder replaces a secret that cannot be decrypted or is not set. It is long enough to pass as a password.
 type placeholder string
 
-// Two of them, so that what depends on a secret shows as a difference between two runs.
+// With two placeholders, values that depend on a secret differ between two runs.
 const (
 	firstPlaceholder  placeholder = "offline-placeholder-1"
 	secondPlaceholder placeholder = "offline-placeholder-2"
 )
 
-// DecryptValue makes placeholder a config.Decrypter.
+// DecryptValue implements config.Decrypter.
 func (p placeholder) DecryptValue(context.Context, string) (string, error) { return string(p), nil }
 
-// BatchDecrypt makes placeholder a config.Decrypter.
+// BatchDecrypt implements config.Decrypter.
 func (p placeholder) BatchDecrypt(ctx context.Context, ciphertexts []string) ([]string, error) {
 	return config.DefaultBatchDecrypt(ctx, p, ciphertexts)
 }
 
-// environment is what the CLI's language host sets for a program, with p in place of the secrets.
+// environment returns the variables that the CLI's language host sets for a program, with p in place of the secrets.
 func (s *settings) environment(p placeholder) (map[string]string, error) {
 	decrypted, err := s.values.Decrypt(p)
 	if err != nil {

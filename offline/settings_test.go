@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 		`"demo:replicas":"2"`, `"demo:debug":"false"`, `"demo:hosts":"[]"`, `"demo:labels":"{}"`, `"demo:password":""`,
 	} {
 		if !strings.Contains(environment["PULUMI_CONFIG"], want) {
-			t.Errorf("got %s, want it to have %s", environment["PULUMI_CONFIG"], want)
+			t.Errorf("got %s, want it to contain %s", environment["PULUMI_CONFIG"], want)
 		}
 	}
 }
@@ -70,13 +70,15 @@ func TestStackFileErrors(t *testing.T) {
 		{"a misspelt section", "confg: {}\n", `reading Pulumi.dev.yaml: unknown key "confg"; a stack file has config`},
 		{"a key twice", "config:\n  a: 1\n  a: 2\n", `line 3: mapping key "a" already defined at line 2`},
 		{"config is a list", "config: [a]\n", "reading Pulumi.dev.yaml: config must be a map"},
-		{"an environment", "environment: [prod]\n", "reading Pulumi.dev.yaml: environment: what it holds is in Pulumi Cloud"},
+		{"an environment", "environment: [prod]\n", "reading Pulumi.dev.yaml: environment: Pulumi ESC environments"},
 		{"a bad key", "config: {'a:b:c': 1}\n", "reading Pulumi.dev.yaml: "},
 		{"integer", "config: {demo:replicas: two, demo:title: x}\n", "Pulumi.dev.yaml: demo:replicas must be of"},
 		{"boolean", "config: {demo:debug: yes please, demo:title: x}\n", "demo:debug must be of type boolean"},
 		{"array", "config: {demo:hosts: a, demo:title: x}\n", "demo:hosts must be of type array<string>"},
-		{"nothing for an array", "config:\n  demo:title: x\n  demo:hosts:\n", "demo:hosts must be of type array<string>, such as [a, b], or [] for none"},
-		{"nothing for an object", "config:\n  demo:title: x\n  demo:labels:\n", "demo:labels must be of type object, such as {a: b}, or {} for none"},
+		{"nothing for an array", "config:\n  demo:title: x\n  demo:hosts:\n",
+			"demo:hosts must be of type array<string>, such as [a, b], or [] for none"},
+		{"nothing for an object", "config:\n  demo:title: x\n  demo:labels:\n",
+			"demo:labels must be of type object, such as {a: b}, or {} for none"},
 		{"array element", "config: {demo:hosts: [[a]], demo:title: x}\n", "demo:hosts must be of type array<string>"},
 		{"object", "config: {demo:labels: [a], demo:title: x}\n", "demo:labels must be of type object"},
 		{"missing", "config: {}\n",
@@ -139,11 +141,12 @@ func TestProjectFileErrors(t *testing.T) {
 	}
 }
 
-// What is written is what is meant, whatever YAML would make of it.
+// Values are used literally, not as YAML.
 func TestSettingsInPlaceOfTheFile(t *testing.T) {
 	dir := project(t, map[string]string{"dev": "config: {demo:title: x, demo:replicas: 3}\n"})
 	for assignment, want := range map[string]string{
-		"title=[a": "[a", "aws:tags={a: b}": `{"a":"b"}`, "title=1.36": "1.36", "title=030": "030", "title=a=b, c": "a=b, c", "title=": "", "replicas=7": "7", "demo:title=y": "y",
+		"title=[a": "[a", "aws:tags={a: b}": `{"a":"b"}`, "title=1.36": "1.36", "title=030": "030",
+		"title=a=b, c": "a=b, c", "title=": "", "replicas=7": "7", "demo:title=y": "y",
 	} {
 		s, err := load(dir, "dev", []string{assignment})
 		if err != nil {
@@ -162,8 +165,8 @@ func TestSettingsInPlaceOfTheFile(t *testing.T) {
 		}
 	}
 	for assignment, want := range map[string]string{
-		"title": "key=value", "replicas=many": "-set: demo:replicas must be of type integer", "hosts=[": "a list such as [a,b]",
-		"token=x": "it is a secret",
+		"title": "key=value", "replicas=many": "-set: demo:replicas must be of type integer",
+		"hosts=[": "a list such as [a,b]", "token=x": "it is a secret",
 	} {
 		if _, err := load(dir, "dev", []string{assignment}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", assignment, err, want)

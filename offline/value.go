@@ -11,21 +11,21 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// Values are those of decoded JSON (nil, bool, int64, float64, string, []any, map[string]any), and these two.
+// Values have the types of decoded JSON (nil, bool, int64, float64, string, []any, map[string]any) or one of these two.
 type (
 	// Secret is a value that the program marked as secret.
 	Secret struct {
-		// Value is nil if it cannot be known offline: it depends on a secret that is encrypted or not set.
+		// Value is nil if it is unavailable offline, because it depends on a secret that is encrypted or not set.
 		Value any
 	}
-	// Unknown is a value that is known only once something exists.
+	// Unknown is a value that is known only after an `up`.
 	Unknown struct {
-		// From names what it may come from, e.g. "docker image app"; empty if that cannot be told.
+		// From names the possible sources, e.g. "docker image app"; empty if unavailable.
 		From string
 	}
 )
 
-// String is how an unknown value is printed.
+// String returns the printed form of an unknown value.
 func (u Unknown) String() string {
 	if u.From == "" {
 		return "[unknown]"
@@ -33,10 +33,10 @@ func (u Unknown) String() string {
 	return "[unknown: " + u.From + "]"
 }
 
-// String is printed in place of a secret, as by the Pulumi CLI.
+// String returns the text that replaces a secret, as in the Pulumi CLI.
 func (Secret) String() string { return "[secret]" }
 
-// fromProperty converts a property of the SDK. from names the source of the unknown values in it.
+// fromProperty converts a property of the SDK. from names the source of its unknown values.
 func fromProperty(v resource.PropertyValue, from string) any {
 	return v.MapRepl(nil, func(v resource.PropertyValue) (any, bool) {
 		switch {
@@ -53,7 +53,7 @@ func fromProperty(v resource.PropertyValue, from string) any {
 	})
 }
 
-// number makes whole numbers integers, so that a million is not printed as 1e+06. Beyond 2^53 a float64 has gaps.
+// number converts whole numbers to integers, so that a million is not printed as 1e+06. Beyond 2^53 a float64 has gaps.
 func number(f float64) any {
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return int64(f)
@@ -61,7 +61,7 @@ func number(f float64) any {
 	return f
 }
 
-// printable replaces secrets and unknown values by text.
+// printable replaces secrets and unknown values by their texts.
 func printable(v any) any {
 	return walk("", v, func(_ string, leaf any) any {
 		if text, ok := leaf.(fmt.Stringer); ok {
@@ -71,7 +71,7 @@ func printable(v any) any {
 	})
 }
 
-// Lookup follows keys (string) and indexes (int) into a value, and through secrets. It returns nil if there is nothing.
+// Lookup returns the value at a path of keys (string) and indexes (int), also inside secrets, or nil if there is none.
 func Lookup(v any, path ...any) any {
 	for _, step := range path {
 		if secret, ok := v.(Secret); ok {
@@ -92,20 +92,20 @@ func Lookup(v any, path ...any) any {
 	return v
 }
 
-// text is Lookup for strings: empty if there is none.
+// text is Lookup for strings; empty if there is none.
 func text(v any, path ...any) string {
 	s, _ := Lookup(v, path...).(string)
 	return s
 }
 
-// elements is Lookup for lists: empty if there is none.
+// elements is Lookup for lists; empty if there is none.
 func elements(v any, path ...any) []any {
 	list, _ := Lookup(v, path...).([]any)
 	return list
 }
 
-// walk returns a value with what f makes of its leaves, which it meets in the order of the keys; a path is e.g.
-// spec.containers[0].image. An empty list or map is a leaf too.
+// walk returns a copy of a value with f applied to its leaves, in the order of the keys. A path is e.g.
+// spec.containers[0].image. An empty list or map is also a leaf.
 func walk(path string, v any, f func(path string, leaf any) any) any {
 	list, _ := v.([]any)
 	object, _ := v.(map[string]any)

@@ -68,7 +68,7 @@ func arguments(t *testing.T, result *offline.Result, deployment string) []any {
 func TestTraefikArguments(t *testing.T) {
 	args := arguments(t, componenttest.Record(t, traefik("proxy", testTraefik())), "proxy")
 	for _, want := range []string{
-		// Without it a route of an Ingress is not served on the entry point for HTTPS at all.
+		// Without it, no Ingress is served on the HTTPS entry point.
 		"--entrypoints.https.http.tls=true",
 		"--entrypoints.https.address=:8443",
 		"--providers.kubernetesingress.ingressclass=proxy",
@@ -80,15 +80,16 @@ func TestTraefikArguments(t *testing.T) {
 	}
 	for _, arg := range args {
 		if !strings.HasPrefix(arg.(string), "--") || strings.Contains(arg.(string), "%!") {
-			t.Errorf("%q is no flag", arg)
+			t.Errorf("%q is not a flag", arg)
 		}
 	}
 }
 
-// The nodes send connections to a Traefik for a moment after it has been told to stop.
+// The nodes still send new connections to a terminating Traefik for a moment.
 func TestTraefikDrains(t *testing.T) {
 	if traefikConnectionAge >= traefikPreStop {
-		t.Errorf("connections of %d s, a sleep of %d s: want the first below the second", traefikConnectionAge, traefikPreStop)
+		t.Errorf("connections of %d s, a sleep of %d s: want the first below the second",
+			traefikConnectionAge, traefikPreStop)
 	}
 	for longest, flag := range map[int]string{10: "", 90: "--entrypoints.http.transport.lifecycle.gracetimeout=90s"} {
 		args := testTraefik()
@@ -107,7 +108,7 @@ func TestTraefikDrains(t *testing.T) {
 	}
 }
 
-// A budget for a single pod would block each drain of its node for good.
+// A budget for a single pod would block every drain of its node forever.
 func TestDisruptionBudgetOnlyForTwo(t *testing.T) {
 	for replicas, want := range map[int]bool{1: false, 2: true} {
 		args := testTraefik()
@@ -125,7 +126,7 @@ func TestTraefikIsOpenOnItsEntryPointsOnly(t *testing.T) {
 		t.Errorf("got %q, want the two entry points", got)
 	}
 	if got := componenttest.Openings(t, result, "traefik-default-deny", "ingress"); got != nil {
-		t.Errorf("the namespace admits %q, want nobody", got)
+		t.Errorf("the namespace admits %q, want no peer", got)
 	}
 }
 
@@ -140,7 +141,7 @@ func TestInsecureKubeletsOnlyIfAsked(t *testing.T) {
 	}
 }
 
-// The API counts as there once it answers, and an autoscaler waits for it.
+// The API is ready once it responds, and an autoscaler depends on that.
 func TestMetricsServerIsReadyWhenItsAPIIs(t *testing.T) {
 	result := componenttest.Record(t, metricsServer("metrics-server", testMetricsServer))
 	api := componenttest.Find(t, result, "APIService", "metrics-server")

@@ -6,7 +6,7 @@ import (
 	"example.com/scaleout/components/addons"
 )
 
-// The ingress controller of a cluster on a laptop, whose node ports are forwarded to it.
+// The ingress controller of a local cluster, with the machine's ports mapped to its node ports.
 func ExampleNewTraefik() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		traefik, err := addons.NewTraefik(ctx, "traefik", &addons.TraefikArgs{
@@ -16,7 +16,7 @@ func ExampleNewTraefik() {
 		if err != nil {
 			return err
 		}
-		_ = traefik.Ready // is for kube.WebAppArgs.IngressController
+		_ = traefik.Ready // for kube.WebAppArgs.IngressController
 		return nil
 	})
 }
@@ -29,7 +29,7 @@ func ExampleNewMetricsServer() {
 		if err != nil {
 			return err
 		}
-		_ = metrics.Ready // is for kube.WebAppArgs.MetricsServer
+		_ = metrics.Ready // for kube.WebAppArgs.MetricsServer
 		return nil
 	})
 }

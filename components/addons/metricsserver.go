@@ -16,12 +16,12 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// MetricsServerArgs describe the source of CPU and memory figures for a cluster that has none.
+// MetricsServerArgs describes the source of CPU and memory metrics for a cluster that has none.
 type MetricsServerArgs struct {
 	// Image of metrics-server. Required, with a tag other than latest or with a digest.
 	Image string
-	// KubeletInsecureTLS skips the check of the kubelets' certificates. Kind's are self-signed, so it is needed there;
-	// anywhere else it lets whoever can pose as a node decide how the app scales.
+	// KubeletInsecureTLS skips the verification of the kubelets' certificates. kind needs it, because its certificates
+	// are self-signed. Elsewhere, it lets anyone who can impersonate a node control the scaling.
 	// https://github.com/kubernetes-sigs/metrics-server/issues/1025
 	KubeletInsecureTLS bool
 }
@@ -29,7 +29,7 @@ type MetricsServerArgs struct {
 // Validate reports everything wrong with the arguments.
 func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Image("image", a.Image) }
 
-// MetricsServerSize is what it asks for.
+// MetricsServerSize is the resource request of its pod, for the check of the nodes' capacity.
 var MetricsServerSize = kube.OnePod(kube.Resources{CPURequest: "100m", MemoryLimit: "200Mi"})
 
 const (
@@ -37,12 +37,12 @@ const (
 	metricsServerUser = 1000
 )
 
-// MetricsServer serves the API metrics.k8s.io, of which a cluster has one: unlike other components it cannot be
-// installed twice. It is ready when the API answers.
+// MetricsServer serves the API metrics.k8s.io, which exists once per cluster: unlike other components, it cannot be
+// installed twice. It is ready when the API responds.
 type MetricsServer struct {
 	pulumi.ResourceState
 
-	// Ready is what to depend on rather than the component: see kube.WebApp.
+	// Ready is the resource for dependents, instead of the component: see kube.WebApp.Ready.
 	Ready pulumi.Resource
 }
 
@@ -82,7 +82,7 @@ func NewMetricsServer(
 			},
 			Group:   pulumi.String("metrics.k8s.io"),
 			Version: pulumi.String("v1beta1"),
-			// It makes its own certificate at each start, so there is none to trust beforehand.
+			// metrics-server generates a self-signed certificate at each start, so there is no CA to trust.
 			InsecureSkipTLSVerify: pulumi.Bool(true),
 			GroupPriorityMinimum:  pulumi.Int(100),
 			VersionPriority:       pulumi.Int(100),
@@ -102,7 +102,7 @@ func metricsPermissions(o objects.Owner) (account pulumi.StringOutput, err error
 	if err != nil {
 		return account, err
 	}
-	// Everyone who may view a namespace may see its metrics, e.g. by `kubectl top`.
+	// Everyone who may view a namespace may see its metrics, e.g. with `kubectl top`.
 	viewers := o.ClusterMeta(pulumi.String(o.Name + "-reader"))
 	labels := o.LabelSet()
 	for _, role := range []string{"view", "edit", "admin"} {
@@ -116,7 +116,7 @@ func metricsPermissions(o objects.Owner) (account pulumi.StringOutput, err error
 	if err != nil {
 		return account, err
 	}
-	// An extension API server asks the main one who is calling and what they may do.
+	// An extension API server delegates authentication and authorization to the main one.
 	const delegator = "-auth-delegator"
 	err = o.BindClusterRole(delegator, pulumi.String(o.Name+delegator), pulumi.String("system:auth-delegator"))
 	if err != nil {
@@ -142,7 +142,7 @@ func (a *MetricsServerArgs) pod(app objects.App, account pulumi.StringInput) *co
 	}
 	return app.Pod(metricsServerUser, nil, corev1.PodSpecArgs{
 		ServiceAccountName: account,
-		PriorityClassName:  pulumi.String("system-cluster-critical"), // nothing scales while it is evicted
+		PriorityClassName:  pulumi.String("system-cluster-critical"), // nothing is autoscaled without it: evict it last
 	}, corev1.ContainerArgs{
 		Image:          pulumi.String(a.Image),
 		Args:           objects.Args(flags),

@@ -19,19 +19,21 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// TraefikArgs describe an ingress controller for a cluster that has none.
+// TraefikArgs describes an ingress controller for a cluster that has none.
 type TraefikArgs struct {
 	// Image of Traefik v3. Required, with a tag other than latest or with a digest.
 	Image string
 	// HTTPNodePort and HTTPSNodePort are the ports on every node, 30000 to 32767. Required.
 	HTTPNodePort, HTTPSNodePort int
-	// PublishedHost is the address of every Ingress, for which `pulumi up` waits. Required; localhost on a laptop.
+	// PublishedHost is published as the address of every Ingress; `pulumi up` waits for it. localhost for a local
+	// cluster. Required.
 	PublishedHost string
-	// RedirectPort is where clients reach HTTPS: requests by HTTP are sent there, for all Ingresses. 0 serves both.
+	// RedirectPort is the public port of HTTPS, to which all HTTP requests are redirected. 0 serves both protocols.
 	RedirectPort int
-	// LongestRequest is how many seconds a request may take, at least 1: a pod that is to stop finishes those that it has.
+	// LongestRequest is the maximum duration of a request in seconds, at least 1. A terminating pod finishes the
+	// requests in flight.
 	LongestRequest int
-	// Replicas is how many there are: at least 1; from 2 on one serves while another is replaced or its node drained.
+	// Replicas is the number of pods, at least 1. From 2 on, replacing a pod or draining its node causes no outage.
 	Replicas int
 }
 
@@ -46,9 +48,9 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 		check.Range("replicas", a.Replicas, 1, math.MaxInt),
 	)
 	if a.HTTPSNodePort == a.HTTPNodePort {
-		problems = append(problems, check.Invalid("httpsNodePort", a.HTTPSNodePort, "must be another than httpNodePort")...)
+		problems = append(problems, check.Invalid("httpsNodePort", a.HTTPSNodePort, "must differ from httpNodePort")...)
 	}
-	if !check.IsDNSName(a.PublishedHost) { // it is part of a command line, where white space would begin another flag
+	if !check.IsDNSName(a.PublishedHost) { // on the command line, white space would start another flag
 		problems = append(problems, check.Invalid("publishedHost", a.PublishedHost,
 			"must be a DNS name in lower case, such as localhost or www.example.com")...)
 	}
@@ -58,37 +60,37 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 // traefikResources of each container.
 var traefikResources = kube.Resources{CPURequest: "100m", MemoryLimit: "256Mi"}
 
-// Workload is the pods of the ingress controller.
+// Workload returns the number and the resources of the controller's pods.
 func (a *TraefikArgs) Workload() kube.Workload {
 	return kube.Workload{Min: a.Replicas, Max: a.Replicas, Resources: traefikResources}
 }
 
 const (
-	// Ports above 1024, for which Traefik needs no privilege; the last is that of its health check.
+	// Ports above 1024 require no privileges. The last one is for the health check.
 	traefikHTTP, traefikHTTPS, traefikPing = 8000, 8443, 8080
-	// traefikConnectionAge is after how many seconds a client is asked to open another connection with its next
-	// request. Traefik closes those that are open when it stops, and a request on its way there would be lost.
+	// traefikConnectionAge is the number of seconds after which clients are told to open a new connection. Traefik
+	// closes open connections when it stops, and a request that arrives at that moment is lost.
 	traefikConnectionAge = 3
-	// traefikPreStop is how long a pod that is to stop still serves: the nodes need about a second to send new connections
-	// elsewhere, and those that are open have to reach their age.
+	// traefikPreStop is the time for which a terminating pod keeps serving: the nodes need about a second to send new
+	// connections elsewhere, and open connections must reach traefikConnectionAge.
 	traefikPreStop = 5
-	// traefikRequest is how long Traefik lets a request that is under way then take, unless a flag says otherwise.
+	// traefikRequest is the default time that Traefik waits for requests in flight after that.
 	traefikRequest = 10
-	// traefikEnd is what it has to end after that.
+	// traefikEnd is the remaining time for the process to exit.
 	traefikEnd  = 5
 	traefikUser = 65532
 )
 
-// Traefik is an ingress controller behind node ports, in a namespace of its own. Node ports rather than host ports
-// let it run under Pod Security `restricted`, and let a new pod start before the old one stops.
+// Traefik is an ingress controller behind node ports, in its own namespace. Unlike host ports, node ports work under
+// Pod Security `restricted`, and let a new pod start before the old one stops.
 type Traefik struct {
 	pulumi.ResourceState
 
-	// Ready is what to depend on rather than the component: see kube.WebApp.
+	// Ready is the resource for dependents, instead of the component: see kube.WebApp.Ready.
 	Ready pulumi.Resource
 }
 
-// NewTraefik creates the controller; its namespace and its IngressClass have the name of the component.
+// NewTraefik creates the controller. Its namespace and its IngressClass have the name of the component.
 func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pulumi.ResourceOption) (*Traefik, error) {
 	args = cmp.Or(args, &TraefikArgs{})
 	t := &Traefik{}
@@ -104,7 +106,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 		Context: ctx, Component: t, Name: name, Namespace: namespace.Name,
 		App: objects.App{Name: "traefik", Instance: name},
 	}
-	// It forwards to any pod in the cluster and asks the API server, so only who may call it is narrowed down.
+	// It connects to any pod in the cluster and to the API server, so only ingress is restricted.
 	callers := []objects.Peer{{Anyone: true, Ports: []int{traefikHTTP, traefikHTTPS}}}
 	if _, err := o.NetworkPolicy(callers, []objects.Peer{{Anyone: true}}); err != nil {
 		return nil, err
@@ -148,8 +150,8 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	})
 }
 
-// traefikRules are what its Ingress provider watches, and the status that it writes. Secrets are among them since an
-// Ingress may name one for TLS, in any namespace.
+// traefikRules allow its Ingress provider to watch its sources and to update the status of Ingresses. They include
+// Secrets, because an Ingress in any namespace may reference one for TLS.
 // https://doc.traefik.io/traefik/reference/install-configuration/providers/kubernetes/kubernetes-ingress/
 var traefikRules = rbacv1.PolicyRuleArray{
 	objects.Rule("", "services secrets nodes namespaces", objects.Read),
@@ -158,7 +160,7 @@ var traefikRules = rbacv1.PolicyRuleArray{
 	objects.Rule("networking.k8s.io", "ingresses/status", "update"),
 }
 
-// service opens the same ports on every node.
+// service opens the node ports.
 func (a *TraefikArgs) service(o objects.Owner) error {
 	_, err := corev1.NewService(o.Context, o.Name, &corev1.ServiceArgs{
 		Metadata: o.Annotated(objects.WithoutAwait),
@@ -212,13 +214,13 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 	}, corev1.ContainerArgs{
 		Image:     pulumi.String(a.Image),
 		Lifecycle: objects.Sleep(traefikPreStop),
-		// allowemptyservices answers 503 where a Service has no pods; otherwise the route would vanish: 404.
+		// With allowemptyservices, a Service without pods answers 503. Otherwise its route would disappear and answer 404.
 		Args: objects.Args(flags),
 		Ports: corev1.ContainerPortArray{
 			objects.Port("http", traefikHTTP), objects.Port("https", traefikHTTPS), objects.Port("ping", traefikPing),
 		},
-		// Forwarding costs about as much CPU as the app behind it, so there is no limit: one would throttle the very load
-		// that the app is to scale with.
+		// No CPU limit: forwarding costs about as much CPU as the app, and throttling would limit the load that makes the
+		// app scale.
 		Resources:      traefikResources.Requirements(),
 		ReadinessProbe: objects.HTTPProbe("/ping", "ping", 2, 2),
 		LivenessProbe:  objects.HTTPProbe("/ping", "ping", 10, 3),

@@ -22,7 +22,7 @@ const (
 	testZone     = pulumi.String("Z0123456789ABCDEFGHIJ")
 )
 
-// testElastiCache are arguments with nothing wrong.
+// testElastiCache returns valid arguments.
 func testElastiCache() *ElastiCacheArgs {
 	return &ElastiCacheArgs{
 		Password: pulumi.String(testPassword), Access: testAccess, VPC: pulumi.String("vpc-0"),
@@ -81,7 +81,7 @@ func TestNoSecretIsVisible(t *testing.T) {
 	}
 }
 
-// Whatever is created in and asked of AWS goes to the account and region of the given provider, look-ups included.
+// Resources and look-ups use the account and region of the given provider.
 func TestOneProviderForAll(t *testing.T) {
 	program := func(explicit bool) pulumi.RunFunc {
 		return func(ctx *pulumi.Context) error {
@@ -99,7 +99,7 @@ func TestOneProviderForAll(t *testing.T) {
 			return everything(ctx, "", components...)
 		}
 	}
-	result, err := offline.Record(program(true), "aws") // which then has no default provider
+	result, err := offline.Record(program(true), "aws") // without a default provider for aws
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,19 +111,19 @@ func TestOneProviderForAll(t *testing.T) {
 	if _, secret := result.Exports["token"].(offline.Secret); !secret {
 		t.Errorf("the token is %v, want a secret", result.Exports["token"])
 	}
-	// A test that always passes proves nothing.
+	// Without the explicit provider, the same program must fail.
 	_, err = offline.Record(program(false), "aws")
 	for _, call := range []string{
 		"aws:eks/getCluster:getCluster", "aws:ecr/getAuthorizationToken:getAuthorizationToken",
 		"aws:lb/getHostedZoneId:getHostedZoneId",
 	} {
 		if err == nil || !strings.Contains(err.Error(), call) {
-			t.Errorf("got %v, want a complaint that %s has no provider", err, call)
+			t.Errorf("got %v, want an error that %s has no provider", err, call)
 		}
 	}
 }
 
-// answers is a mock of the engine that answers each call for data, and remembers the aliases of what is registered.
+// answers is a mock of the engine that returns the same result for each call, and records the aliases of resources.
 type answers struct {
 	call    resource.PropertyMap
 	aliases map[string][]string
@@ -138,7 +138,7 @@ func (a *answers) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	return args.Name + "-id", args.Inputs, nil
 }
 
-// clusterAnswer is what AWS reports of a cluster.
+// clusterAnswer returns the result of a cluster look-up.
 func clusterAnswer(version string, authorities ...any) resource.PropertyMap {
 	return resource.NewPropertyMapFromMap(map[string]any{
 		"arn": "arn:x", "endpoint": "https://x", "version": version, "certificateAuthorities": authorities,
@@ -148,17 +148,17 @@ func clusterAnswer(version string, authorities ...any) resource.PropertyMap {
 	})
 }
 
-// A cluster that would drop what rollouts need, or cannot be reached yet, stops the program before anything is in it.
+// An unsupported or incomplete cluster stops the program before anything is created in it.
 func TestLookupCluster(t *testing.T) {
 	authority := map[string]any{"data": "Q0E="}
 	for name, test := range map[string]struct {
 		answer resource.PropertyMap
-		want   string // of the error; empty for none
+		want   string // part of the error; empty for none
 	}{
 		"current":             {clusterAnswer("1.35", authority), ""},
 		"the oldest":          {clusterAnswer("1.30", authority), ""},
 		"too old":             {clusterAnswer("1.29", authority), "has Kubernetes 1.29; 1.30 or later"},
-		"no version":          {clusterAnswer("unknown", authority), `"unknown", which is no version`},
+		"no version":          {clusterAnswer("unknown", authority), `invalid Kubernetes version "unknown"`},
 		"not yet created":     {clusterAnswer("1.35"), "ACTIVE"},
 		"an empty authority":  {clusterAnswer("1.35", map[string]any{"data": ""}), "ACTIVE"},
 		"a later major":       {clusterAnswer("2.0", authority), ""},
@@ -168,7 +168,7 @@ func TestLookupCluster(t *testing.T) {
 		err := pulumi.RunErr(func(ctx *pulumi.Context) error {
 			c := LookupCluster(ctx, pulumi.String("production"))
 			all := pulumi.All(c.Endpoint, c.CertificateAuthority, c.VPC, c.Subnets, c.SecurityGroup, c.ARN)
-			ctx.Export("all", all.ApplyT(func(values []any) string { // which makes the program wait for them
+			ctx.Export("all", all.ApplyT(func(values []any) string { // makes the program wait for the outputs
 				got = fmt.Sprint(values)
 				return ""
 			}))
@@ -185,7 +185,7 @@ func TestLookupCluster(t *testing.T) {
 	}
 }
 
-// Stacks have the component under its earlier type; a record that is replaced is a name that leads nowhere for a while.
+// Existing stacks contain the component under its earlier type. Replacing the record would be an outage of the name.
 func TestLoadBalancerRecordTakesOverTheOldType(t *testing.T) {
 	mocks := &answers{call: resource.PropertyMap{}, aliases: map[string][]string{}}
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
@@ -202,7 +202,7 @@ func TestLoadBalancerRecordTakesOverTheOldType(t *testing.T) {
 	}
 }
 
-// A certificate that is not issued yet would be refused by the load balancer.
+// Load balancers reject a certificate that is not issued yet.
 func TestCertificateIsKnownOnceIssued(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error {
 		certificate, err := NewCertificate(ctx, "c", &CertificateArgs{Domain: "a.example.com", ZoneID: testZone})
@@ -215,13 +215,13 @@ func TestCertificateIsKnownOnceIssued(t *testing.T) {
 	validation := componenttest.Find(t, result, "CertificateValidation", "c")
 	arn, unknown := result.Exports["arn"].(offline.Unknown)
 	if !unknown || !strings.Contains(arn.From, "certificatevalidation") {
-		t.Errorf("the ARN comes from %v, want the validation, so that what uses it waits for that", result.Exports["arn"])
+		t.Errorf("the ARN comes from %v, want the validation, so that dependents wait for it", result.Exports["arn"])
 	}
 	if !result.DependsOn(validation.URN, componenttest.Find(t, result, "Record", "c-validation").URN) {
-		t.Error("the validation does not wait for its record")
+		t.Error("the validation does not depend on its record")
 	}
 	if componenttest.Find(t, result, "Record", "c-validation").Options["retainOnDelete"] != true {
-		t.Error("the record goes with the certificate, and the others of its name cannot be renewed")
+		t.Error("the record is deleted with the certificate, and other certificates of its name cannot be renewed")
 	}
 }
 
@@ -237,12 +237,12 @@ func TestElastiCacheIsClosed(t *testing.T) {
 		result := elastiCacheAlone(t, args)
 		firewall := componenttest.Find(t, result, "SecurityGroup", "redis")
 		if firewall.Type != "aws:ec2/securityGroup:SecurityGroup" {
-			t.Errorf("%s: the firewall is now a %s, which replaces it, and with it the cache", kind, firewall.Type)
+			t.Errorf("%s: the security group has type %s: it would be replaced, and the cache with it", kind, firewall.Type)
 		}
 		checkFirewall(t, kind, firewall.Inputs)
 		user := componenttest.Find(t, result, "User", "redis").Inputs
 		if user["accessString"] != testAccess || user["userName"] != "scaleout" {
-			t.Errorf("%s: the user is %v, who may %q", kind, user["userName"], user["accessString"])
+			t.Errorf("%s: got user %v with access %q", kind, user["userName"], user["accessString"])
 		}
 		if offline.Lookup(user, "authenticationMode", "type") != "password" {
 			t.Errorf("%s: got %v, want a password", kind, user["authenticationMode"])
@@ -250,7 +250,7 @@ func TestElastiCacheIsClosed(t *testing.T) {
 		cache := componenttest.Find(t, result, kind, "redis")
 		for _, part := range []*offline.Resource{firewall, componenttest.Find(t, result, "UserGroup", "redis")} {
 			if !result.DependsOn(cache.URN, part.URN) {
-				t.Errorf("%s does not depend on its %s, which would go first and be in use", kind, part.Type)
+				t.Errorf("%s does not depend on its %s, which would be deleted first while in use", kind, part.Type)
 			}
 		}
 	}
@@ -259,16 +259,16 @@ func TestElastiCacheIsClosed(t *testing.T) {
 func checkFirewall(t *testing.T, kind string, inputs map[string]any) {
 	t.Helper()
 	if text, _ := inputs["description"].(string); !descriptionForm.MatchString(text) {
-		t.Errorf("%s: AWS takes no description such as %q", kind, text)
+		t.Errorf("%s: AWS does not accept the description %q", kind, text)
 	}
 	rules, _ := inputs["ingress"].([]any)
 	if len(rules) != 1 || offline.Lookup(rules, 0, "securityGroups", 0) != "sg-1" ||
 		offline.Lookup(rules, 0, "cidrBlocks") != nil || offline.Lookup(rules, 0, "protocol") != "tcp" ||
 		offline.Lookup(rules, 0, "fromPort") != int64(6379) || offline.Lookup(rules, 0, "toPort") != int64(6379) {
-		t.Errorf("%s: the firewall lets in %v, want the cluster's nodes to one port", kind, rules)
+		t.Errorf("%s: got ingress rules %v, want one port for the cluster's nodes", kind, rules)
 	}
 	if egress, set := inputs["egress"]; set {
-		t.Errorf("%s: the cache may reach %v, want nobody", kind, egress)
+		t.Errorf("%s: got egress rules %v, want none", kind, egress)
 	}
 }
 
@@ -285,7 +285,8 @@ func TestReplicationGroupIsEncryptedAndInTwoZones(t *testing.T) {
 	}
 }
 
-// Redis OSS demands a user called default. Without one that is off, it would be open to all who reach it.
+// Redis OSS requires a user called default. Unless it is disabled, the cache is open to every client that can
+// connect.
 func TestDefaultUserOfRedisIsOff(t *testing.T) {
 	args := testElastiCache()
 	args.Engine, args.EngineVersion = "redis", "7.1"
@@ -301,7 +302,7 @@ func TestDefaultUserOfRedisIsOff(t *testing.T) {
 	}
 }
 
-// A password that is known only later is checked as soon as it is, and no message shows it.
+// A password that is known only later is checked once it is known, and no error contains it.
 func TestPasswordIsChecked(t *testing.T) {
 	for password, want := range map[string]bool{
 		testPassword: true, strings.Repeat("x", 16): true, strings.Repeat("x", 128): true,
@@ -332,7 +333,7 @@ func TestRecordWantsALoadBalancer(t *testing.T) {
 	}
 }
 
-// The images that stay are the newest, whether they have a tag or lost it to a rebuild: one without may still run.
+// The newest images are kept, tagged or not: an image that lost its tag to a rebuild may still run.
 func TestLifecycleKeepsTheNewest(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error {
 		_, err := NewECRRepository(ctx, "r", &ECRRepositoryArgs{Name: "app", KeepImages: 7})
@@ -357,7 +358,7 @@ func TestLifecycleKeepsTheNewest(t *testing.T) {
 		t.Errorf("got %+v, want %+v alone", policy.Rules, want)
 	}
 	repository := componenttest.Find(t, result, "Repository", "r").Inputs
-	// An interrupted update and the rebuild of an old commit push a tag for the second time.
+	// An interrupted update and the rebuild of an old commit push an existing tag again.
 	if repository["imageTagMutability"] != "MUTABLE" || repository["forceDelete"] != false ||
 		offline.Lookup(repository, "imageScanningConfiguration", "scanOnPush") != true {
 		t.Errorf("got %v", repository)
@@ -376,7 +377,7 @@ func TestMaintenanceWindow(t *testing.T) {
 	}
 }
 
-// Versions that the provider takes and AWS refuses, or that bring a cache without users.
+// Versions that the provider accepts but AWS rejects, and versions without users.
 func TestEngineVersions(t *testing.T) {
 	for engine, versions := range map[string]map[string]bool{
 		"valkey": {"7.2": true, "8.0": true, "8.1": true, "9.0": true, "7.1": false, "8": false, "10.1": false},

@@ -9,18 +9,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// Cluster is what AWS reports of an EKS cluster.
+// Cluster describes an existing EKS cluster.
 type Cluster struct {
-	// Endpoint (a URL), CertificateAuthority (base64) and ARN are what a provider for the cluster takes.
+	// Endpoint (a URL), CertificateAuthority (base64) and ARN configure a provider for the cluster.
 	Endpoint, CertificateAuthority, ARN pulumi.StringOutput
-	// VPC is the ID of its network, Subnets are the IDs of those that it was made with.
+	// VPC is the ID of its network. Subnets are the IDs of the subnets that the cluster was created with.
 	VPC     pulumi.StringOutput
 	Subnets pulumi.StringArrayOutput
-	// SecurityGroup is the one that EKS gives to the nodes of Auto Mode and of managed node groups: an ID.
+	// SecurityGroup is the ID of the cluster security group, which EKS attaches to the nodes of Auto Mode and of managed
+	// node groups.
 	SecurityGroup pulumi.StringOutput
 }
 
-// LookupCluster asks AWS about a cluster. One that is older than Kubernetes 1.30 is an error: see oldest.
+// LookupCluster looks up a cluster. A version before Kubernetes 1.30 is an error: see oldest.
 func LookupCluster(ctx *pulumi.Context, name pulumi.StringInput, opts ...pulumi.InvokeOption) Cluster {
 	found := eks.LookupClusterOutput(ctx, eks.LookupClusterOutputArgs{Name: name}, opts...)
 	network := found.VpcConfig()
@@ -34,26 +35,26 @@ func LookupCluster(ctx *pulumi.Context, name pulumi.StringInput, opts ...pulumi.
 	}
 }
 
-// oldest is the first version with the kubelet's own sleep before a pod stops. An older API server drops it from a pod
-// without an error, and rollouts lose requests:
+// oldest is the first version with the kubelet's sleep action for preStop hooks. An older API server drops it from a
+// pod without an error, and rollouts lose requests:
 // https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-implementations
 var oldest = version.MajorMinor(1, 30)
 
-// checkVersion passes the endpoint on, which everything in the cluster waits for.
+// checkVersion returns the endpoint if the version is supported. All resources in the cluster depend on the endpoint.
 func checkVersion(all []any) (string, error) {
 	endpoint, found := all[0].(string), all[1].(string)
 	parsed, err := version.ParseGeneric(found)
 	if err != nil {
-		return "", fmt.Errorf("AWS reports that the EKS cluster has Kubernetes %q, which is no version: %w", found, err)
+		return "", fmt.Errorf("AWS reports the invalid Kubernetes version %q for the EKS cluster: %w", found, err)
 	}
 	if parsed.LessThan(oldest) {
-		return "", fmt.Errorf("the EKS cluster has Kubernetes %s; %s or later is needed, since rollouts would lose "+
-			"requests: upgrade it first", found, oldest)
+		return "", fmt.Errorf("the EKS cluster has Kubernetes %s; %s or later is required, because rollouts would lose "+
+			"requests: upgrade the cluster first", found, oldest)
 	}
 	return endpoint, nil
 }
 
-// firstAuthority is the only one that there is, once the cluster has been created.
+// firstAuthority returns the certificate authority of a cluster, of which there is only one.
 func firstAuthority(authorities []eks.GetClusterCertificateAuthority) (string, error) {
 	if len(authorities) == 0 || authorities[0].Data == "" {
 		return "", errors.New("the EKS cluster has no certificate authority yet: wait until it is ACTIVE")

@@ -17,20 +17,20 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// CertificateArgs describe a certificate of AWS Certificate Manager.
+// CertificateArgs describes a certificate of AWS Certificate Manager.
 type CertificateArgs struct {
-	// Domain is the name that it is for, e.g. app.example.com, or *.example.com for all names directly below. Up to 64
-	// characters, the limit of a certificate's common name. Required.
+	// Domain is the name of the certificate, e.g. app.example.com, or *.example.com for all names directly below. Up to
+	// 64 characters, the limit of a certificate's common name. Required.
 	// https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html
 	Domain string
-	// ZoneID is the public hosted zone of Route 53 that Domain is in, which proves that it is ours. Required.
+	// ZoneID is the public Route 53 hosted zone of Domain, in which the validation record is created. Required.
 	ZoneID pulumi.StringInput
 }
 
 // zoneForm: https://docs.aws.amazon.com/Route53/latest/APIReference/API_HostedZone.html
 var zoneForm = regexp.MustCompile(`^Z[0-9A-Z]{4,31}$`)
 
-// checkZone wants the ID of a hosted zone, as far as it is known.
+// checkZone accepts the ID of a hosted zone, and a value that is not known yet.
 func checkZone(name string, zone pulumi.StringInput) field.ErrorList {
 	text, known := zone.(pulumi.String)
 	if zone != nil && !known {
@@ -51,15 +51,15 @@ func (a *CertificateArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// Certificate is issued by AWS, which renews it as long as the record that proves the ownership stays.
+// Certificate is issued by AWS, which renews it while the validation record exists.
 type Certificate struct {
 	pulumi.ResourceState
 
-	// ARN is known once the certificate is issued, so that what uses it waits for that.
+	// ARN is known once the certificate is issued, so that its dependents wait for that.
 	ARN pulumi.StringOutput
 }
 
-// NewCertificate requests the certificate, proves the ownership of its name and waits until it is issued.
+// NewCertificate requests the certificate, creates the validation record and waits until the certificate is issued.
 func NewCertificate(
 	ctx *pulumi.Context, name string, args *CertificateArgs, opts ...pulumi.ResourceOption,
 ) (*Certificate, error) {
@@ -74,14 +74,14 @@ func NewCertificate(
 	if err != nil {
 		return nil, err
 	}
-	// One name, so one record to prove it by.
+	// One name needs one validation record.
 	proof := certificate.DomainValidationOptions.Index(pulumi.Int(0))
 	record, err := route53.NewRecord(ctx, name+"-validation", &route53.RecordArgs{
 		ZoneId: args.ZoneID, Name: proof.ResourceRecordName().Elem(),
 		Type: proof.ResourceRecordType().Elem(), Records: pulumi.StringArray{proof.ResourceRecordValue().Elem()},
 		Ttl: pulumi.Int(300),
-		// The record is the same for all certificates of a name in an account, a wildcard's included. So what is overwritten
-		// says the same, and it stays when this certificate goes: AWS could not renew the others without it.
+		// All certificates of a name in an account, wildcards included, share one validation record. Overwriting it changes
+		// nothing, and it is retained when this certificate is deleted, because AWS needs it to renew the others.
 		AllowOverwrite: pulumi.Bool(true),
 	}, pulumi.Parent(c), pulumi.RetainOnDelete(true))
 	if err != nil {
@@ -97,16 +97,16 @@ func NewCertificate(
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"arn": c.ARN})
 }
 
-// LoadBalancerRecordArgs describe the DNS name of an AWS load balancer.
+// LoadBalancerRecordArgs describes the DNS name of an AWS load balancer.
 type LoadBalancerRecordArgs struct {
-	// Host is the name, in the hosted zone of ZoneID. Required.
+	// Host is the name, in the hosted zone ZoneID. Required.
 	Host   string
 	ZoneID pulumi.StringInput
 	// Target is the load balancer's own DNS name. Required.
 	Target pulumi.StringInput
 }
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *LoadBalancerRecordArgs) Validate() field.ErrorList {
 	problems := checkZone("zoneId", a.ZoneID)
 	if !check.IsDNSName(a.Host) {
@@ -115,16 +115,16 @@ func (a *LoadBalancerRecordArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// LoadBalancerRecord leads a name to an AWS load balancer. Unlike a CNAME it may be the name of the zone itself.
+// LoadBalancerRecord is an alias record for an AWS load balancer. Unlike a CNAME it may be at the apex of the zone.
 type LoadBalancerRecord struct{ pulumi.ResourceState }
 
-// NewLoadBalancerRecord creates the record. The load balancer is in the region of the provider.
+// NewLoadBalancerRecord creates the record. The load balancer must be in the region of the provider.
 func NewLoadBalancerRecord(
 	ctx *pulumi.Context, name string, args *LoadBalancerRecordArgs, opts ...pulumi.ResourceOption,
 ) (*LoadBalancerRecord, error) {
 	args = cmp.Or(args, &LoadBalancerRecordArgs{})
 	a := &LoadBalancerRecord{}
-	const oldType = "scaleout:index:Alias" // stacks have it; without the alias their record would be replaced
+	const oldType = "scaleout:index:Alias" // in existing stacks, whose record would be replaced without the alias
 	opts = append(slices.Clone(opts), pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String(oldType)}}))
 	problems := append(args.Validate(), check.Set("target", args.Target != nil)...)
 	if err := component.Register(ctx, "scaleout:index", "LoadBalancerRecord", name, problems, a, opts); err != nil {
@@ -137,7 +137,7 @@ func NewLoadBalancerRecord(
 		ZoneId: args.ZoneID, Name: pulumi.String(args.Host), Type: pulumi.String("A"),
 		Aliases: route53.RecordAliasArray{route53.RecordAliasArgs{
 			Name: args.Target.ToStringOutput().ApplyT(checkLoadBalancer).(pulumi.StringOutput), ZoneId: zone.Id(),
-			// A sick app is answered with its own 503 rather than by "no such name", which resolvers remember.
+			// An unhealthy app should answer with its own 503, not with NXDOMAIN, which resolvers cache.
 			EvaluateTargetHealth: pulumi.Bool(false),
 		}},
 	}, pulumi.Parent(a))
@@ -147,10 +147,11 @@ func NewLoadBalancerRecord(
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
 }
 
-// checkLoadBalancer refuses what is no AWS load balancer, for which Route 53 has no alias.
+// checkLoadBalancer rejects hosts other than AWS load balancers, for which Route 53 has no alias.
 func checkLoadBalancer(host string) (string, error) {
 	if name := strings.TrimSuffix(host, ".cn"); !strings.HasSuffix(name, ".elb.amazonaws.com") {
-		return "", fmt.Errorf("the Ingress published %q, which is no AWS load balancer, so no alias can lead there", host)
+		return "", fmt.Errorf("the Ingress published %q, which is not an AWS load balancer: Route 53 cannot create an "+
+			"alias record for it", host)
 	}
 	return host, nil
 }

@@ -1,11 +1,11 @@
-// Package aws has what a web app on Amazon EKS needs of AWS besides the cluster.
+// Package aws provides the AWS resources that a web app on Amazon EKS needs besides the cluster.
 //
 //	ECRRepository       a registry repository for its image
-//	Certificate         a certificate of AWS Certificate Manager, proven by a DNS record
-//	LoadBalancerRecord  the DNS name that leads to its load balancer
-//	ElastiCache         a Redis that AWS runs, with one user and few rights
-//	LookupCluster       how an EKS cluster is reached, and the network that its nodes are in
+//	Certificate         a certificate of AWS Certificate Manager, validated by a DNS record
+//	LoadBalancerRecord  the DNS record of its load balancer
+//	ElastiCache         a Redis managed by AWS, with one user of limited rights
+//	LookupCluster       the endpoint and the network of an EKS cluster
 //
-// Everything that is asked of AWS, as well as everything that is created, goes through the provider of the options:
-// another account or region is another provider, given by pulumi.Provider, to components and look-ups alike.
+// All resources and all look-ups use the provider of the options: for another account or region, pass another
+// provider with pulumi.Provider to components and look-ups alike.
 package aws

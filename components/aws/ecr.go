@@ -13,13 +13,15 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// ECRRepositoryArgs describe a repository of the Amazon Elastic Container Registry.
+// ECRRepositoryArgs describes a repository of the Amazon Elastic Container Registry.
 type ECRRepositoryArgs struct {
 	// Name of the repository in its registry, e.g. scaleout. Required.
 	Name string
-	// ForceDelete lets `pulumi destroy` delete the images as well; it fails otherwise, as production wants.
+	// ForceDelete lets `pulumi destroy` delete the images too. Otherwise it fails while there are images, which protects
+	// production.
 	ForceDelete bool
-	// KeepImages is how many images stay, the newest: so far back one can go without a build. 2 to 10000. Required.
+	// KeepImages is the number of newest images to keep, and thus how far back a rollback without a build can go. 2 to
+	// 10000. Required.
 	KeepImages int
 	// KMSKeyARN is the key that encrypts the images. Empty for AWS' own key for ECR.
 	KMSKeyARN string
@@ -27,7 +29,7 @@ type ECRRepositoryArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *ECRRepositoryArgs) Validate() field.ErrorList {
-	problems := check.Range("keepImages", a.KeepImages, 2, 10_000) // the old and the new one of a rollout
+	problems := check.Range("keepImages", a.KeepImages, 2, 10_000) // a rollout needs the old and the new image
 	if !ecrNameForm.MatchString(a.Name) || len(a.Name) < 2 || len(a.Name) > 256 {
 		problems = append(problems, check.Invalid("name", a.Name,
 			"must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")...)
@@ -35,7 +37,7 @@ func (a *ECRRepositoryArgs) Validate() field.ErrorList {
 	return append(problems, checkKey(a.KMSKeyARN)...)
 }
 
-// checkKey wants the ARN of a KMS key, or none.
+// checkKey accepts the ARN of a KMS key, or an empty string.
 func checkKey(arn string) field.ErrorList {
 	return check.Match("kmsKeyArn", arn, keyForm, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
 }
@@ -46,9 +48,9 @@ var (
 	keyForm     = regexp.MustCompile(`^$|^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+$`)
 )
 
-// ECRRepository holds the app's images on AWS: each push is scanned, what it stores is encrypted, and old images
-// expire. Tags can be moved: pods name images by digest, and immutable tags would refuse the second push of one
-// content, by an interrupted update or a rebuild of an old commit:
+// ECRRepository stores the app's images on AWS: pushes are scanned, images are encrypted, and old images expire. Tags
+// are mutable: pods reference images by digest, and immutable tags would reject the second push of the same content,
+// after an interrupted update or a rebuild of an old commit:
 // https://github.com/aws/containers-roadmap/issues/2380
 type ECRRepository struct {
 	pulumi.ResourceState
@@ -94,18 +96,18 @@ func NewECRRepository(
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"url": r.URL})
 }
 
-// ECRUser is who logs in to any registry of ECR, with a token.
+// ECRUser is the username for all ECR registries; the password is a token.
 const ECRUser = "AWS"
 
-// ECRToken asks AWS for a token for the registry of the account, valid for twelve hours. It becomes part of the state,
-// as a secret, which a credential helper of Docker's avoids. Another token is no change to the Docker provider.
+// ECRToken returns a token for the account's registry, valid for twelve hours. It becomes part of the state, as a
+// secret; a Docker credential helper avoids that. The Docker provider ignores the token in its diff.
 func ECRToken(ctx *pulumi.Context, opts ...pulumi.InvokeOption) pulumi.StringOutput {
 	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{}, opts...)
 	return pulumi.ToSecret(login.Password()).(pulumi.StringOutput)
 }
 
-// keepRecentImages expires the others. ECR counts images, not tags: one that lost its tag to a rebuild may still run,
-// or be what a stack goes back to, so it stays as long as the others.
+// keepRecentImages expires all other images. ECR counts images, not tags: an image that lost its tag to a rebuild may
+// still run, or be the target of a rollback, so it is kept as long as the others.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 const keepRecentImages = `{
   "rules": [

@@ -19,58 +19,62 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// ElastiCacheArgs describe a Redis that AWS runs.
+// ElastiCacheArgs describes a Redis managed by AWS.
 type ElastiCacheArgs struct {
-	// Password of the user. Kept as a secret. 16 to 128 characters, none of , " / and @. Required.
+	// Password of the user. Kept as a secret. 16 to 128 characters, excluding , " / and @. Required.
 	Password pulumi.StringInput
-	// Username that the app logs in as: letters, digits, - and _, and not default. The default is scaleout.
+	// Username that the app logs in as: letters, digits, - and _, but not default. The default is scaleout.
 	Username string
-	// Access is what the user may do, as an access string of ElastiCache. Required.
+	// Access is the access string of the user, which defines its rights. Required.
 	// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html#Access-string
 	Access string
 	// VPC is the ID of the network. Required.
 	VPC pulumi.StringInput
-	// Subnets, of two or three zones, are where its nodes or its endpoint go: IDs. Required.
+	// Subnets are the IDs of subnets in two or three zones for its nodes or its endpoint. Required.
 	Subnets pulumi.StringArrayInput
-	// Clients are the security groups of those who may connect: IDs. Required.
+	// Clients are the IDs of the security groups that may connect. Required.
 	Clients pulumi.StringArrayInput
-	// Name of the cache, and the beginning of the names of its users. It is one per account and region. Required.
+	// Name of the cache, and the prefix of the names of its users. Unique per account and region. Required.
 	Name string
-	// Engine is valkey, which costs less, or redis (Redis OSS). It cannot be changed: users fit one of them. Required.
+	// Engine is valkey, which costs less, or redis (Redis OSS). It cannot be changed, because users belong to one
+	// engine. Required.
 	Engine string
-	// EngineVersion, e.g. 8.0. A serverless cache takes the part before the dot. A lower one is an empty cache. Required.
+	// EngineVersion, e.g. 8.0. A serverless cache uses only the major version. A downgrade replaces the cache with an
+	// empty one. Required.
 	EngineVersion string
-	// Replicas or Serverless: exactly one is set.
+	// Replicas or Serverless. Exactly one must be set.
 	Replicas   *ElastiCacheReplicas
 	Serverless *ElastiCacheServerless
-	// BackupDays is how many daily backups are kept, 0 to 35; 0 for none.
+	// BackupDays is the number of daily backups to keep, 0 to 35. 0 for none.
 	BackupDays int
-	// KMSKeyARN is the key that encrypts what is stored. Empty for AWS' own.
+	// KMSKeyARN is the key that encrypts the stored data. Empty for AWS' own key.
 	KMSKeyARN string
 	// Protect makes Pulumi refuse to delete the cache, or to replace it with an empty one.
 	Protect bool
 }
 
-// ElastiCacheReplicas is a primary node with copies in other zones, one of which takes over when the primary fails.
+// ElastiCacheReplicas is a primary node with replicas in other zones, one of which is promoted when the primary
+// fails.
 type ElastiCacheReplicas struct {
 	// NodeType, e.g. cache.t4g.small. Required.
 	NodeType string
-	// Count of copies, 0 to 5. With none, the data since the last backup goes with the node.
+	// Count of replicas, 0 to 5. With none, a failure of the node loses the data since the last backup.
 	Count int
-	// MaintenanceWindow is when AWS may update the nodes, in UTC, e.g. sun:03:00-sun:04:00. Required.
+	// MaintenanceWindow is the weekly time in UTC at which AWS may update the nodes, e.g. sun:03:00-sun:04:00. Required.
 	MaintenanceWindow string
-	// FinalSnapshot is the name of a backup that is made when the cache is deleted; it must not exist yet. Empty for none.
+	// FinalSnapshot is the name of a backup to create when the cache is deleted. It must not exist yet. Empty for none.
 	FinalSnapshot string
 }
 
-// ElastiCacheServerless has no nodes that one sees; it costs by what is stored and done.
+// ElastiCacheServerless is a cache without visible nodes, billed by storage and processing.
 type ElastiCacheServerless struct {
-	// MaxGigabytes and MaxECPUs (processing units a second, one for each simple command of up to 1 KB) bound the bill. 1
-	// to 5000, and 1000 to 15,000,000. Required. https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Scaling.html
+	// MaxGigabytes and MaxECPUs limit the cost. A simple command of up to 1 KB uses one ECPU (ElastiCache processing
+	// unit); the limit is per second. 1 to 5000, and 1000 to 15,000,000. Required.
+	// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Scaling.html
 	MaxGigabytes, MaxECPUs int
 }
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *ElastiCacheArgs) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.OneOf("engine", a.Engine, "valkey", "redis"),
@@ -83,14 +87,14 @@ func (a *ElastiCacheArgs) Validate() field.ErrorList {
 	}
 	if !usernameForm.MatchString(a.username()) || a.username() == "default" {
 		problems = append(problems, check.Invalid("username", a.Username,
-			"must be up to 128 letters, digits, - and _, and not default, which is nobody's")...)
+			"must be up to 128 letters, digits, - and _, and not default")...)
 	}
 	if form, known := engineVersions[a.Engine]; known {
 		problems = append(problems, check.Match("engineVersion", a.EngineVersion, form, "must be a version of "+a.Engine+
-			" with users and TLS: 7.2 or later of valkey, such as 8.0; 7.0 or 7.1 of redis; in quotation marks")...)
+			" that supports users and TLS, in quotation marks: valkey 7.2 or later, such as 8.0; redis 7.0 or 7.1")...)
 	}
 	if (a.Replicas == nil) == (a.Serverless == nil) {
-		problems = append(problems, check.Invalid("replicas", "", "must be set, or else serverless, and not both")...)
+		problems = append(problems, check.Invalid("replicas", "", "exactly one of replicas and serverless must be set")...)
 	}
 	if r := a.Replicas; r != nil {
 		problems = append(problems, check.In("replicas", slices.Concat(
@@ -111,7 +115,7 @@ func (a *ElastiCacheArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// checkInputs reports what is missing of what other resources may produce.
+// checkInputs validates the inputs that other resources may produce.
 func (a *ElastiCacheArgs) checkInputs() field.ErrorList {
 	problems := slices.Concat(check.Set("password", a.Password != nil), check.Set("access", a.Access != ""),
 		check.Set("vpc", a.VPC != nil), check.Set("subnets", a.Subnets != nil), check.Set("clients", a.Clients != nil))
@@ -123,22 +127,23 @@ func (a *ElastiCacheArgs) checkInputs() field.ErrorList {
 	return problems
 }
 
-// checkPassword refuses what ElastiCache would, before anything exists. The error does not show the password.
+// checkPassword rejects passwords that ElastiCache does not accept, before anything is created. The error does not
+// contain the password.
 func checkPassword(password string) (string, error) {
 	if len(password) < 16 || len(password) > 128 || strings.ContainsAny(password, `,"/@`) {
-		return "", errors.New(`the password for ElastiCache must have 16 to 128 characters, none of them , " / or @`)
+		return "", errors.New(`the password for ElastiCache must have 16 to 128 characters, excluding , " / and @`)
 	}
 	return password, nil
 }
 
 var (
-	// usernameForm is what the access control list of Redis takes without quotation marks.
+	// usernameForm is the form that Redis' access control list accepts without quotation marks.
 	usernameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	// https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateReplicationGroup.html
 	cacheNameForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	snapshotForm  = regexp.MustCompile(`^$|` + cacheNameForm.String())
 	nodeTypeForm  = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
-	// windowForm is from one minute of the week to another.
+	// windowForm is a range between two minutes of the week.
 	windowForm = regexp.MustCompile(`^` + momentForm + `-` + momentForm + `$`)
 	// https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/supported-engine-versions.html
 	engineVersions = map[string]*regexp.Regexp{
@@ -148,18 +153,18 @@ var (
 
 const (
 	momentForm = `(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):([0-5]\d)`
-	// maxCacheName leaves room, of the 40 characters that AWS takes, for what the names of users add.
+	// maxCacheName reserves, of AWS' maximum of 40 characters, the suffixes of the user names.
 	maxCacheName = 32
 )
 
-// isWindow tells whether a weekly window lasts for the hour or more that AWS wants.
+// isWindow reports whether a weekly window lasts for at least one hour, AWS' minimum.
 func isWindow(text string) bool {
 	parts := windowForm.FindStringSubmatch(text)
 	if parts == nil {
 		return false
 	}
 	minute := func(day, hour, minute string) int {
-		h, _ := strconv.Atoi(hour) // the form has digits only
+		h, _ := strconv.Atoi(hour) // windowForm allows digits only
 		m, _ := strconv.Atoi(minute)
 		return slices.Index([]string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, day)*24*60 + h*60 + m
 	}
@@ -167,15 +172,16 @@ func isWindow(text string) bool {
 	return (minute(parts[4], parts[5], parts[6])-minute(parts[1], parts[2], parts[3])+week)%week >= 60
 }
 
-// ElastiCache is a Redis that AWS runs: encrypted, and open to one user with few rights, from the cluster's nodes.
+// ElastiCache is a Redis managed by AWS: encrypted, and reachable only from the client security groups, by one user
+// with limited rights.
 type ElastiCache struct {
 	pulumi.ResourceState
 
-	// Connection is how the app gets to it.
+	// Connection holds the connection settings for an app.
 	Connection redis.Connection
 }
 
-// NewElastiCache creates the cache with its user and its firewall.
+// NewElastiCache creates the cache with its user and its security group.
 func NewElastiCache(
 	ctx *pulumi.Context, name string, args *ElastiCacheArgs, opts ...pulumi.ResourceOption,
 ) (*ElastiCache, error) {
@@ -185,8 +191,8 @@ func NewElastiCache(
 	if err := component.Register(ctx, "scaleout:index", "ElastiCache", name, problems, e, opts); err != nil {
 		return nil, err
 	}
-	// The clients reach the port; the cache can reach nobody, since the provider takes away the rule with which AWS allows
-	// all egress: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
+	// Ingress from the clients to the port, and no egress: the provider removes the rule with which AWS allows all
+	// egress by default. https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
 	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
 		Description: pulumi.String("Redis of " + args.Name + ": from the nodes of the cluster"),
 		VpcId:       args.VPC.ToStringOutput().ToStringPtrOutput(),
@@ -203,7 +209,7 @@ func NewElastiCache(
 	if err != nil {
 		return nil, err
 	}
-	// No pods: its addresses change at a failover.
+	// Pods is nil, because the cache is not in the cluster.
 	e.Connection = redis.Connection{Port: redis.Port, TLS: true, Username: args.username()}
 	if args.Serverless != nil {
 		cache, err := args.serverless(ctx, e, name, group, users)
@@ -223,11 +229,11 @@ func NewElastiCache(
 
 func (a *ElastiCacheArgs) username() string { return cmp.Or(a.Username, "scaleout") }
 
-// users is the group of accounts that may log in: the app's. Redis OSS wants a user called default in it, who is
-// switched off; Valkey's has none unless one is added.
+// users creates the user group of the cache, which contains the app's user. Redis OSS also requires a user called
+// default, which is disabled here; Valkey has no such user unless one is added.
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html
 func (a *ElastiCacheArgs) users(ctx *pulumi.Context, parent *ElastiCache, name string) (*elasticache.UserGroup, error) {
-	password := pulumi.ToSecret(a.Password).(pulumi.StringOutput) // and so is all that follows from it
+	password := pulumi.ToSecret(a.Password).(pulumi.StringOutput) // values derived from it are secrets too
 	password = password.ApplyT(checkPassword).(pulumi.StringOutput)
 	mode := elasticache.UserAuthenticationModeArgs{
 		Type: pulumi.String("password"), Passwords: pulumi.StringArray{password},
@@ -272,15 +278,15 @@ func (a *ElastiCacheArgs) replicationGroup(
 		NodeType: pulumi.String(a.Replicas.NodeType), NumCacheClusters: pulumi.Int(1 + a.Replicas.Count),
 		Port: pulumi.Int(redis.Port), SubnetGroupName: subnets.Name, SecurityGroupIds: pulumi.StringArray{group.ID()},
 		UserGroupIds: pulumi.StringArray{users.UserGroupId},
-		// One that is promoted is in another zone, so that what took the primary down has not taken it as well.
+		// A promoted replica is in another zone, so that a zone failure does not affect both.
 		AutomaticFailoverEnabled: pulumi.Bool(a.Replicas.Count > 0), MultiAzEnabled: pulumi.Bool(a.Replicas.Count > 0),
 		AtRestEncryptionEnabled: pulumi.Bool(true),
-		// The app speaks nothing else; `preferred` would let a password travel in the clear.
+		// The app connects with TLS only; `preferred` would also allow passwords in plain text.
 		TransitEncryptionEnabled: pulumi.Bool(true), TransitEncryptionMode: pulumi.String("required"),
 		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), MaintenanceWindow: pulumi.String(a.Replicas.MaintenanceWindow),
-		// A change that someone asked for happens when they watch, not in a night within the week.
+		// Changes are applied at once, while an operator watches, and not in the next maintenance window.
 		ApplyImmediately: pulumi.Bool(true),
-		// After an upgrade by AWS the version here would be a downgrade, which replaces the cache with an empty one.
+		// After an upgrade by AWS, the version here would be a downgrade, which replaces the cache with an empty one.
 		AutoMinorVersionUpgrade: pulumi.Bool(false),
 	}
 	if a.KMSKeyARN != "" {
@@ -289,7 +295,7 @@ func (a *ElastiCacheArgs) replicationGroup(
 	if a.Replicas.FinalSnapshot != "" {
 		args.FinalSnapshotIdentifier = pulumi.String(a.Replicas.FinalSnapshot)
 	}
-	// It takes 10 to 20 minutes, and 40 with some node types.
+	// Creation takes 10 to 20 minutes, and up to 40 with some node types.
 	limits := &pulumi.CustomTimeouts{Create: "60m", Update: "60m", Delete: "60m"}
 	return elasticache.NewReplicationGroup(ctx, name, args,
 		pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.Timeouts(limits))

@@ -7,7 +7,7 @@ import (
 	"example.com/scaleout/components/aws"
 )
 
-// A repository that keeps the last fifty images, and what logs in to its registry.
+// A repository that keeps the newest fifty images, and the credentials of its registry.
 func ExampleNewECRRepository() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		repository, err := aws.NewECRRepository(ctx, "app", &aws.ECRRepositoryArgs{Name: "team/app", KeepImages: 50})
@@ -35,7 +35,7 @@ func ExampleNewCertificate() {
 	})
 }
 
-// A name that leads to a load balancer, such as the address of an Ingress.
+// A DNS name for a load balancer, such as the address of an Ingress.
 func ExampleNewLoadBalancerRecord() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		_, err := aws.NewLoadBalancerRecord(ctx, "web", &aws.LoadBalancerRecordArgs{
@@ -46,7 +46,7 @@ func ExampleNewLoadBalancerRecord() {
 	})
 }
 
-// A cache beside a cluster, which the cluster's nodes alone can reach.
+// A cache that is reachable only from the cluster's nodes.
 func ExampleNewElastiCache() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		cluster := aws.LookupCluster(ctx, pulumi.String("production"))
@@ -66,7 +66,7 @@ func ExampleNewElastiCache() {
 	})
 }
 
-// A cluster in another region, through a provider of its own.
+// A cluster in another region, looked up through an explicit provider.
 func ExampleLookupCluster() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		ireland, err := awsprovider.NewProvider(ctx, "ireland", &awsprovider.ProviderArgs{Region: pulumi.String("eu-west-1")})

@@ -14,11 +14,11 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// Limits are what one container may use. Docker reserves nothing, so there are no requests.
+// Limits are the resource limits of one container. Docker reserves nothing, so there are no requests.
 type Limits struct {
 	// CPU as a Kubernetes quantity, e.g. 500m for half a core; at least 10m. Empty for no limit.
 	CPU string
-	// Memory as a Kubernetes quantity, e.g. 64Mi; Docker's unit is 1Mi, its least 6Mi. Required.
+	// Memory as a Kubernetes quantity, e.g. 64Mi; a whole number of Mi and at least 6Mi. Required.
 	Memory string
 }
 
@@ -27,26 +27,26 @@ func (l Limits) Validate() field.ErrorList {
 	memory := check.Memory("memory", l.Memory)
 	if len(memory) == 0 {
 		if size := resource.MustParse(l.Memory); size.Value()%(1<<20) != 0 {
-			memory = check.Invalid("memory", l.Memory, "must be a whole number of Mi, the unit of Docker")
+			memory = check.Invalid("memory", l.Memory, "must be a whole number of Mi, the unit of Docker's limit")
 		}
 	}
 	cpu := check.Optional(check.CPU, "cpu", l.CPU)
 	if l.CPU != "" && len(cpu) == 0 {
 		if share := resource.MustParse(l.CPU); share.MilliValue() < 10 {
-			cpu = check.Invalid("cpu", l.CPU, "must be at least 10m, the least of Docker")
+			cpu = check.Invalid("cpu", l.CPU, "must be at least 10m, the minimum of Docker")
 		}
 	}
 	return append(memory, cpu...)
 }
 
-// Labels of what is made on a Docker host, to find it by: docker ps --filter label=scaleout.network=<name>.
+// Labels of all objects on a Docker host: docker ps --filter label=scaleout.network=<name>.
 const (
 	networkLabel   = "scaleout.network"
 	componentLabel = "scaleout.component"
 )
 
-// newContainer creates a container with what all of them have in common: a name, a place in the network where
-// alias finds it, limits and no privileges. If it has a health check, `pulumi up` waits for it.
+// newContainer creates a container with the settings that all containers share: a name, the network alias, limits,
+// and no privileges. If it has a health check, `pulumi up` waits for it.
 func newContainer(
 	ctx *pulumi.Context, parent pulumi.Resource, name, alias string, network *Network, limits Limits,
 	c *docker.ContainerArgs, after ...pulumi.Resource,
@@ -68,24 +68,24 @@ func newContainer(
 	}
 	c.Capabilities = &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})}
 	c.SecurityOpts = pulumi.ToStringArray([]string{"no-new-privileges"})
-	c.Restart = pulumi.String("unless-stopped") // after a crash and with the Docker daemon
-	// Docker keeps logs for ever unless told otherwise.
+	c.Restart = pulumi.String("unless-stopped") // after a crash, and when the Docker daemon starts
+	// Docker does not limit the size of logs by default.
 	c.LogDriver = pulumi.String("json-file")
 	c.LogOpts = pulumi.ToStringMap(map[string]string{"max-size": "10m", "max-file": "3"})
-	c.StopTimeout = c.DestroyGraceSeconds // for `docker stop` and the end of the daemon
+	c.StopTimeout = c.DestroyGraceSeconds // for `docker stop` and a stop of the daemon
 	after = slices.DeleteFunc(slices.Clone(after), func(r pulumi.Resource) bool { return r == nil })
-	if c.Healthcheck != nil { // or the provider fails: https://github.com/kreuzwerker/terraform-provider-docker/issues/569
+	if c.Healthcheck != nil { // otherwise fails: https://github.com/kreuzwerker/terraform-provider-docker/issues/569
 		c.Wait = pulumi.Bool(true)
 		c.WaitTimeout = pulumi.Int(60) // a first start needs one or two seconds
 	}
 	return docker.NewContainer(ctx, name, c,
 		pulumi.Parent(parent), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(true),
-		// Docker limits swap by itself, which the provider would undo in each preview anew.
+		// Docker sets a swap limit, which the provider would report as a change in every preview.
 		pulumi.IgnoreChanges([]string{"memorySwap"}))
 }
 
-// healthcheck runs a command in the container every five seconds, which is also what `pulumi up` waits for each at
-// the least. Each run is a process: every two seconds, those of five idle containers kept half a core busy.
+// healthcheck runs a command in the container every 5 s, which is also the minimum that `pulumi up` waits for each
+// container. Each run is a process: at every 2 s, the checks of five idle containers used half a core.
 func healthcheck(command ...string) *docker.ContainerHealthcheckArgs {
 	return &docker.ContainerHealthcheckArgs{
 		Tests:    pulumi.ToStringArray(command),
@@ -95,16 +95,17 @@ func healthcheck(command ...string) *docker.ContainerHealthcheckArgs {
 	}
 }
 
-// file is in a container before its first process. No other users exist in it than the container's own.
+// file is copied into a container before its first process starts. It is world-readable, because the container has no
+// users besides its own.
 func file(path string, content pulumi.StringInput) docker.ContainerUploadArgs {
 	return docker.ContainerUploadArgs{
 		File: pulumi.String(path), Content: content.ToStringOutput().ToStringPtrOutput(), Permissions: pulumi.String("0444"),
 	}
 }
 
-// NetworkArgs describe a network of containers on one Docker host.
+// NetworkArgs describes a network of containers on one Docker host.
 type NetworkArgs struct {
-	// Name of the network, put before the names of all containers in it: those are unique on a host. Required.
+	// Name of the network, and the prefix of the names of its containers, which are unique on a host. Required.
 	Name string
 }
 

@@ -23,7 +23,7 @@ func testRedis(network *Network) *RedisArgs {
 	}
 }
 
-// testWeb are the arguments of an app that uses everything.
+// testWeb returns the arguments of an app that uses all features.
 func testWeb(network *Network) *WebAppArgs {
 	return &WebAppArgs{
 		Network: network, Image: pulumi.String("app@sha256:0"), Port: 8080, User: 65532,
@@ -57,7 +57,7 @@ func everything(ctx *pulumi.Context, prefix string) error {
 	return err
 }
 
-// nginxOf are the arguments of an nginx in front of an app.
+// nginxOf returns the arguments of an nginx in front of an app.
 func nginxOf(network *Network, web *WebApp) *NginxArgs {
 	args := testNginx
 	args.Network, args.Image, args.ReadyPath, args.After = network, pulumi.String("nginx@sha256:0"), "/readyz", web.Ready
@@ -65,7 +65,7 @@ func nginxOf(network *Network, web *WebApp) *NginxArgs {
 	return &args
 }
 
-// webContainer is the first container of an app.
+// webContainer returns the inputs of an app's first container.
 func webContainer(t *testing.T, change func(*WebAppArgs)) map[string]any {
 	t.Helper()
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error {
@@ -81,7 +81,7 @@ func webContainer(t *testing.T, change func(*WebAppArgs)) map[string]any {
 	return componenttest.Find(t, result, "Container", "web-1").Inputs
 }
 
-// variables are those of a container, those that are no secret with their values.
+// variables returns the environment variables of a container, with secret values revealed.
 func variables(t *testing.T, container map[string]any) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -97,7 +97,7 @@ func variables(t *testing.T, container map[string]any) map[string]string {
 		}
 		name, value, ok := strings.Cut(line.(string), "=")
 		if !ok {
-			t.Errorf("%v is no variable", line)
+			t.Errorf("%v is not a variable", line)
 		}
 		found[name] = value
 	}
@@ -115,7 +115,7 @@ func TestNoSecretIsVisible(t *testing.T) {
 	componenttest.Hides(t, result, 4, testPassword, redis.RequirePass(testPassword)[len("requirepass "):])
 }
 
-// The types are part of each URN: another one replaces the containers of every stack.
+// The types are part of each URN: changing one replaces the containers of every stack.
 func TestTypesStay(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error { return everything(ctx, "") })
 	const begin = "urn:pulumi:test::scaleout::scaleout:index:"
@@ -129,7 +129,7 @@ func TestTypesStay(t *testing.T) {
 	}
 }
 
-// The chain is what makes the engine touch one container at a time, and in an order in which each finds what it needs.
+// The chain makes the engine replace one container at a time, after the containers that it depends on.
 func TestContainersFormAChain(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error { return everything(ctx, "") })
 	var chain []*offline.Resource
@@ -149,7 +149,7 @@ func TestContainersFormAChain(t *testing.T) {
 	}
 }
 
-// nginx must stay as it is when containers of the app come and go: to replace it closes its port.
+// nginx must not change when containers of the app change: replacing it closes its port.
 func TestNginxDoesNotChangeWithTheReplicas(t *testing.T) {
 	inputs := func(replicas int) string {
 		result := componenttest.Record(t, func(ctx *pulumi.Context) error {
@@ -173,7 +173,8 @@ func TestNginxDoesNotChangeWithTheReplicas(t *testing.T) {
 	}
 }
 
-// Docker has no preStop hook: the app itself serves for the whole time, then finishes, and only then is killed.
+// Docker has no preStop hook: the app itself keeps serving for the whole time, then finishes, and only then is
+// killed.
 func TestTimesFollowFromTheDrain(t *testing.T) {
 	for _, drain := range []Drain{{Serve: minServe, LongestRequest: 1}, {Serve: 31, LongestRequest: 3000}} {
 		container := webContainer(t, func(a *WebAppArgs) {
@@ -199,11 +200,11 @@ func TestLimitsAreInDockersUnits(t *testing.T) {
 	}
 	unlimited := webContainer(t, func(a *WebAppArgs) { a.Limits.CPU = "" })
 	if unlimited["cpus"] != nil {
-		t.Errorf("without a limit there is one of %v", unlimited["cpus"])
+		t.Errorf("without a limit: got %v CPUs, want none", unlimited["cpus"])
 	}
 }
 
-// Every container is without privileges, restarts and keeps only so many logs.
+// Every container is unprivileged, restarts after a crash and limits its logs.
 func TestContainersAreRestricted(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error { return everything(ctx, "") })
 	for _, name := range []string{"redis", "web-1", "nginx"} {
@@ -237,7 +238,7 @@ func TestRedisVolume(t *testing.T) {
 	}
 }
 
-// An app of somebody else's: no Redis, no command that tells its health, no variables but its own.
+// A third-party app: no Redis, no health check and no variables of its own.
 func TestAnyApp(t *testing.T) {
 	inputs := webContainer(t, func(a *WebAppArgs) {
 		*a = WebAppArgs{
@@ -297,7 +298,7 @@ func TestAppWithEverything(t *testing.T) {
 	}
 }
 
-// Some apps want the password itself. It is a secret there too.
+// Some apps read the password from a variable, which is a secret too.
 func TestPasswordAsVariable(t *testing.T) {
 	result := componenttest.Record(t, func(ctx *pulumi.Context) error {
 		network, err := NewNetwork(ctx, "network", &NetworkArgs{Name: "net"})
@@ -319,7 +320,7 @@ func TestPasswordAsVariable(t *testing.T) {
 	}
 }
 
-// After may hold what does not exist; it is the caller's.
+// After may contain nil, and the caller's slice must not change.
 func TestAfterIsNotChanged(t *testing.T) {
 	componenttest.Record(t, func(ctx *pulumi.Context) error {
 		network, err := NewNetwork(ctx, "network", &NetworkArgs{Name: "net"})

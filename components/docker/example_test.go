@@ -49,7 +49,7 @@ func ExampleNewNginx() {
 	})
 }
 
-// One container of a finished image, without a Redis and without a command that tells its health.
+// One container of a prebuilt image, without a Redis and without a health check.
 func ExampleNewWebApp() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "docs"})
@@ -65,7 +65,7 @@ func ExampleNewWebApp() {
 	})
 }
 
-// A Redis that forces each write to disk before it answers, for containers that are in the network already.
+// A Redis that flushes each write to disk before it replies, for containers that are already on the network.
 func ExampleNewRedis() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "shop"})
@@ -84,7 +84,7 @@ func ExampleNewRedis() {
 	})
 }
 
-// A network in which containers find each other by name.
+// A network on which containers find each other by name.
 func ExampleNewNetwork() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		network, err := docker.NewNetwork(ctx, "network", &docker.NetworkArgs{Name: "shop"})

@@ -18,45 +18,47 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// NginxArgs describe an nginx in front of containers.
+// NginxArgs describes an nginx in front of containers.
 type NginxArgs struct {
-	// Network it is in. Required.
+	// Network that the container joins. Required.
 	Network *Network
-	// Image made of the folder balancer, by digest. Required.
+	// Image built from the folder balancer, by digest. Required.
 	Image pulumi.StringInput
-	// Upstreams are what it forwards to. Required.
+	// Upstreams are the groups of servers that receive the requests. Required.
 	Upstreams []Upstream
-	// ReadyPath is asked of each server to see whether it may get requests. Required.
+	// ReadyPath is the path of the readiness check of each server. Required.
 	ReadyPath string
-	// After are what must run before it does, so that its first visitor is served.
+	// After are resources that must be ready before nginx starts, so that its first request succeeds.
 	After []pulumi.Resource
 	// PublicPort on the host's loopback address. 1 to 65535. Required.
 	PublicPort int
 	// Limits of the container. Required.
 	Limits Limits
-	// Workers is the number of processes that serve. One worker keeps a core busy. Required.
+	// Workers is the number of worker processes. One worker can use one core. Required.
 	Workers int
 	// Balancing is RoundRobin or LeastConnections. Required.
 	Balancing string
-	// MaxFails is after how many attempts without an answer within FailTimeoutSeconds a server is not asked for just as
-	// long. With more than 1, a request that is tried again may meet the same server again. At least 1. Required.
+	// MaxFails is the number of attempts without an answer within FailTimeoutSeconds after which a server gets no
+	// requests for FailTimeoutSeconds. With more than 1, the retry of a request may reach the same server again. At
+	// least 1. Required.
 	MaxFails, FailTimeoutSeconds int
-	// IdleConnections is how many connections to the servers each worker keeps open for the next request. Required.
+	// IdleConnections is the number of idle connections to the servers that each worker keeps open. Required.
 	IdleConnections int
-	// MaxBodyKilobytes is the largest request body, up to 4096: bodies wait in memory. MaxHeaderKilobytes is the longest
-	// line of a head, which should be no less than what the servers take: nginx answers a longer one with 400. Required.
+	// MaxBodyKilobytes is the largest request body, up to 4096, because bodies are buffered in memory.
+	// MaxHeaderKilobytes is the longest header line, and should not be below the limit of the servers: nginx answers a
+	// longer line with 400. Required.
 	MaxBodyKilobytes, MaxHeaderKilobytes int
-	// LongestRequestSeconds is what the servers need to answer, and what nginx waits for. 1 to 3000. Required.
+	// LongestRequestSeconds is the timeout for an answer of a server. 1 to 3000. Required.
 	LongestRequestSeconds int
 }
 
 // Upstream is a group of servers behind nginx.
 type Upstream struct {
-	// Host is a DNS name, beginning with a letter, that may have any number of addresses. Required.
+	// Host is a DNS name that begins with a letter and may resolve to any number of addresses. Required.
 	Host string
 	// Port of the servers. Required.
 	Port int
-	// Weight is how many requests each of them gets for one that a server of weight 1 gets. 1 to 1000. Required.
+	// Weight is the share of requests relative to a server of weight 1. 1 to 1000. Required.
 	Weight int
 }
 
@@ -71,16 +73,16 @@ func (u *Upstream) Validate() field.ErrorList {
 
 // Balancing methods of nginx: https://nginx.org/en/docs/http/load_balancing.html
 const (
-	// RoundRobin asks one server after the other.
+	// RoundRobin sends requests to the servers in turn.
 	RoundRobin = "roundRobin"
-	// LeastConnections asks the one with the fewest requests under way, which helps where some take long.
+	// LeastConnections selects the server with the fewest requests in flight, which helps if some requests take long.
 	LeastConnections = "leastConnections"
 )
 
-// readyPathForm has no white space: the path is a word of a request line.
+// readyPathForm allows no white space, because the path becomes part of a request line.
 var readyPathForm = regexp.MustCompile(`^/[!-~]*$`)
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *NginxArgs) Validate() field.ErrorList {
 	return slices.Concat(
 		check.Range("publicPort", a.PublicPort, 1, 65535),
@@ -96,12 +98,12 @@ func (a *NginxArgs) Validate() field.ErrorList {
 	)
 }
 
-// Nginx is a reverse proxy that shares requests out among containers. It looks for them by itself, so that nothing
-// here changes when they do: a container of its own port cannot be replaced without closing that.
+// Nginx is a reverse proxy that balances requests across containers. It discovers them through DNS, so that this
+// container does not change when they do: replacing a container closes its published port.
 type Nginx struct {
 	pulumi.ResourceState
 
-	// URL under which it answers.
+	// URL of the published port.
 	URL pulumi.StringOutput
 }
 
@@ -126,7 +128,7 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 		ReadOnly: pulumi.Bool(true),
 		Tmpfs:    pulumi.ToStringMap(map[string]string{"/tmp": "rw,noexec,nosuid,size=16m"}),
 		Envs:     pulumi.ToStringArray([]string{"NGINX_CONF=" + conf, "READY_PATH=" + args.ReadyPath}),
-		Ports: docker.ContainerPortArray{docker.ContainerPortArgs{ // nobody else in the host's network gets at it
+		Ports: docker.ContainerPortArray{docker.ContainerPortArgs{ // loopback only, not reachable from the host's network
 			Internal: pulumi.Int(nginxHTTP), External: pulumi.Int(args.PublicPort), Ip: pulumi.String("127.0.0.1"),
 		}},
 		Healthcheck: healthcheck("CMD", "/balancer", "-healthcheck",
@@ -140,27 +142,27 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"url": n.URL})
 }
 
-// shutdownSeconds is the longest that a request may take, attempts that reach nobody included.
+// shutdownSeconds is the longest duration of a request, including failed attempts to connect.
 func (a *NginxArgs) shutdownSeconds() int {
 	return nginxAttempts*nginxConnect + a.LongestRequestSeconds
 }
 
 const (
-	// Ports in the container; an unprivileged process may not listen below 1024.
+	// Ports in the container. An unprivileged process may not listen below 1024.
 	nginxHTTP   = 8080
 	nginxStatus = 8081
 
-	// nginxConnect is how many seconds a server may take to accept a connection; a killed one never answers.
+	// nginxConnect is the timeout, in seconds, for a connection to a server. A killed server never answers.
 	nginxConnect = 1
-	// nginxAttempts is how many servers a request is offered to, as long as none gets any of it.
+	// nginxAttempts is the maximum number of servers for a request, as long as no byte of it was sent to any of them.
 	nginxAttempts = 3
-	// nginxIdle is after how many seconds nginx closes a connection that nobody uses. The app does so after 75, and it
-	// must not be the first: a request that crosses with its close would be lost.
+	// nginxIdle is the timeout, in seconds, of an idle connection. The app closes idle connections after 75 s. nginx
+	// must close first: a request that arrives while the app closes the connection would be lost.
 	nginxIdle = 60
 	nginxUser = 65532
 )
 
-// configuration is for nginx 1.22 and later, which writes to its folder (-p) only. http and status are addresses.
+// configuration requires nginx 1.22 or later and writes only below its folder (-p). http and status are addresses.
 func (a *NginxArgs) configuration(http, status string) (string, error) {
 	var conf strings.Builder
 	err := nginxTemplate.Execute(&conf, struct {
@@ -171,10 +173,10 @@ func (a *NginxArgs) configuration(http, status string) (string, error) {
 	return conf.String(), err
 }
 
-// nginxTemplate sends no request twice that may have been counted. nginx's own proxy_next_upstream would: it takes
-// every GET for safe to repeat, and does not tell a server that could not be reached from one that died over the
-// request (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_next_upstream). So it is off, and a request
-// that failed goes to another server only if not a byte of it was sent to the first.
+// nginxTemplate never repeats a request that a server may have processed. proxy_next_upstream would: it retries every
+// GET, and does not distinguish a server that refused the connection from one that died during the request
+// (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_next_upstream). It is therefore off, and a failed
+// request goes to another server only if not a byte of it was sent to the first.
 var nginxTemplate = template.Must(template.New("nginx.conf").Parse(nginxConf))
 
 //go:embed nginx.conf.tmpl

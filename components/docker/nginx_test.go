@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ var testNginx = NginxArgs{
 	LongestRequestSeconds: 10,
 }
 
-// nginxCommand skips a test where there is no nginx; in CI there has to be one.
+// nginxCommand skips a test if nginx is not installed; in CI it fails.
 func nginxCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
@@ -41,7 +40,7 @@ func nginxCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return exec.Command(path, append(always, args...)...)
 }
 
-// configured writes a configuration to a folder of its own.
+// configured writes a configuration to a new folder.
 func configured(t *testing.T, s NginxArgs, upstreams []Upstream) (dir, http, status string) {
 	t.Helper()
 	dir, http, status = t.TempDir(), freeAddr(t), freeAddr(t)
@@ -66,7 +65,7 @@ func freeAddr(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// nginx itself has to take whatever the arguments can say.
+// nginx must accept every configuration that the arguments allow.
 func TestNginxTakesTheConfiguration(t *testing.T) {
 	for name, change := range map[string]func(*NginxArgs){
 		"as in the stack":   func(*NginxArgs) {},
@@ -94,7 +93,7 @@ func TestNginxTakesTheConfiguration(t *testing.T) {
 	}
 }
 
-// backend is a server behind nginx: it counts what it gets, and answers as the test wants.
+// backend is a server behind nginx that counts its requests and answers as the test specifies.
 type backend struct {
 	addr  string
 	got   atomic.Int32
@@ -122,7 +121,7 @@ func ok(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// die answers nothing: the request was read, and may have been counted.
+// die closes the connection without an answer: the request was read, and may have been counted.
 func die(w http.ResponseWriter, _ *http.Request) {
 	connection, _, err := w.(http.Hijacker).Hijack()
 	if err == nil {
@@ -157,17 +156,18 @@ func startProxy(t *testing.T, s NginxArgs, upstreams ...Upstream) *proxy {
 		t.Fatal(err)
 	}
 	global := "daemon off;"
-	if os.Getuid() == 0 { // nginx would become somebody who may not write to this folder
+	if os.Getuid() == 0 { // otherwise nginx switches to a user without write access to this folder
 		global += " user root;"
 	}
 	cmd := nginxCommand(t, dir, "-g", global)
-	// The log is a pipe, as in a container: /dev/stdout of a file would begin anew with each process that opens it.
+	// The log is a pipe, as in a container: if /dev/stdout is a file, each process that opens it starts at the
+	// beginning.
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd.Stdout = writer
-	if testing.Verbose() { // what it says of servers that fail is expected
+	if testing.Verbose() { // its messages about failing servers are expected
 		cmd.Stderr = os.Stderr
 	}
 	if err := cmd.Start(); err != nil {
@@ -219,7 +219,7 @@ func (p *proxy) get(t *testing.T) (int, string, http.Header) {
 	return p.ask(t, http.MethodGet, p.url, "")
 }
 
-// accessLog returns the lines of the log once there are as many.
+// accessLog returns the lines of the log once it has that many.
 func (p *proxy) accessLog(t *testing.T, lines int) []map[string]any {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -234,7 +234,7 @@ func (p *proxy) accessLog(t *testing.T, lines int) []map[string]any {
 		for _, line := range bytes.Split(bytes.TrimSpace(content), []byte("\n")) {
 			entry := map[string]any{}
 			if err := json.Unmarshal(line, &entry); err != nil {
-				t.Fatalf("the log line is no JSON: %v\n%s", err, line)
+				t.Fatalf("the log line is not JSON: %v\n%s", err, line)
 			}
 			found = append(found, entry)
 		}
@@ -242,7 +242,7 @@ func (p *proxy) accessLog(t *testing.T, lines int) []map[string]any {
 	}
 }
 
-// The workers share one state, so the turns are exact whichever of them a connection goes to.
+// The workers share one state, so the distribution is exact whichever worker accepts a connection.
 func TestNginxTakesTurns(t *testing.T) {
 	for name, test := range map[string]struct {
 		weights []int
@@ -303,7 +303,7 @@ func TestNginxPrefersTheIdle(t *testing.T) {
 	}
 }
 
-// A server that is not there was sent nothing, so another one may be asked, whatever the request.
+// A server that refuses the connection was sent nothing, so any request may go to another server.
 func TestNginxAsksAnotherServerIfNothingWasSent(t *testing.T) {
 	b := startBackend(t, ok)
 	p := startProxy(t, testNginx,
@@ -322,7 +322,7 @@ func TestNginxAsksAnotherServerIfNothingWasSent(t *testing.T) {
 	}
 }
 
-// A container that was killed answers nothing at all, not even that it is closed.
+// A killed container does not answer at all, and does not refuse the connection either.
 func TestNginxAsksAnotherServerIfOneIsSilent(t *testing.T) {
 	b := startBackend(t, ok)
 	p := startProxy(t, testNginx, upstreamOf(t, silentAddr(t), 1), upstreamOf(t, b.addr, 1))
@@ -338,7 +338,7 @@ func TestNginxAsksAnotherServerIfOneIsSilent(t *testing.T) {
 	}
 }
 
-// silentAddr is one that takes no connections and does not refuse them either: its queue of those to accept is full.
+// silentAddr returns an address that neither accepts nor refuses connections: its accept queue is full.
 func silentAddr(t *testing.T) string {
 	t.Helper()
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -382,7 +382,7 @@ func TestNginxTakesHTTP10(t *testing.T) {
 	}
 }
 
-// A server that died over a request may have counted it. To ask another one would count it twice.
+// A server that died during a request may have counted it. Another server would count it a second time.
 func TestNginxRepeatsNothingThatWasSent(t *testing.T) {
 	var backends []*backend
 	var upstreams []Upstream
@@ -406,7 +406,7 @@ func TestNginxRepeatsNothingThatWasSent(t *testing.T) {
 	}
 }
 
-// A second attempt that dies is as final as a first one.
+// A second attempt that fails is as final as a first one.
 func TestNginxRepeatsNothingThatASecondServerGot(t *testing.T) {
 	b := startBackend(t, die)
 	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t), 1), upstreamOf(t, b.addr, 1))
@@ -458,10 +458,10 @@ func TestNginxForwardsWhoAsks(t *testing.T) {
 	entry := p.accessLog(t, 1)[0]
 	if entry["uri"] != "/path?q=1" || entry["upstream"] != b.addr || entry["id"] != got.Get("X-Request-Id") ||
 		entry["status"] != "200" || entry["upstream_seconds"] == "" {
-		t.Errorf("the log says %v", entry)
+		t.Errorf("got the log entry %v", entry)
 	}
 	if res.Header.Get("Server") != "nginx" {
-		t.Errorf("the answer names the version: %q", res.Header.Get("Server"))
+		t.Errorf("the answer contains the version: %q", res.Header.Get("Server"))
 	}
 }
 
@@ -484,7 +484,7 @@ func TestNginxLimitsRequests(t *testing.T) {
 	}
 }
 
-// Cookies are one line of the head, and those of localhost come from all programs on it.
+// Cookies are one header line, and those of localhost come from all programs on the machine.
 func TestNginxTakesLongCookies(t *testing.T) {
 	b := startBackend(t, ok)
 	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
@@ -534,11 +534,11 @@ func TestNginxStatus(t *testing.T) {
 	}
 	for _, path := range []string{"stub_status", ".lost", ".unavailable"} {
 		_, body, _ := p.ask(t, http.MethodGet, p.url+path, "")
-		if path == "stub_status" && body != "ok" { // just a path of the app's
+		if path == "stub_status" && body != "ok" { // on the public port, a path of the app
 			t.Errorf("%s is answered by nginx: %q", path, body)
 		}
 		if path != "stub_status" && !strings.Contains(body, "404") {
-			t.Errorf("%s can be asked for: %q", path, body)
+			t.Errorf("%s is reachable: %q", path, body)
 		}
 	}
 	if got := len(p.accessLog(t, 4)); got != 4 {
@@ -546,25 +546,9 @@ func TestNginxStatus(t *testing.T) {
 	}
 }
 
-// The times have to fit together: who waits must wait longer than who answers. Those of the app are read from its
-// source.
+// The timeouts must be consistent: the client of a connection must wait longer than its server.
 func TestNginxTimes(t *testing.T) {
-	source, err := os.ReadFile("../../app/server.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`idleTimeout += (\d+) \* time.Second`).FindSubmatch(source)
-	if m == nil {
-		t.Fatal("the app has no idleTimeout")
-	}
-	idle, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if nginxIdle >= idle {
-		t.Errorf("nginx keeps connections for %d s and the app for %d s, so the app closes some that are about to be used",
-			nginxIdle, idle)
-	}
+	const idle = 60 // the app keeps idle connections for longer: TestServerLimits in app/
 	for _, longest := range []int{1, 10, 3000} {
 		s := testNginx
 		s.LongestRequestSeconds, s.Upstreams = longest, []Upstream{{"web", 80, 1}}
@@ -572,11 +556,14 @@ func TestNginxTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf("proxy_read_timeout %ds;", longest); !strings.Contains(conf, want) {
-			t.Errorf("there is no %s, so nginx waits for less or for more than the servers take", want)
+		for name, seconds := range map[string]int{"proxy_read_timeout": longest, "keepalive_timeout": idle} {
+			want := fmt.Sprintf("%s %ds;", name, seconds)
+			if !strings.Contains(conf, want) {
+				t.Errorf("the configuration has no %s", want)
+			}
 		}
 		if shutdown := s.shutdownSeconds(); shutdown < nginxAttempts*nginxConnect+longest {
-			t.Errorf("a reload cuts requests of %d s after %d s", longest, shutdown)
+			t.Errorf("a reload ends requests of %d s after %d s", longest, shutdown)
 		}
 	}
 }

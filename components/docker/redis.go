@@ -13,24 +13,25 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// RedisArgs describe a Redis in a container.
+// RedisArgs describes a Redis in a container.
 type RedisArgs struct {
-	// Network it is in. Required.
+	// Network that the container joins. Required.
 	Network *Network
-	// Password that every client must give. Kept as a secret. Required.
+	// Password that every client must provide. Kept as a secret. Required.
 	Password pulumi.StringInput
-	// Image behaves like Docker's official redis image. Required, with a tag other than latest or with a digest.
+	// Image compatible with Docker's official redis image. Required, with a tag other than latest or with a digest.
 	Image string
 	// Limits of the container. Required. The data may use 3/4 of the memory.
 	Limits Limits
-	// Volume is the name of a volume to create for the data, which outlives the container and goes with the component.
-	// Empty for an anonymous one, which goes with the container: a change of Image, Password or Fsync starts at 0.
+	// Volume is the name of a volume to create for the data. It outlives the container and is deleted with the
+	// component. Empty for an anonymous volume, which is deleted with the container: a change of Image, Password or
+	// Fsync loses the data.
 	Volume string
 	// Fsync is redis.FsyncEverySecond or redis.FsyncAlways. Required.
 	Fsync string
 }
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *RedisArgs) Validate() field.ErrorList {
 	return slices.Concat(check.Image("image", a.Image), check.In("limits", a.Limits.Validate()),
 		check.Optional(check.Label, "volume", a.Volume), redis.CheckFsync(a.Fsync))
@@ -40,11 +41,11 @@ func (a *RedisArgs) Validate() field.ErrorList {
 type Redis struct {
 	pulumi.ResourceState
 
-	// Connection is how the app gets to it.
+	// Connection holds the connection settings for an app.
 	Connection redis.Connection
 }
 
-// NewRedis creates the container. Others in the network find it by name.
+// NewRedis creates the container. Its DNS name on the network is the component's name.
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
 	args = cmp.Or(args, &RedisArgs{})
 	r := &Redis{}
@@ -53,10 +54,10 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err := component.Register(ctx, "scaleout:index", "DockerRedis", name, problems, r, opts); err != nil {
 		return nil, err
 	}
-	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // and so is all that follows from it
-	// The container refers to the image by its ID. By its name, each refresh would show a change.
+	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // values derived from it are secrets too
+	// The container refers to the image by its ID. With its name, every refresh would show a change.
 	image, err := docker.NewRemoteImage(ctx, name, &docker.RemoteImageArgs{
-		Name: pulumi.String(args.Image), KeepLocally: pulumi.Bool(true), // others may use it
+		Name: pulumi.String(args.Image), KeepLocally: pulumi.Bool(true), // other containers may use it
 	}, pulumi.Parent(r))
 	if err != nil {
 		return nil, err
@@ -78,8 +79,8 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		Image:   image.ImageId,
 		Command: pulumi.ToStringArray([]string{"redis-server", redis.ConfigDir + "/" + redis.ConfigFile}),
 		User:    pulumi.Sprintf("%d:%d", redis.User, redis.User),
-		// Not read-only: Docker copies files only into a container that can be written to. It is root's, though, and
-		// the server is not root and has no capability to become it.
+		// Not read-only: Docker copies files only into a writable container. The file system belongs to root, and the
+		// server neither runs as root nor has the capability to become root.
 		Uploads: docker.ContainerUploadArray{
 			file(redis.ConfigDir+"/"+redis.ConfigFile, pulumi.String(redis.Configuration(args.Limits.Memory, args.Fsync))),
 			file(redis.AuthDir+"/"+redis.AuthFile, password.ApplyT(redis.RequirePass).(pulumi.StringOutput)),

@@ -16,71 +16,75 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// WebAppArgs describe a web app in a fixed number of containers.
+// WebAppArgs describes a web app in a fixed number of containers.
 type WebAppArgs struct {
-	// Network it is in. Required.
+	// Network that the containers join. Required.
 	Network *Network
 	// Image, best by digest. Required.
 	Image pulumi.StringInput
-	// Command and Args take the place of the image's ENTRYPOINT and CMD. Empty for those.
+	// Command and Args replace the image's ENTRYPOINT and CMD. Empty for the image's own.
 	Command, Args []string
 	// Port that each container listens on, 1 to 65535. Required.
 	Port int
-	// User is the number that it runs as, 1 or more. Required.
+	// User is the user ID that the app runs as, 1 or more. Required.
 	User int
-	// Env wins over the variables of Redis and Drain. `docker inspect` shows it, so secrets belong into Files.
+	// Env overrides the variables of Redis and Drain. `docker inspect` shows them, so put secrets into Files.
 	Env map[string]pulumi.StringInput
-	// Files are copied into the container, by their absolute paths. Their contents are kept as secrets.
+	// Files are copied into the container, keyed by absolute path. Their contents are kept as secrets.
 	Files map[string]pulumi.StringInput
-	// WritablePaths are empty folders in memory, of 64 MiB each. They would hide a file that is in one.
+	// WritablePaths are empty in-memory folders of 64 MiB each. They must not contain one of the files, which they would
+	// hide.
 	WritablePaths []string
-	// Redis is where it keeps its state. Nil for an app without one.
+	// Redis is the connection to the app's Redis. Nil for an app without one.
 	Redis *RedisBinding
-	// HealthCommand ends with 0 in a container that can serve. `pulumi up` waits for it, and replaces the next container
-	// only then. Empty where there is none: a container is then taken for ready as soon as it runs.
+	// HealthCommand exits with 0 once the container can serve. `pulumi up` waits for it before it replaces the next
+	// container. Without one, a container counts as healthy as soon as it runs.
 	HealthCommand []string
-	// Replicas is how many containers there are, 1 to 100. From 2 on, a change of the image is no outage. Required.
+	// Replicas is the number of containers, 1 to 100. From 2 on, a change of the image causes no outage. Required.
 	Replicas int
 	// Limits of each container. Required.
 	Limits Limits
-	// Drain is how long a container takes to leave. Required.
+	// Drain holds the times of a graceful shutdown. Required.
 	Drain Drain
 }
 
-// RedisBinding is the connection to a Redis of this network.
+// RedisBinding connects an app to a Redis on its network.
 type RedisBinding struct {
 	Connection redis.Connection
-	// Environment has the variables that the app reads. PasswordFile becomes /etc/redis/password; there is no CAFile.
+	// Environment holds the names of the variables that the app reads. PasswordFile is set to /etc/redis/password;
+	// CAFile must be empty with TLS.
 	Environment redis.Environment
 	// Password of the server. Kept as a secret. Required.
 	Password pulumi.StringInput
 }
 
-// Drain holds every time, in seconds, that passes while a container leaves. Docker has no preStop hook, so the app
-// itself has to serve until the balancer has let go of it.
+// Drain holds the times, in seconds, of a container's graceful shutdown. Docker has no preStop hook, so the app
+// itself must keep serving until the balancer has stopped sending it requests.
 type Drain struct {
-	// Serve is how long the app goes on accepting requests after SIGTERM, while it says that it is not ready. At least 4:
-	// the balancer takes 3.6 s to give up a container that is too busy to answer (balancer/finder.go).
+	// Serve is the time after SIGTERM during which the app reports that it is not ready, but still accepts requests. At
+	// least 4, because the balancer takes up to 3.6 s to remove a container that is too busy to answer
+	// (balancer/finder.go).
 	Serve int
-	// LongestRequest is how long requests under way may then take. 1 to 3000.
+	// LongestRequest is the time for requests in flight after that. 1 to 3000.
 	LongestRequest int
-	// ServeVariable and TimeoutVariable are the variables that tell the app these two, e.g. 4s. Empty for none.
+	// ServeVariable and TimeoutVariable are the names of the environment variables with these two times, e.g. 4s. Empty
+	// for an app that does not read them.
 	ServeVariable, TimeoutVariable string
 }
 
 const (
-	// maxReplicas bounds the chain: a roll takes some 15 s for each container.
+	// maxReplicas limits the duration of a rollout: each container takes about 15 s.
 	maxReplicas = 100
 	minServe    = 4
-	// killMargin is what Docker and the process need around the times above.
+	// killMargin is time for Docker and the process beyond the times above.
 	killMargin = 5
-	// passwordFile is where an app finds the password of Redis.
+	// passwordFile is the path of the Redis password in the app's container.
 	passwordFile = redis.ClientDir + "/" + redis.PasswordFile
-	// tmpfsOptions of a writable folder.
+	// tmpfsOptions are the mount options of a writable folder.
 	tmpfsOptions = "rw,noexec,nosuid,size=64m,mode=1777"
 )
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *WebAppArgs) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.Range("port", a.Port, 1, 65535),
@@ -99,7 +103,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// checkInputs reports what is wrong with what other resources may produce.
+// checkInputs validates the inputs that other resources may produce.
 func (a *WebAppArgs) checkInputs() field.ErrorList {
 	problems := append(check.Set("network", a.Network != nil), check.Set("image", a.Image != nil)...)
 	if a.Redis == nil {
@@ -107,24 +111,24 @@ func (a *WebAppArgs) checkInputs() field.ErrorList {
 	}
 	return slices.Concat(problems, check.In("redis.connection", a.Redis.Connection.Validate()),
 		check.That(a.Redis.Environment.CAFile == "" || !a.Redis.Connection.TLS, "redis.environment.caFile",
-			a.Redis.Environment.CAFile, "must be empty: on Docker a Redis with TLS has a certificate of a public authority"),
+			a.Redis.Environment.CAFile, "must be empty: on Docker, a Redis with TLS needs a certificate of a public authority"),
 		check.Set("redis.password", a.Redis.Password != nil))
 }
 
-// checkPaths wants paths that Docker takes, each file once, and none in a folder that would hide it.
+// checkPaths reports paths that Docker does not accept, and files that are repeated or hidden by a writable folder.
 func (a *WebAppArgs) checkPaths() (problems field.ErrorList) {
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		problems = append(problems, check.Path("files", name)...)
 		problems = append(problems, check.Set("files["+name+"]", a.Files[name] != nil)...)
 		if name == passwordFile && a.Redis != nil && a.Redis.Environment.PasswordFile != "" {
-			problems = append(problems, check.Invalid("files", name, "must not be that of the password of Redis")...)
+			problems = append(problems, check.Invalid("files", name, "must not be the path of the Redis password")...)
 		}
 	}
 	for _, dir := range a.WritablePaths {
 		problems = append(problems, check.Path("writablePaths", dir)...)
 		for _, name := range slices.Sorted(maps.Keys(a.files())) {
 			if name == dir || strings.HasPrefix(name, dir+"/") {
-				problems = append(problems, check.Invalid("writablePaths", dir, "must not hold the file "+name)...)
+				problems = append(problems, check.Invalid("writablePaths", dir, "must not contain the file "+name)...)
 			}
 		}
 	}
@@ -140,26 +144,26 @@ func (d *Drain) validate() field.ErrorList {
 	)
 	if d.ServeVariable != "" && d.ServeVariable == d.TimeoutVariable {
 		problems = append(problems, check.Invalid("timeoutVariable", d.TimeoutVariable,
-			"must be another than serveVariable")...)
+			"must differ from serveVariable")...)
 	}
 	return problems
 }
 
-// WebApp runs an app in containers that are all found under one name. They form a chain, each depending on the
-// one before, so that the engine touches one at a time: on a change it stops the first, which takes as long as that
-// needs to leave without losing a request, and goes on only when its successor is healthy.
+// WebApp runs an app in containers that share one DNS name. Each container depends on the previous one, so that the
+// engine replaces them one at a time: it stops a container gracefully, and continues only when its replacement is
+// healthy.
 type WebApp struct {
 	pulumi.ResourceState
 
-	// Host is the name in the network that has the addresses of all containers.
+	// Host is the DNS name that resolves to the addresses of all containers.
 	Host string
-	// Port they listen on.
+	// Port that the containers listen on.
 	Port int
-	// Ready are the containers, for others to depend on.
+	// Ready holds the containers, for dependents.
 	Ready []pulumi.Resource
 }
 
-// NewWebApp creates the containers. Others in the network find them by name.
+// NewWebApp creates the containers. Their DNS name on the network is the component's name.
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Host: name, Port: args.Port}
@@ -193,8 +197,8 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 		Image: a.Image,
 		User:  pulumi.Sprintf("%d:%d", a.User, a.User),
 		Envs:  a.environment(),
-		// Not read-only: Docker copies files only into a container that can be written to. It is root's, though, and the
-		// app is not root and has no capability to become it.
+		// Not read-only: Docker copies files only into a writable container. The file system belongs to root, and the app
+		// neither runs as root nor has the capability to become root.
 		Uploads:             uploads,
 		DestroyGraceSeconds: pulumi.Int(a.Drain.Serve + a.Drain.LongestRequest + killMargin),
 	}
@@ -217,7 +221,7 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 	return args
 }
 
-// files are those of the arguments and the password of Redis.
+// files returns the files of the arguments and the Redis password.
 func (a *WebAppArgs) files() map[string]pulumi.StringInput {
 	files := map[string]pulumi.StringInput{}
 	if a.Redis != nil && a.Redis.Environment.PasswordFile != "" {
@@ -227,7 +231,7 @@ func (a *WebAppArgs) files() map[string]pulumi.StringInput {
 	return files
 }
 
-// environment is in the order of the names, so that a preview shows a change and nothing else.
+// environment is sorted by name, so that a preview shows only real changes.
 func (a *WebAppArgs) environment() pulumi.StringArray {
 	variables := map[string]pulumi.StringInput{}
 	if a.Redis != nil {
@@ -242,7 +246,7 @@ func (a *WebAppArgs) environment() pulumi.StringArray {
 	}
 	variables[a.Drain.ServeVariable] = pulumi.Sprintf("%ds", a.Drain.Serve)
 	variables[a.Drain.TimeoutVariable] = pulumi.Sprintf("%ds", a.Drain.LongestRequest)
-	delete(variables, "") // where the app reads no such variable
+	delete(variables, "") // variables that the app does not read
 	maps.Copy(variables, a.Env)
 	var lines pulumi.StringArray
 	for _, name := range slices.Sorted(maps.Keys(variables)) {

@@ -20,24 +20,25 @@ import (
 	"github.com/tonistiigi/fsutil"
 )
 
-// ContentHash is a hexadecimal SHA-256 of all that a build can read from the folder: the path of the Dockerfile
-// (relative to the folder; empty is Dockerfile) and everything that the ignore file lets through. Two folders have one
-// hash exactly if the builder gets the same from both:
+// ContentHash returns the hexadecimal SHA-256 of everything that a build can read from the folder: the path of the
+// Dockerfile (relative to the folder; empty is Dockerfile) and all content that the ignore file does not exclude. Two
+// folders have the same hash if and only if the builder receives the same content:
 //
-//   - A file counts with its path, its content and whether it is executable. The other permission bits follow from the
-//     umask of a clone, so the builder gets them as 644 or 755 (see stage).
-//   - A link counts with its target: the builder copies the link. Only the folder itself is resolved first, as in BuildKit.
-//   - An empty folder counts: COPY creates it in the image.
-//   - Times and owners do not count: clones differ in them.
+//   - A file counts with its path, its content and whether it is executable. The other permission bits depend on the
+//     umask of the clone, so the builder gets 644 or 755 (see stage).
+//   - A link counts with its target, because the builder copies the link. Only the folder itself is resolved first, as
+//     in BuildKit.
+//   - An empty folder counts, because COPY creates it in the image.
+//   - Times and owners do not count, because clones differ in them.
 //
-// It fails where the folder, its Dockerfile or a file in it cannot be read, and where the ignore file is malformed.
+// It fails if the folder, its Dockerfile or one of its files cannot be read, and if the ignore file is malformed.
 func ContentHash(folder, dockerfile string) (string, error) {
 	sent, err := list(folder, dockerfile)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "Dockerfile %q\n", sent.dockerfile) // a hash takes everything
+	fmt.Fprintf(sum, "Dockerfile %q\n", sent.dockerfile) // a hash never returns an error
 	for _, name := range sent.names {
 		if err := sent.hash(sum, name); err != nil {
 			return "", err
@@ -46,14 +47,14 @@ func ContentHash(folder, dockerfile string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// tree is what a build reads from a folder.
+// tree is the part of a folder that a build reads.
 type tree struct {
 	root, dockerfile string
-	names            []string // of files, links and empty folders, with slashes, sorted
+	names            []string // sorted paths of files, links and empty folders, with forward slashes
 }
 
-// list finds what goes to the builder. BuildKit's own walker decides it, since a second reading of .dockerignore would
-// differ somewhere; it does not enter a folder in which nothing is wanted:
+// list returns the content that is sent to the builder. It uses BuildKit's own walker, because another implementation
+// of .dockerignore would differ. The walker does not enter folders that are excluded completely:
 // https://pkg.go.dev/github.com/tonistiigi/fsutil
 func list(folder, dockerfile string) (*tree, error) {
 	root, err := filepath.EvalSymlinks(folder)
@@ -66,12 +67,12 @@ func list(folder, dockerfile string) (*tree, error) {
 		return nil, err
 	}
 	found := map[string]bool{}
-	// Nothing is opened during the walk: fsutil takes a file that vanishes for the end of its folder.
+	// No file is opened during the walk: fsutil ends a folder early if one of its files disappears.
 	err = fsutil.Walk(context.Background(), root, &fsutil.FilterOpt{ExcludePatterns: excluded},
 		func(name string, info fs.FileInfo, err error) error {
 			name = filepath.ToSlash(name)
 			if err == nil && name == sent.dockerfile && !info.Mode().IsRegular() {
-				err = fmt.Errorf("%s must be a file itself, not a folder or a link", filepath.Join(folder, name))
+				err = fmt.Errorf("%s must be a regular file, not a folder or a link", filepath.Join(folder, name))
 			}
 			found[name] = true
 			return err
@@ -92,9 +93,9 @@ func list(folder, dockerfile string) (*tree, error) {
 	return sent, nil
 }
 
-// ignored are the patterns of what does not go to the builder: those of <Dockerfile>.dockerignore, or else of
-// .dockerignore (https://docs.docker.com/build/concepts/context/#filename-and-location), and our own, which are last
-// and so count most. The Dockerfile goes along whatever they say.
+// ignored returns the exclude patterns: those of <Dockerfile>.dockerignore, or else of .dockerignore
+// (https://docs.docker.com/build/concepts/context/#filename-and-location), followed by those of this package, which
+// take precedence because they are last. The Dockerfile is never excluded.
 func (t *tree) ignored() ([]string, error) {
 	patterns, err := readIgnoreFile(filepath.Join(t.root, t.dockerfile+ignoreSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +107,7 @@ func (t *tree) ignored() ([]string, error) {
 	return append(patterns, "!"+t.dockerfile, t.dockerfile+ignoreSuffix, "**/"+stagingFolder), nil
 }
 
-// ignoreSuffix is the name of the ignore file for every Dockerfile, and the end of the name of that for a single one.
+// ignoreSuffix is the name of the general ignore file, and the suffix of the ignore file of a single Dockerfile.
 const ignoreSuffix = ".dockerignore"
 
 func readIgnoreFile(name string) ([]string, error) {
@@ -122,7 +123,8 @@ func readIgnoreFile(name string) ([]string, error) {
 	return patterns, nil
 }
 
-// hash adds what has this name to sum. Name and size go before the content, so that no two trees share a byte stream.
+// hash adds the entry with this name to sum. Name and size precede the content, so that no two trees share a byte
+// stream.
 func (t *tree) hash(sum io.Writer, name string) error {
 	info, err := os.Lstat(t.path(name))
 	switch {
@@ -136,7 +138,7 @@ func (t *tree) hash(sum io.Writer, name string) error {
 		fmt.Fprintf(sum, "link %q %q\n", name, filepath.ToSlash(target))
 		return err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is neither a file, a folder nor a link: exclude it in %s", t.path(name), ignoreSuffix)
+		return fmt.Errorf("%s is not a file, a folder or a link: exclude it in %s", t.path(name), ignoreSuffix)
 	}
 	file, err := os.Open(t.path(name))
 	if err != nil {
@@ -154,21 +156,22 @@ func isLink(info fs.FileInfo) bool { return info.Mode()&fs.ModeSymlink != 0 }
 
 func isExecutable(info fs.FileInfo) bool { return info.Mode()&0o111 != 0 }
 
-// stagingFolder holds, by tag, what the provider is given to build. It is in the program's folder, since the path is
-// part of the recorded inputs and must be the same on every machine.
+// stagingFolder contains the folders that the provider builds, one for each tag. It is in the program's folder,
+// because the path is part of the recorded inputs and must be the same on every machine.
 const stagingFolder = ".image-context"
 
-// stageAge after its last use a staged tree is removed. No build takes longer.
+// stageAge is the time since its last use after which a staged tree is deleted. No build takes longer.
 const stageAge = 24 * time.Hour
 
-// stage copies what a build reads from a folder to stagingFolder, with its permissions as 644 and 755, and returns the
-// path of the copy. The copy has the hash want, or there is an error. Given the folder itself, the provider would
+// stage copies the content that a build reads to stagingFolder, with the permissions 644 and 755, and returns the
+// path of the copy. The copy has the hash want, or there is an error. With the original folder, the provider would
 //
-//   - build whatever is there when it comes to it, which may be newer than the tag says;
-//   - see another image in a clone with another umask: it compares path, mode and content, and reports any difference as a
-//     change that IgnoreChanges does not hide (pulumi-docker 4.11.2, provider/provider.go: Check and Diff);
-//   - read .dockerignore in two ways: for its digest with BuildKit's walker, for what it sends with one that sees no
-//     exception with a wildcard (go-archive 0.1.0, Tarballer.Do). Of `*` and `!**/*.go` it sends no folder.
+//   - build the content at the time of the build, which may be newer than the tag;
+//   - report a change in a clone with another umask: it compares path, mode and content, and IgnoreChanges does not
+//     hide the difference (pulumi-docker 4.11.2, provider/provider.go: Check and Diff);
+//   - apply .dockerignore in two ways: with BuildKit's walker for the digest, and for the content that it sends with
+//     one that ignores exceptions with a wildcard (go-archive 0.1.0, Tarballer.Do). With `*` and `!**/*.go` it sends
+//     no folder.
 //
 // The tag changes with the content, and with it the image's name and the path of the copy, so every change is built.
 func stage(folder, dockerfile, tag, want string) (string, error) {
@@ -184,7 +187,7 @@ func stage(folder, dockerfile, tag, want string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(temporary) }() // what is left of it goes with age
+	defer func() { _ = os.RemoveAll(temporary) }() // prepare deletes leftovers later
 	sent, err := list(folder, dockerfile)
 	if err != nil {
 		return "", err
@@ -193,25 +196,25 @@ func stage(folder, dockerfile, tag, want string) (string, error) {
 		return "", err
 	}
 	if !holds(temporary, dockerfile, want) {
-		return "", errors.New("a file changed while it was read: run it again")
+		return "", errors.New("a file changed while it was read: run the command again")
 	}
-	if os.Rename(temporary, to) == nil || holds(to, dockerfile, want) { // another run may have been faster
+	if os.Rename(temporary, to) == nil || holds(to, dockerfile, want) { // another run may have created it
 		return to, nil
 	}
-	if err := os.RemoveAll(to); err != nil { // somebody changed it
+	if err := os.RemoveAll(to); err != nil { // its content was changed
 		return "", err
 	}
 	return to, os.Rename(temporary, to)
 }
 
-// holds tells whether a staged folder is what a tag stands for.
+// holds reports whether a staged folder has the hash want.
 func holds(dir, dockerfile, want string) bool {
 	got, err := ContentHash(dir, dockerfile)
 	return err == nil && got == want
 }
 
-// prepare makes the folder for staged trees, which Git does not see, and removes those that nothing uses any more. It
-// is for its owner alone: a copy is readable for all where the original may not be.
+// prepare creates the folder for staged trees, which Git ignores, and deletes unused trees. Only its owner has
+// access, because the copies are world-readable while the originals may not be.
 func prepare() error {
 	if err := os.MkdirAll(stagingFolder, 0o700); err != nil {
 		return err
@@ -226,7 +229,7 @@ func prepare() error {
 	for _, entry := range staged {
 		info, err := entry.Info()
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < stageAge {
-			continue // what has gone since is another run's doing
+			continue // an error means that another run deleted it
 		}
 		if err := os.RemoveAll(filepath.Join(stagingFolder, entry.Name())); err != nil {
 			return err
@@ -235,7 +238,7 @@ func prepare() error {
 	return nil
 }
 
-// copyTo copies the tree to an empty folder, with an ignore file that names only itself.
+// copyTo copies the tree to an empty folder, and adds an ignore file that excludes only itself.
 func (t *tree) copyTo(dir string) error {
 	for _, name := range t.names {
 		if err := copyOne(t.path(name), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
@@ -257,16 +260,16 @@ func (t *tree) copyTo(dir string) error {
 		case isLink(info):
 			return checkLink(dir, path)
 		}
-		return os.Chmod(path, modeOf(info)) // whatever the umask made of it
+		return os.Chmod(path, modeOf(info)) // independent of the umask
 	})
 }
 
-// checkLink refuses a link for which the provider's Check fails (4.11.2, provider/provider.go: hashPath).
+// checkLink rejects a link for which the provider's Check fails (4.11.2, provider/provider.go: hashPath).
 func checkLink(dir, path string) error {
 	if _, err := filepath.EvalSymlinks(path); err != nil {
 		name, _ := filepath.Rel(dir, path)
-		return fmt.Errorf("the link %s leads to nothing that is sent to the builder, which the Docker provider refuses: "+
-			"exclude it in %s and make it in the Dockerfile", name, ignoreSuffix)
+		return fmt.Errorf("the link %s leads to no file in the build context, which the Docker provider rejects: "+
+			"exclude it in %s and create it in the Dockerfile", name, ignoreSuffix)
 	}
 	return nil
 }
@@ -302,7 +305,7 @@ func copyOne(from, to string) error {
 	return errors.Join(err, copied.Close())
 }
 
-// modeOf has the permissions that Git gives with the usual umask.
+// modeOf returns the permissions that Git sets with the usual umask.
 func modeOf(info fs.FileInfo) fs.FileMode {
 	if info.IsDir() || isExecutable(info) {
 		return 0o755

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// files are a folder's content by path; a path that ends in / is an empty folder.
+// files is the content of a folder, keyed by path; a path that ends in / is an empty folder.
 type files map[string]string
 
 func (f files) write(t testing.TB) string {
@@ -141,18 +141,18 @@ func TestWhatIsSent(t *testing.T) {
 func TestIgnoreFileOfTheDockerfileWins(t *testing.T) {
 	base := files{"Dockerfile": "", ".dockerignore": "*", "Dockerfile.dockerignore": "*\n!config.json", "config.json": "1"}
 	if hashOf(t, base.write(t)) == hashOf(t, base.with(files{"config.json": "2"}).write(t)) {
-		t.Error("a file that only Dockerfile.dockerignore lets through does not count")
+		t.Error("a file that only Dockerfile.dockerignore includes does not count")
 	}
 	if hashOf(t, base.write(t)) != hashOf(t, base.with(files{"other.json": "2"}).write(t)) {
-		t.Error("a file that both leave out counts")
+		t.Error("a file that both ignore files exclude counts")
 	}
 	same := base.with(files{"Dockerfile.dockerignore": "*\n# note\n!config.json"})
 	if hashOf(t, base.write(t)) != hashOf(t, same.write(t)) {
-		t.Error("Dockerfile.dockerignore counts, though it never goes to the builder")
+		t.Error("Dockerfile.dockerignore counts, although it is never sent to the builder")
 	}
 	empty := base.with(files{"Dockerfile.dockerignore": ""})
 	if hashOf(t, empty.write(t)) == hashOf(t, empty.with(files{"other.json": "2"}).write(t)) {
-		t.Error("an empty Dockerfile.dockerignore does not let everything through")
+		t.Error("an empty Dockerfile.dockerignore excludes files")
 	}
 }
 
@@ -193,7 +193,7 @@ func TestContentHashIgnoresWhatACloneChanges(t *testing.T) {
 	}
 	must(t, os.Chmod(filepath.Join(dir, "a"), 0o755))
 	if got := hashOf(t, dir); got == want {
-		t.Error("the executable bit does not count, though it ends up in the image")
+		t.Error("the executable bit does not count, although it is part of the image")
 	}
 }
 
@@ -212,7 +212,7 @@ func TestContentHashCountsLinksNotTheirTargets(t *testing.T) {
 	before := hashWithLinkTo(outside)
 	files{"file": "2"}.writeTo(t, outside)
 	if hashOf(t, dir) != before {
-		t.Error("what is outside of the folder counts")
+		t.Error("a file outside of the folder counts")
 	}
 }
 
@@ -227,8 +227,8 @@ func TestContentHashRefuses(t *testing.T) {
 		"a file":                      {filepath.Join(linked, "real", "Dockerfile"), "", "not a directory"},
 		"no Dockerfile":               {files{"main.go": ""}.write(t), "", "Dockerfile"},
 		"no such Dockerfile":          {files{"Dockerfile": ""}.write(t), "other", "other"},
-		"a folder for a Dockerfile":   {files{"Dockerfile/": ""}.write(t), "", "must be a file itself"},
-		"a link for a Dockerfile":     {linked, "", "must be a file itself"},
+		"a folder for a Dockerfile":   {files{"Dockerfile/": ""}.write(t), "", "must be a regular file"},
+		"a link for a Dockerfile":     {linked, "", "must be a regular file"},
 		"a Dockerfile behind a link":  {linked, "folder/Dockerfile", "not followed"},
 		"a malformed .dockerignore":   {files{"Dockerfile": "", ".dockerignore": "[a-\n"}.write(t), "", "syntax error"},
 		"a folder for .dockerignore":  {files{"Dockerfile": "", ".dockerignore/": ""}.write(t), "", ".dockerignore"},
@@ -241,7 +241,7 @@ func TestContentHashRefuses(t *testing.T) {
 	}
 }
 
-// A folder that only somebody else may read, such as the data of a database, is no problem if it is left out.
+// An unreadable folder, such as the data of a database, causes no error if it is excluded.
 func TestContentHashDoesNotReadWhatIsLeftOut(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything")
@@ -254,13 +254,13 @@ func TestContentHashDoesNotReadWhatIsLeftOut(t *testing.T) {
 		}
 		files{".dockerignore": ""}.writeTo(t, dir)
 		if _, err := ContentHash(dir, ""); err == nil {
-			t.Error("a folder that is wanted and cannot be read: got no error")
+			t.Error("an unreadable folder that is not excluded: got no error")
 		}
 		must(t, os.Chmod(filepath.Join(dir, "db"), 0o700))
 	}
 }
 
-// Two trees have one hash only if they are the same tree.
+// Two trees have the same hash only if they are equal.
 func FuzzContentHash(f *testing.F) {
 	f.Add("a", "1", "b", "2")
 	f.Add("a", "1", "a", "1")

@@ -1,5 +1,5 @@
-// Package image builds a container image from a folder and pushes it, tagged by its content, and checks the reference
-// of one that is already built.
+// Package image builds a container image from a folder, tags it by its content and pushes it. It also validates
+// references of existing images.
 package image
 
 import (
@@ -23,31 +23,34 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// Args say what to build and where to push it.
+// Args describes what to build and where to push it.
 type Args struct {
-	// Repository is where the image goes, without a tag, e.g. localhost:5001/scaleout. Required.
+	// Repository to push the image to, without a tag, e.g. localhost:5001/scaleout. Required.
 	Repository pulumi.StringInput
-	// Context is the folder to build, relative to the program; .dockerignore counts (see ContentHash). Required.
+	// Context is the folder to build, relative to the program. .dockerignore applies (see ContentHash). Required.
 	Context string
 	// Dockerfile is the path of the Dockerfile, relative to Context and inside it. An ignore file beside it, such as
-	// app.Dockerfile.dockerignore, counts in place of .dockerignore. The default is Dockerfile.
+	// app.Dockerfile.dockerignore, replaces .dockerignore. The default is Dockerfile.
 	Dockerfile string
-	// Platform to build for, e.g. linux/amd64: on nodes of another one the image ends in "exec format error". Required.
+	// Platform to build for, e.g. linux/amd64: on nodes of another platform the image fails with "exec format error".
+	// Required.
 	Platform string
-	// BuildArgs go to the Dockerfile's ARG lines. They are part of the tag. VERSION is set by the component.
+	// BuildArgs are the values of the Dockerfile's ARG lines. They are part of the tag. The component sets VERSION.
 	BuildArgs map[string]string
-	// Username logs in to the registry. Without one the host's Docker config does, and no token gets into the state.
+	// Username for the registry. If empty, the credentials of the host's Docker config are used, and no token is in the
+	// state.
 	Username string
 	// Password for Username. Kept as a secret.
 	Password pulumi.StringInput
-	// Revision is any text, e.g. a date. It is part of the tag, so a change of it builds the same content once more,
-	// to take the fixes of a base image whose tag has moved. A Dockerfile that names its base by digest needs none.
+	// Revision is any text, e.g. a date. It is part of the tag, so changing it rebuilds the same content, for example to
+	// get the fixes of a base image whose tag was moved. A Dockerfile that pins its base by digest does not need it.
 	Revision string
 }
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *Args) Validate() field.ErrorList {
-	problems := check.Match("platform", a.Platform, platformForm, "must be one of Linux, e.g. linux/amd64 or linux/arm64")
+	problems := check.Match("platform", a.Platform, platformForm,
+		"must be a Linux platform such as linux/amd64 or linux/arm64")
 	if a.Context == "" {
 		problems = append(problems, check.Invalid("context", a.Context, "must be the path of a folder")...)
 	}
@@ -64,7 +67,7 @@ func (a *Args) Validate() field.ErrorList {
 	return problems
 }
 
-// checkInputs reports what is wrong with what other resources may produce, as far as it is known.
+// checkInputs validates the inputs that other resources may produce, as far as they are known.
 func (a *Args) checkInputs() field.ErrorList {
 	problems := check.Set("repository", a.Repository != nil)
 	if repository, known := a.Repository.(pulumi.String); known {
@@ -77,9 +80,9 @@ func (a *Args) checkInputs() field.ErrorList {
 }
 
 var (
-	// dockerfileForm has nothing in it that means something in an ignore file.
+	// dockerfileForm excludes characters with a meaning in ignore files.
 	dockerfileForm = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
-	// platformForm has the architectures that Go and the base images know, so that a slip does not end in a failed build.
+	// platformForm lists the architectures of Go and the base images, so that a typo is reported before the build.
 	platformForm = regexp.MustCompile(`^linux/(386|amd64|arm|arm64|ppc64le|riscv64|s390x)(/v[0-9])?$`)
 )
 
@@ -89,20 +92,20 @@ func (a *Args) hasDockerfile() bool {
 	return dockerfileForm.MatchString(a.dockerfile()) && filepath.IsLocal(a.dockerfile())
 }
 
-// tagLength in hexadecimal digits: 64 bits, so that no two contents of a repository meet.
+// tagLength in hexadecimal digits: 64 bits, enough to avoid collisions within a repository.
 const tagLength = 16
 
-// Image is a container image in a registry. Its tag is a hash of what it is built from: an unchanged app gives no diff
-// on any machine, a changed one gives a diff that shows both tags, and what is pushed under a tag was built from what
-// the tag says, even if the folder changes meanwhile. A preview needs neither a Docker daemon nor a login.
+// Image is a container image in a registry. Its tag is a hash of the build inputs: an unchanged app has no diff on
+// any machine, a changed app has a diff that shows both tags, and the pushed image is built from exactly the content
+// that was hashed, even if the folder changes meanwhile. A preview needs neither a Docker daemon nor a login.
 //
-// Two builds of one content are still two images, since time stamps and base images differ. Nodes get Ref, so the tag
-// does not decide what runs. Going back to an old commit builds the old content again, which a registry with immutable
-// tags refuses: delete the tag there, or change Revision.
+// Two builds of the same content are still different images, because time stamps and base images differ. Nodes
+// therefore pull Ref, not the tag. Going back to an old commit pushes its tag again, which a registry with immutable
+// tags rejects: delete the tag there, or change Revision.
 type Image struct {
 	pulumi.ResourceState
 
-	// Ref is repository@sha256:..., the only name that cannot come to mean something else.
+	// Ref is repository@sha256:..., the only kind of reference that is immutable.
 	Ref pulumi.StringOutput
 }
 
@@ -143,13 +146,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return image, ctx.RegisterResourceOutputs(image, pulumi.Map{"ref": image.Ref, "tag": pulumi.String(tag)})
 }
 
-// stage hashes the context and everything else that decides what the image holds, and fixes what is built.
+// stage hashes the context and all other build inputs, and copies the context to the folder that is built.
 func (a *Args) stage() (tag, staged string, err error) {
 	content, err := ContentHash(a.Context, a.dockerfile())
 	if err != nil {
 		return "", "", err
 	}
-	// JSON writes a map in the order of its keys.
+	// JSON sorts the keys of a map.
 	recipe, err := json.Marshal(map[string]any{
 		"content": content, "platform": a.Platform, "args": a.BuildArgs, "revision": a.Revision,
 	})
@@ -175,9 +178,9 @@ func (a *Args) registry() *docker.RegistryArgs {
 	return registry
 }
 
-// CheckReference wants the reference of a finished image: <registry>/<repository>@sha256:<64 digits>, with or without a
-// tag before the @. A tag alone can come to mean another image between two pods of one rollout, and names nothing to go
-// back to. The registry is given, since Docker and a cluster may complete a name in two ways.
+// CheckReference accepts only the reference of an existing image: <registry>/<repository>@sha256:<64 digits>, with or
+// without a tag before the @. A tag alone can be moved between two pods of one rollout, and cannot be rolled back.
+// The registry is required, because Docker and a cluster may complete a short name differently.
 func CheckReference(name, ref string) field.ErrorList {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err == nil && check.Image(name, ref) == nil && strings.HasPrefix(ref, reference.Domain(named)+"/") {
@@ -186,12 +189,12 @@ func CheckReference(name, ref string) field.ErrorList {
 		}
 	}
 	return check.Invalid(name, ref, "must be <registry>/<repository>@sha256:<64 digits>. "+
-		"The digest of a tag is in the answer of `docker buildx imagetools inspect <registry>/<repository>:<tag>` "+
-		"and of `crane digest <registry>/<repository>:<tag>`")
+		"To find the digest of a tag, run `docker buildx imagetools inspect <registry>/<repository>:<tag>` "+
+		"or `crane digest <registry>/<repository>:<tag>`")
 }
 
-// checkPushed refuses a reference without a digest, which nodes would look for in vain: where the local image has none
-// for the repository, the Docker provider returns <none>@<none> (4.11.2, provider/image.go: getRepoDigest).
+// checkPushed rejects a reference without a digest, which nodes could not pull: if the local image has no digest for
+// the repository, the Docker provider returns <none>@<none> (4.11.2, provider/image.go: getRepoDigest).
 func checkPushed(ref string) (string, error) {
 	if CheckReference("ref", ref) != nil {
 		return "", fmt.Errorf("the pushed image has the reference %q, not repository@sha256:<digest>; "+

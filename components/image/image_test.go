@@ -11,7 +11,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// inFolder copies the test's context to a new current folder, which takes the staged tree too.
+// inFolder copies the test's context to a new working directory, which also contains the staged tree.
 func inFolder(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
@@ -23,7 +23,7 @@ func valid() *Args {
 	return &Args{Repository: pulumi.String("localhost:5001/app"), Context: "context", Platform: "linux/amd64"}
 }
 
-// built are the inputs of the Docker image of a component.
+// built returns the inputs of a component's Docker image.
 func built(t *testing.T, args *Args) map[string]any {
 	t.Helper()
 	result, err := offline.Record(func(ctx *pulumi.Context) error {
@@ -35,7 +35,7 @@ func built(t *testing.T, args *Args) map[string]any {
 	})
 	must(t, err)
 	if _, unknown := result.Exports["ref"].(offline.Unknown); !unknown {
-		t.Errorf("before the push the reference is %v, want it unknown: only the registry knows the digest",
+		t.Errorf("before the push the reference is %v, want it unknown, because the digest does not exist yet",
 			result.Exports["ref"])
 	}
 	const want = "urn:pulumi:test::scaleout::scaleout:index:Image$docker:index/image:Image::app"
@@ -44,7 +44,7 @@ func built(t *testing.T, args *Args) map[string]any {
 			return r.Inputs
 		}
 	}
-	t.Fatalf("there is no %s: another URN replaces the image of every stack", want)
+	t.Fatalf("there is no %s: a changed URN replaces the image of every stack", want)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func TestImage(t *testing.T) {
 		}
 	}
 	if _, secret := offline.Lookup(inputs, "registry", "password").(offline.Secret); !secret {
-		t.Error("the password is no secret")
+		t.Error("the password is not a secret")
 	}
 }
 
@@ -142,7 +142,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// What is wrong with the folder is in one message with what is wrong with the arguments.
+// Problems of the folder and of the arguments are in the same message.
 func TestNewRefuses(t *testing.T) {
 	inFolder(t)
 	tests := map[string]struct {
@@ -196,10 +196,10 @@ func TestCheckReference(t *testing.T) {
 	} {
 		problems := CheckReference("image", bad)
 		if len(problems) != 1 || problems[0].Field != "image" || !strings.Contains(problems[0].Detail, "imagetools inspect") {
-			t.Errorf("%q: got %v, want one problem that says how to find the digest", bad, problems)
+			t.Errorf("%q: got %v, want one problem that explains how to find the digest", bad, problems)
 		}
 		if _, err := checkPushed(bad); err == nil || !strings.Contains(err.Error(), "push") {
-			t.Errorf("%q after a push: got %v, want a refusal that says what to check", bad, err)
+			t.Errorf("%q after a push: got %v, want an error about the push", bad, err)
 		}
 	}
 }

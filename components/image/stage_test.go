@@ -14,7 +14,7 @@ import (
 	"github.com/tonistiigi/fsutil"
 )
 
-// stageOf stages a folder in the current one.
+// stageOf stages a folder in the working directory.
 func stageOf(t *testing.T, dir, dockerfile string) string {
 	t.Helper()
 	want, err := ContentHash(dir, dockerfile)
@@ -24,8 +24,8 @@ func stageOf(t *testing.T, dir, dockerfile string) string {
 	return staged
 }
 
-// digestOf is what the Docker provider compares: name, mode and content of all that its patterns leave (4.11.2,
-// provider/provider.go: hashContext).
+// digestOf hashes what the Docker provider compares: name, mode and content of all files that its patterns include
+// (4.11.2, provider/provider.go: hashContext).
 func digestOf(t *testing.T, dir, dockerfile string) string {
 	t.Helper()
 	patterns, err := readIgnoreFile(filepath.Join(dir, dockerfile+ignoreSuffix))
@@ -43,7 +43,8 @@ func digestOf(t *testing.T, dir, dockerfile string) string {
 	return fmt.Sprintf("%x", sum.Sum(nil))
 }
 
-// Two clones of one commit have other permissions, and the older of the provider's two walkers sees fewer exceptions.
+// Two clones of one commit have different permissions, and the older of the provider's two walkers ignores some
+// exceptions.
 func TestProviderSeesOneImageInEveryClone(t *testing.T) {
 	tests := map[string]struct{ ignore, dockerfile string }{
 		"no ignore file":     {"", "Dockerfile"},
@@ -76,7 +77,7 @@ func TestProviderSeesOneImageInEveryClone(t *testing.T) {
 	}
 }
 
-// What is saved after the hash is not built under the old content's tag.
+// Changes made after the hash was computed are not built under the old tag.
 func TestStagedTreeDoesNotFollowTheFolder(t *testing.T) {
 	dir := files{"Dockerfile": "", "main.go": "1", "empty/": "", "left-out": "", ".dockerignore": "left-out"}.write(t)
 	must(t, os.Symlink("main.go", filepath.Join(dir, "link")))
@@ -85,16 +86,16 @@ func TestStagedTreeDoesNotFollowTheFolder(t *testing.T) {
 	staged := stageOf(t, dir, "")
 	files{"main.go": "2", "new.go": ""}.writeTo(t, dir)
 	if got := hashOf(t, staged); got != want {
-		t.Error("what is built is not what was hashed")
+		t.Error("the staged content differs from the hashed content")
 	}
 	if target, err := os.Readlink(filepath.Join(staged, "link")); err != nil || target != "main.go" {
 		t.Errorf("got a link to %q, %v, want one to main.go", target, err)
 	}
 	if _, err := os.Stat(filepath.Join(staged, "left-out")); err == nil {
-		t.Error("what .dockerignore leaves out is there")
+		t.Error("a file that .dockerignore excludes is staged")
 	}
 	if stageOf(t, dir, "") == staged {
-		t.Error("another content is in the same folder")
+		t.Error("changed content is staged in the same folder")
 	}
 }
 
@@ -104,7 +105,7 @@ func TestStageRefuses(t *testing.T) {
 	before := hashOf(t, dir)
 	files{"main.go": "2"}.writeTo(t, dir)
 	if _, err := stage(dir, "", "tag", before); err == nil || !strings.Contains(err.Error(), "changed while") {
-		t.Errorf("a change after the hash: got error %v, want one that says so", err)
+		t.Errorf("a change after the hash: got error %v, want one about the change", err)
 	}
 	must(t, os.Symlink("/missing", filepath.Join(dir, "link")))
 	_, err := stage(dir, "", "tag", hashOf(t, dir))
@@ -114,7 +115,7 @@ func TestStageRefuses(t *testing.T) {
 	left, err := filepath.Glob(stagingFolder + "/[^.]*")
 	must(t, err)
 	if len(left) != 0 {
-		t.Errorf("%q are left, want nothing", left)
+		t.Errorf("got leftover files %q, want none", left)
 	}
 }
 
@@ -128,12 +129,12 @@ func TestStageIsUsedAgain(t *testing.T) {
 	second, err := os.Stat(filepath.Join(staged, "main.go"))
 	must(t, err)
 	if !os.SameFile(first, second) {
-		t.Error("what was there already has been copied again")
+		t.Error("an existing staged tree was copied again")
 	}
 	files{"main.go": "2"}.writeTo(t, staged)
 	stageOf(t, dir, "")
 	if hashOf(t, staged) != hashOf(t, dir) {
-		t.Error("what somebody changed in the staged folder is built")
+		t.Error("a modified staged folder is built")
 	}
 }
 
@@ -143,24 +144,24 @@ func TestStageRemovesWhatNothingUses(t *testing.T) {
 	staged := stageOf(t, dir, "")
 	long := time.Now().Add(-2 * stageAge)
 	must(t, os.Chtimes(staged, long, long))
-	stageOf(t, dir, "") // is a use
+	stageOf(t, dir, "") // counts as a use
 	files{"Dockerfile": "2"}.writeTo(t, dir)
 	second := stageOf(t, dir, "")
 	if _, err := os.Stat(staged); err != nil {
-		t.Errorf("what was just used is gone: %v", err)
+		t.Errorf("a tree that was just used is deleted: %v", err)
 	}
 	must(t, os.Chtimes(staged, long, long))
 	files{"Dockerfile": "3"}.writeTo(t, dir)
 	stageOf(t, dir, "")
 	if _, err := os.Stat(staged); err == nil {
-		t.Error("what was not used for two days is still there")
+		t.Error("a tree that was unused for two days still exists")
 	}
 	if _, err := os.Stat(second); err != nil {
-		t.Errorf("what was used today is gone: %v", err)
+		t.Errorf("a tree that was used today is deleted: %v", err)
 	}
 }
 
-// The program's own folder may be the context, or be in it.
+// The context may be the program's folder, or a parent of it.
 func TestStageIsNoPartOfTheContext(t *testing.T) {
 	t.Chdir(files{"Dockerfile": "", "main.go": "1", "infra/": ""}.write(t))
 	want := hashOf(t, ".")

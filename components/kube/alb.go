@@ -18,27 +18,29 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// ALB are the settings of an AWS Application Load Balancer. The AWS Load Balancer Controller and EKS Auto Mode read
-// them as annotations: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/
+// ALB holds the settings of an AWS Application Load Balancer. The AWS Load Balancer Controller and EKS Auto Mode read
+// them as annotations:
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/
 type ALB struct {
-	// Controller that makes it. Required.
+	// Controller that creates the load balancer. Required.
 	Controller ALBController
 	// Scheme is internet-facing or internal. Required.
 	Scheme string
-	// CertificateARN of AWS Certificate Manager. With it HTTPS is served and HTTP redirected there; nil for HTTP only.
+	// CertificateARN of AWS Certificate Manager. With it, HTTPS is served and HTTP is redirected to it. Nil for HTTP
+	// only.
 	CertificateARN pulumi.StringInput
-	// TLSPolicy says which versions of TLS and which ciphers clients may use. Required with a certificate.
+	// TLSPolicy is the security policy, which defines TLS versions and ciphers. Required with a certificate.
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 	TLSPolicy string
-	// Group has Ingresses share a load balancer. Empty for one of its own.
+	// Group is shared by Ingresses that share a load balancer. Empty for a separate load balancer.
 	Group string
-	// AccessLogsBucket is the S3 bucket that gets a line for each request; AWS' log delivery must be allowed to write
-	// there. Empty for none.
+	// AccessLogsBucket is the S3 bucket for access logs, to which AWS' log delivery must have write access. Empty for
+	// none.
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
 	AccessLogsBucket string
 	// AccessLogsPrefix is the folder in that bucket. Empty for none.
 	AccessLogsPrefix string
-	// WebACLARN is the web ACL of AWS WAF that requests have to pass. Empty for none.
+	// WebACLARN is the AWS WAF web ACL that filters requests. Empty for none.
 	WebACLARN string
 }
 
@@ -48,8 +50,9 @@ var (
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 	bucketForm = regexp.MustCompile(`^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	prefixForm = regexp.MustCompile(`^$|^[A-Za-z0-9]([A-Za-z0-9!_.*'()/-]{0,199}[A-Za-z0-9!_.*'()-])?$`)
-	// Only regional ones: those of CloudFront are another kind.
-	webACLForm = regexp.MustCompile(`^$|^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/[A-Za-z0-9_-]+/[a-z0-9-]+$`)
+	// Regional web ACLs only; CloudFront uses global ones.
+	webACLForm = regexp.MustCompile(`^$|^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:` +
+		`regional/webacl/[A-Za-z0-9_-]+/[a-z0-9-]+$`)
 )
 
 // Validate reports everything wrong with the settings.
@@ -79,20 +82,22 @@ func (a *ALB) Validate() field.ErrorList {
 	return problems
 }
 
-// albIdleTimeout, in seconds, is AWS' default, written down because the app must keep idle connections for longer: it
-// would otherwise close one on which the load balancer has just sent a request, and that is answered with a 502.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
+// albIdleTimeout, in seconds, is AWS' default. It is explicit, because the app must keep idle connections for longer:
+// otherwise it may close a connection on which the load balancer has just sent a request, which is answered with a
+// 502. See HTTP 502 in
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
 const albIdleTimeout = 60
 
 const (
-	// albAnnotation begins the annotations that both controllers read.
+	// albAnnotation is the prefix of the annotations that both controllers read.
 	albAnnotation = "alb.ingress.kubernetes.io/"
-	// albGroup shares a load balancer. Where the class does that, groupInClass shows a change of it at the Ingress.
+	// albGroup shares a load balancer. If the class sets the group, groupInClass makes its changes visible in the
+	// Ingress.
 	albGroup, groupInClass = albAnnotation + "group.name", "alb-group"
 )
 
-// attributes are those of the load balancer as a whole, each key=value:
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
+// attributes returns the attributes of the load balancer, each key=value. See Load balancer attributes in
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 func (a *ALB) attributes() []string {
 	attributes := []string{
 		fmt.Sprintf("idle_timeout.timeout_seconds=%d", albIdleTimeout),
@@ -108,21 +113,21 @@ func (a *ALB) attributes() []string {
 	return attributes
 }
 
-// annotations are the settings of the load balancer and of the way from it to the pods.
+// annotations returns the settings of the load balancer and of its target groups.
 func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 	values := pulumi.StringMap{
 		"scheme":       pulumi.String(a.Scheme),
 		"listen-ports": pulumi.String(`[{"HTTP":80}]`),
-		// Straight to the pod: through a node port, a pod that leaves is one hop out of the load balancer's sight.
+		// Directly to the pods: behind a node port, the load balancer cannot see a terminating pod.
 		"target-type":      pulumi.String("ip"),
 		"healthcheck-path": pulumi.String(healthPath),
-		// What the kubelet takes for ready. AWS' default is 200 alone, with which a pod that answers 204 never gets traffic.
+		// The kubelet's range of success codes. With AWS' default of 200, a pod that answers 204 would never get requests.
 		"success-codes": pulumi.String("200-399"),
 		// Twice 5 s to find a new pod healthy instead of AWS's default of five times 15 s, which delays scaling out.
 		"healthcheck-interval-seconds": pulumi.String("5"),
 		"healthcheck-timeout-seconds":  pulumi.String("2"),
 		"healthy-threshold-count":      pulumi.String("2"),
-		// New pods get requests at once, where round robin would first let connections pile up on the old ones.
+		// New pods get requests at once; round robin would let connections pile up on the old pods.
 		"target-group-attributes": pulumi.String(fmt.Sprintf(
 			"deregistration_delay.timeout_seconds=%d,load_balancing.algorithm.type=least_outstanding_requests",
 			drain.Deregistration())),
@@ -147,7 +152,8 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 	return annotations
 }
 
-// ALBController turns Ingresses into Application Load Balancers. Both read the same annotations.
+// ALBController selects the controller that creates Application Load Balancers for Ingresses. Both controllers read
+// the same annotations.
 type ALBController string
 
 const (
@@ -158,12 +164,12 @@ const (
 	AWSLoadBalancerController ALBController = "awsLoadBalancerController"
 )
 
-// albControllers has what they differ in. A wrong combination fails silently.
+// albControllers holds the differences of the controllers. A wrong combination fails silently.
 var albControllers = map[ALBController]struct {
-	readinessGate   string // label of a namespace whose new pods get the gate
-	ingressClass    string // what an IngressClass calls the controller
-	group, version  string // of the API of IngressClassParams
-	groupAnnotation string // has the group of an Ingress, which EKS Auto Mode reads from the IngressClassParams only
+	readinessGate   string // namespace label that enables the readiness gate of new pods
+	ingressClass    string // controller field of an IngressClass
+	group, version  string // API of IngressClassParams
+	groupAnnotation string // group of an Ingress; EKS Auto Mode reads the group from the IngressClassParams only
 }{
 	// https://github.com/aws/containers-roadmap/issues/2511
 	EKSAutoMode: {
@@ -175,18 +181,19 @@ var albControllers = map[ALBController]struct {
 	},
 }
 
-// Validate reports a controller that there is not.
+// Validate reports an unknown controller.
 func (c ALBController) Validate() field.ErrorList {
 	return check.OneOf("controller", string(c), string(EKSAutoMode), string(AWSLoadBalancerController))
 }
 
-// ALBClassArgs describe an IngressClass for Application Load Balancers.
+// ALBClassArgs describes an IngressClass for Application Load Balancers.
 type ALBClassArgs struct {
-	// Name of the class and its parameters. Required.
+	// Name of the IngressClass and its IngressClassParams. Required.
 	Name string
-	// Controller that makes the load balancers. Required.
+	// Controller that creates the load balancers. Required.
 	Controller ALBController
-	// LoadBalancers of the class, as EKS Auto Mode documents it: scheme, group, attributes. Nil: as each Ingress says.
+	// LoadBalancers holds scheme, group and attributes of the class, as documented for EKS Auto Mode. Nil to use the
+	// settings of each Ingress.
 	LoadBalancers *ALB
 }
 
@@ -199,16 +206,18 @@ func (a *ALBClassArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// ALBClass is what an Ingress names to become an Application Load Balancer. EKS Auto Mode comes without any.
+// ALBClass is an IngressClass for Application Load Balancers. EKS Auto Mode comes without one.
 type ALBClass struct {
 	pulumi.ResourceState
 
-	// Ready is what an Ingress depends on: deleted first, its load balancer goes while its class is still there.
+	// Ready is the dependency of Ingresses, so that they and their load balancers are deleted before the class.
 	Ready pulumi.Resource
 }
 
 // NewALBClass creates the IngressClass and its parameters.
-func NewALBClass(ctx *pulumi.Context, name string, args *ALBClassArgs, opts ...pulumi.ResourceOption) (*ALBClass, error) {
+func NewALBClass(
+	ctx *pulumi.Context, name string, args *ALBClassArgs, opts ...pulumi.ResourceOption,
+) (*ALBClass, error) {
 	args = cmp.Or(args, &ALBClassArgs{})
 	c := &ALBClass{}
 	if err := component.Register(ctx, "scaleout:index", "ALBClass", name, args.Validate(), c, opts); err != nil {

@@ -15,39 +15,41 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// Scaling says how many pods there may be and what makes their number change.
+// Scaling describes the number of pods and its changes.
 type Scaling struct {
-	// Fixed is a number of pods that does not change by itself. All other fields are then left out. 0 for an autoscaler.
+	// Fixed is a constant number of pods; all other fields must then be unset. 0 for an autoscaler.
 	Fixed int
-	// Min is what typical quiet traffic needs; from 2 on the loss of one pod is no outage. At least 1.
+	// Min is the minimum number of pods, for quiet traffic. From 2 on, the loss of one pod causes no outage. At least 1.
 	Min int
-	// Max is what the budget, and whatever the pods share (Redis), can take. At least Min.
+	// Max is the maximum number of pods, limited by the budget and by shared services such as Redis. At least Min.
 	Max int
-	// TargetCPUUtilization in percent of the CPU request. Lower reacts earlier and costs more. 1 to 100.
+	// TargetCPUUtilization in percent of the CPU request. A lower target reacts earlier and costs more. 1 to 100.
 	TargetCPUUtilization int
-	// ScaleUpWindowSeconds is how long a need for more pods must last before it is met. 0 (Kubernetes' default) to 3600.
+	// ScaleUpWindowSeconds is the stabilization window before pods are added. 0 (Kubernetes' default) to 3600.
 	ScaleUpWindowSeconds int
-	// ScaleUpPercent of the pods may be added within 15 s, and always four. 1 to 10000. Kubernetes' default of 100 %
-	// doubles them: 2 pods need three rounds to become 20. 900 % is tenfold, so that one decision meets the need.
+	// ScaleUpPercent is the percentage of pods that may be added within 15 s; four may always be added. 1 to 10000.
+	// Kubernetes' default of 100 % doubles them: 2 pods need three rounds to become 20. With 900 %, one decision can
+	// scale tenfold.
 	ScaleUpPercent int
-	// ScaleDownWindowSeconds is how long a need for fewer pods must last. 0 to 3600; Kubernetes' default is 300.
+	// ScaleDownWindowSeconds is the stabilization window before pods are removed. 0 to 3600; Kubernetes' default is 300.
 	ScaleDownWindowSeconds int
-	// ScaleDownPercent of the pods may go within ScaleDownPeriodSeconds. 1 to 100; Kubernetes' default is 100 % in 15 s.
+	// ScaleDownPercent is the percentage of pods that may be removed within ScaleDownPeriodSeconds. 1 to 100;
+	// Kubernetes' default is 100 % in 15 s.
 	ScaleDownPercent int
-	// ScaleDownPeriodSeconds belongs to ScaleDownPercent. 1 to 1800.
+	// ScaleDownPeriodSeconds is the period of ScaleDownPercent. 1 to 1800.
 	ScaleDownPeriodSeconds int
-	// Tolerance is the relative deviation from the target that is ignored, both ways, e.g. 0.05. Empty for the
-	// cluster's own, 0.1. Needs Kubernetes 1.35, or 1.33 with the feature gate HPAConfigurableTolerance.
+	// Tolerance is the relative deviation from the target that is ignored in both directions, e.g. 0.05. Empty for the
+	// cluster's default, 0.1. Requires Kubernetes 1.35, or 1.33 with the feature gate HPAConfigurableTolerance.
 	Tolerance string
 }
 
-// toleranceForm leaves out what other notations a number may have: the API wants a quantity and the reader a fraction.
+// toleranceForm allows only plain decimal fractions, although the API accepts any quantity.
 var toleranceForm = regexp.MustCompile(`^$|^0(\.[0-9]{1,9})?$`)
 
-// maxPods is how many pods the largest cluster may have: https://kubernetes.io/docs/setup/best-practices/cluster-large/
+// maxPods is the maximum number of pods in a cluster: https://kubernetes.io/docs/setup/best-practices/cluster-large/
 const maxPods = 150_000
 
-// Validate reports everything wrong with the settings. The bounds are those of the API.
+// Validate reports every invalid setting. The limits are those of the API.
 func (s Scaling) Validate() field.ErrorList {
 	if s.Fixed != 0 {
 		if s != (Scaling{Fixed: s.Fixed}) {
@@ -75,17 +77,18 @@ func (s Scaling) Validate() field.ErrorList {
 func (s Scaling) least() int { return cmp.Or(s.Fixed, s.Min) }
 func (s Scaling) most() int  { return cmp.Or(s.Fixed, s.Max) }
 
-// AutoscalerArgs describe the autoscaler of a Deployment, which a WebApp brings along.
+// AutoscalerArgs describes the autoscaler of a Deployment. A WebApp creates its own.
 type AutoscalerArgs struct {
 	// Namespace of the Deployment. Required.
 	Namespace pulumi.StringInput
-	// Deployment that it scales, and the autoscaler's own name. Empty for the component's name.
+	// Deployment to scale. It is also the name of the autoscaler. Empty for the component's name.
 	Deployment string
-	// Container whose CPU counts. Required. That of a sidecar does not, so that one without a request cannot stop the scaling.
+	// Container whose CPU usage is measured. Sidecars are ignored, so one without a CPU request does not break the
+	// scaling. Required.
 	Container string
-	// Scaling is when it acts; without Fixed. Required.
+	// Scaling describes the autoscaling; Fixed must be 0. Required.
 	Scaling Scaling
-	// Labels besides the common ones.
+	// Labels in addition to the common ones.
 	Labels map[string]string
 }
 
@@ -94,23 +97,23 @@ func (a *AutoscalerArgs) Validate() field.ErrorList {
 	problems := slices.Concat(check.Set("namespace", a.Namespace != nil), check.Label("container", a.Container),
 		check.In("scaling", a.Scaling.Validate()), check.Labels("labels", a.Labels))
 	if a.Scaling.Fixed != 0 {
-		problems = append(problems, check.Invalid("scaling.fixed", a.Scaling.Fixed, "must be 0: nothing is scaled")...)
+		problems = append(problems, check.Invalid("scaling.fixed", a.Scaling.Fixed, "must be 0 for an autoscaler")...)
 	}
 	return problems
 }
 
-// Autoscaler changes the number of a Deployment's pods.
+// Autoscaler scales the pods of a Deployment.
 type Autoscaler struct {
 	pulumi.ResourceState
 
 	// Name of the HorizontalPodAutoscaler.
 	Name pulumi.StringOutput
-	// Ready is what to depend on rather than the component: see WebApp.
+	// Ready is the resource for dependents, instead of the component: see WebApp.Ready.
 	Ready pulumi.Resource
 }
 
-// NewAutoscaler creates the HorizontalPodAutoscaler, which counts as created once it is active, about 45 s after a new
-// Deployment: `pulumi up` fails if it gets no metrics, where otherwise it would succeed and the app would never scale.
+// NewAutoscaler creates the HorizontalPodAutoscaler, and waits until it is active, about 45 s after a new Deployment.
+// Without metrics `pulumi up` fails; otherwise it would succeed, and the app would never scale.
 func NewAutoscaler(
 	ctx *pulumi.Context, name string, args *AutoscalerArgs, opts ...pulumi.ResourceOption,
 ) (*Autoscaler, error) {
@@ -144,8 +147,8 @@ func NewAutoscaler(
 					},
 				},
 			}},
-			// Up by ScaleUpPercent or four pods, whichever is more, every 15 s. The four are Kubernetes' default, which a
-			// policy that is given replaces; they keep few pods from growing one by one at a low percentage.
+			// Every 15 s, up by ScaleUpPercent or four pods, whichever is more. Four is Kubernetes' default, which custom
+			// policies replace; it keeps few pods from growing one at a time at a low percentage.
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
 				ScaleUp:   s.rules(s.ScaleUpWindowSeconds, policy("Percent", s.ScaleUpPercent, 15), policy("Pods", 4, 15)),
 				ScaleDown: s.rules(s.ScaleDownWindowSeconds, policy("Percent", s.ScaleDownPercent, s.ScaleDownPeriodSeconds)),

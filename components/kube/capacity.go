@@ -10,42 +10,42 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Capacity of the nodes of a cluster together: the limits of its NodePools. Pods beyond it stay pending.
+// Capacity is the total capacity of a cluster's nodes: the limits of its NodePools. Pods beyond it stay pending.
 type Capacity struct {
 	// CPU and Memory are Kubernetes quantities, e.g. 32 and 128Gi. Required.
 	CPU, Memory string
 }
 
-// Workload is a number of equal pods.
+// Workload is a group of identical pods.
 type Workload struct {
-	// Min and Max are how many there may be.
+	// Min and Max are the limits of their number.
 	Min, Max int
-	// Surge is how many more there are while a new version is rolled out at Max.
+	// Surge is the number of additional pods during a rollout at Max.
 	Surge int
-	// Resources of each.
+	// Resources of each pod.
 	Resources Resources
 }
 
-// Workload is the pods of the web app; the surge is its Deployment's.
+// Workload returns the pods of the web app, with the surge of its Deployment.
 func (a *WebAppArgs) Workload() Workload {
 	most := a.Scaling.most()
 	surge := int(math.Ceil(float64(most) * maxSurgePercent / 100))
 	return Workload{Min: a.Scaling.least(), Max: most, Surge: surge, Resources: a.Container.Resources}
 }
 
-// OnePod is a workload of one pod.
+// OnePod returns a workload of one pod.
 func OnePod(resources Resources) Workload { return Workload{Min: 1, Max: 1, Resources: resources} }
 
-// Validate reports what are no sizes.
+// Validate reports invalid quantities.
 func (c Capacity) Validate() field.ErrorList {
 	return append(check.Quantity("cpu", c.CPU, "1m", "1000000", "32"),
 		check.Quantity("memory", c.Memory, "1Mi", "10000Ti", "128Gi")...)
 }
 
-// Needs is what pods ask for together.
+// Needs is a total resource request.
 type Needs struct{ CPU, Memory resource.Quantity }
 
-// String is e.g. "2100m CPU, 1408Mi".
+// String returns, for example, "2100m CPU, 1408Mi".
 func (n Needs) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
 
 // Demand is the total resource request of workloads at minimum scale, at maximum scale, and at maximum scale during a
@@ -71,7 +71,8 @@ func (n *Needs) add(r Resources, pods int) {
 	n.Memory.Add(memory)
 }
 
-// Fits reports demand that the nodes could never meet: all pods at their most, and the one more that a rollout needs.
+// Fits reports a demand that exceeds the capacity: all pods at maximum scale, and one extra pod of each workload for
+// a rollout.
 func (c Capacity) Fits(d Demand) field.ErrorList {
 	return append(fits("cpu", c.CPU, d.atMaxAndOne.CPU), fits("memory", c.Memory, d.atMaxAndOne.Memory)...)
 }
@@ -81,6 +82,6 @@ func fits(name, limit string, need resource.Quantity) field.ErrorList {
 		return nil
 	}
 	return check.Invalid(name, limit, fmt.Sprintf(
-		"is less than the %s that all pods request at their maximum, with the one more that a rollout needs; "+
-			"lower that maximum, or raise the limit of the NodePool and then this", need.String()))
+		"is less than the %s that all pods request at maximum scale, with the extra pod that a rollout needs; "+
+			"lower that maximum, or raise the limit of the NodePool and then this value", need.String()))
 }

@@ -26,7 +26,7 @@ var (
 	testElsewhere = redis.Connection{Host: pulumi.String("redis.example.com"), Port: 6380, TLS: true, Username: "app"}
 )
 
-// minimalWeb is the least that a web app needs.
+// minimalWeb returns the minimal arguments of a web app.
 func minimalWeb() *WebAppArgs {
 	return &WebAppArgs{
 		Namespace: pulumi.String("ns"),
@@ -35,7 +35,7 @@ func minimalWeb() *WebAppArgs {
 	}
 }
 
-// testWeb is an app that scales itself behind an ingress controller.
+// testWeb returns the arguments of an app with an autoscaler, behind an ingress controller.
 func testWeb() *WebAppArgs {
 	web := minimalWeb()
 	web.Scaling, web.Route = testScaling, &Route{Class: "traefik"}
@@ -45,7 +45,7 @@ func testWeb() *WebAppArgs {
 	return web
 }
 
-// testALB is a route through a load balancer with HTTPS.
+// testALB returns a route through a load balancer with HTTPS.
 func testALB() *Route {
 	return &Route{Class: "alb", Hosts: []string{"a.example.com"}, ALB: &ALB{
 		Controller: EKSAutoMode, Scheme: "internal", TLSPolicy: "ELBSecurityPolicy-TLS13-1-2-2021-06",
@@ -107,7 +107,7 @@ func recordEverything(t *testing.T) *offline.Result {
 	return componenttest.Record(t, func(ctx *pulumi.Context) error { return everything(ctx, "") })
 }
 
-// recordWeb is what a single web app registers.
+// recordWeb records the resources of a single web app.
 func recordWeb(t *testing.T, web *WebAppArgs) *offline.Result {
 	t.Helper()
 	return componenttest.Record(t, webProgram(web))
@@ -127,7 +127,7 @@ func TestEveryResourceIsBelowAComponent(t *testing.T) {
 }
 
 func TestNoSecretIsVisible(t *testing.T) {
-	// The second is the beginning of the password as the configuration of Redis has it.
+	// The second is the beginning of the password in its escaped form in the configuration of Redis.
 	componenttest.Hides(t, recordEverything(t), 4, testPassword, `\x63\x6f\x72`)
 }
 
@@ -147,8 +147,8 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
-// A load balancer injects its readiness gate only into pods that come after it, and the reverse order of deletion lets
-// its controller clean up.
+// A load balancer injects its readiness gate only into pods that are created after it, and the reverse order of
+// deletion lets its controller clean up.
 func TestWebAppIsCreatedInOrder(t *testing.T) {
 	result := recordEverything(t)
 	find := func(kind, name string) *offline.Resource { return componenttest.Find(t, result, kind, name) }
@@ -162,7 +162,7 @@ func TestWebAppIsCreatedInOrder(t *testing.T) {
 		}
 	}
 	if !result.DependsOn(order[2].URN, find("IngressClass", "alb").URN) {
-		t.Error("the Ingress does not depend on its controller: it would be deleted after it, and never cleaned up")
+		t.Error("the Ingress does not depend on its controller, so its load balancer would never be cleaned up")
 	}
 	for _, before := range []*offline.Resource{
 		find("ServiceAccount", "web"), find("NetworkPolicy", "web"), find("PodDisruptionBudget", "web"),
@@ -189,7 +189,7 @@ func TestNetworkPolicies(t *testing.T) {
 			t.Errorf("%s %s: got %q, want %q", c.policy, c.direction, got, c.want)
 		}
 	}
-	// A direction that is not among the types is open, whatever the rules say.
+	// A direction that is not in policyTypes is unrestricted, whatever the rules are.
 	for policy, want := range map[string]int{"web": 2, "redis": 2, "namespace-default-deny": 2, "namespace-allow-dns": 1} {
 		types, _ := componenttest.Value(t, result, "NetworkPolicy", policy, "spec", "policyTypes").([]any)
 		if len(types) != want {
@@ -198,7 +198,7 @@ func TestNetworkPolicies(t *testing.T) {
 	}
 }
 
-// A Namespace refuses pods by the rules of one version of Kubernetes, so that an upgrade of the cluster refuses none.
+// A Namespace pins the version of Pod Security, so that an upgrade of the cluster rejects no pods.
 func TestNamespaceHasTheVersionOfPodSecurity(t *testing.T) {
 	for given, want := range map[string]string{"": "v1.30", "v1.34": "v1.34", "latest": "latest"} {
 		result := componenttest.Record(t, func(ctx *pulumi.Context) error {

@@ -16,52 +16,53 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Container describes what runs in each pod of an app.
+// Container describes the main container of an app's pods.
 type Container struct {
-	// Name in the pod, by which the autoscaler and dashboards know it. Default: web.
+	// Name in the pod, to which the autoscaler and dashboards refer. Default: web.
 	Name string
 	// Image, best by digest. Required.
 	Image pulumi.StringInput
-	// Command and Args take the place of the image's ENTRYPOINT and CMD. Empty for those.
+	// Command and Args replace the image's ENTRYPOINT and CMD. Empty for the image's own.
 	Command, Args []string
-	// Port that it listens on, 1 to 65535. Required.
+	// Port that the container listens on, 1 to 65535. Required.
 	Port int
-	// Metrics is where Prometheus finds its measurements. Nil for an app without any.
+	// Metrics is the endpoint that Prometheus scrapes. Nil for an app without metrics.
 	Metrics *Metrics
-	// Probes tell the kubelet how it is. The defaults ask whether Port accepts a connection.
+	// Probes of the container. By default, they check that Port accepts connections.
 	Probes Probes
-	// Env are variables whose values are no secrets; those come by a Binding. What is here wins over a binding's.
+	// Env are variables that hold no secrets; use a Binding for secrets. They override the variables of bindings.
 	Env map[string]pulumi.StringInput
-	// DrainEnv passes on how long the app has when it is told to stop.
+	// DrainEnv passes the shutdown times to the app.
 	DrainEnv DrainEnv
-	// User is the number that it runs as, 1 or more. Default: 65532, the "nonroot" of distroless images.
+	// User is the user ID that the container runs as, 1 or more. Default: 65532, the "nonroot" of distroless images.
 	User int
-	// WritablePaths are folders that it may write to, of 64 MiB each, gone with the pod. All else is read-only.
+	// WritablePaths are writable folders of 64 MiB each, which are deleted with the pod. Everything else is read-only.
 	WritablePaths []string
-	// Resources that it asks for and may use. Required.
+	// Resources of the container. Required.
 	Resources Resources
 }
 
-// Metrics is an endpoint in the format of Prometheus.
+// Metrics is a metrics endpoint in the format of Prometheus.
 type Metrics struct {
-	// Port may be the container's own, where anyone who reaches the app can read them. Required.
+	// Port of the endpoint. On the container's own port, every client of the app can read the metrics. Required.
 	Port int
-	// Path, default /metrics.
+	// Path of the endpoint. Default: /metrics.
 	Path string
 }
 
-// DrainEnv are the names of variables, each a number of seconds with an s, e.g. 5s. What is empty is not passed.
+// DrainEnv holds the names of variables, whose values are seconds such as 5s. A variable with an empty name is not
+// set.
 type DrainEnv struct {
-	// Delay is how long the app goes on accepting requests after SIGTERM: Drain.AppDrain.
+	// Delay is for the time after SIGTERM during which the app accepts requests: Drain.AppDrain.
 	Delay string
-	// Timeout is how long requests under way may then take: Drain.Shutdown.
+	// Timeout is for the time for requests in flight after that: Drain.Shutdown.
 	Timeout string
 }
 
 // Names of the container's ports.
 const portName, metricsPortName = "http", "metrics"
 
-// MetricsPortName is the name of the port with the metrics, by which Prometheus finds it.
+// MetricsPortName returns the name of the metrics port.
 func (c *Container) MetricsPortName() string {
 	if c.Metrics.Port == c.Port {
 		return portName
@@ -69,7 +70,7 @@ func (c *Container) MetricsPortName() string {
 	return metricsPortName
 }
 
-// Validate reports everything wrong with the container but a missing image, which another resource may produce.
+// Validate reports everything wrong with the container, except a missing image, which another resource may produce.
 func (c *Container) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.Label("name", c.name()),
@@ -110,7 +111,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		TerminationMessagePolicy: objects.FallbackToLogs,
 	}
 	args.StartupProbe, args.ReadinessProbe, args.LivenessProbe = c.Probes.args()
-	if len(c.Command) > 0 { // an empty list would take the place of the image's own
+	if len(c.Command) > 0 { // an empty list would replace the image's own
 		args.Command = pulumi.ToStringArray(c.Command)
 	}
 	if len(c.Args) > 0 {
@@ -119,7 +120,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 	return args
 }
 
-// environment is in the order of the names, so that a preview shows a change and nothing else.
+// environment is sorted by name, so that a preview shows only real changes.
 func (a *WebAppArgs) environment() corev1.EnvVarArray {
 	plain, secret := map[string]pulumi.StringInput{}, map[string]SecretKey{}
 	for _, b := range a.Bindings {
@@ -128,7 +129,7 @@ func (a *WebAppArgs) environment() corev1.EnvVarArray {
 	}
 	plain[a.Container.DrainEnv.Delay] = pulumi.String(fmt.Sprintf("%ds", a.Drain.AppDrain()))
 	plain[a.Container.DrainEnv.Timeout] = pulumi.String(fmt.Sprintf("%ds", a.Drain.Shutdown()))
-	delete(plain, "") // where the app reads no such variable
+	delete(plain, "") // variables that the app does not read
 	maps.Copy(plain, a.Container.Env)
 	var variables corev1.EnvVarArray
 	for _, name := range slices.Sorted(maps.Keys(plain)) {
@@ -160,7 +161,7 @@ func (a *WebAppArgs) volumes() (volumes []objects.Volume) {
 	return volumes
 }
 
-// checksum changes with every Secret that the pods read; nil if there is none.
+// checksum changes with the version of every Secret that the pods read, and with RollOn. It is nil if there are none.
 func (a *WebAppArgs) checksum() pulumi.StringMap {
 	var versions []any
 	for _, b := range a.Bindings {
@@ -179,18 +180,18 @@ func (a *WebAppArgs) checksum() pulumi.StringMap {
 	return objects.Checksum(versions...)
 }
 
-// Resources are what one container asks for and may use. All are Kubernetes quantities.
+// Resources are the resource requests and limits of one container, as Kubernetes quantities.
 type Resources struct {
-	// CPURequest is what the scheduler reserves, and 100 % to the autoscaler, e.g. 100m for a tenth of a core. Required.
+	// CPURequest is reserved by the scheduler, and is the autoscaler's 100 %, e.g. 100m for a tenth of a core. Required.
 	CPURequest string
-	// CPULimit is where the kernel throttles. Empty for no limit, which lets a pod use idle CPU; a limit keeps one pod
-	// from starving its neighbours, and must leave room above the request or latency rises before the autoscaler acts.
+	// CPULimit is the limit for CPU throttling. Empty for no limit, which lets a pod use idle CPU. A limit protects
+	// neighboring pods, and must leave room above the request, or latency rises before the autoscaler acts.
 	CPULimit string
-	// MemoryLimit is what a container is killed above. Required. E.g. 64Mi.
+	// MemoryLimit is the memory above which the container is killed, e.g. 64Mi. Required.
 	MemoryLimit string
-	// MemoryRequest is what the scheduler reserves. Empty for the limit: nothing is then promised twice.
+	// MemoryRequest is reserved by the scheduler. Empty for MemoryLimit, which avoids overcommitment.
 	MemoryRequest string
-	// EphemeralStorage on the node's disk, logs included, is reserved and limited. Empty for neither, e.g. 1Gi.
+	// EphemeralStorage is the request and limit of disk space on the node, including logs, e.g. 1Gi. Empty for neither.
 	EphemeralStorage string
 }
 
@@ -208,7 +209,7 @@ func (r Resources) Validate() field.ErrorList {
 	return slices.Concat(cpu, memory, check.Optional(check.Storage, "ephemeralStorage", r.EphemeralStorage))
 }
 
-// notBelow wants a limit that is no smaller than the request, where both are given.
+// notBelow reports a limit below its request, if both are set.
 func notBelow(name, limit, of, request string) field.ErrorList {
 	if limit == "" || request == "" {
 		return nil
@@ -220,7 +221,7 @@ func notBelow(name, limit, of, request string) field.ErrorList {
 	return nil
 }
 
-// Requirements is the form that a container takes.
+// Requirements returns the resources in the form of a container spec.
 func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 	requests := pulumi.StringMap{"cpu": pulumi.String(r.CPURequest), "memory": pulumi.String(r.memoryRequest())}
 	limits := pulumi.StringMap{"memory": pulumi.String(r.MemoryLimit)}
@@ -236,40 +237,42 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 
 func (r Resources) memoryRequest() string { return cmp.Or(r.MemoryRequest, r.MemoryLimit) }
 
-// Probe is how the kubelet asks a container. Exactly one of HTTP, TCP and Exec is set.
+// Probe is a check of a container by the kubelet. Exactly one of HTTP, TCP and Exec is set.
 // https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
 type Probe struct {
-	// HTTP is a path that is answered by 200 to 399 on the container's port.
+	// HTTP is a path on the container's port that must answer with a status from 200 to 399.
 	HTTP string
-	// TCP asks whether the container's port accepts a connection.
+	// TCP checks that the container's port accepts connections.
 	TCP bool
-	// Exec is a command in the container that ends with 0.
+	// Exec is a command in the container that must exit with 0.
 	Exec []string
-	// Seconds between two questions and for an answer, and misses in a row that count as a failure. 0: see Probes.
+	// PeriodSeconds is the interval, TimeoutSeconds the time for an answer, and FailureThreshold the number of
+	// consecutive failures that count. 0 for the defaults: see Probes.
 	PeriodSeconds, TimeoutSeconds, FailureThreshold int
 }
 
-// Probes tell the kubelet how a container is. A nil one has the default, and what of a given one is 0.
+// Probes are the probes of a container. Nil probes and fields that are 0 have defaults.
 type Probes struct {
-	// Startup succeeds once the container has started. Default: the question of Liveness, each second, 30 times. One
-	// without HTTP, TCP and Exec asks what Liveness does: &Probe{FailureThreshold: 120} gives a slow start two minutes.
+	// Startup succeeds once the container has started. Default: the check of Liveness, every second, 30 times. Without
+	// HTTP, TCP and Exec it uses the check of Liveness: &Probe{FailureThreshold: 120} allows two minutes for a slow
+	// start.
 	Startup *Probe
-	// Readiness says that the pod may get requests: once it can serve, until its shutdown begins. A pod whose backing
-	// service is away should say no. Default: TCP, every 2 s, two misses.
+	// Readiness succeeds while the pod can serve requests, until its shutdown begins. It should fail while a backing
+	// service is unavailable. Default: TCP, every 2 s, two failures.
 	Readiness *Probe
-	// Liveness says that the process is not stuck; a failure restarts the container. It must not ask a backing service: an
-	// outage there would restart every pod. Default: TCP, every 10 s, three misses.
+	// Liveness fails if the process is stuck, which restarts the container. It must not check a backing service, because
+	// an outage of the service would restart every pod. Default: TCP, every 10 s, three failures.
 	Liveness *Probe
 }
 
-// HTTPProbes ask one path whether the process is alive, and another whether it is ready.
+// HTTPProbes returns a liveness and a readiness probe with these paths.
 func HTTPProbes(live, ready string) Probes {
 	return Probes{Readiness: &Probe{HTTP: ready}, Liveness: &Probe{HTTP: live}}
 }
 
 // Validate reports everything wrong with the probes.
 func (p Probes) Validate() (problems field.ErrorList) {
-	if p.Startup != nil && p.Startup.questions() == 0 { // it asks what Liveness does, which is checked there
+	if p.Startup != nil && p.Startup.questions() == 0 { // uses the check of Liveness, which is validated below
 		startup := *p.Startup
 		startup.TCP = true
 		p.Startup = &startup
@@ -282,7 +285,7 @@ func (p Probes) Validate() (problems field.ErrorList) {
 	return problems
 }
 
-// questions is how many of HTTP, TCP and Exec are set.
+// questions returns how many of HTTP, TCP and Exec are set.
 func (p *Probe) questions() (n int) {
 	for _, set := range []bool{p.HTTP != "", p.TCP, len(p.Exec) > 0} {
 		if set {
@@ -295,7 +298,7 @@ func (p *Probe) questions() (n int) {
 // Validate reports everything wrong with the probe.
 func (p *Probe) Validate() (problems field.ErrorList) {
 	if p.questions() != 1 {
-		problems = check.Invalid("http", p.HTTP, "must be given, or else one of tcp and exec")
+		problems = check.Invalid("http", p.HTTP, "exactly one of http, tcp and exec must be set")
 	}
 	return slices.Concat(problems,
 		check.Optional(checkPath, "http", p.HTTP),
@@ -305,7 +308,7 @@ func (p *Probe) Validate() (problems field.ErrorList) {
 	)
 }
 
-// checkPath wants a path of a URL, without a query.
+// checkPath accepts the path of a URL, without a query.
 func checkPath(name, path string) field.ErrorList {
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " \t\r\n?#") {
 		return check.Invalid(name, path, "must be a path that begins with / and has neither white space nor ? nor #")
@@ -313,7 +316,7 @@ func checkPath(name, path string) field.ErrorList {
 	return nil
 }
 
-// startup has what is asked, each how many seconds and how often.
+// startup returns the startup probe with its defaults.
 func (p Probes) startup() Probe {
 	startup := *cmp.Or(p.Startup, &Probe{})
 	if startup.questions() == 0 {
@@ -326,16 +329,16 @@ func (p Probes) startup() Probe {
 	return startup
 }
 
-// startupSeconds are how long a container may take to start.
+// startupSeconds returns the maximum duration of a container's start.
 func (p Probes) startupSeconds() int { s := p.startup(); return s.PeriodSeconds * s.FailureThreshold }
 
-// args are those of the three probes.
+// args returns the arguments of the three probes.
 func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {
 	tcp, first := &Probe{TCP: true}, p.startup()
 	return first.args(0, 0), cmp.Or(p.Readiness, tcp).args(2, 2), cmp.Or(p.Liveness, tcp).args(10, 3)
 }
 
-// args have the defaults filled in.
+// args returns the arguments of a probe, with these defaults.
 func (p *Probe) args(period, failures int) *corev1.ProbeArgs {
 	args := &corev1.ProbeArgs{
 		PeriodSeconds:    pulumi.Int(cmp.Or(p.PeriodSeconds, period)),

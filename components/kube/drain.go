@@ -9,51 +9,51 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Drain holds every time, in seconds, that passes while a pod leaves. All follow from the first, since they are only
-// right together: a pod must answer until the load balancer has stopped asking it, and must not be killed before the
-// last answer is out.
+// Drain holds the times, in seconds, of a pod's graceful shutdown. All times follow from LoadBalancerDelay and
+// LongestRequest, because they are only correct together: a pod must serve until the load balancer stops sending it
+// requests, and must not be killed before its last response is sent.
 //
-//	0             the pod is marked for deletion, the load balancer starts to hear of it; the container sleeps (PreStop)
-//	PreStop       SIGTERM: /readyz fails, connections are closed as their requests end (AppDrain)
-//	+ AppDrain    the listener closes, requests under way may finish (Shutdown)
-//	+ Shutdown    the process ends by itself
-//	Grace         the kubelet would kill it
+//	0             the pod is marked for deletion, its deregistration starts; the container sleeps (PreStop)
+//	PreStop       SIGTERM: /readyz fails, connections are closed after their current requests (AppDrain)
+//	+ AppDrain    the listener closes, requests in flight may finish (Shutdown)
+//	+ Shutdown    the process exits
+//	Grace         the kubelet kills the process if it still runs
 type Drain struct {
-	// LoadBalancerDelay is how long the load balancer may go on sending new requests to a pod that is going away:
+	// LoadBalancerDelay is the time for which the load balancer may keep sending new requests to a terminating pod:
 	// about 5 s for an ingress controller that watches endpoints, up to 25 s for an AWS load balancer.
 	// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1064
 	LoadBalancerDelay int
-	// LongestRequest is how long a request may take to be answered: the app is given that much to finish. 0 for 10 s. An
-	// ALB answers 504 where nothing is sent for 60 s, so a longer answer must be sent bit by bit.
+	// LongestRequest is the maximum duration of a request, and thus the time for the app to finish. 0 for 10 s. An ALB
+	// answers 504 if nothing is sent for 60 s, so a longer response must be streamed.
 	LongestRequest int
 }
 
 const (
 	defaultLongestRequest = 10
-	// Together still within the hour that an AWS target group waits at the most.
+	// The sum stays within the hour that an AWS target group waits at most.
 	maxLongestRequest, maxLoadBalancerDelay = 3000, 300
-	// killMargin is what the kubelet and the process need around the times above.
+	// killMargin is time for the kubelet and the process beyond the times above.
 	killMargin = 5
 )
 
-// Validate reports everything wrong with the times.
+// Validate reports every invalid time.
 func (d Drain) Validate() field.ErrorList {
 	problems := check.Range("loadBalancerDelay", d.LoadBalancerDelay, 1, maxLoadBalancerDelay)
 	return append(problems, check.Range("longestRequest", d.LongestRequest, 0, maxLongestRequest)...)
 }
 
-// PreStop is how long a container keeps serving before it is told to stop.
+// PreStop returns the time for which a container keeps serving before it gets SIGTERM.
 func (d Drain) PreStop() int { return d.LoadBalancerDelay }
 
-// AppDrain is how long the app then still accepts requests on the connections that the load balancer keeps open.
+// AppDrain returns the time after SIGTERM during which the app still accepts requests on open connections.
 func (d Drain) AppDrain() int { return max(1, int(math.Ceil(float64(d.LoadBalancerDelay)/5))) }
 
-// Shutdown is how long requests that are under way may take.
+// Shutdown returns the time for requests in flight after that.
 func (d Drain) Shutdown() int { return cmp.Or(d.LongestRequest, defaultLongestRequest) }
 
-// Grace is the pod's terminationGracePeriodSeconds.
+// Grace returns the pod's terminationGracePeriodSeconds.
 func (d Drain) Grace() int { return d.PreStop() + d.AppDrain() + d.Shutdown() + killMargin }
 
-// Deregistration is how long an AWS target group lets requests finish on a target that left: as long as the pod can
-// answer them, since a shorter time cuts them and a longer one keeps connections to a pod that is gone.
+// Deregistration returns the deregistration delay of an AWS target group. It equals the time that the pod can serve:
+// a shorter delay cuts requests off, and a longer one keeps connections to a terminated pod.
 func (d Drain) Deregistration() int { return d.PreStop() + d.AppDrain() + d.Shutdown() }

@@ -8,7 +8,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// The order of events that loses no request, for every delay and the requests that are accepted.
+// The order of events of a shutdown that loses no request, for every delay and longest request.
 func TestDrainHoldsForEveryDelay(t *testing.T) {
 	for delay := 1; delay <= maxLoadBalancerDelay; delay++ {
 		for _, longest := range []int{0, 1, 10, 60, 900, maxLongestRequest} {
@@ -22,17 +22,17 @@ func TestDrainHoldsForEveryDelay(t *testing.T) {
 			}
 			lastAnswer := d.PreStop() + d.AppDrain() + d.Shutdown()
 			for claim, holds := range map[string]bool{
-				"the container serves until the load balancer has stopped asking":      d.PreStop() >= delay,
-				"the app still answers on open connections after SIGTERM":              d.AppDrain() >= 1,
-				"the longest request fits into the shutdown":                           d.Shutdown() >= request,
-				"the kubelet does not kill before the last answer":                     d.Grace() > lastAnswer,
-				"the load balancer does not cut a request that the pod can answer":     d.Deregistration() >= lastAnswer,
-				"the load balancer does not hold connections to a pod that was killed": d.Deregistration() < d.Grace(),
-				"an AWS target group accepts the delay (0 to 3600 s)":                  d.Deregistration() <= 3600,
-				"deregistration leaves a request that began at the very end its time":  d.Deregistration()-d.PreStop() >= request,
+				"the container serves until the load balancer sends no more requests": d.PreStop() >= delay,
+				"the app still answers on open connections after SIGTERM":             d.AppDrain() >= 1,
+				"the longest request fits into the shutdown":                          d.Shutdown() >= request,
+				"the kubelet does not kill the pod before its last answer":            d.Grace() > lastAnswer,
+				"the load balancer waits as long as the pod can answer":               d.Deregistration() >= lastAnswer,
+				"the load balancer closes connections before the pod is killed":       d.Deregistration() < d.Grace(),
+				"an AWS target group accepts the delay (0 to 3600 s)":                 d.Deregistration() <= 3600,
+				"a request that begins last gets its full time":                       d.Deregistration()-d.PreStop() >= request,
 			} {
 				if !holds {
-					t.Errorf("%+v: it does not hold that %s", d, claim)
+					t.Errorf("%+v: does not hold: %s", d, claim)
 				}
 			}
 		}
@@ -70,13 +70,13 @@ func TestDrainReachesEveryPlace(t *testing.T) {
 	}
 }
 
-// podSpec is that of the pods of the web app "web".
+// podSpec returns the pod spec of the web app "web".
 func podSpec(t *testing.T, result *offline.Result) any {
 	t.Helper()
 	return componenttest.Value(t, result, "Deployment", "web", "spec", "template", "spec")
 }
 
-// variable is the value of an environment variable of the pods' container; nil if there is none.
+// variable returns the value of an environment variable of the pods' container; nil if there is none.
 func variable(podSpec any, name string) any {
 	vars, _ := offline.Lookup(podSpec, "containers", 0, "env").([]any)
 	for _, v := range vars {

@@ -7,7 +7,7 @@ import (
 	"example.com/scaleout/components/redis"
 )
 
-// An app of two pods that can be reached inside the cluster.
+// An app with two pods that is reachable only inside the cluster.
 func ExampleNewWebApp() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		_, err := kube.NewWebApp(ctx, "web", &kube.WebAppArgs{
@@ -25,7 +25,7 @@ func ExampleNewWebApp() {
 	})
 }
 
-// An app that scales itself behind an Application Load Balancer, with a bucket's credentials as files.
+// An app with an autoscaler behind an Application Load Balancer, with the credentials of a bucket as files.
 func ExampleNewWebApp_scaledOnEKS() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		_, err := kube.NewWebApp(ctx, "web", &kube.WebAppArgs{
@@ -88,12 +88,12 @@ func ExampleNewRedis() {
 			return err
 		}
 		binding := secret.Bind(server.Connection, redis.Environment{Host: "REDIS_HOST", PasswordFile: "REDIS_PASSWORD_FILE"})
-		_ = binding // is for kube.WebAppArgs.Bindings
+		_ = binding // for kube.WebAppArgs.Bindings
 		return nil
 	})
 }
 
-// A Redis elsewhere, whose certificate a private authority has signed.
+// A Redis outside the cluster, whose certificate is signed by a private authority.
 func ExampleNewRedisSecret() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		secret, err := kube.NewRedisSecret(ctx, "redis", &kube.RedisSecretArgs{
@@ -106,12 +106,12 @@ func ExampleNewRedisSecret() {
 		elsewhere := redis.Connection{Host: pulumi.String("redis.example.com"), Port: 6380, TLS: true, Username: "shop"}
 		binding := secret.Bind(elsewhere, redis.Environment{Host: "REDIS_HOST", PasswordFile: "REDIS_PASSWORD_FILE",
 			CAFile: "REDIS_CA"})
-		_ = binding // is for kube.WebAppArgs.Bindings
+		_ = binding // for kube.WebAppArgs.Bindings
 		return nil
 	})
 }
 
-// A token in a variable of the app's pods, which are replaced when it changes.
+// A token in a variable of the app's pods, which are replaced when the token changes.
 func ExampleNewSecret() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		secret, err := kube.NewSecret(ctx, "payment", &kube.SecretArgs{
@@ -122,12 +122,12 @@ func ExampleNewSecret() {
 			return err
 		}
 		binding := kube.Binding{SecretEnv: map[string]kube.SecretKey{"PAYMENT_TOKEN": {Secret: secret.Ref, Key: "token"}}}
-		_ = binding // is for kube.WebAppArgs.Bindings
+		_ = binding // for kube.WebAppArgs.Bindings
 		return nil
 	})
 }
 
-// The way to a Service that another program made.
+// An Ingress for a Service that another program created.
 func ExampleNewIngress() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		ingress, err := kube.NewIngress(ctx, "docs", &kube.IngressArgs{
@@ -142,7 +142,7 @@ func ExampleNewIngress() {
 	})
 }
 
-// A Deployment that another program made.
+// An autoscaler for a Deployment that another program created.
 func ExampleNewAutoscaler() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		_, err := kube.NewAutoscaler(ctx, "worker", &kube.AutoscalerArgs{
@@ -162,7 +162,7 @@ func ExampleNewALBClass() {
 		if err != nil {
 			return err
 		}
-		_ = class.Ready // is for kube.WebAppArgs.IngressController, so that load balancers are deleted before their class
+		_ = class.Ready // for kube.WebAppArgs.IngressController, so that load balancers are deleted before their class
 		return nil
 	})
 }
@@ -178,7 +178,7 @@ func ExampleNewKindProvider() {
 	})
 }
 
-// What AWS reports of a cluster is best looked up: aws.LookupCluster.
+// aws.LookupCluster returns the values that AWS reports.
 func ExampleNewEKSProvider() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		provider, err := kube.NewEKSProvider(ctx, "cluster", kube.EKSCluster{

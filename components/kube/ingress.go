@@ -16,22 +16,24 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// Route says where on the network an app is reached.
+// Route describes the public address of an app.
 type Route struct {
 	// Class is the IngressClass, e.g. traefik or alb. Required.
 	Class string
-	// Hosts are the DNS names to answer for; the first is that of the URL. Empty for any name; with TLS one is required.
+	// Hosts are the DNS names of the app; the first one is used for the URL. Empty for any name. Required with TLS.
 	Hosts []string
-	// Paths are prefixes of paths that go to the app. Empty for all. The readiness and liveness paths are among what is
-	// reachable then: they tell no more than whether the app is up, and an ALB asks the same port.
+	// Paths are the path prefixes that are routed to the app. Empty for all. Then the readiness and liveness paths are
+	// public too: they reveal only whether the app is up, and the ALB's health checks use the same port.
 	Paths []string
-	// PublicPort is where clients reach the controller. 0 for the scheme's own port (80 or 443). For the URL only.
+	// PublicPort is the public port of the controller, used only for the URL. 0 for the scheme's default (80 or 443).
 	PublicPort int
-	// TLSSecret names a Secret with the certificate for Hosts. Empty for none, or where the controller has it (ALB).
+	// TLSSecret is the name of a Secret with the certificate for Hosts. Empty for none, and for an ALB, which gets its
+	// certificate from ACM.
 	TLSSecret string
-	// Annotations are for the controller, e.g. the redirect to HTTPS of Traefik. They win over those that ALB makes.
+	// Annotations are for the controller, e.g. Traefik's redirect to HTTPS. They override those that ALB generates.
 	Annotations map[string]string
-	// ALB makes the Ingress an AWS Application Load Balancer, which asks the readiness path. Nil for another controller.
+	// ALB configures an AWS Application Load Balancer, whose health checks use the readiness path. Nil for another
+	// controller.
 	ALB *ALB
 }
 
@@ -59,7 +61,8 @@ func (r Route) Validate() field.ErrorList {
 		return problems
 	}
 	if r.TLSSecret != "" {
-		problems = append(problems, check.Invalid("tlsSecret", r.TLSSecret, "must be empty: an ALB takes a certificate of ACM")...)
+		problems = append(problems, check.Invalid("tlsSecret", r.TLSSecret,
+			"must be empty: an ALB takes a certificate of ACM")...)
 	}
 	return append(problems, check.In("alb", r.ALB.Validate())...)
 }
@@ -71,18 +74,20 @@ func (r Route) scheme() string {
 	return "http"
 }
 
-// IngressArgs describe the way to a Service from outside, which a WebApp brings along.
+// IngressArgs describes an Ingress for a Service. A WebApp creates its own.
 type IngressArgs struct {
 	// Namespace of the Service. Required.
 	Namespace pulumi.StringInput
-	// Service that gets the requests at its port http, and the Ingress' own name. Empty for the component's name.
+	// Service that receives the requests at its port http. It is also the name of the Ingress. Empty for the component's
+	// name.
 	Service string
-	// Route is where it is reached. Required.
+	// Route is the public address. Required.
 	Route Route
-	// HealthPath is what an ALB asks of each pod, and Drain how long one takes to leave. Required with an ALB.
+	// HealthPath is the path of an ALB's health checks, and Drain holds the times of a graceful shutdown. Required with
+	// an ALB.
 	HealthPath string
 	Drain      Drain
-	// Labels besides the common ones.
+	// Labels in addition to the common ones.
 	Labels map[string]string
 }
 
@@ -96,19 +101,19 @@ func (a *IngressArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// Ingress leads requests from outside to one Service.
+// Ingress routes requests from outside the cluster to one Service.
 type Ingress struct {
 	pulumi.ResourceState
 
-	// URL of the app, by the host of the route or else by the address that the controller published.
+	// URL of the app, with the first host of the route, or else with the address published by the controller.
 	URL pulumi.StringOutput
-	// Address that the controller published: the DNS name of the load balancer, or its IP address.
+	// Address published by the controller: the DNS name of the load balancer, or its IP address.
 	Address pulumi.StringOutput
-	// Ready is what to depend on rather than the component: see WebApp.
+	// Ready is the resource for dependents, instead of the component: see WebApp.Ready.
 	Ready pulumi.Resource
 }
 
-// NewIngress creates the Ingress and waits until its controller has published an address.
+// NewIngress creates the Ingress, and waits until its controller has published an address.
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	args = cmp.Or(args, &IngressArgs{})
 	i, route := &Ingress{}, &args.Route
@@ -128,12 +133,12 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 	annotations, replacement := pulumi.StringMap{}, []pulumi.ResourceOption{o.Child()}
 	if route.ALB != nil {
 		annotations = route.ALB.annotations(args.HealthPath, args.Drain)
-		// What gives an ALB its identity: with another one the controller makes a new load balancer and deletes the old one,
-		// but the Ingress keeps the old address until then, and Pulumi would go on with that.
+		// A change of these annotations makes the controller create a new load balancer and delete the old one, but the
+		// Ingress keeps the old address until then, and Pulumi would read that.
 		replacement = append(replacement, pulumi.ReplaceOnChanges([]string{
 			"spec.ingressClassName", annotationPath(albAnnotation + "scheme"), annotationPath(albGroup),
 			annotationPath(groupInClass),
-		}), pulumi.DeleteBeforeReplace(true)) // there cannot be two of one name
+		}), pulumi.DeleteBeforeReplace(true)) // the name is fixed
 	}
 	maps.Copy(annotations, pulumi.ToStringMap(route.Annotations))
 	ingress, err := networkingv1.NewIngress(o.Context, o.Name, &networkingv1.IngressArgs{
@@ -149,7 +154,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 
 func annotationPath(name string) string { return fmt.Sprintf("metadata.annotations[%q]", name) }
 
-// rules are one for each host, or one for all.
+// rules returns one rule for each host, or one for all hosts.
 func (r *Route) rules(service string) (rules networkingv1.IngressRuleArray) {
 	paths := networkingv1.HTTPIngressPathArray{}
 	for _, path := range orElse(r.Paths, "/") {
@@ -178,7 +183,7 @@ func orElse(list []string, fallback string) []string {
 	return list
 }
 
-// url is known before the Ingress exists if the route names a host and else comes from the controller.
+// url is known before the Ingress exists if the route has a host. Otherwise it depends on the controller.
 func (r *Route) url(address pulumi.StringOutput) pulumi.StringOutput {
 	port := ""
 	if r.PublicPort != 0 {
@@ -190,7 +195,7 @@ func (r *Route) url(address pulumi.StringOutput) pulumi.StringOutput {
 	return pulumi.Sprintf("%s://%s%s/", r.scheme(), address, port)
 }
 
-// address is what the controller published.
+// address returns the address published by the controller.
 func (r *Route) address(ingress *networkingv1.Ingress) pulumi.StringOutput {
 	return ingress.Status.ApplyT(func(status *networkingv1.IngressStatus) (string, error) {
 		if status != nil && status.LoadBalancer != nil && len(status.LoadBalancer.Ingress) > 0 {

@@ -16,14 +16,16 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// NamespaceArgs describe a namespace.
+// NamespaceArgs describes a namespace.
 type NamespaceArgs struct {
-	// Name in the cluster. It stays where the component is renamed: see the package's documentation. Required.
+	// Name in the cluster. Keep it if the component is renamed: see the package documentation. Required.
 	Name string
-	// ALBController whose readiness gate new pods get: a rollout then waits for the load balancer. Empty for none.
+	// ALBController whose readiness gate is injected into new pods, so that a rollout waits for the load balancer. Empty
+	// for none.
 	ALBController ALBController
-	// PodSecurityVersion is the version of Kubernetes whose definition of `restricted` counts, e.g. v1.34: an upgrade of
-	// the cluster then refuses no pod that it took before. Default: v1.30, the oldest that this library supports.
+	// PodSecurityVersion is the Kubernetes version whose definition of `restricted` applies, e.g. v1.34, so that an
+	// upgrade of the cluster rejects no pod that was accepted before. Default: v1.30, the oldest that this library
+	// supports.
 	PodSecurityVersion string
 }
 
@@ -44,17 +46,17 @@ func (a *NamespaceArgs) Validate() field.ErrorList {
 	}
 	if a.Name == "default" || strings.HasPrefix(a.Name, "kube-") {
 		problems = append(problems, check.Invalid("name", a.Name,
-			"must be a new namespace: default exists, and kube- is kept for Kubernetes itself")...)
+			"must be a new namespace: default exists already, and kube- is reserved for Kubernetes")...)
 	}
 	return problems
 }
 
-// Namespace refuses pods that do not meet the Pod Security Standard `restricted`, and lets no packet in or out but DNS
-// queries: each component opens exactly what it needs.
+// Namespace rejects pods that violate the Pod Security Standard `restricted`, and denies all traffic except DNS
+// queries: each component allows exactly the connections that it needs.
 type Namespace struct {
 	pulumi.ResourceState
 
-	// Name is known once the namespace exists, so that what uses it waits for it.
+	// Name is known once the namespace exists, so that dependents wait for it.
 	Name pulumi.StringOutput
 }
 
@@ -88,7 +90,7 @@ func NewNamespace(
 	if err := o.NamespacePolicy("default-deny", []Peer{}, []Peer{}); err != nil {
 		return nil, err
 	}
-	// To anyone: with a NodeLocal DNSCache, and on EKS Auto Mode, it is the node that answers and no pod in kube-system.
+	// Any destination: with NodeLocal DNSCache, and on EKS Auto Mode, the node answers and not a pod in kube-system.
 	dns := Peer{Anyone: true, UDPPorts: []int{53}, Ports: []int{53}}
 	if err := o.NamespacePolicy("allow-dns", nil, []Peer{dns}); err != nil {
 		return nil, err

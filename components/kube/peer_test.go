@@ -43,7 +43,7 @@ func TestPeerIsExactlyOne(t *testing.T) {
 	}
 }
 
-// In a network policy an empty list of peers is everyone. One that comes from elsewhere may turn out to be empty.
+// In a network policy an empty list of peers admits every address. An output may resolve to an empty list.
 func TestNoCIDRsAreNotEveryone(t *testing.T) {
 	for name, cidrs := range map[string]pulumi.StringArrayInput{
 		"known": pulumi.StringArray{}, "of an output": pulumi.StringArray{}.ToStringArrayOutput(),

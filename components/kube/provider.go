@@ -13,33 +13,34 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// EKSCluster is how the API of a cluster of the Amazon Elastic Kubernetes Service is reached and trusted.
+// EKSCluster holds the connection settings of an Amazon EKS cluster.
 type EKSCluster struct {
 	// Name of the cluster. Required.
 	Name pulumi.StringInput
-	// Region it is in, e.g. eu-central-1. Required.
+	// Region of the cluster, e.g. eu-central-1. Required.
 	Region string
-	// RoleARN is assumed to talk to the cluster. Empty for the caller's own identity.
+	// RoleARN is the role to assume for access to the cluster. Empty for the caller's own identity.
 	RoleARN string
 	// Endpoint (a URL), CertificateAuthority (base64) and ARN, as AWS reports them. Required.
 	Endpoint, CertificateAuthority, ARN pulumi.StringInput
 }
 
 var (
-	// kindContextForm is kind- and what kind takes for the name of a cluster.
+	// kindContextForm is kind- followed by the name of a kind cluster.
 	kindContextForm = regexp.MustCompile(`^kind-[a-z0-9.-]+$`)
 	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
 	eksNameForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$`)
 	roleForm    = regexp.MustCompile(`^$|^arn:aws[a-z-]*:iam::[0-9]{12}:role/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
-// CheckKindContext reports a context that does not belong to a cluster made by kind.
+// CheckKindContext reports a context that does not belong to a kind cluster.
 func CheckKindContext(context string) field.ErrorList {
 	return check.Match("context", context, kindContextForm,
 		"must be the context of a kind cluster: kind-<name>, in lower case")
 }
 
-// Validate reports everything wrong with the cluster but what AWS reports of it: nil is one that was not looked up.
+// Validate reports everything wrong with the cluster, except missing values that AWS reports: they are nil if the
+// cluster was not looked up.
 func (c *EKSCluster) Validate() field.ErrorList {
 	problems := append(check.Region("region", c.Region),
 		check.Match("roleArn", c.RoleARN, roleForm, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
@@ -50,17 +51,17 @@ func (c *EKSCluster) Validate() field.ErrorList {
 	return problems
 }
 
-// KindCluster is a local cluster made by kind.
+// KindCluster describes a local kind cluster.
 type KindCluster struct {
-	// Context of the kubeconfig, kind-<cluster>. Any other is refused, so that no slip of the current context turns a
-	// development stack loose on a cluster that matters. Required.
+	// Context of the kubeconfig, kind-<cluster>. Other contexts are rejected, so that a wrong current context cannot
+	// deploy a development stack to another cluster. Required.
 	Context string
-	// AdoptExisting takes over an object that exists already when it is to be created, as after an interrupted update.
-	// Otherwise that fails, since the object may be another stack's.
+	// AdoptExisting takes over objects that exist already when they are to be created, as after an interrupted update.
+	// Otherwise the creation fails, because they may belong to another stack.
 	AdoptExisting bool
 }
 
-// NewKindProvider connects to a local cluster made by kind.
+// NewKindProvider connects to a local kind cluster.
 func NewKindProvider(
 	ctx *pulumi.Context, name string, cluster KindCluster, opts ...pulumi.ResourceOption,
 ) (*kubernetes.Provider, error) {
@@ -89,28 +90,29 @@ func NewEKSProvider(
 		func(all []any) (string, error) {
 			return cluster.kubeconfig(all[0].(string), all[1].(string), all[2].(string))
 		}).(pulumi.StringOutput)
-	return newProvider(ctx, name, &kubernetes.ProviderArgs{Kubeconfig: kubeconfig, ClusterIdentifier: cluster.ARN}, opts...)
+	args := &kubernetes.ProviderArgs{Kubeconfig: kubeconfig, ClusterIdentifier: cluster.ARN}
+	return newProvider(ctx, name, args, opts...)
 }
 
-// newProvider connects to a cluster. Resources use it explicitly: the default provider would follow whatever context
-// the kubeconfig of the moment points to. ClusterIdentifier tells the engine that the cluster is the same while its
-// kubeconfig changes; otherwise a new token or endpoint would replace every resource (pulumi-kubernetes#2745).
+// newProvider connects to a cluster. Resources use it explicitly: the default provider would follow the current
+// context of the kubeconfig. ClusterIdentifier identifies the cluster while its kubeconfig changes; otherwise a new
+// token or endpoint would replace every resource (pulumi-kubernetes#2745).
 func newProvider(
 	ctx *pulumi.Context, name string, args *kubernetes.ProviderArgs, opts ...pulumi.ResourceOption,
 ) (*kubernetes.Provider, error) {
-	// A change of data updates the object in place; the pods are rolled by their checksum annotation.
+	// A change of data updates the object in place; the checksum annotation of the pods triggers their rollout.
 	args.EnableConfigMapMutable, args.EnableSecretMutable = pulumi.Bool(true), pulumi.Bool(true)
-	// A field that someone edited by hand, or an autoscaler that is gone had, is set to what the program says. Without
-	// this even the preview ends in a field conflict: https://github.com/pulumi/pulumi-kubernetes/issues/2280
+	// Fields that were edited manually, or set by a deleted autoscaler, are overwritten. Without this option even the
+	// preview fails with a field conflict: https://github.com/pulumi/pulumi-kubernetes/issues/2280
 	args.EnablePatchForce = pulumi.Bool(true)
 	return kubernetes.NewProvider(ctx, name, args, opts...)
 }
 
-// kubeconfig asks the AWS CLI for a short-lived token. It names no profile: one would tie the state to the machine of
-// whoever ran `up` last (pulumi-eks#868). JSON is YAML.
+// kubeconfig returns a kubeconfig that gets a short-lived token from the AWS CLI. It contains no profile, which would
+// tie the state to one machine (pulumi-eks#868). JSON is valid YAML.
 func (c EKSCluster) kubeconfig(name, endpoint, authority string) (string, error) {
 	if endpoint == "" || authority == "" {
-		return "", fmt.Errorf("EKS cluster %q has no endpoint: is it still being created?", name)
+		return "", fmt.Errorf("EKS cluster %q has no endpoint or certificate authority: wait until it is ACTIVE", name)
 	}
 	command := []string{"eks", "get-token", "--cluster-name", name, "--region", c.Region, "--output", "json"}
 	if c.RoleARN != "" {

@@ -35,7 +35,7 @@ func TestKubeconfigOfEKS(t *testing.T) {
 		cluster.RoleARN = role
 		provider := componenttest.Find(t, componenttest.Record(t, eksProgram(cluster)), "kubernetes", "cluster").Inputs
 		if provider["clusterIdentifier"] != string(cluster.ARN.(pulumi.String)) {
-			t.Errorf("the cluster's identity is %v: a new endpoint would replace all resources", provider["clusterIdentifier"])
+			t.Errorf("clusterIdentifier is %v: a new endpoint would replace all resources", provider["clusterIdentifier"])
 		}
 		text, _ := provider["kubeconfig"].(string)
 		var config map[string]any
@@ -67,7 +67,7 @@ func TestKubeconfigOfEKS(t *testing.T) {
 			want = append(want, "--role-arn", role)
 		}
 		if got, _ := offline.Lookup(config, "users", 0, "user", "exec", "args").([]any); !slices.Equal(got, want) {
-			t.Errorf("the token comes from %v, want %v", got, want)
+			t.Errorf("got token command %v, want %v", got, want)
 		}
 		if strings.Contains(text, "profile") || strings.Contains(text, "AWS_") {
 			t.Errorf("the kubeconfig depends on the machine: %s", text)
@@ -75,8 +75,7 @@ func TestKubeconfigOfEKS(t *testing.T) {
 	}
 }
 
-// AWS reports no endpoint while it still makes the cluster, and without one the provider would take the default
-// context.
+// AWS reports no endpoint while it creates the cluster. Without one, the provider would use the default context.
 func TestEKSWithoutEndpointIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*EKSCluster){
 		"endpoint":  func(c *EKSCluster) { c.Endpoint = pulumi.String("") },
@@ -101,7 +100,34 @@ func TestProvidersRefuse(t *testing.T) {
 	}
 }
 
-// Only who asks for it takes over what exists.
+func TestEKSClusterValidate(t *testing.T) {
+	valid := EKSCluster{Name: pulumi.String("production"), Region: "eu-central-1"}
+	for field, values := range map[string]struct {
+		set       func(c *EKSCluster, value string)
+		good, bad []string
+	}{
+		"name": {func(c *EKSCluster, value string) { c.Name = pulumi.String(value) },
+			[]string{"0", "A_b-c", strings.Repeat("c", 100)},
+			[]string{"", "-a", "a.b", "a b", strings.Repeat("c", 101), "arn:aws:eks:eu-central-1:111122223333:cluster/a"}},
+		"region": {func(c *EKSCluster, value string) { c.Region = value },
+			[]string{"us-gov-west-1"}, []string{"", "Frankfurt"}},
+		"roleArn": {func(c *EKSCluster, value string) { c.RoleARN = value },
+			[]string{"", testRole, "arn:aws-us-gov:iam::111122223333:role/teams/a+b"},
+			[]string{"admin", "arn:aws:iam::1111:role/a", "arn:aws:iam::111122223333:user/a", testRole + "\n",
+				"arn:aws:sts::111122223333:assumed-role/a/me"}},
+	} {
+		for i, value := range append(values.good, values.bad...) {
+			c := valid
+			values.set(&c, value)
+			problems, accepted := c.Validate(), i < len(values.good)
+			if accepted && len(problems) > 0 || !accepted && (len(problems) != 1 || problems[0].Field != field) {
+				t.Errorf("%s %q: got %v, want it accepted: %t", field, value, problems, accepted)
+			}
+		}
+	}
+}
+
+// Existing objects are adopted only on request.
 func TestAdoptExisting(t *testing.T) {
 	for _, adopt := range []bool{true, false} {
 		inputs := componenttest.Find(t, componenttest.Record(t, func(ctx *pulumi.Context) error {

@@ -15,25 +15,26 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// RedisArgs describe a Redis in the cluster.
+// RedisArgs describes a Redis in the cluster.
 type RedisArgs struct {
-	// Namespace it runs in. Required.
+	// Namespace to run in. Required.
 	Namespace pulumi.StringInput
-	// Name of its objects. Empty for the component's name: see the package's documentation.
+	// Name of its objects. Empty for the component's name: see the package documentation.
 	Name string
 	// Secret holds the password. Required.
 	Secret *RedisSecret
-	// Clients are the only pods that may connect, by their labels.
+	// Clients are the labels of the only pods that may connect.
 	Clients []map[string]string
-	// Image behaves like Docker's official redis image. Required, with a tag other than latest or with a digest.
+	// Image compatible with Docker's official redis image. Required, with a tag other than latest or with a digest.
 	Image string
 	// Resources of the Redis container. Required. The data may use 3/4 of the memory.
 	Resources Resources
-	// Ephemeral keeps the data in the pod, where a restart loses it, instead of on a PersistentVolumeClaim.
+	// Ephemeral stores the data in the pod, where a restart loses it, instead of on a PersistentVolumeClaim.
 	Ephemeral bool
-	// StorageSize of the claim, e.g. 1Gi; with Ephemeral the limit of the folder, 1Gi by default. It can only grow.
+	// StorageSize of the claim, e.g. 1Gi, which can only grow. With Ephemeral it is the size limit of the folder;
+	// default: 1Gi.
 	StorageSize string
-	// StorageClass of the claim. Empty for the cluster's default class. Another one than the data is on is refused.
+	// StorageClass of the claim. Empty for the cluster's default class. Changing it later is an error.
 	StorageClass string
 	// Protect makes Pulumi refuse to delete the claim.
 	Protect bool
@@ -41,7 +42,7 @@ type RedisArgs struct {
 	Fsync string
 }
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *RedisArgs) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.Image("image", a.Image),
@@ -56,14 +57,14 @@ func (a *RedisArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// redisFinish is how many seconds Redis gets to finish its append-only file, once it is told to stop.
+// redisFinish is the number of seconds for Redis to finish its append-only file after SIGTERM.
 const redisFinish = 30
 
-// Redis is one Redis server with a password, whose data survives restarts, and that only its clients can reach.
+// Redis is one Redis server with a password, whose data survives restarts. Only its clients can connect.
 type Redis struct {
 	pulumi.ResourceState
 
-	// Connection is how the app gets to it.
+	// Connection holds the connection settings for an app.
 	Connection redis.Connection
 }
 
@@ -97,7 +98,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		return nil, err
 	}
 	liveness := pingProbe(10, 6)
-	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // one that hangs serves nobody meanwhile
+	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // a server that hangs must not linger
 	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
 		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redis.LingerSeconds + redisFinish)},
 		corev1.ContainerArgs{
@@ -106,8 +107,8 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 			Ports:                    corev1.ContainerPortArray{objects.Port("redis", redis.Port)},
 			Resources:                args.Resources.Requirements(),
 			TerminationMessagePolicy: objects.FallbackToLogs,
-			// After a switch to another Redis old pods of the app still have visits. The Service leads to a pod that is going
-			// as long as no other is ready (KEP 1669, Proxy Terminating Endpoints).
+			// After a switch to another Redis, old pods of the app still serve requests. The Service routes to a terminating
+			// pod as long as no other pod is ready (KEP 1669, Proxy Terminating Endpoints).
 			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger())}},
 			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
 			StartupProbe:   pingProbe(2, 120),
@@ -117,7 +118,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		objects.ConfigVolume("config", redis.ConfigDir, config),
 		objects.SecretVolume("auth", redis.AuthDir, args.Secret.ref.Name),
 		data,
-	), pulumi.DependsOn([]pulumi.Resource{policy})) // which goes after it: without, its clients could not reach it
+	), pulumi.DependsOn([]pulumi.Resource{policy})) // deleted after the server, which clients need it to reach
 	if err != nil {
 		return nil, err
 	}
@@ -139,15 +140,16 @@ func shell(script string) *corev1.ExecActionArgs {
 	return &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", "-c", script})}
 }
 
-// RedisSecretArgs describe the secrets of a Redis, wherever that runs.
+// RedisSecretArgs describes the secrets of any Redis, in the cluster or elsewhere.
 type RedisSecretArgs struct {
 	// Namespace of the pods that use it. Required.
 	Namespace pulumi.StringInput
-	// Name before the -auth of the Secret. Empty for the component's name: see the package's documentation.
+	// Name of the Secret without its suffix -auth. Empty for the component's name: see the package documentation.
 	Name string
-	// Password that every client must give. Kept as a secret. Required.
+	// Password that every client must provide. Kept as a secret. Required.
 	Password pulumi.StringInput
-	// CA is the certificate (PEM) of a private authority that signed the server's. Nil for a public one, or without TLS.
+	// CA is the certificate (PEM) of a private authority that signed the server's. Nil for a public authority or without
+	// TLS.
 	CA pulumi.StringInput
 }
 
@@ -157,8 +159,8 @@ func (a *RedisSecretArgs) Validate() field.ErrorList {
 	return append(problems, check.Set("password", a.Password != nil)...)
 }
 
-// RedisSecret holds the password in the forms in which pods read it. It is apart from the Redis: one in the cluster, at
-// AWS or elsewhere may take the place of another, and the pods of the app go on with the same Secret.
+// RedisSecret contains the password in the forms that pods read. It is separate from the Redis: a Redis in the
+// cluster, at AWS or elsewhere may replace another, and the pods of the app keep the same Secret.
 type RedisSecret struct {
 	pulumi.ResourceState
 
@@ -166,7 +168,8 @@ type RedisSecret struct {
 	hasCA bool
 }
 
-// NewRedisSecret creates the Secret. It takes over the one of a stack in which it was part of the component of a Redis.
+// NewRedisSecret creates the Secret. It takes over the Secret of a stack in which it was a child of the Redis
+// component.
 func NewRedisSecret(
 	ctx *pulumi.Context, name string, args *RedisSecretArgs, opts ...pulumi.ResourceOption,
 ) (*RedisSecret, error) {
@@ -175,7 +178,7 @@ func NewRedisSecret(
 	o := redisOwner(ctx, s, name, args.Name, args.Namespace)
 	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
 	former := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:ExternalRedis")}})
-	opts = append(slices.Clone(opts), former) // a copy: the list is the caller's, who may use it again
+	opts = append(slices.Clone(opts), former) // a copy, because the slice belongs to the caller
 	if err := component.Register(ctx, "scaleout:index", "RedisSecret", name, problems, s, opts); err != nil {
 		return nil, err
 	}
@@ -187,7 +190,7 @@ func NewRedisSecret(
 	if args.CA != nil {
 		data[redis.CAFile] = args.CA
 	}
-	var parents []pulumi.Alias // the components that the Secret was part of up to version 0
+	var parents []pulumi.Alias // the former parents of the Secret, up to version 0
 	for _, kind := range []string{"Redis", "ElastiCache"} {
 		parents = append(parents, pulumi.Alias{ParentURN: pulumi.CreateURN(pulumi.String(name),
 			pulumi.String("scaleout:index:"+kind), nil, pulumi.String(ctx.Project()), pulumi.String(ctx.Stack()))})
@@ -199,13 +202,14 @@ func NewRedisSecret(
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.ref.Name})
 }
 
-// Bind gives an app the connection to a Redis with these secrets, under the names that it reads.
+// Bind returns the Binding that connects an app to a Redis with this password, through variables with these names.
 func (s *RedisSecret) Bind(connection redis.Connection, names redis.Environment) Binding {
 	return BindRedis(connection, names, s.ref, s.hasCA)
 }
 
-// BindRedis is Bind with a Secret that something else has made, such as an operator: its entries are redis.PasswordFile
-// and, with hasCA, redis.CAFile. A Redis without a password needs none; names then has none either.
+// BindRedis is Bind with a Secret of another origin, such as an operator. Its keys are redis.PasswordFile and, with
+// hasCA, redis.CAFile. A Redis without a password needs no Secret; names.Password and names.PasswordFile are then
+// empty.
 func BindRedis(connection redis.Connection, names redis.Environment, secret SecretRef, hasCA bool) Binding {
 	b := Binding{
 		Env: names.Variables(connection), After: present(connection.Ready),
@@ -216,7 +220,7 @@ func BindRedis(connection redis.Connection, names redis.Environment, secret Secr
 	}
 	mounted := SecretFiles{Dir: redis.ClientDir, Secret: secret}
 	mount := func(variable, file string) {
-		if variable != "" { // else the app does not read it
+		if variable != "" { // otherwise the app does not read it
 			b.Env[variable] = pulumi.String(path.Join(redis.ClientDir, file))
 			mounted.Keys = append(mounted.Keys, file)
 		}
@@ -231,7 +235,7 @@ func BindRedis(connection redis.Connection, names redis.Environment, secret Secr
 	return b
 }
 
-// redisOwner is a component of a Redis; object is the name of its objects, if it is not the component's.
+// redisOwner returns the owner of a Redis component's objects; object is their name, if it is not the component's.
 func redisOwner(
 	ctx *pulumi.Context, parent pulumi.Resource, name, object string, namespace pulumi.StringInput,
 ) objects.Owner {

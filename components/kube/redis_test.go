@@ -14,7 +14,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// secretAnd registers the Secret of a Redis, and a server in the cluster where there is to be one.
+// secretAnd registers the Secret of a Redis and, if given, a server in the cluster.
 func secretAnd(server *RedisArgs, opts ...pulumi.ResourceOption) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		secret, err := NewRedisSecret(ctx, "redis", testRedisSecret(), opts...)
@@ -28,7 +28,7 @@ func secretAnd(server *RedisArgs, opts ...pulumi.ResourceOption) pulumi.RunFunc 
 	}
 }
 
-// Another kind of Redis must not delete the Secret that the pods have mounted: they could not start again.
+// Switching to another kind of Redis must not delete the Secret that the pods mount: they could not restart.
 func TestSecretIsTheSameForEveryKindOfRedis(t *testing.T) {
 	inCluster := componenttest.Record(t, secretAnd(testRedis(nil)))
 	elsewhere := componenttest.Record(t, secretAnd(nil))
@@ -46,10 +46,10 @@ func TestSecretIsTheSameForEveryKindOfRedis(t *testing.T) {
 	}
 }
 
-// A stack of version 0 has the Secret below the component of its Redis; without an alias it would be replaced.
+// Stacks of version 0 contain the Secret as a child of the Redis component; without an alias it would be replaced.
 func TestSecretIsTakenOver(t *testing.T) {
 	own := pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String("store")}})
-	shared := append(make([]pulumi.ResourceOption, 0, 8), own) // room for an append that would change it
+	shared := append(make([]pulumi.ResourceOption, 0, 8), own) // spare capacity reveals an append in place
 	engine := &componenttest.Engine{}
 	if err := engine.Run(secretAnd(nil, shared...)); err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestSecretIsTakenOver(t *testing.T) {
 		t.Errorf("the former types are %q and the names %q, want ExternalRedis and store among them", types, names)
 	}
 	if spare := shared[:2]; spare[1] != nil {
-		t.Error("the component has written into the caller's list of options")
+		t.Error("the component changed the caller's slice of options")
 	}
 }
 
@@ -104,14 +104,14 @@ func TestSecretHoldsOnlyWhatIsRead(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, entries) {
 			t.Errorf("the Secret has %v, want %v", got, entries)
 		}
-		// The app gets nothing that is for the server.
+		// The app gets no files of the server.
 		items, _ := offline.Lookup(podSpec(t, result), "volumes", 0, "secret", "items").([]any)
 		var keys []any
 		for _, item := range items {
 			keys = append(keys, offline.Lookup(item, "key"))
 		}
 		if !slices.Equal(keys, mounted) {
-			t.Errorf("the pods see %v, want %v", keys, mounted)
+			t.Errorf("the pods mount %v, want %v", keys, mounted)
 		}
 		for name, want := range map[string]any{
 			"REDIS_HOST": "redis.example.com", "REDIS_PORT": "6380", "REDIS_TLS": "true", "REDIS_USERNAME": "app",
@@ -124,7 +124,7 @@ func TestSecretHoldsOnlyWhatIsRead(t *testing.T) {
 	}
 }
 
-// An app that reads few names gets few variables, and no file that it does not know of.
+// An app that reads few names gets few variables, and no unused file.
 func TestBindPassesOnlyTheNamesThatAreGiven(t *testing.T) {
 	secret := &RedisSecret{ref: SecretRef{Name: pulumi.String("s")}, hasCA: true}
 	b := secret.Bind(testElsewhere, redis.Environment{Host: "HOST", Password: "PASSWORD"})
@@ -135,31 +135,31 @@ func TestBindPassesOnlyTheNamesThatAreGiven(t *testing.T) {
 		t.Errorf("got %v, want the password's entry of the Secret", b.SecretEnv)
 	}
 	if to := b.AllowTo[0]; !to.Anyone || !slices.Equal(to.Ports, []int{6380}) {
-		t.Errorf("got %+v, want the port of a Redis whose address is not known", to)
+		t.Errorf("got %+v, want the port of a Redis with an unknown address", to)
 	}
 	if problems := b.Validate(); len(problems) > 0 {
-		t.Errorf("the binding is refused: %v", problems)
+		t.Errorf("got %v, want the binding accepted", problems)
 	}
 }
 
-// A Redis that another replaces serves until the app's old pods are gone, and is not killed before it has finished.
+// A replaced Redis serves until the app's old pods are gone, and is not killed before it has finished.
 func TestRedisOutlivesItsClients(t *testing.T) {
 	result := componenttest.Record(t, secretAnd(testRedis(nil)))
 	spec := offline.Lookup(componenttest.Find(t, result, "StatefulSet", "redis").Inputs, "spec", "template", "spec")
 	if grace := offline.Lookup(spec, "terminationGracePeriodSeconds"); grace != int64(redis.LingerSeconds+30) {
-		t.Errorf("it is killed after %v s, want 30 s after the %d for its clients", grace, redis.LingerSeconds)
+		t.Errorf("got a grace period of %v s, want 30 s more than the %d for clients", grace, redis.LingerSeconds)
 	}
 	if got := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "exec", "command", 2); got != redis.Linger() {
-		t.Errorf("before it stops it runs %v, want %q", got, redis.Linger())
+		t.Errorf("got the preStop command %v, want %q", got, redis.Linger())
 	}
 	policy := componenttest.Find(t, result, "NetworkPolicy", "redis").URN
 	server := componenttest.Find(t, result, "StatefulSet", "redis")
 	if !slices.Contains(server.Dependencies, policy) {
-		t.Errorf("it depends on %q, want the network policy among them, which else goes first", server.Dependencies)
+		t.Errorf("it depends on %q, want the network policy too, which would be deleted first", server.Dependencies)
 	}
 }
 
-// A claim cannot change its class: it would be replaced, and the data would be lost.
+// The class of a claim is immutable: the claim would be replaced, and the data lost.
 func TestAnotherStorageClassIsRefused(t *testing.T) {
 	for class, had := range map[string]any{"": "", "gp3": "gp3"} {
 		args := testRedis(nil)
@@ -171,10 +171,10 @@ func TestAnotherStorageClassIsRefused(t *testing.T) {
 		engine.Stash["redis-data-class"] = "another"
 		err := engine.Run(secretAnd(args))
 		if err == nil || !strings.Contains(err.Error(), "storageClass: ") || !strings.Contains(err.Error(), `"another"`) {
-			t.Errorf("class %q: got %v, want a refusal that names both classes", class, err)
+			t.Errorf("class %q: got %v, want an error with both classes", class, err)
 		}
 		if engine.State("PersistentVolumeClaim", "redis-data") != nil {
-			t.Errorf("class %q: the claim is registered all the same", class)
+			t.Errorf("class %q: the claim is registered anyway", class)
 		}
 	}
 }

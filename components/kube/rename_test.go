@@ -2,20 +2,17 @@ package kube
 
 import (
 	"reflect"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/scaleout/internal/componenttest"
-	"example.com/scaleout/offline"
 )
 
-// former are the names that the components of renamed had before.
+// former maps the new names of the components of renamed to their old ones.
 var former = map[string]string{"store": "redis", "keys": "secrets", "site": "web"}
 
-// renamed registers the components that have a Name under the new names of former, or under the old ones.
+// renamed registers the components with a Name, under the new names of former or under the old ones.
 func renamed(ctx *pulumi.Context, anew bool) error {
 	called := func(component string) (name, objects string, opts []pulumi.ResourceOption) {
 		if old := former[component]; anew {
@@ -54,11 +51,12 @@ func renamed(ctx *pulumi.Context, anew bool) error {
 	return err
 }
 
-// A component that is renamed keeps its objects as they are, labels and references to each other included.
+// A renamed component keeps its objects unchanged, including labels and references. TestRename of internal/engine
+// observes that the engine keeps them as resources.
 func TestRenamedComponentKeepsItsObjects(t *testing.T) {
 	objects := func(anew bool) map[string]map[string]any {
 		found := map[string]map[string]any{}
-		engine := &componenttest.Engine{Stash: map[string]any{ // an alias finds the old one
+		engine := &componenttest.Engine{Stash: map[string]any{ // the same values under old and new names, as with an alias
 			"keys-version-key": "k", "secrets-version-key": "k", "store-auth-version-key": "r", "redis-auth-version-key": "r",
 		}}
 		if err := engine.Run(func(ctx *pulumi.Context) error { return renamed(ctx, anew) }); err != nil {
@@ -80,32 +78,4 @@ func TestRenamedComponentKeepsItsObjects(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, after[name], inputs)
 		}
 	}
-}
-
-// The alias of a component is enough for all below it, nested components too.
-func TestAliasOfAComponentReachesItsChildren(t *testing.T) {
-	before := componenttest.Record(t, func(ctx *pulumi.Context) error { return renamed(ctx, false) })
-	after := componenttest.Record(t, func(ctx *pulumi.Context) error { return renamed(ctx, true) })
-	for i := range after.Resources {
-		r := &after.Resources[i]
-		alias := r.URN[:strings.LastIndex(r.URN, "::")+2] + formerName(after, r)
-		known := slices.ContainsFunc(before.Resources, func(b offline.Resource) bool { return b.URN == alias })
-		if !known || alias == r.URN {
-			t.Errorf("%s: nothing was called %s before, so the engine would replace it", r.URN, alias)
-		}
-	}
-}
-
-// formerName is the engine's rule (inheritedChildAlias in its step generator): the parent's old name takes the place of
-// its new one at the beginning of a child's name.
-func formerName(result *offline.Result, r *offline.Resource) string {
-	i := slices.IndexFunc(result.Resources, func(p offline.Resource) bool { return p.URN == r.Parent })
-	if i < 0 {
-		return former[r.Name]
-	}
-	parent := &result.Resources[i]
-	if rest, ok := strings.CutPrefix(r.Name, parent.Name); ok {
-		return formerName(result, parent) + rest
-	}
-	return r.Name
 }

@@ -21,13 +21,13 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// SecretArgs describe a Kubernetes Secret.
+// SecretArgs describes a Kubernetes Secret.
 type SecretArgs struct {
 	// Namespace of the pods that use it. Required.
 	Namespace pulumi.StringInput
-	// Name of the Secret, and what its labels call the instance. Empty for the component's name.
+	// Name of the Secret, and the instance in its labels. Empty for the component's name.
 	Name string
-	// Data are its entries. Each is kept as a secret. Required.
+	// Data holds the entries. Each is kept as a secret. Required.
 	Data map[string]pulumi.StringInput
 }
 
@@ -40,22 +40,24 @@ func (a *SecretArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// SecretRef names a Secret in the namespace of the pods that use it, made by the component Secret or by anything else.
+// SecretRef references a Secret in the namespace of the pods that use it, created by the component Secret or
+// otherwise.
 type SecretRef struct {
 	// Name of the Secret. Required.
 	Name pulumi.StringInput
-	// Version changes with the content, so that the pods are rolled. Nil: they read a change when they next start.
+	// Version changes with the content, which triggers a rollout of the pods. Nil: running pods keep the old content
+	// until they restart.
 	Version pulumi.StringInput
 }
 
-// Secret is a Kubernetes Secret that outlives what uses it. It is a component of its own, since pods of several others
-// mount it: were it part of a backing service, replacing that by another kind would delete it under the running pods. A
-// change of it is one in place with the providers of this package. One of your own needs EnableSecretMutable (and, for
-// ConfigMaps, EnableConfigMapMutable): without it the Secret is deleted first, since its name is fixed.
+// Secret is a Kubernetes Secret that outlives its consumers. It is a separate component, because pods of several
+// others mount it: as a child of a backing service, it would be deleted under the running pods when that is replaced
+// by another kind. The providers of this package update it in place. Other providers need EnableSecretMutable (and,
+// for ConfigMaps, EnableConfigMapMutable): without it, a change deletes the Secret first, because its name is fixed.
 type Secret struct {
 	pulumi.ResourceState
 
-	// Ref is what Binding and Container take.
+	// Ref references the Secret in a Binding.
 	Ref SecretRef
 }
 
@@ -76,7 +78,7 @@ func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulum
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.Ref.Name})
 }
 
-// newSecret creates the object and the key to its version.
+// newSecret creates the Secret and the Stash with the key of its version.
 func newSecret(
 	o objects.Owner, suffix string, data map[string]pulumi.StringInput, opts ...pulumi.ResourceOption,
 ) (SecretRef, error) {
@@ -94,9 +96,10 @@ func newSecret(
 	return SecretRef{Name: secret.Metadata.Name().Elem(), Version: version}, err
 }
 
-// versionOf changes with the entries and says nothing about them. It is shown in pods, which more people may read than
-// Secrets: a plain hash would let them try passwords. So the hash has a random key, which is in the state only, where
-// a Stash keeps the one that it was created with: https://www.pulumi.com/docs/iac/concepts/resources/stash/
+// versionOf returns a version that changes with the entries and reveals nothing about them. More people may read
+// pods, which contain it, than Secrets, and could test passwords against a plain hash. The hash therefore has a
+// random key, which is only in the state, where a Stash keeps its first value:
+// https://www.pulumi.com/docs/iac/concepts/resources/stash/
 func versionOf(o objects.Owner, name string, entries pulumi.StringMap) (pulumi.StringOutput, error) {
 	key, err := pulumi.NewStash(o.Context, name+"-version-key", &pulumi.StashArgs{
 		Input: pulumi.ToSecret(pulumi.String(rand.Text())),
@@ -107,14 +110,14 @@ func versionOf(o objects.Owner, name string, entries pulumi.StringMap) (pulumi.S
 	version := pulumi.All(key.Output, entries).ApplyT(func(all []any) (string, error) {
 		random, known := all[0].(string)
 		if !known || random == "" {
-			return "", fmt.Errorf("the Stash %s-version-key has no key: without one a secret could be guessed by its hash", name)
+			return "", fmt.Errorf("the Stash %s-version-key has no key, without which the hash could reveal the secret", name)
 		}
 		return keyedHash(random, all[1])
 	})
 	return pulumi.Unsecret(version).(pulumi.StringOutput), nil
 }
 
-// keyedHash is of the entries in the order of their keys.
+// keyedHash returns the HMAC of the entries, sorted by key.
 func keyedHash(key string, entries any) (string, error) {
 	text, err := json.Marshal(entries)
 	sum := hmac.New(sha256.New, []byte(key))
@@ -125,37 +128,37 @@ func keyedHash(key string, entries any) (string, error) {
 // versionLength in hexadecimal digits: 64 bits, enough to notice any change.
 const versionLength = 16
 
-// Binding is what a backing service (a database, a queue, a cache) adds to the pods of an app: how they find it, the
-// secrets that it takes, the connections that they may make, and what has to exist before they start.
+// Binding adds a backing service (a database, a queue, a cache) to the pods of an app: its address, the secrets that
+// it requires, the connections to it, and the resources that must exist before the pods start.
 type Binding struct {
-	// Env are variables whose values are no secrets.
+	// Env are variables that hold no secrets.
 	Env map[string]pulumi.StringInput
-	// SecretEnv are entries of Secrets as variables. Prefer Files: a variable passes to child processes.
+	// SecretEnv are entries of Secrets as variables. Prefer Files: variables are inherited by child processes.
 	SecretEnv map[string]SecretKey
 	// Files are entries of Secrets, mounted read-only.
 	Files []SecretFiles
-	// AllowTo are connections that the pods may make.
+	// AllowTo lists the peers that the pods may connect to.
 	AllowTo []Peer
-	// RollOn is anything whose change rolls the pods, such as the version of what they read only when they start. Versions
-	// of Secrets do so already. It must be no secret: whoever may read pods sees a hash of it.
+	// RollOn is a value whose change triggers a rollout, such as the version of data that the pods read only when they
+	// start. Versions of Secrets do so already. It must not be a secret: everyone who may read pods sees a hash of it.
 	RollOn pulumi.StringInput
-	// After is what has to exist before the first pod starts.
+	// After lists the resources that must exist before the first pod starts.
 	After []pulumi.Resource
 }
 
-// SecretKey is one entry of a Secret.
+// SecretKey references one entry of a Secret.
 type SecretKey struct {
 	Secret SecretRef
 	// Key of the entry. Required.
 	Key string
 }
 
-// SecretFiles are entries of one Secret as files of a folder.
+// SecretFiles mounts entries of one Secret as files of a folder.
 type SecretFiles struct {
-	// Dir is an absolute path, which nothing else is mounted at. Required.
+	// Dir is an absolute path at which nothing else is mounted. Required.
 	Dir    string
 	Secret SecretRef
-	// Keys of the entries, and the names of the files. Empty for all.
+	// Keys of the entries, and names of the files. Empty for all.
 	Keys []string
 }
 
@@ -181,7 +184,7 @@ func (f *SecretFiles) validate() field.ErrorList {
 	return problems
 }
 
-// checkKey wants the key of an entry of a Secret.
+// checkKey accepts the key of an entry of a Secret.
 func checkKey(name, key string) field.ErrorList {
 	if wrong := validation.IsConfigMapKey(key); len(wrong) > 0 {
 		return check.Invalid(name, key, wrong[0])

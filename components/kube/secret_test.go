@@ -35,8 +35,8 @@ func TestKeyedHash(t *testing.T) {
 	}
 }
 
-// checksumOf is the annotation of the pods of an app with a Secret, after an `up`. key is what the state has; nil for a
-// first `up`.
+// checksumOf returns the checksum annotation of the pods of an app with a Secret, after `pulumi up`. key is the value
+// in the state; nil for the first `pulumi up`.
 func checksumOf(t *testing.T, key any, password string) string {
 	t.Helper()
 	engine := &componenttest.Engine{}
@@ -66,28 +66,28 @@ func checksumOf(t *testing.T, key any, password string) string {
 	return sum
 }
 
-// Whoever may read pods can try passwords against a hash of them, unless the hash has a key.
+// Everyone who may read pods could test passwords against a hash without a key.
 func TestChecksumTellsNothingOfThePassword(t *testing.T) {
 	if first, other := checksumOf(t, nil, testPassword), checksumOf(t, nil, testPassword); first == other {
-		t.Errorf("two stacks with the same password have the same checksum %s: it can be computed from the password", first)
+		t.Errorf("two stacks with the same password have the same checksum %s: it depends only on the password", first)
 	}
 	before := checksumOf(t, "key", testPassword)
 	if again := checksumOf(t, "key", testPassword); again != before {
-		t.Errorf("nothing has changed, and the checksum is %s instead of %s: all pods would be replaced", again, before)
+		t.Errorf("without a change: got checksum %s, want %s: all pods would be replaced", again, before)
 	}
 	if after := checksumOf(t, "key", testPassword+"!"); after == before {
-		t.Error("another password has the same checksum: the pods would go on with the old one")
+		t.Error("another password has the same checksum: the pods would keep the old one")
 	}
 }
 
-// Each run thinks up a key, of which the state keeps the first.
+// Each run generates a key, but the state keeps the first one.
 func TestVersionKeyStays(t *testing.T) {
 	stash := componenttest.Find(t, recordEverything(t), "Stash", "redis-auth-version-key")
 	if ignored := offline.Lookup(stash.Options, "ignoreChanges", 0); ignored != "input" {
 		t.Errorf("got options %v, want changes of the input ignored", stash.Options)
 	}
 	if _, secret := stash.Inputs["input"].(offline.Secret); !secret {
-		t.Error("the key is no secret")
+		t.Error("the key is not a secret")
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// What the arguments do not offer is changed by a transformation, here the pods of an app that get a second container.
+// A transformation changes settings that the arguments do not offer; here it adds a second container to the pods of
+// an app.
 func ExampleNewWebApp_sidecar() { pulumi.Run(withSidecar) }
 
 func withSidecar(ctx *pulumi.Context) error {
@@ -34,14 +35,14 @@ func withSidecar(ctx *pulumi.Context) error {
 func addSidecar(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
 	deployment, ok := r.Props.(*appsv1.DeploymentArgs)
 	if !ok {
-		return nil // as it is
+		return nil // unchanged
 	}
 	pod := deployment.Spec.(*appsv1.DeploymentSpecArgs).Template.(*corev1.PodTemplateSpecArgs).Spec.(*corev1.PodSpecArgs)
 	pod.InitContainers = corev1.ContainerArray{corev1.ContainerArgs{
 		Name: pulumi.String("proxy"), Image: pulumi.String("ghcr.io/example/proxy:2.0.1"),
 		RestartPolicy: pulumi.String("Always"),
 		Resources:     kube.Resources{CPURequest: "10m", MemoryLimit: "32Mi"}.Requirements(),
-		SecurityContext: &corev1.SecurityContextArgs{ // what Pod Security `restricted` asks of every container
+		SecurityContext: &corev1.SecurityContextArgs{ // required by Pod Security `restricted`
 			AllowPrivilegeEscalation: pulumi.Bool(false),
 			Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.StringArray{pulumi.String("ALL")}},
 		},

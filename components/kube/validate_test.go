@@ -105,9 +105,9 @@ func TestConstructorsRefuse(t *testing.T) {
 				AccessLogsPrefix: "/x", WebACLARN: "arn:aws:wafv2:us-east-1:111122223333:global/webacl/a/b",
 			}}
 		}), []string{
-			"container.probes.readiness.http", "route.tlsSecret", "route.alb.controller", "route.alb.scheme", "route.alb.certificateArn",
-			"route.alb.tlsPolicy", "route.alb.group", "route.alb.accessLogsBucket", "route.alb.accessLogsPrefix",
-			"route.alb.webAclArn",
+			"container.probes.readiness.http", "route.tlsSecret", "route.alb.controller", "route.alb.scheme",
+			"route.alb.certificateArn", "route.alb.tlsPolicy", "route.alb.group", "route.alb.accessLogsBucket",
+			"route.alb.accessLogsPrefix", "route.alb.webAclArn",
 		}},
 		"redis": {func(ctx *pulumi.Context) error {
 			_, err := NewRedis(ctx, "redis", &RedisArgs{Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}})
@@ -150,7 +150,7 @@ func TestConstructorsRefuse(t *testing.T) {
 	}
 }
 
-// Kubernetes appends to names, and a label has room for 63 characters. A name may be that of the component.
+// Kubernetes appends suffixes to names, and a label is limited to 63 characters.
 func TestLongNamesAreRefused(t *testing.T) {
 	components := map[string]func(ctx *pulumi.Context, component, object string) error{
 		"web app": func(ctx *pulumi.Context, component, object string) error {
@@ -188,18 +188,18 @@ func TestLongNamesAreRefused(t *testing.T) {
 			componenttest.Refuses(t, program("short", long), "name")
 			componenttest.Refuses(t, program("My "+kind, ""), "name")
 			componenttest.Record(t, program(longest, ""))
-			componenttest.Record(t, program("My "+long, longest)) // the name of the component is in no object then
+			componenttest.Record(t, program("My "+long, longest)) // then no object has the component's name
 		})
 	}
 }
 
-// What is wrong comes in the same order each time.
+// Problems are reported in a stable order.
 func TestMessagesAreInOrder(t *testing.T) {
 	args := &SecretArgs{Data: map[string]pulumi.StringInput{"a": nil, "b": nil, "c": nil, "d": nil, "e": nil}}
 	want := check.Join("x", args.Validate()).Error()
 	for range 20 {
 		if got := check.Join("x", args.Validate()).Error(); got != want {
-			t.Fatalf("got %s, and before %s", got, want)
+			t.Fatalf("got %s, want %s", got, want)
 		}
 	}
 }

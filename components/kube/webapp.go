@@ -17,70 +17,74 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// WebAppArgs describe a stateless web app: its pods are alike, and any of them may go at any time.
+// WebAppArgs describes a stateless web app: its pods are identical, and any of them may be terminated at any time.
 type WebAppArgs struct {
-	// Namespace it runs in. Required.
+	// Namespace to run in. Required.
 	Namespace pulumi.StringInput
-	// Name of its objects, and what their labels call the instance; others get its pods by WebAppPods. Empty for the
-	// component's name; given where the component is renamed and they are not: see the package's documentation.
+	// Name of its objects, and the instance in their labels; pass it to WebAppPods to select the pods. Empty for the
+	// component's name. Set it if the component is renamed but its objects are not: see the package documentation.
 	Name string
-	// Labels of all its objects and pods besides the common ones, e.g. team. Annotations are those of its objects, such as
-	// the Deployment and the Service; the Ingress has those of the Route. PodAnnotations are those of its pods.
+	// Labels of all objects and pods, in addition to the common ones, e.g. team. Annotations are for its objects, such
+	// as the Deployment and the Service, but not for the autoscaler and the Ingress (see Route). PodAnnotations are for
+	// the pods.
 	Labels, Annotations, PodAnnotations map[string]string
 	// Container that runs in each pod. Required.
 	Container Container
-	// Bindings are the backing services and Secrets that it uses.
+	// Bindings are the backing services and Secrets of the app.
 	Bindings []Binding
-	// Scaling is how many pods there are. Required.
+	// Scaling is the number of pods. Required.
 	Scaling Scaling
-	// Route is how it is reached from outside. Nil for a Service only.
+	// Route exposes the app outside the cluster. Nil for a Service only.
 	Route *Route
-	// AllowFrom are those who may send requests to the pods: with a Route whoever forwards them, not the end users.
-	// Required with a Route; without one, empty is nobody.
+	// AllowFrom lists the peers that may connect to the pods: with a Route the ingress controller or load balancer, not
+	// the end users. Required with a Route; without one, an empty list denies all connections.
 	AllowFrom []Peer
-	// AllowTo are connections that the pods may make besides those of the bindings. DNS is open in a Namespace of this
-	// package; in any other one it is denied too, unless a Peer with UDPPorts and Ports 53 is here.
+	// AllowTo lists the peers that the pods may connect to, in addition to those of the bindings. DNS is allowed in a
+	// Namespace of this package; in any other namespace it must be allowed here, by a Peer with UDPPorts and Ports 53.
 	AllowTo []Peer
-	// Drain is how long a pod takes to leave. Required.
+	// Drain holds the times of a graceful shutdown. Required.
 	Drain Drain
-	// RolloutTimeoutSeconds is how long a rollout may take before it has failed; the old pods serve on. 30 to 3600, and
-	// at least what the startup probe gives a container. A quarter of the pods is replaced at a time, and behind an AWS
-	// load balancer each waits for its registration and health checks, maybe for a node: allow 600. Required.
+	// RolloutTimeoutSeconds is the time after which a rollout fails; the old pods keep serving. 30 to 3600, and at least
+	// the time that the startup probe allows. A quarter of the pods is replaced at a time, and behind an AWS load
+	// balancer each new pod waits for its registration and health checks, and possibly for a node: allow 600. Required.
 	RolloutTimeoutSeconds int
-	// Placement narrows down the nodes.
+	// Placement restricts the nodes.
 	Placement Placement
-	// ServiceAccountAnnotations give the pods an identity of the cloud, e.g. eks.amazonaws.com/role-arn. The pods get no
-	// token for the Kubernetes API all the same. (EKS Pod Identity needs no annotation but the account's name, Name.)
+	// ServiceAccountAnnotations give the pods a cloud identity, e.g. eks.amazonaws.com/role-arn. The pods still get no
+	// token for the Kubernetes API. (EKS Pod Identity needs no annotation, only the name of the service account, which
+	// is Name.)
 	ServiceAccountAnnotations map[string]string
-	// PullSecrets are the names of Secrets in the namespace with logins for the image's registry.
+	// PullSecrets are the names of Secrets in the namespace with credentials for the image's registry.
 	PullSecrets []string
-	// IngressController and MetricsServer, if this program installs them (their Ready): the Ingress and the autoscaler
-	// are created after them, and so deleted before them. A load balancer whose controller is gone is never cleaned up.
+	// IngressController and MetricsServer are the Ready fields of these components, if this program installs them. The
+	// Ingress and the autoscaler are created after them and deleted before them: a load balancer whose controller is
+	// gone is never cleaned up.
 	IngressController, MetricsServer pulumi.Resource
 }
 
-// Placement narrows down the nodes that pods may go to.
+// Placement restricts the nodes that pods can be scheduled on.
 type Placement struct {
-	// Architecture of the image, in Kubernetes' words (amd64, arm64). On any other node a pod would end at once, in "exec
-	// format error". Empty for any, where all nodes can run it.
+	// Architecture of the image as a value of kubernetes.io/arch, such as amd64 or arm64. On other nodes the container
+	// fails with "exec format error". Empty if all nodes can run it.
 	Architecture string
 	// NodeSelector are labels that a node must have.
 	NodeSelector map[string]string
 	// Tolerations are for taints: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 	Tolerations corev1.TolerationArray
-	// PriorityClass decides who goes when there is no room. Empty for the cluster's default.
+	// PriorityClass determines which pods are preempted when the nodes are full. Empty for the cluster's default.
 	PriorityClass string
 }
 
-// Peer is one allowed side of a connection: exactly one of Pods, Namespace, CIDRs and Anyone, and its Ports.
+// Peer is an allowed source or destination of connections: exactly one of Pods, Namespace, CIDRs and Anyone, and its
+// Ports.
 type Peer = objects.Peer
 
-// WebAppPods are the labels of the pods of the WebApp whose objects have that name, for others to admit them.
+// WebAppPods returns the labels of the pods of the WebApp whose objects have that name, for network policies.
 func WebAppPods(name string) map[string]string { return webApp(name).Pods() }
 
 func webApp(instance string) objects.App { return objects.App{Name: "webapp", Instance: instance} }
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *WebAppArgs) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.In("container", a.Container.Validate()),
@@ -103,7 +107,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 	}
 	for key := range webApp("").Pods() {
 		if _, taken := a.Labels[key]; taken {
-			problems = append(problems, check.Invalid("labels", key, "must not be one of the labels that the pods are found by")...)
+			problems = append(problems, check.Invalid("labels", key, "must not be a label of the pod selector")...)
 		}
 	}
 	if a.Route == nil {
@@ -111,17 +115,17 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 	}
 	if ready := a.Container.Probes.Readiness; a.Route.ALB != nil && (ready == nil || ready.HTTP == "") {
 		problems = append(problems, field.Required(field.NewPath("container", "probes", "readiness", "http"),
-			"must be a path that answers 200: an ALB asks it as well"))
+			"must be a path that answers 200: an ALB uses it for its health checks"))
 	}
 	if len(a.AllowFrom) == 0 {
-		problems = append(problems, field.Required(field.NewPath("allowFrom"), "nobody may reach the pods: "+
+		problems = append(problems, field.Required(field.NewPath("allowFrom"), "must not be empty with a route: "+
 			"add the namespace of the ingress controller, or the CIDRs of the load balancer"))
 	}
 	return append(problems, check.In("route", a.Route.Validate())...)
 }
 
-// checkConflicts reports what two sources claim: a folder, which the API server would refuse when it is too late, and a
-// variable, of which all but one would be lost.
+// checkConflicts reports folders that are mounted twice, which the API server would reject during the update, and
+// variables that are set by two bindings, of which all but one would be lost.
 func (a *WebAppArgs) checkConflicts() (problems field.ErrorList) {
 	seen := map[string]bool{}
 	once := func(at *field.Path, values ...string) {
@@ -154,24 +158,25 @@ func (p *Placement) validate() field.ErrorList {
 	)
 }
 
-// WebApp runs an app so that no request is lost while pods come and go. Its parts are created in the order Service,
-// Ingress, Deployment, autoscaler, and deleted in the reverse one: a load balancer injects its readiness gate only into
-// pods that are created after it, and has to let go of the pods before they go.
+// WebApp runs an app without losing requests while pods start and terminate. Its parts are created in the order
+// Service, Ingress, Deployment, autoscaler, and deleted in reverse order: a load balancer injects its readiness gate
+// only into pods that are created after it, and must deregister the pods before they are deleted.
 type WebApp struct {
 	pulumi.ResourceState
 
-	// URL under which the app answers: without a Route, inside the cluster.
+	// URL of the app. Without a Route, the URL inside the cluster.
 	URL pulumi.StringOutput
-	// Address that the ingress controller published: a DNS name or an IP address. Without a Route, that of the Service.
+	// Address published by the ingress controller: a DNS name or an IP address. Without a Route, the address of the
+	// Service.
 	Address pulumi.StringOutput
-	// Names of these objects. Autoscaler is empty for a fixed number of pods.
+	// Names of these objects. Autoscaler is empty if the number of pods is fixed.
 	Deployment, Service, ServiceAccount, Autoscaler pulumi.StringOutput
-	// Ready is what to depend on rather than the component. The Go SDK expands a component dependency to the children
-	// registered so far, and children register concurrently, so the dependency can be incomplete.
+	// Ready is the resource for dependents, instead of the component: the Go SDK expands a dependency on a component to
+	// the children registered so far, and children register concurrently, so such a dependency can be incomplete.
 	Ready pulumi.Resource
 }
 
-// NewWebApp creates the app and everything that belongs to it.
+// NewWebApp creates the app and all objects that belong to it.
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
@@ -190,20 +195,20 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	w.Service = service.Metadata.Name().Elem()
 	w.Address = pulumi.Sprintf("%s.%s.svc", w.Service, args.Namespace)
 	w.URL = pulumi.Sprintf("http://%s/", w.Address)
-	var entrance pulumi.Resource = service
+	var exposed pulumi.Resource = service
 	if args.Route != nil {
 		ingress, err := NewIngress(ctx, name, args.ingress(o.Instance),
 			o.Child(), pulumi.DependsOn(present(service, args.IngressController)))
 		if err != nil {
 			return nil, err
 		}
-		entrance, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
+		exposed, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
 	}
-	guards, err := args.guards(o, w)
+	access, err := args.createAccess(o, w)
 	if err != nil {
 		return nil, err
 	}
-	deployment, err := args.deployment(o, append(guards, entrance))
+	deployment, err := args.deployment(o, append(access, exposed))
 	if err != nil {
 		return nil, err
 	}
@@ -220,11 +225,12 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	}
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{
 		"url": w.URL, "address": w.Address, "deployment": w.Deployment, "service": w.Service,
-		"serviceAccount": w.ServiceAccount, "autoscaler": w.Autoscaler, "keepsSleep": deployment.Spec.ApplyT(keepsSleep),
+		"serviceAccount": w.ServiceAccount, "autoscaler": w.Autoscaler, "keepsSleep": deployment.Spec.ApplyT(checkPreStop),
 	})
 }
 
-// ingress are the arguments of the app's Ingress. An ALB asks what the kubelet asks.
+// ingress returns the arguments of the app's Ingress. The health check of an ALB uses the path of the readiness
+// probe.
 func (a *WebAppArgs) ingress(service string) *IngressArgs {
 	args := &IngressArgs{
 		Namespace: a.Namespace, Service: service, Route: *a.Route, Drain: a.Drain, Labels: a.Labels,
@@ -235,9 +241,9 @@ func (a *WebAppArgs) ingress(service string) *IngressArgs {
 	return args
 }
 
-// guards protect the app from others and from itself: no API token, only the connections it needs, and, where there is
-// a second pod to take over, a limit on how many may be evicted at once.
-func (a *WebAppArgs) guards(o objects.Owner, w *WebApp) ([]pulumi.Resource, error) {
+// createAccess creates the service account, without an API token, the network policy, and, from two pods on, a
+// PodDisruptionBudget.
+func (a *WebAppArgs) createAccess(o objects.Owner, w *WebApp) ([]pulumi.Resource, error) {
 	account, err := corev1.NewServiceAccount(o.Context, o.Name, &corev1.ServiceAccountArgs{
 		Metadata:                     o.Annotated(pulumi.ToStringMap(a.ServiceAccountAnnotations)),
 		AutomountServiceAccountToken: pulumi.Bool(false),
@@ -265,7 +271,7 @@ func (a *WebAppArgs) guards(o objects.Owner, w *WebApp) ([]pulumi.Resource, erro
 	return []pulumi.Resource{account, network, budget}, err
 }
 
-// maxSurgePercent is how many more pods there may be while a new version is rolled out: Kubernetes' default.
+// maxSurgePercent is the maximum surge during a rollout: Kubernetes' default.
 const maxSurgePercent = 25
 
 func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*appsv1.Deployment, error) {
@@ -274,8 +280,8 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 	}
 	spec := &appsv1.DeploymentSpecArgs{
 		Selector:                o.LabelSelector(),
-		MinReadySeconds:         pulumi.Int(3),     // a pod that crashes at once must not count as a success
-		RevisionHistoryLimit:    objects.NoHistory, // a stack keeps the images instead
+		MinReadySeconds:         pulumi.Int(3),     // a pod that crashes at once must not count as available
+		RevisionHistoryLimit:    objects.NoHistory, // rollbacks use the images in the stack's history
 		ProgressDeadlineSeconds: pulumi.Int(a.RolloutTimeoutSeconds),
 		Strategy: &appsv1.DeploymentStrategyArgs{
 			Type: pulumi.String("RollingUpdate"),
@@ -286,11 +292,11 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 		},
 		Template: a.pod(o.App),
 	}
-	if a.Scaling.Fixed > 0 { // otherwise they belong to the autoscaler, and every update would set them back
+	if a.Scaling.Fixed > 0 { // otherwise every update would overwrite the autoscaler's number
 		spec.Replicas = pulumi.Int(a.Scaling.Fixed)
 	}
-	// The provider waits for the whole of it: that Kubernetes gave the rollout up (ProgressDeadlineExceeded) it only
-	// shows.
+	// The provider waits for the full timeout: it shows that Kubernetes gave the rollout up (ProgressDeadlineExceeded),
+	// but does not stop waiting.
 	limit := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds)
 	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
 	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: o.Meta(""), Spec: spec},
@@ -325,21 +331,20 @@ func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
 	return app.Pod(a.Container.user(), annotations, spec, a.container(), a.volumes()...)
 }
 
-// keepsSleep fails where the cluster has not accepted all that the Deployment promises. An API server older than
-// Kubernetes 1.30 drops the sleep before a pod stops, and says nothing. A preview asks it too, unless it does not know
-// the image yet.
+// checkPreStop returns an error if the cluster dropped the preStop sleep of the Deployment. API servers older than
+// Kubernetes 1.30 do so silently. A preview checks it too, unless the image is not known yet.
 // https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/
-func keepsSleep(spec appsv1.DeploymentSpec) (bool, error) {
+func checkPreStop(spec appsv1.DeploymentSpec) (bool, error) {
 	if pod := spec.Template.Spec; pod != nil && len(pod.Containers) > 0 {
 		if hook := pod.Containers[0].Lifecycle; hook != nil && hook.PreStop != nil && hook.PreStop.Sleep != nil {
 			return true, nil
 		}
 	}
-	return false, errors.New("the cluster is older than Kubernetes 1.30: it has dropped the sleep (preStop) that keeps " +
-		"a pod serving until the load balancer has let go of it, so that rollouts would lose requests; upgrade the cluster")
+	return false, errors.New("the cluster is older than Kubernetes 1.30: it dropped the preStop sleep, during which a " +
+		"pod serves until the load balancer has deregistered it, so rollouts would lose requests; upgrade the cluster")
 }
 
-// present are the resources that exist.
+// present removes nil resources.
 func present(resources ...pulumi.Resource) []pulumi.Resource {
 	return slices.DeleteFunc(slices.Clone(resources), func(r pulumi.Resource) bool { return r == nil })
 }

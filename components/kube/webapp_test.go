@@ -17,7 +17,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// An app needs no more than an image and a port.
+// An app requires only an image and a port.
 func TestMinimalApp(t *testing.T) {
 	result := recordWeb(t, minimalWeb())
 	for _, kind := range []string{"Ingress", "HorizontalPodAutoscaler", "Secret", "ConfigMap"} {
@@ -30,11 +30,11 @@ func TestMinimalApp(t *testing.T) {
 		t.Errorf("got %v pods, want 2", got)
 	}
 	if got := componenttest.Openings(t, result, "web", "ingress"); got != nil {
-		t.Errorf("%q may call the app, want nobody", got)
+		t.Errorf("%q may connect to the app, want no peer", got)
 	}
 	service := componenttest.Find(t, result, "Service", "web").Inputs
 	if port := offline.Lookup(service, "spec", "ports", 0, "targetPort"); port != "http" {
-		t.Errorf("the Service goes to port %v, want http", port)
+		t.Errorf("the Service has target port %v, want http", port)
 	}
 	template := offline.Lookup(deployment, "spec", "template")
 	if got := offline.Lookup(template, "metadata", "annotations"); got != nil {
@@ -75,7 +75,7 @@ func TestURL(t *testing.T) {
 		"http://web.ns.svc/": minimalWeb(), "https://a.example.com:8443/": secured, "http://lb.example.com/": anyName,
 	} {
 		engine := &componenttest.Engine{}
-		urls := make(chan string, 1) // nothing waits for an output that no resource takes
+		urls := make(chan string, 1) // the program does not wait for an output that no resource uses
 		err := engine.Run(func(ctx *pulumi.Context) error {
 			w, err := NewWebApp(ctx, "web", web)
 			if err == nil {
@@ -98,11 +98,11 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// What is not given of a probe has the default of its kind, and the first one asks what the last one will.
+// Unset fields of a probe have the defaults of its kind, and the startup probe uses the check of the liveness probe.
 func TestProbes(t *testing.T) {
 	web := testWeb()
 	web.Container.Probes = Probes{
-		Startup:   &Probe{FailureThreshold: 100}, // of the 120 s that a rollout has
+		Startup:   &Probe{FailureThreshold: 100}, // 100 s, below the rollout timeout of 120 s
 		Readiness: &Probe{HTTP: "/ready", PeriodSeconds: 7},
 		Liveness:  &Probe{Exec: []string{"check", "--all"}, TimeoutSeconds: 20, PeriodSeconds: 60, FailureThreshold: 5},
 	}
@@ -132,7 +132,7 @@ func TestSeveralHostsAndPaths(t *testing.T) {
 		paths, _ := offline.Lookup(rule, "http", "paths").([]any)
 		for _, path := range paths {
 			if offline.Lookup(path, "pathType") != "Prefix" || offline.Lookup(path, "backend", "service", "name") != "web" {
-				t.Errorf("got path %v, want a prefix that goes to web", path)
+				t.Errorf("got path %v, want a prefix that is routed to web", path)
 			}
 			got = append(got, offline.Lookup(rule, "host").(string)+offline.Lookup(path, "path").(string))
 		}
@@ -164,20 +164,20 @@ func TestALBFollowsFromTheRoute(t *testing.T) {
 		"certificate-arn":          "arn:aws:acm:eu-central-1:111122223333:certificate/0-0",
 		"ssl-policy":               "ELBSecurityPolicy-TLS13-1-2-2021-06",
 		"load-balancer-attributes": "idle_timeout.timeout_seconds=60,routing.http.drop_invalid_header_fields.enabled=true",
-		// 25 s until no request comes, a fifth of it for open connections, and 20 s for the last request.
+		// 25 s until no new request arrives, a fifth of that for open connections, and 20 s for the last request.
 		"target-group-attributes": "deregistration_delay.timeout_seconds=50," +
 			"load_balancing.algorithm.type=least_outstanding_requests",
 		"success-codes":           "200-399",
-		"healthy-threshold-count": "5", // the route's own wins
+		"healthy-threshold-count": "5", // overridden by the route
 	} {
 		if got := annotations["alb.ingress.kubernetes.io/"+key]; got != want {
 			t.Errorf("annotation %s: got %v, want %q", key, got, want)
 		}
 	}
 	if annotations["example.com/owner"] != "team" || len(annotations) != 14 {
-		t.Errorf("got %d annotations, want 14, that of the route among them: %v", len(annotations), annotations)
+		t.Errorf("got %d annotations, want 14 including the route's: %v", len(annotations), annotations)
 	}
-	// With another identity the controller makes another load balancer, and the Ingress must not keep the old address.
+	// Another scheme makes the controller create another load balancer, and the Ingress must not keep the old address.
 	replaced, _ := ingress.Options["replaceOnChanges"].([]any)
 	if !slices.Contains(replaced, any(`metadata.annotations["alb.ingress.kubernetes.io/scheme"]`)) ||
 		ingress.Options["deleteBeforeReplace"] != true {
@@ -185,7 +185,7 @@ func TestALBFollowsFromTheRoute(t *testing.T) {
 	}
 }
 
-// busyWeb uses all that a pod can have.
+// busyWeb uses all features of a pod.
 func busyWeb() *WebAppArgs {
 	a := SecretRef{Name: pulumi.String("secret-a"), Version: pulumi.String("1")}
 	b := SecretRef{Name: pulumi.String("secret-b"), Version: pulumi.String("2")}
@@ -252,14 +252,14 @@ func TestPodOfABusyApp(t *testing.T) {
 	if role := offline.Lookup(account, "metadata", "annotations", "eks.amazonaws.com/role-arn"); role != testRole {
 		t.Errorf("the account has the role %v, want %s", role, testRole)
 	}
-	for range 5 { // maps have no order, and each difference would replace the pods
+	for range 5 { // maps are unordered, and each difference would replace the pods
 		if again := podSpec(t, recordWeb(t, busyWeb())); !reflect.DeepEqual(again, spec) {
 			t.Fatalf("the same app has another pod:\n%v\n%v", again, spec)
 		}
 	}
 }
 
-// The pods are replaced when what they read at their start has changed, and only then.
+// The pods are replaced if and only if data that they read at their start has changed.
 func TestChecksum(t *testing.T) {
 	sum := func(change func(*WebAppArgs)) any {
 		web := busyWeb()
@@ -272,7 +272,7 @@ func TestChecksum(t *testing.T) {
 	}
 	before := sum(func(*WebAppArgs) {})
 	if before == nil || before != sum(func(w *WebAppArgs) { w.Scaling.Max++ }) {
-		t.Errorf("got %v first, and something else for the same Secrets", before)
+		t.Errorf("got checksum %v, and another one for the same Secrets", before)
 	}
 	for name, change := range map[string]func(*WebAppArgs){
 		"another version of a file's Secret": func(w *WebAppArgs) {
@@ -286,7 +286,7 @@ func TestChecksum(t *testing.T) {
 		"another value of what a binding names": func(w *WebAppArgs) { w.Bindings[0].RollOn = pulumi.String("1") },
 	} {
 		if after := sum(change); after == before {
-			t.Errorf("%s: the checksum stays, and so do the pods", name)
+			t.Errorf("%s: the checksum is unchanged, so the pods are not replaced", name)
 		}
 	}
 }
@@ -305,7 +305,7 @@ func TestLabelsAreOnAllObjectsAndInNoSelector(t *testing.T) {
 		found++
 		owner := offline.Lookup(r.Inputs, "metadata", "annotations", "example.com/owner")
 		if own := object.Kind != "Ingress" && object.Kind != "HorizontalPodAutoscaler"; own != (owner == "shop") {
-			t.Errorf("%s is of the owner %v", object, owner)
+			t.Errorf("%s has the owner %v", object, owner)
 		}
 		if team := offline.Lookup(r.Inputs, "metadata", "labels", "team"); team != "shop" {
 			t.Errorf("%s has the team %v, want shop", object, team)
@@ -321,8 +321,9 @@ func TestLabelsAreOnAllObjectsAndInNoSelector(t *testing.T) {
 	if found < 7 {
 		t.Errorf("got %d objects, want at least 7", found)
 	}
-	if wait := componenttest.Value(t, result, "Service", "web", "metadata", "annotations", "pulumi.com/skipAwait"); wait != "true" {
-		t.Errorf("an annotation of its own has replaced that of the library: %v", wait)
+	wait := componenttest.Value(t, result, "Service", "web", "metadata", "annotations", "pulumi.com/skipAwait")
+	if wait != "true" {
+		t.Errorf("a custom annotation replaced the library's: %v", wait)
 	}
 	template := componenttest.Value(t, result, "Deployment", "web", "spec", "template")
 	if owner := offline.Lookup(template, "metadata", "annotations", "example.com/owner"); owner != nil {
@@ -342,7 +343,7 @@ func TestLabelsAreOnAllObjectsAndInNoSelector(t *testing.T) {
 	}
 }
 
-// Measurements on the port of the app itself make no second port of that number, which Kubernetes warns of.
+// Metrics on the app's own port must not add a second port of that number, about which Kubernetes warns.
 func TestMetricsOnTheAppsPort(t *testing.T) {
 	web := testWeb()
 	web.Container.Metrics = &Metrics{Port: web.Container.Port, Path: "/m"}
@@ -367,7 +368,7 @@ func TestPodDisruptionBudgetOnlyWhereAnotherPodRemains(t *testing.T) {
 	}
 }
 
-// Tenfold reaches the maximum from the minimum in one decision.
+// With 900 %, one decision scales from the minimum to the maximum.
 func TestScaling(t *testing.T) {
 	for _, c := range []struct {
 		percent   int
@@ -382,7 +383,7 @@ func TestScaling(t *testing.T) {
 			t.Errorf("got %v %%, want %d", got, c.percent)
 		}
 		if offline.Lookup(up, "policies", 1, "type") != "Pods" || offline.Lookup(up, "policies", 1, "value") != int64(4) {
-			t.Errorf("the second policy is not that of four pods: %v", up)
+			t.Errorf("got %v, want a second policy of four pods", up)
 		}
 		if got, _ := offline.Lookup(up, "tolerance").(string); got != c.tolerance {
 			t.Errorf("got tolerance %q, want %q", got, c.tolerance)
@@ -392,7 +393,7 @@ func TestScaling(t *testing.T) {
 		}
 		deployment := componenttest.Find(t, result, "Deployment", "web").Inputs
 		if got := offline.Lookup(deployment, "spec", "replicas"); got != nil {
-			t.Errorf("the Deployment sets %v pods, and each update would set the autoscaler's number back", got)
+			t.Errorf("the Deployment sets %v pods, and each update would overwrite the autoscaler's number", got)
 		}
 	}
 }
@@ -419,7 +420,7 @@ func TestKeepsSleep(t *testing.T) {
 	pod := func(containers ...corev1.Container) appsv1.DeploymentSpec {
 		return appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{Spec: &corev1.PodSpec{Containers: containers}}}
 	}
-	if _, err := keepsSleep(pod(corev1.Container{Lifecycle: sleep})); err != nil {
+	if _, err := checkPreStop(pod(corev1.Container{Lifecycle: sleep})); err != nil {
 		t.Errorf("got %v for a pod that sleeps", err)
 	}
 	for name, spec := range map[string]appsv1.DeploymentSpec{
@@ -427,13 +428,13 @@ func TestKeepsSleep(t *testing.T) {
 		"no preStop": pod(corev1.Container{Lifecycle: &corev1.Lifecycle{}}),
 		"no sleep":   pod(corev1.Container{Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{}}}),
 	} {
-		if _, err := keepsSleep(spec); err == nil || !strings.Contains(err.Error(), "Kubernetes 1.30") {
+		if _, err := checkPreStop(spec); err == nil || !strings.Contains(err.Error(), "Kubernetes 1.30") {
 			t.Errorf("%s: got %v, want an error about Kubernetes 1.30", name, err)
 		}
 	}
 }
 
-// An old API server drops the sleep and says nothing: then `pulumi up` has to.
+// An old API server drops the sleep silently, so `pulumi up` must fail.
 func TestOldClusterIsRefused(t *testing.T) {
 	engine := &componenttest.Engine{}
 	if err := engine.Run(webProgram(minimalWeb())); err != nil {

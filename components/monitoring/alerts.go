@@ -13,17 +13,19 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Objectives are what visitors may expect over 30 days. The alerts tell how fast a breach uses up what is left over.
+// Objectives are the service level objectives of an app over 30 days. Alerts fire on the speed at which the error
+// budget is used up.
 type Objectives struct {
 	// Histogram of seconds, with a label code (the status), e.g. http_request_duration_seconds. Required.
 	Histogram string
-	// Selector picks what visitors ask for, and no probes, in PromQL, e.g. route="/". Empty for all requests.
+	// Selector selects the requests of users, without those of probes, in PromQL, e.g. route="/". Empty for all
+	// requests.
 	Selector string
-	// AvailabilityPercent is the share of visits that are answered: 50 to 99.99. A 5xx is no answer.
+	// AvailabilityPercent is the share of requests that do not fail: 50 to 99.99. A 5xx is a failure.
 	AvailabilityPercent float64
-	// FastPercent is the share of visits that are answered within FastMilliseconds: 50 to 99.99.
+	// FastPercent is the share of requests answered within FastMilliseconds: 50 to 99.99.
 	FastPercent float64
-	// FastMilliseconds is one of the bounds of the histogram, since nothing between two of them is known. 1 to 60000.
+	// FastMilliseconds must be a bucket bound of the histogram, which has no data between two bounds. 1 to 60000.
 	FastMilliseconds int
 }
 
@@ -36,7 +38,7 @@ var (
 	durationForm = regexp.MustCompile(`^([1-9][0-9]{0,8}(ms|s|m|h|d|w|y))*$`)
 )
 
-// matcher: in the quotation marks a backslash escapes itself or a quotation mark, the only escapes that selectors need.
+// matcher allows only two escapes within quotation marks: \\ and \". Selectors need no others.
 const matcher = `[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)"([^"\\\n]|\\["\\])*"`
 
 // Validate reports everything wrong with the objectives.
@@ -58,17 +60,18 @@ func checkShare(name string, value float64) field.ErrorList {
 	return check.Invalid(name, value, "must be a percentage from 50 to 99.99")
 }
 
-// Alerts are what rules are made of.
+// Alerts describes the recording rules and alerts of an app.
 type Alerts struct {
-	// Namespace of the app, and the only one that the rules look at. Required: a rule is text, so it has to be known.
+	// Namespace of the app, and the only one that the rules select. Rules are plain text, so it must not be an output.
+	// Required.
 	Namespace string
-	// Objectives of the app. Nil for an app that has no such histogram: the other rules stay.
+	// Objectives of the app. Nil for an app without such a histogram; the other rules remain.
 	Objectives *Objectives
-	// Autoscaled says that the app has a HorizontalPodAutoscaler, so that its measurements may not be missing.
+	// Autoscaled is true if the app has a HorizontalPodAutoscaler, whose metrics then must not be missing.
 	Autoscaled bool
-	// Rules that the program adds: alerts on what only this app measures.
+	// Rules are additional alerts on the app's own metrics.
 	Rules []Alert
-	// Runbook is the address of a page with a paragraph for each alert: docs/runbook.md, or a copy of it. Required.
+	// Runbook is the URL of a page with a section for each alert: docs/runbook.md, or a copy of it. Required.
 	Runbook string
 }
 
@@ -98,8 +101,9 @@ type ruleEntry struct {
 	Annotations map[string]string `yaml:"annotations,omitempty"`
 }
 
-// burn is an alert on the speed at which the error budget of 30 days is used, in a long window, so that it is not about
-// a moment, and in a short one, so that it ends when the trouble does. Windows and speeds are those of
+// burn is an alert on the speed at which the error budget of 30 days is used up. It requires that speed in a long
+// window, to ignore short spikes, and in a short window, to resolve soon after the problem ends. Windows and speeds
+// are those of
 // https://sre.google/workbook/alerting-on-slos/#6-multiwindow-multi-burn-rate-alerts.
 type burn struct {
 	long, short string
@@ -109,8 +113,8 @@ type burn struct {
 
 // Severities of alerts.
 const (
-	Page   = "page"   // someone has to act now
-	Ticket = "ticket" // someone has to act in working hours
+	Page   = "page"   // requires action now
+	Ticket = "ticket" // requires action during working hours
 )
 
 var burns = []burn{
@@ -120,23 +124,26 @@ var burns = []burn{
 	{"3d", "6h", 1, Ticket},
 }
 
-// windows are those of all burns, each once.
+// windows lists the windows of all burns, each once.
 var windows = []string{"5m", "30m", "1h", "2h", "6h", "1d", "3d"}
 
-// objective is one of Objectives as rules need it: the part of visits that missed it in a $window, and how many may.
+// objective is an objective in the form of rules: the ratio of requests that missed it in a $window, and the allowed
+// ratio.
 type objective struct {
 	name, ratio, alert, summary string
 	budget                      float64
 }
 
-// list has the two objectives. Where nothing fails there is no series of failures: that is a 0, not a gap.
+// list returns the two objectives. Without failures there is no series of failures, which counts as 0 and not as a
+// gap.
 func (o *Objectives) list() []objective {
 	if o == nil {
 		return nil
 	}
 	return []objective{
 		{
-			name: "errors", alert: "ErrorBudgetBurn", summary: "visits were answered by an error", budget: 1 - o.AvailabilityPercent/100,
+			name: "errors", alert: "ErrorBudgetBurn", budget: 1 - o.AvailabilityPercent/100,
+			summary: "visits were answered by an error",
 			ratio: `(sum(rate($histogram_count{namespace="$namespace"$selector,code=~"5.."}[$window])) or vector(0))
 / sum(rate($histogram_count{namespace="$namespace"$selector}[$window]))`,
 		},
@@ -149,7 +156,7 @@ func (o *Objectives) list() []objective {
 	}
 }
 
-// groups are the recording rules and alerts.
+// groups returns the recording rules and alerts.
 func (a Alerts) groups() (groups []ruleGroup) {
 	values := a.values()
 	for _, o := range a.Objectives.list() {
@@ -170,8 +177,9 @@ func (a Alerts) groups() (groups []ruleGroup) {
 				Alert:  o.alert,
 				Expr:   fmt.Sprintf("%s > %s and %s > %s", series(b.long), limit, series(b.short), limit),
 				Labels: map[string]string{"severity": b.severity, "window": b.long},
-				Annotations: a.annotations(o.alert,
-					fmt.Sprintf("{{ $value | humanizePercentage }} of %s in %s: %g times what the objective allows", o.summary, b.long, b.speed)),
+				Annotations: a.annotations(o.alert, fmt.Sprintf(
+					"{{ $value | humanizePercentage }} of %s in %s: %g times what the objective allows",
+					o.summary, b.long, b.speed)),
 			})
 		}
 		groups = append(groups, group)
@@ -187,7 +195,7 @@ func (a Alerts) groups() (groups []ruleGroup) {
 	return append(groups, state)
 }
 
-// values fill in what the expressions leave open.
+// values replaces the placeholders of the expressions.
 func (a Alerts) values() *strings.Replacer {
 	o := a.Objectives
 	if o == nil {
@@ -198,9 +206,9 @@ func (a Alerts) values() *strings.Replacer {
 	return strings.NewReplacer("$namespace", a.Namespace, "$histogram", o.Histogram, "$selector", selector, "$fast", fast)
 }
 
-// notMeasured fires where measurements are missing that other alerts need: those could never fire. That the objectives
-// select no request is no reason to wake anyone: most libraries show a histogram only once there was a request, and an
-// app that nobody visited in a day has none. It is a ticket, since it may as well be a selector that matches nothing.
+// notMeasured returns alerts on missing metrics without which other alerts can never fire. If the objectives select
+// no request, that is only a ticket: most libraries export a histogram only after the first request, and an app may
+// have no visitors for a day. It is still an alert, because the selector may match nothing by mistake.
 func (a Alerts) notMeasured() []Alert {
 	missing := []string{
 		`absent(kube_pod_container_status_restarts_total{namespace="$namespace"})`,
@@ -218,7 +226,7 @@ func (a Alerts) notMeasured() []Alert {
 		}}
 	}
 	return append([]Alert{{
-		"NotMeasured", "max(" + strings.Join(missing, "\nor ") + ")", "5m", Page, // one alert, whatever is missing
+		"NotMeasured", "max(" + strings.Join(missing, "\nor ") + ")", "5m", Page, // max: one alert for all of them
 		"measurements of the app's pods, of its autoscaler or of its containers are missing, so other alerts cannot fire",
 	}}, tickets...)
 }
@@ -227,19 +235,20 @@ func (a Alerts) annotations(alert, summary string) map[string]string {
 	return map[string]string{"summary": summary, "runbook_url": a.Runbook + "#" + strings.ToLower(alert)}
 }
 
-// Alert is on what is so now.
+// Alert is an alerting rule on the current state.
 type Alert struct {
-	// Name, in the form that docs/runbook.md has for its headings, e.g. CrashLoop.
+	// Name in CamelCase, like the headings of docs/runbook.md, e.g. CrashLoop.
 	Name string
-	// Expr is PromQL, with $namespace for the app's. It must have been true for the time For, e.g. 5m; empty for none.
+	// Expr is PromQL, with $namespace for the app's namespace. It must be true for the duration For, e.g. 5m; empty for
+	// none.
 	Expr, For string
 	// Severity is Page or Ticket.
 	Severity string
-	// Summary is a line for those who are told, a template of Prometheus.
+	// Summary is the one-line text of the notification, a Prometheus template.
 	Summary string
 }
 
-// validate reports what Prometheus would refuse together with all other rules: it does not start then.
+// validate reports rules that Prometheus would reject. It does not start with a single invalid rule.
 func (a *Alert) validate() field.ErrorList {
 	return slices.Concat(
 		check.Set("name", a.Name != ""),
@@ -249,11 +258,11 @@ func (a *Alert) validate() field.ErrorList {
 	)
 }
 
-// stateAlerts are those that all apps share.
+// stateAlerts are the alerts that all apps share.
 var stateAlerts = []Alert{
 	{
 		"AutoscalerAtMaximum",
-		// ScalingLimited is true at the minimum as well, where nothing is wrong, also if that is the maximum.
+		// ScalingLimited is also true at the minimum, which is no problem, even if minimum and maximum are equal.
 		`kube_horizontalpodautoscaler_status_desired_replicas{namespace="$namespace"}
 >= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"}
 and on (namespace, horizontalpodautoscaler)
@@ -269,32 +278,38 @@ unless on (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spe
 	},
 	{
 		"CrashLoop",
-		`max by (namespace, pod, container) (kube_pod_container_status_waiting_reason{namespace="$namespace",reason="CrashLoopBackOff"}) == 1
-or max by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 2.5`,
+		"max by (namespace, pod, container) " +
+			`(kube_pod_container_status_waiting_reason{namespace="$namespace",reason="CrashLoopBackOff"}) == 1` +
+			"\nor max by (namespace, pod, container) " +
+			`(increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 2.5`,
 		"2m", Page, "{{ $labels.container }} of {{ $labels.pod }} crashes again and again",
 	},
 	{
 		"OutOfMemory",
-		`max by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 0
+		"max by (namespace, pod, container) " +
+			`(increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 0
 and on (namespace, pod, container)
 kube_pod_container_status_last_terminated_reason{namespace="$namespace",reason="OOMKilled"} == 1`,
 		"", Ticket, "{{ $labels.container }} of {{ $labels.pod }} was killed: it needs more than its memory limit",
 	},
 	{
 		"Throttled",
-		`sum by (namespace, pod, container) (rate(container_cpu_cfs_throttled_periods_total{namespace="$namespace",container!=""}[5m]))
-/ sum by (namespace, pod, container) (rate(container_cpu_cfs_periods_total{namespace="$namespace",container!=""}[5m])) > 0.25`,
-		"10m", Ticket, "{{ $labels.container }} of {{ $labels.pod }} is throttled in {{ $value | humanizePercentage }} of the periods",
+		"sum by (namespace, pod, container) " +
+			`(rate(container_cpu_cfs_throttled_periods_total{namespace="$namespace",container!=""}[5m]))` +
+			"\n/ sum by (namespace, pod, container) " +
+			`(rate(container_cpu_cfs_periods_total{namespace="$namespace",container!=""}[5m])) > 0.25`,
+		"10m", Ticket, "{{ $labels.container }} of {{ $labels.pod }} is throttled in " +
+			"{{ $value | humanizePercentage }} of the periods",
 	},
 }
 
-// file is the content of a file of rules.
+// file returns the content of a rule file.
 func (a Alerts) file() (string, error) {
 	text, err := yaml.Marshal(object{"groups": a.groups()})
 	return string(text), err
 }
 
-// untyped are the rules as the maps and lists that a custom resource is made of.
+// untyped returns the rules as the maps and lists of a custom resource.
 func (a Alerts) untyped() (rules object, err error) {
 	text, err := a.file()
 	if err == nil {

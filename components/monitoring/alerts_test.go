@@ -19,7 +19,7 @@ func testAlerts() Alerts {
 	}
 }
 
-// rulesOf are the groups as Prometheus reads them.
+// rulesOf returns the rule groups in the form that Prometheus reads.
 func rulesOf(t *testing.T, a Alerts) map[string][]ruleEntry {
 	t.Helper()
 	text, err := a.file()
@@ -82,7 +82,7 @@ func TestNoPlaceholderIsLeft(t *testing.T) {
 	}
 }
 
-// Not every app has a histogram or an autoscaler: an alert on what it cannot have would never end.
+// Not every app has a histogram or an autoscaler: an alert on metrics that it cannot have would never resolve.
 func TestNotMeasuredAsksOnlyForWhatTheAppHas(t *testing.T) {
 	const histogram, autoscaler = "request_seconds", "kube_horizontalpodautoscaler"
 	for _, c := range []struct {
@@ -105,7 +105,7 @@ func TestNotMeasuredAsksOnlyForWhatTheAppHas(t *testing.T) {
 			t.Errorf("%+v: got %d groups of rules, want %d", c, len(groups), c.groups)
 		}
 		expr := ""
-		for _, r := range groups["scaleout-state"] { // one for a page, one for a ticket
+		for _, r := range groups["scaleout-state"] { // one rule for a page, one for a ticket
 			if r.Alert == "NotMeasured" {
 				expr += r.Expr
 			}
@@ -140,7 +140,7 @@ func TestRulesOfTheProgram(t *testing.T) {
 	}
 }
 
-// Prometheus refuses a file with one bad rule as a whole, and does not start.
+// Prometheus rejects a file with a single invalid rule, and does not start.
 func TestAlertsRefuse(t *testing.T) {
 	a := testAlerts()
 	a.Rules = []Alert{

@@ -21,7 +21,7 @@ var alerts = monitoring.Alerts{
 	}},
 }
 
-// A Prometheus of the app's own, which gets the state of the pods from a kube-state-metrics.
+// A dedicated Prometheus for the app, with the state of its pods from kube-state-metrics.
 func ExampleNewPrometheus() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		namespace, scraper := pulumi.String("shop"), []map[string]string{monitoring.PrometheusPods("prometheus")}
@@ -55,7 +55,7 @@ func ExampleNewKubeStateMetrics() {
 	})
 }
 
-// Dashboards over a Prometheus, for those who may forward a port to it.
+// Dashboards over a Prometheus, for users who may forward a port to Grafana.
 func ExampleNewGrafana() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		grafana, err := monitoring.NewGrafana(ctx, "grafana", &monitoring.GrafanaArgs{

@@ -16,19 +16,19 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// GrafanaArgs describe a Grafana that shows the dashboards of one app.
+// GrafanaArgs describes a Grafana that shows the dashboards of one app.
 type GrafanaArgs struct {
-	// Namespace it runs in: that of the Prometheus. Required.
+	// Namespace to run in, which must be the Prometheus'. Required.
 	Namespace pulumi.StringInput
 	// Image of Grafana 12 or later. Required, with a tag other than latest or with a digest.
 	Image string
-	// Prometheus is the URL of the data. Required.
+	// Prometheus is the URL of the Prometheus. Required.
 	Prometheus pulumi.StringInput
-	// PrometheusPods are the labels of the pods that answer there. Required.
+	// PrometheusPods are the labels of the pods behind that URL. Required.
 	PrometheusPods map[string]string
-	// Dashboards are JSON models by the names of their files, *.json. Required.
+	// Dashboards are JSON models, keyed by file name (*.json). Required.
 	Dashboards map[string]string
-	// Home is the name of the dashboard that opens first. Required.
+	// Home is the file name of the dashboard that opens first. Required.
 	Home string
 }
 
@@ -43,7 +43,7 @@ func (a *GrafanaArgs) Validate() field.ErrorList {
 	)
 }
 
-// GrafanaSize is what it asks for.
+// GrafanaSize is its resource request.
 var GrafanaSize = kube.OnePod(kube.Resources{CPURequest: "50m", MemoryLimit: "512Mi"})
 
 const (
@@ -53,8 +53,8 @@ const (
 	grafanaDashboardsDir = "/etc/grafana/dashboards"
 )
 
-// Grafana keeps nothing: data source and dashboards come from the program, and what someone changes in the browser is
-// gone with the pod. Nobody can log in, and only those who may forward a port can look: no pod may reach it.
+// Grafana is stateless: its data source and dashboards come from the program, and changes in the browser are lost
+// with the pod. It has no logins, and no pod can connect to it: users need the right to forward a port.
 type Grafana struct {
 	pulumi.ResourceState
 
@@ -62,7 +62,7 @@ type Grafana struct {
 	Service pulumi.StringOutput
 }
 
-// GrafanaPods are the labels of the pods of the Grafana with that name.
+// GrafanaPods returns the labels of the pods of the Grafana with that name.
 func GrafanaPods(name string) map[string]string { return grafanaApp(name).Pods() }
 
 func grafanaApp(name string) objects.App { return objects.App{Name: "grafana", Instance: name} }
@@ -95,7 +95,7 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 	if _, err := o.NetworkPolicy([]objects.Peer{}, to); err != nil {
 		return nil, err
 	}
-	// Grafana wants one folder for each kind of thing.
+	// Grafana requires one folder for each kind of provisioning file.
 	var kinds []corev1.KeyToPathInput
 	for _, kind := range []string{"datasources", "dashboards"} {
 		kinds = append(kinds, corev1.KeyToPathArgs{
@@ -110,7 +110,7 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 			Env:                      args.environment(),
 			Resources:                GrafanaSize.Resources.Requirements(),
 			TerminationMessagePolicy: objects.FallbackToLogs,
-			StartupProbe:             objects.HTTPProbe("/api/health", "http", 2, 60), // it makes its database first
+			StartupProbe:             objects.HTTPProbe("/api/health", "http", 2, 60), // it creates its database first
 			ReadinessProbe:           objects.HTTPProbe("/api/health", "http", 5, 3),
 			LivenessProbe:            objects.HTTPProbe("/api/health", "http", 10, 3),
 		},
@@ -145,8 +145,8 @@ providers:
       path: ` + grafanaDashboardsDir + `
 `
 
-// environment sets options of https://grafana.com/docs/grafana/latest/setup-grafana/configure-grafana/: nobody can log
-// in, and nothing is sent to or fetched from anywhere.
+// environment sets options of https://grafana.com/docs/grafana/latest/setup-grafana/configure-grafana/: no logins,
+// and no connections to the internet.
 func (a *GrafanaArgs) environment() (variables corev1.EnvVarArray) {
 	for _, v := range [][2]string{
 		{"GF_AUTH_ANONYMOUS_ENABLED", "true"},

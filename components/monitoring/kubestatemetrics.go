@@ -16,13 +16,13 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// KubeStateMetricsArgs describe what turns the state of Kubernetes' objects into measurements.
+// KubeStateMetricsArgs describes a kube-state-metrics, which exports the state of Kubernetes objects as metrics.
 type KubeStateMetricsArgs struct {
-	// Namespace it runs in, and the only one that it looks at. Required.
+	// Namespace to run in, and the only one to watch. Required.
 	Namespace pulumi.StringInput
 	// Image of kube-state-metrics 2.13 or later. Required, with a tag other than latest or with a digest.
 	Image string
-	// Readers are the only pods that may ask it.
+	// Readers are the labels of the only pods that may scrape it.
 	Readers []map[string]string
 }
 
@@ -32,7 +32,7 @@ func (a *KubeStateMetricsArgs) Validate() field.ErrorList {
 		check.Image("image", a.Image))
 }
 
-// KubeStateMetricsSize is what it asks for.
+// KubeStateMetricsSize is its resource request.
 var KubeStateMetricsSize = kube.OnePod(kube.Resources{CPURequest: "10m", MemoryLimit: "128Mi"})
 
 const (
@@ -41,7 +41,8 @@ const (
 	kubeStateMetricsUser = 65534
 )
 
-// KubeStateMetrics tells how many pods there are and what the autoscaler wants. It sees its namespace, and no Secret.
+// KubeStateMetrics exports the number of pods and the state of the autoscaler. It can read pods, Deployments and
+// HorizontalPodAutoscalers of its namespace, and no Secrets.
 type KubeStateMetrics struct {
 	pulumi.ResourceState
 
@@ -49,7 +50,7 @@ type KubeStateMetrics struct {
 	Address pulumi.StringOutput
 }
 
-// KubeStateMetricsPods are the labels of the pods of the KubeStateMetrics with that name.
+// KubeStateMetricsPods returns the labels of the pods of the KubeStateMetrics with that name.
 func KubeStateMetricsPods(name string) map[string]string { return kubeStateMetricsApp(name).Pods() }
 
 func kubeStateMetricsApp(name string) objects.App {
@@ -80,7 +81,7 @@ func NewKubeStateMetrics(
 	if err != nil {
 		return nil, err
 	}
-	// The API server: see Prometheus.
+	// The addresses of the API server are unknown: see PrometheusArgs.scraped.
 	apiServer := []objects.Peer{{Anyone: true, Ports: []int{443, 6443}}}
 	if _, err := o.NetworkPolicy(objects.PeersOf(args.Readers, kubeStateMetricsPort), apiServer); err != nil {
 		return nil, err

@@ -87,8 +87,7 @@ func TestPodsAreRestrictedAndBelowTheirComponents(t *testing.T) {
 	}
 }
 
-// Who may ask whom: the measurements of the pods are for Prometheus, Prometheus is for Grafana, and Grafana is for
-// those who may forward a port.
+// Prometheus may connect to the pods, Grafana to Prometheus, and users to Grafana through a forwarded port.
 func TestMonitoringIsClosed(t *testing.T) {
 	result := recordEverything(t)
 	for _, c := range []struct {
@@ -112,7 +111,7 @@ func TestMonitoringIsClosed(t *testing.T) {
 	}
 }
 
-// Nothing may read a Secret or change anything, and only the kubelets' metrics are read beyond the namespace.
+// No component may read Secrets or change anything, and only the kubelets' metrics are read outside the namespace.
 func TestMonitoringMayOnlyLook(t *testing.T) {
 	result := recordEverything(t)
 	for _, c := range []struct{ kind, name, want string }{
@@ -139,7 +138,7 @@ func TestMonitoringMayOnlyLook(t *testing.T) {
 	}
 }
 
-// Nobody can log in to Grafana, so it needs no password, and nothing that has one is made.
+// Grafana has no logins, so it needs no password and no Secret.
 func TestGrafanaHasNoLogin(t *testing.T) {
 	result := recordEverything(t)
 	if componenttest.Has(result, "Secret") {
@@ -163,7 +162,7 @@ func TestGrafanaHasNoLogin(t *testing.T) {
 	}
 }
 
-// jobs are the scrape configurations by their names.
+// jobs returns the scrape configurations, keyed by name.
 func jobs(t *testing.T, result *offline.Result) map[string]any {
 	t.Helper()
 	text, _ := componenttest.Value(t, result, "ConfigMap", "prometheus-config", "data", "prometheus.yaml").(string)
@@ -194,14 +193,14 @@ func TestPrometheusScrapesTheApp(t *testing.T) {
 	}
 	if got := offline.Lookup(found["app"], "kubernetes_sd_configs", 0, "selectors", 0, "label"); got !=
 		"app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp" {
-		t.Errorf("the app's pods are found by %v", got)
+		t.Errorf("the app's pods are selected by %v", got)
 	}
 	if got := offline.Lookup(found["app"], "relabel_configs", 0, "regex"); got != "metrics" {
 		t.Errorf("the app's port is called %v, want metrics", got)
 	}
 }
 
-// An app without measurements of its own has its pods measured all the same.
+// An app without metrics still has the metrics of its containers.
 func TestPrometheusWithoutMetricsOfTheApp(t *testing.T) {
 	args := testPrometheus("")
 	args.App, args.Alerts.Objectives = Target{Pods: kube.WebAppPods("web")}, nil
@@ -212,7 +211,7 @@ func TestPrometheusWithoutMetricsOfTheApp(t *testing.T) {
 	}
 	want := []string{"anyone 10250", "anyone 443", "anyone 6443", "state 8080"}
 	if got := componenttest.Openings(t, result, "prometheus", "egress"); !slices.Equal(got, want) {
-		t.Errorf("it may reach %q, want %q", got, want)
+		t.Errorf("got egress %q, want %q", got, want)
 	}
 }
 
@@ -242,7 +241,7 @@ func TestPodMonitorOnlyForAnAppWithMetrics(t *testing.T) {
 	componenttest.Find(t, result, "PrometheusRule", "operator-rules")
 }
 
-// The old measurements go before the volume is full.
+// The oldest metrics are deleted before the volume is full.
 func TestRetentionLeavesRoom(t *testing.T) {
 	if got, want := testPrometheus("").retentionBytes(), int64(4<<30); got != want {
 		t.Errorf("got %d bytes of 5Gi, want %d", got, want)

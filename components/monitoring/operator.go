@@ -18,19 +18,19 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// OperatorArgs describe what a Prometheus Operator that runs already is told about one app.
+// OperatorArgs describes the objects through which an existing Prometheus Operator monitors one app.
 type OperatorArgs struct {
 	// Namespace of the app. Required.
 	Namespace pulumi.StringInput
-	// App is what it scrapes. Required.
+	// App is the app to scrape. Required.
 	App Target
-	// Name of the objects, beside those of the app. Required.
+	// Name of the objects, which are in the app's namespace. Required.
 	Name string
-	// Dashboards are JSON models by the names of their files. None for no ConfigMap.
+	// Dashboards are JSON models, keyed by file name. Empty for no ConfigMap.
 	Dashboards map[string]string
-	// Alerts are the rules that it evaluates. Required.
+	// Alerts are the rules to evaluate. Required.
 	Alerts Alerts
-	// Labels by which the operator finds PodMonitors and rules, e.g. release: kube-prometheus-stack.
+	// Labels by which the operator selects PodMonitors and rules, e.g. release: kube-prometheus-stack.
 	Labels map[string]string
 }
 
@@ -45,9 +45,9 @@ func (a *OperatorArgs) Validate() field.ErrorList {
 	)
 }
 
-// Operator has an app scraped and its alerts evaluated where a Prometheus Operator runs, and its dashboards
-// loaded where Grafana has the sidecar of kube-prometheus-stack. It needs the kubelets and kube-state-metrics to be
-// scraped, which kube-prometheus-stack does.
+// Operator lets an existing Prometheus Operator scrape an app and evaluate its alerts, and the Grafana sidecar of
+// kube-prometheus-stack load its dashboards. The kubelets and kube-state-metrics must be scraped already, as they are
+// by kube-prometheus-stack.
 type Operator struct{ pulumi.ResourceState }
 
 // monitoringVersion: https://prometheus-operator.dev/docs/api-reference/api/
@@ -68,7 +68,7 @@ func NewOperator(
 		return nil, err
 	}
 	meta := args.meta(o, "", args.Labels)
-	if args.App.PortName != "" { // else there are no measurements of its own
+	if args.App.PortName != "" { // otherwise the app has no metrics of its own
 		_, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String(monitoringVersion), Kind: pulumi.String("PodMonitor"), Metadata: meta,
 			OtherFields: kubernetes.UntypedArgs{"spec": object{
@@ -105,7 +105,7 @@ func NewOperator(
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
 }
 
-// meta is the metadata of an object with labels that others look for.
+// meta returns the metadata of an object, with labels by which the operator or the sidecar selects it.
 func (a *OperatorArgs) meta(o objects.Owner, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
 	all := o.LabelSet()
 	maps.Copy(all, pulumi.ToStringMap(labels))

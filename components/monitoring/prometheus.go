@@ -20,28 +20,30 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// PrometheusArgs describe a Prometheus for one app, in a cluster that has none.
+// PrometheusArgs describes a Prometheus for one app, in a cluster that has none.
 type PrometheusArgs struct {
-	// Namespace it runs in: that of the app. Required.
+	// Namespace to run in, which must be the app's. Required.
 	Namespace pulumi.StringInput
-	// App is what it scrapes. Required.
+	// App is the app to scrape. Required.
 	App Target
-	// Alerts are the rules that it evaluates. Required.
+	// Alerts are the rules to evaluate. Required.
 	Alerts Alerts
-	// KubeStateMetrics is the address of a kube-state-metrics, and KubeStateMetricsPods are its pods. Required.
+	// KubeStateMetrics is the address of a kube-state-metrics, and KubeStateMetricsPods are the labels of its pods.
+	// Required.
 	KubeStateMetrics     pulumi.StringInput
 	KubeStateMetricsPods map[string]string
-	// KubeletInsecureTLS skips the check of the kubelets' certificates: see addons.MetricsServerArgs.
+	// KubeletInsecureTLS skips the verification of the kubelets' certificates: see addons.MetricsServerArgs.
 	KubeletInsecureTLS bool
-	// Readers are the only pods that may query it. A forwarded port comes from the node itself, past any network policy.
+	// Readers are the labels of the only pods that may query it. `kubectl port-forward` connects from the node, which
+	// network policies do not restrict.
 	Readers []map[string]string
 	// Image of Prometheus 2.40 or later. Required, with a tag other than latest or with a digest.
 	Image string
-	// RetentionDays is how long measurements are kept. 3 to 365: the alerts look back three days. Required.
+	// RetentionDays is the retention of metrics in days. 3 to 365, because the alerts look back three days. Required.
 	RetentionDays int
-	// StorageSize of the claim for them. The oldest go before it is full. At least 100Mi. Required.
+	// StorageSize of the claim. The oldest metrics are deleted before it is full. At least 100Mi. Required.
 	StorageSize string
-	// StorageClass of the claim. Empty for the cluster's default class. Another one than the data is on is refused.
+	// StorageClass of the claim. Empty for the cluster's default class. Changing it later is an error.
 	StorageClass string
 }
 
@@ -53,10 +55,10 @@ const (
 	kubeletPort         = 10250
 )
 
-// PrometheusSize is what it asks for. 1,400 series of two pods take 80 MB; a query over days reads more.
+// PrometheusSize is its resource request. 1,400 series of two pods take 80 MB; a query over days needs more.
 var PrometheusSize = kube.OnePod(kube.Resources{CPURequest: "50m", MemoryLimit: "512Mi"})
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *PrometheusArgs) Validate() field.ErrorList {
 	return slices.Concat(
 		check.Image("image", a.Image),
@@ -68,8 +70,8 @@ func (a *PrometheusArgs) Validate() field.ErrorList {
 	)
 }
 
-// Prometheus is one server whose measurements survive restarts. It may see nothing but the pods of its namespace and
-// what the kubelets measure, and only its readers can reach it.
+// Prometheus is one server whose metrics survive restarts. It can access only the pods of its namespace and the
+// metrics of the kubelets, and only its readers can connect to it.
 type Prometheus struct {
 	pulumi.ResourceState
 
@@ -79,12 +81,12 @@ type Prometheus struct {
 	Service pulumi.StringOutput
 }
 
-// PrometheusPods are the labels of the pods of the Prometheus with that name, for others to admit them.
+// PrometheusPods returns the labels of the pods of the Prometheus with that name, for network policies.
 func PrometheusPods(name string) map[string]string { return prometheusApp(name).Pods() }
 
 func prometheusApp(name string) objects.App { return objects.App{Name: "prometheus", Instance: name} }
 
-// NewPrometheus creates the server and what it needs.
+// NewPrometheus creates the server, its configuration, storage, permissions and network policy.
 func NewPrometheus(
 	ctx *pulumi.Context, name string, args *PrometheusArgs, opts ...pulumi.ResourceOption,
 ) (*Prometheus, error) {
@@ -135,7 +137,7 @@ func NewPrometheus(
 	_, err = o.SingleServer(service, o.Pod(prometheusUser, objects.Checksum(configuration, pulumi.String(rules)),
 		corev1.PodSpecArgs{
 			ServiceAccountName:            account,
-			TerminationGracePeriodSeconds: pulumi.Int(60), // to write what it holds in memory
+			TerminationGracePeriodSeconds: pulumi.Int(60), // to write the samples in memory to disk
 		},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),
@@ -143,7 +145,7 @@ func NewPrometheus(
 			Ports:                    corev1.ContainerPortArray{objects.Port("http", prometheusPort)},
 			Resources:                PrometheusSize.Resources.Requirements(),
 			TerminationMessagePolicy: objects.FallbackToLogs,
-			StartupProbe:             objects.HTTPProbe("/-/ready", "http", 2, 150), // it replays its log first
+			StartupProbe:             objects.HTTPProbe("/-/ready", "http", 2, 150), // it replays its WAL first
 			ReadinessProbe:           objects.HTTPProbe("/-/ready", "http", 5, 3),
 			LivenessProbe:            objects.HTTPProbe("/-/healthy", "http", 10, 3),
 		},
@@ -158,8 +160,8 @@ func NewPrometheus(
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"url": p.URL, "service": p.Service})
 }
 
-// scraped are those that it asks. The API server and the kubelets have addresses that nothing here knows, and the API
-// server's port behind its Service differs: 443 on EKS, 6443 on kind.
+// scraped returns the egress peers. The addresses of the API server and the kubelets are unknown here, and the port
+// of the API server behind its Service differs: 443 on EKS, 6443 on kind.
 func (a *PrometheusArgs) scraped() []objects.Peer {
 	to := []objects.Peer{
 		{Anyone: true, Ports: []int{443, 6443, kubeletPort}},
@@ -171,29 +173,30 @@ func (a *PrometheusArgs) scraped() []objects.Peer {
 	return to
 }
 
-// retentionBytes leaves a fifth of the volume for the log and for the blocks that a compaction writes before it deletes
-// the old ones: https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size
+// retentionBytes reserves a fifth of the volume for the WAL and for the blocks that a compaction writes before it
+// deletes the old ones: https://prometheus.io/docs/prometheus/latest/storage/#right-sizing-retention-size
 func (a *PrometheusArgs) retentionBytes() int64 {
 	size := resource.MustParse(a.StorageSize)
 	return size.Value() / 5 * 4
 }
 
 const (
-	// scrapeInterval is that of metrics-server too, so that panels show what the autoscaler saw.
+	// scrapeInterval equals the interval of metrics-server, so that dashboards show the values that the autoscaler used.
 	scrapeInterval = "15s"
-	// accountDir is where a pod finds what it needs to call the API server and the kubelets.
+	// accountDir contains a pod's credentials for the API server and the kubelets.
 	accountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
-	// containerMetrics are those of cAdvisor that dashboards and alerts use, of some 60.
-	containerMetrics = "container_(cpu_usage_seconds|cpu_cfs_throttled_periods|cpu_cfs_periods)_total|container_memory_working_set_bytes"
+	// containerMetrics matches the cAdvisor metrics that dashboards and alerts use, out of some 60.
+	containerMetrics = "container_(cpu_usage_seconds|cpu_cfs_throttled_periods|cpu_cfs_periods)_total|" +
+		"container_memory_working_set_bytes"
 )
 
 type object = map[string]any
 
-// Target is where an app's own measurements are found.
+// Target describes the metrics endpoint of an app.
 type Target struct {
 	// Pods are the labels of its pods. Required.
 	Pods map[string]string
-	// Port with the measurements: its number and its name. 0 and empty for an app without any.
+	// Port is the number of the metrics port, and PortName its name. 0 and empty for an app without metrics.
 	Port     int
 	PortName string
 	// Path, e.g. /metrics. Required with a port.
@@ -210,7 +213,7 @@ func (t *Target) Validate() field.ErrorList {
 		check.Set("path", t.Path != ""))
 }
 
-// configuration is that of a Prometheus that scrapes the app's pods, what cAdvisor knows of them, kube-state-metrics
+// configuration returns the configuration of a Prometheus that scrapes the app's pods, cAdvisor, kube-state-metrics
 // and itself: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 func (a *PrometheusArgs) configuration(kubeStateMetrics string) (string, error) {
 	var jobs []object
@@ -218,7 +221,7 @@ func (a *PrometheusArgs) configuration(kubeStateMetrics string) (string, error) 
 		jobs = append(jobs, a.scrapeApp())
 	}
 	jobs = append(jobs, a.scrapeKubelets(), object{
-		"job_name": "kube-state-metrics", "honor_labels": true, // namespace and pod are those of the objects
+		"job_name": "kube-state-metrics", "honor_labels": true, // keeps the namespace and pod of the objects
 		"static_configs": []object{{"targets": []string{kubeStateMetrics}}},
 	}, object{
 		"job_name":       "prometheus",
@@ -232,7 +235,7 @@ func (a *PrometheusArgs) configuration(kubeStateMetrics string) (string, error) 
 	return string(text), err
 }
 
-// scrapeApp finds the pods of the app as they come and go.
+// scrapeApp discovers the pods of the app.
 func (a *PrometheusArgs) scrapeApp() object {
 	var selector []string
 	for _, label := range slices.Sorted(maps.Keys(a.App.Pods)) {
@@ -255,7 +258,7 @@ func (a *PrometheusArgs) scrapeApp() object {
 	}
 }
 
-// scrapeKubelets asks each node what its containers use.
+// scrapeKubelets collects the resource usage of the containers on each node.
 func (a *PrometheusArgs) scrapeKubelets() object {
 	return object{
 		"job_name": "cadvisor", "scheme": "https", "metrics_path": "/metrics/cadvisor",

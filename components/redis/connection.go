@@ -1,8 +1,8 @@
-// Package redis describes how to reach a Redis, wherever it runs: in the cluster, in a container, at AWS, anywhere
-// else. It imports no provider, so that the packages of all of them can share it.
+// Package redis describes the connection to a Redis in the cluster, in a container, at AWS or anywhere else. It
+// imports no provider, so that all packages can share it.
 //
-//	Connection   the address of a Redis and how to speak to it
-//	Environment  the names of the variables by which an app is told about it
+//	Connection   the address and settings of a Redis
+//	Environment  the environment variables that pass them to an app
 package redis
 
 import (
@@ -19,38 +19,39 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Connection is what a client needs to know of a Redis, but for the password.
+// Connection holds the connection settings of a Redis, except for the password.
 type Connection struct {
 	// Host is a DNS name or an IP address. Required.
 	Host pulumi.StringInput
 	// Port of the server, 1 to 65535. Required.
 	Port int
-	// TLS says whether the server expects an encrypted connection.
+	// TLS is true if the server requires encrypted connections.
 	TLS bool
 	// Username of the Redis access control list. Empty for the default user.
 	Username string
-	// Pods are the labels of the pods that serve it, where they are in the client's namespace. Nil for a Redis elsewhere:
-	// a NetworkPolicy knows no DNS names, and a managed Redis changes its addresses, so the port is then the only limit.
+	// Pods are the labels of the pods of a Redis in the client's namespace, for network policies. Nil for any other
+	// Redis: a NetworkPolicy does not support DNS names, and the addresses of a managed Redis change, so only the port
+	// is restricted.
 	Pods map[string]string
-	// Ready is what a client waits for before its first rollout. Nil for a Redis that this program does not create.
+	// Ready is a dependency of the client's first rollout. Nil for a Redis that this program does not create.
 	Ready pulumi.Resource
 }
 
-// Validate reports everything wrong with the connection, as far as it is known.
+// Validate reports everything wrong with the connection, as far as its inputs are known.
 func (c *Connection) Validate() field.ErrorList {
 	problems := append(check.Range("port", c.Port, 1, 65535), check.Set("host", c.Host != nil)...)
 	if host, known := c.Host.(pulumi.String); known && !isElsewhere(string(host)) {
 		problems = append(problems, check.Invalid("host", string(host),
-			"must be a DNS name or an IP address, without a port, that is not of the pod itself")...)
+			"must be a DNS name or an IP address without a port, and not localhost, a loopback or an unspecified address")...)
 	}
 	if strings.ContainsFunc(c.Username, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		problems = append(problems, check.Invalid("username", c.Username,
-			"must have no white space, as Redis allows none")...)
+			"must have no white space and no control characters")...)
 	}
 	return problems
 }
 
-// isElsewhere tells whether a host may be another than the pod that connects to it.
+// isElsewhere reports whether a host can be a machine other than the client itself.
 func isElsewhere(host string) bool {
 	if ip := net.ParseIP(host); ip != nil {
 		return !ip.IsLoopback() && !ip.IsUnspecified()
@@ -58,21 +59,24 @@ func isElsewhere(host string) bool {
 	return check.IsDNSName(host) && host != "localhost"
 }
 
-// Environment has the names of the variables that an app reads. What is empty is not passed.
+// Environment holds the names of the variables that an app reads. A variable with an empty name is not set.
 type Environment struct {
-	// Host, Port (a number), TLS (true or false) and Username (only where there is one).
+	// Host, Port (a number), TLS (true or false) and Username (set only if the connection has one).
 	Host, Port, TLS, Username string
-	// Password itself, for apps that cannot read PasswordFile, its path: a variable passes to child processes.
+	// Password holds the password itself, for apps that cannot read PasswordFile, which holds the path of a file:
+	// variables are inherited by child processes.
 	Password, PasswordFile string
-	// CAFile is the path of a file with the authority that signed the server's certificate (only where it is private).
+	// CAFile holds the path of the certificate of a private authority that signed the server's. Not set for a public
+	// one.
 	CAFile string
 }
 
-// Validate reports names that no variable can have, and an app that would get no address.
+// Validate reports invalid variable names, and a missing Host.
 func (e *Environment) Validate() field.ErrorList {
 	var problems field.ErrorList
 	if e.Host == "" {
-		problems = field.ErrorList{field.Required(field.NewPath("host"), "host must be the variable with the address, such as REDIS_HOST")}
+		problems = field.ErrorList{field.Required(field.NewPath("host"),
+			"host must be the name of the variable with the address, such as REDIS_HOST")}
 	}
 	fieldOf := map[string]string{}
 	for _, f := range []struct{ name, variable string }{
@@ -81,14 +85,14 @@ func (e *Environment) Validate() field.ErrorList {
 	} {
 		problems = append(problems, check.Optional(check.Variable, f.name, f.variable)...)
 		if other := fieldOf[f.variable]; f.variable != "" && other != "" {
-			problems = append(problems, check.Invalid(f.name, f.variable, "must be another variable than that of "+other)...)
+			problems = append(problems, check.Invalid(f.name, f.variable, "must differ from the variable of "+other)...)
 		}
 		fieldOf[f.variable] = f.name
 	}
 	return problems
 }
 
-// Variables are those that hold no secret.
+// Variables returns the variables that hold no secrets.
 func (e *Environment) Variables(c Connection) map[string]pulumi.StringInput {
 	variables := map[string]pulumi.StringInput{
 		e.Host: c.Host,
@@ -98,33 +102,34 @@ func (e *Environment) Variables(c Connection) map[string]pulumi.StringInput {
 	if c.Username != "" {
 		variables[e.Username] = pulumi.String(c.Username)
 	}
-	delete(variables, "") // what the app does not read
+	delete(variables, "") // settings that the app does not read
 	return variables
 }
 
-// When Redis forces its append-only file to disk. The crash of only its process loses nothing that was written to the
-// file: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
+// Values of Redis' appendfsync. A crash of only the Redis process loses nothing that was written to the file:
+// https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 const (
-	// FsyncEverySecond forces it once a second. The crash of a node loses what was not yet forced: normally up to one
-	// second, up to two while the disk is slow, since Redis delays a write by at most two while a force is under way.
+	// FsyncEverySecond flushes the file to disk once a second. A crash of the node loses unflushed writes: normally up
+	// to one second, and up to two while the disk is slow, because Redis delays a write by at most two seconds during a
+	// flush.
 	FsyncEverySecond = "everysec"
-	// FsyncAlways forces it before each answer. That costs throughput: docs/reliability.md.
+	// FsyncAlways flushes the file before each reply, which costs throughput: docs/reliability.md.
 	FsyncAlways = "always"
 )
 
-// CheckFsync reports what is neither of the two.
+// CheckFsync reports any other value.
 func CheckFsync(value string) field.ErrorList {
 	return check.OneOf("fsync", value, FsyncEverySecond, FsyncAlways)
 }
 
-// What every server of this library has, in a pod as in a container.
+// Settings shared by all servers of this library, in pods and in containers.
 const (
-	// Port it listens on.
+	// Port is the port that the server listens on.
 	Port = 6379
-	// User is the one that the official image makes, in its Debian and its Alpine form alike.
+	// User is the user ID of the official image, in both its Debian and its Alpine variant.
 	User = 999
 
-	// ConfigDir has ConfigFile; AuthDir has AuthFile and PasswordFile; DataDir is where the data goes.
+	// ConfigDir contains ConfigFile, AuthDir contains AuthFile and PasswordFile, and DataDir contains the data.
 	ConfigDir = "/etc/redis/conf"
 	AuthDir   = "/etc/redis/auth"
 	DataDir   = "/data"
@@ -132,22 +137,22 @@ const (
 	ConfigFile   = "redis.conf"
 	AuthFile     = "auth.conf"
 	PasswordFile = "password"
-	// ClientDir is where an app finds the files that it needs as a client: PasswordFile and CAFile.
+	// ClientDir contains the files that an app needs as a client: PasswordFile and CAFile.
 	ClientDir = "/etc/redis"
-	// CAFile is where a client finds a private authority, beside the password.
+	// CAFile is the name of the certificate file of a private authority in ClientDir.
 	CAFile = "ca.crt"
 )
 
-// Probe asks for a PONG: while Redis loads its file it answers LOADING instead. The shell hands the password over in
-// the environment, since process arguments are readable for everyone on the node.
+// Probe succeeds if the server replies PONG; while Redis loads its file, it replies LOADING. The shell passes the
+// password in the environment, because every user of the node can read process arguments.
 const Probe = `REDISCLI_AUTH="$(cat ` + AuthDir + `/` + PasswordFile + `)" redis-cli ping | grep -q PONG`
 
-// LingerSeconds limits how long a server that is to stop goes on serving: as long as a pod of an app behind an AWS load
-// balancer takes to leave, with the times that this library proposes (kube.Drain).
+// LingerSeconds limits how long a terminating server keeps serving: as long as a pod of an app behind an AWS load
+// balancer takes to terminate with this library's default times (kube.Drain).
 const LingerSeconds = 40
 
-// Linger returns a shell script that ends when no other client is connected, or after about LingerSeconds. It asks as
-// Probe does; a server that does not answer is not waited for.
+// Linger returns a shell script that exits when no other client is connected, or after about LingerSeconds. It
+// authenticates like Probe, and exits at once if the server does not reply.
 func Linger() string {
 	return fmt.Sprintf(`export REDISCLI_AUTH="$(cat %s/%s)"
 for _ in $(seq %d); do
@@ -156,8 +161,8 @@ for _ in $(seq %d); do
 done`, AuthDir, PasswordFile, LingerSeconds)
 }
 
-// Configuration is that of a server with this much memory, whose file is forced to disk when fsync says. The data may
-// use 3/4 of the memory; the rest is for the copy that Redis makes while it rewrites its append-only file.
+// Configuration returns the configuration file of a server. The data may use 3/4 of memoryLimit; the rest is for the
+// copy that Redis makes while it rewrites its append-only file.
 func Configuration(memoryLimit, fsync string) string {
 	memory := resource.MustParse(memoryLimit)
 	return fmt.Sprintf(`# Other hosts may connect; the password and the network policy decide which.
@@ -173,7 +178,8 @@ maxmemory-policy noeviction
 `, AuthDir, AuthFile, DataDir, fsync, memory.Value()/4*3)
 }
 
-// RequirePass is the line that sets the password. Every byte is escaped, so that none ends the string.
+// RequirePass returns the configuration line that sets the password. Every byte is escaped, so that no byte ends the
+// string.
 func RequirePass(password string) string {
 	var line strings.Builder
 	line.WriteString(`requirepass "`)

@@ -30,7 +30,7 @@ func FuzzRequirePass(f *testing.F) {
 	})
 }
 
-// A server that is to stop waits for its clients, and only for those.
+// A terminating server waits for its clients, but not for an unreachable server.
 func TestLinger(t *testing.T) {
 	for _, program := range []string{"redis-server", "redis-cli"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -43,13 +43,14 @@ func TestLinger(t *testing.T) {
 	}
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "redis.sock")
-	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--requirepass", "right", "--save", "", "--dir", dir)
+	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--requirepass", "right", "--save", "",
+		"--dir", dir)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	bin := filepath.Join(dir, "redis-cli") // as if the server were at the usual port
-	cli, _ := exec.LookPath("redis-cli")   // it is there
+	bin := filepath.Join(dir, "redis-cli") // redirects redis-cli from the default port to the socket
+	cli, _ := exec.LookPath("redis-cli")   // checked above
 	if err := os.WriteFile(bin, []byte("#!/bin/sh\nexec "+cli+" -s "+socket+" \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +73,8 @@ func TestLinger(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
-		case <-time.After(15 * time.Second): // of the 40 that it has
-			t.Fatalf("%s: it waits", what)
+		case <-time.After(15 * time.Second): // less than LingerSeconds
+			t.Fatalf("%s: the script still waits", what)
 		}
 	}
 	var client net.Conn
@@ -86,7 +87,7 @@ func TestLinger(t *testing.T) {
 	waits := start("right")
 	select {
 	case err := <-waits:
-		t.Fatalf("with a client it ends: %v", err)
+		t.Fatalf("the script exits while a client is connected: %v", err)
 	case <-time.After(3 * time.Second):
 	}
 	ends("a password that is not the server's", start("wrong"))
@@ -115,7 +116,7 @@ func TestConfiguration(t *testing.T) {
 			}
 		}
 		if problems := CheckFsync(fsync); len(problems) > 0 {
-			t.Errorf("%s is refused: %v", fsync, problems)
+			t.Errorf("fsync %s: got %v, want it accepted", fsync, problems)
 		}
 	}
 	for _, bad := range []string{"", "no", "Always"} {
@@ -154,7 +155,7 @@ func TestConnection(t *testing.T) {
 	}
 }
 
-// An app gets the variables that it knows, and a user only where there is one.
+// An app gets only the variables that it reads, and a username only if the connection has one.
 func TestVariables(t *testing.T) {
 	all := Environment{
 		Host: "H", Port: "P", TLS: "T", Username: "U", Password: "PW", PasswordFile: "F", CAFile: "C",

@@ -1,4 +1,4 @@
-// Command eks runs a container of somebody else on Amazon EKS: behind an Application Load Balancer with HTTPS, scaled by
+// Command eks runs a third-party container on Amazon EKS: behind an Application Load Balancer with HTTPS, scaled by
 // CPU, with an ElastiCache that only this app may use.
 package main
 
@@ -66,7 +66,7 @@ func program(ctx *pulumi.Context) error {
 	return nil
 }
 
-// provideCache is an ElastiCache beside the nodes, under the names of variables that the shop reads.
+// provideCache creates an ElastiCache in the nodes' VPC and binds it to the variables that the shop reads.
 func provideCache(
 	ctx *pulumi.Context, eks aws.Cluster, namespace *kube.Namespace, cluster pulumi.ResourceOption,
 ) (kube.Binding, error) {
@@ -87,6 +87,7 @@ func provideCache(
 		return kube.Binding{}, err
 	}
 	return secret.Bind(cache.Connection, redis.Environment{
-		Host: "CACHE_HOST", Port: "CACHE_PORT", TLS: "CACHE_TLS", Username: "CACHE_USER", PasswordFile: "CACHE_PASSWORD_FILE",
+		Host: "CACHE_HOST", Port: "CACHE_PORT", TLS: "CACHE_TLS", Username: "CACHE_USER",
+		PasswordFile: "CACHE_PASSWORD_FILE",
 	}), nil
 }

@@ -1,5 +1,5 @@
-// Command flask builds the Python app beside it and runs it in a kind cluster with Traefik: with a Redis whose password it
-// gets in a variable, scaled by CPU. The app has no metrics and no variables for its shutdown.
+// Command flask builds the Python app in app/ and runs it in a kind cluster with Traefik, scaled by CPU, with a Redis
+// whose password is in a variable. The app has no metrics and no shutdown variables.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 
 func main() { pulumi.Run(program) }
 
-// name of the app, which Redis has to admit before it exists.
+// name is the name of the app, which the network policy of Redis refers to before the app exists.
 const name = "flask"
 
 func program(ctx *pulumi.Context) error {
@@ -61,7 +61,7 @@ func program(ctx *pulumi.Context) error {
 	return nil
 }
 
-// runRedis is a Redis in the namespace, under the names of variables that the app reads.
+// runRedis runs a Redis in the namespace and binds it to the variables that the app reads.
 func runRedis(ctx *pulumi.Context, namespace *kube.Namespace, cluster pulumi.ResourceOption) (kube.Binding, error) {
 	secret, err := kube.NewRedisSecret(ctx, "redis", &kube.RedisSecretArgs{
 		Namespace: namespace.Name, Password: config.RequireSecret(ctx, "redisPassword"),

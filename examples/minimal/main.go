@@ -1,5 +1,5 @@
-// Command minimal runs a container of somebody else in a kind cluster: three pods behind a Service, without an Ingress,
-// without a Redis, without an autoscaler. It compiles the Kubernetes SDK of Pulumi and no other.
+// Command minimal runs a third-party container in a kind cluster: three pods behind a Service, without Ingress, Redis
+// or autoscaler. Its only Pulumi provider SDK is that of Kubernetes.
 package main
 
 import (

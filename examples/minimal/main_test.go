@@ -9,5 +9,5 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing them")
 
-// What would be deployed, without a cluster: the way to test a program of one's own.
+// TestGolden shows how to test a program of your own: it compares the resources without a cluster.
 func TestGolden(t *testing.T) { goldentest.Program(t, program, "dev", *update) }

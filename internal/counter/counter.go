@@ -1,4 +1,4 @@
-// Package counter has what is particular to the hit counter in app/: the alert on a measurement that only it has, and its
+// Package counter contains what is specific to the hit counter in app/: the alert on its own metric, and its
 // dashboards.
 package counter
 
@@ -9,11 +9,11 @@ import (
 	"example.com/scaleout/components/monitoring"
 )
 
-// FastMilliseconds are those bounds of the app's histogram (durationBuckets in app/metrics.go) that an objective can have:
-// between two of them nothing is known, and a rule about another would never fire.
+// FastMilliseconds lists the bucket bounds of the app's histogram (durationBuckets in app/metrics.go) that a latency
+// objective can use. A rule with any other threshold would never fire.
 var FastMilliseconds = []int{5, 10, 25, 50, 100, 250, 500}
 
-// Alerts are those that need the app's own measurements of its calls of Redis.
+// Alerts use the app's own metrics of its Redis calls.
 var Alerts = []monitoring.Alert{{
 	Name: "RedisUnreachable",
 	Expr: `sum by (namespace) (rate(redis_call_errors_total{namespace="$namespace",reason=~"connection|timeout"}[2m]))
@@ -21,15 +21,15 @@ var Alerts = []monitoring.Alert{{
 	For: "1m", Severity: monitoring.Page, Summary: "{{ $value | humanizePercentage }} of the calls of Redis fail",
 }}
 
-// HomeDashboard is the one that Grafana opens first.
+// HomeDashboard is the dashboard that Grafana opens first.
 const HomeDashboard = "scaleout.json"
 
-// dashboards/ is written from the module monitoring/ by `make golden`.
+// `make golden` generates dashboards/ from the module monitoring/.
 //
 //go:embed dashboards/*.json
 var dashboards embed.FS
 
-// Dashboards are the contents of these files by name.
+// Dashboards returns the contents of these files by name.
 func Dashboards() (map[string]string, error) {
 	entries, err := dashboards.ReadDir("dashboards")
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package nodeport holds the two numbers that the program and the kind cluster must agree on: the ports of every node
-// that Traefik answers, and that kind maps to ports of the host.
+// Package nodeport defines the node ports of Traefik, which the program and the kind cluster share: kind maps them to
+// ports of the host.
 package nodeport
 
-// From the range that Kubernetes reserves for node ports by default, 30000 to 32767.
+// Both are in the default node port range of Kubernetes, 30000 to 32767.
 const (
 	HTTP  = 30080
 	HTTPS = 30443

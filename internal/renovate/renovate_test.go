@@ -1,5 +1,5 @@
-// Package renovate proves that renovate.json finds every version that is pinned outside the files that Renovate knows by
-// itself. It would tell nobody that an expression matches nothing any more: the version would just stay as it is.
+// Package renovate tests that renovate.json finds every version that is pinned outside the files that Renovate supports
+// natively. Renovate does not report an expression that matches nothing: the version would silently stay outdated.
 package renovate
 
 import (
@@ -23,7 +23,7 @@ type manager struct {
 	DepNameTemplate                   string
 }
 
-// found is what Renovate would update.
+// found is a dependency that Renovate would update.
 type found struct{ name, value, digest string }
 
 func managers(t *testing.T) []manager {
@@ -44,7 +44,7 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// find is what the custom managers find in a file. Renovate matches with RE2, whose Go version is package regexp.
+// find returns the dependencies that the custom managers find in a file. Renovate uses RE2, like package regexp.
 func find(t *testing.T, file, content string) []found {
 	t.Helper()
 	var all []found
@@ -70,7 +70,7 @@ func find(t *testing.T, file, content string) []found {
 	return all
 }
 
-// Every default of an image is found, and nothing else; also with the digest that Renovate adds.
+// The default images, and nothing else, are found, also with the digest that Renovate adds.
 func TestDefaultsOfProjects(t *testing.T) {
 	for _, file := range []string{"Pulumi.yaml", "cluster/Pulumi.yaml"} {
 		content := read(t, file)
@@ -89,7 +89,7 @@ func TestDefaultsOfProjects(t *testing.T) {
 	}
 }
 
-// compare wants these images in a file, in any order.
+// compare requires exactly these images in a file, in any order.
 func compare(t *testing.T, file, content string, want []string) {
 	t.Helper()
 	var got []string
@@ -107,7 +107,7 @@ func compare(t *testing.T, file, content string, want []string) {
 	}
 }
 
-// defaultImages are the defaults of keys that end in Image.
+// defaultImages returns the defaults of keys that end in Image.
 func defaultImages(t *testing.T, project string) []string {
 	t.Helper()
 	var file struct {
@@ -125,7 +125,7 @@ func defaultImages(t *testing.T, project string) []string {
 	return images
 }
 
-// Images in the sources of programs are found too.
+// Images in Go sources are found too.
 func TestImagesOfPrograms(t *testing.T) {
 	image, images := regexp.MustCompile(`"([\w-]+\.[\w.-]+/[^"\s:]+:[\w.-]+)"`), 0
 	for _, folder := range []string{"cmd", "examples"} {
@@ -151,7 +151,7 @@ func TestImagesOfPrograms(t *testing.T) {
 	}
 }
 
-// Renovate itself updates the default of an ARG, if a FROM of the same file has the ARG and nothing else.
+// Renovate natively updates the default of an ARG if a FROM line of the same file consists of the ARG only.
 func TestImagesOfDockerfiles(t *testing.T) {
 	arg := regexp.MustCompile(`(?m)^ARG (\w+_IMAGE)=(\S+)$`)
 	files, err := fs.Glob(os.DirFS(root), "*/Dockerfile")
@@ -164,7 +164,7 @@ func TestImagesOfDockerfiles(t *testing.T) {
 		for _, match := range arg.FindAllStringSubmatch(content, -1) {
 			images++
 			if !regexp.MustCompile(`(?m)^FROM \$\{` + match[1] + `\}( AS \w+)?$`).MatchString(content) {
-				t.Errorf("%s: no FROM has just ${%s}, so nothing updates %s", file, match[1], match[2])
+				t.Errorf("%s: no FROM consists of ${%s} only, so nothing updates %s", file, match[1], match[2])
 			}
 		}
 		if got := find(t, file, content); got != nil {
@@ -176,7 +176,7 @@ func TestImagesOfDockerfiles(t *testing.T) {
 	}
 }
 
-// A digest says which action runs, the comment behind it lets Renovate tell which version that is.
+// Actions are pinned by digest; the comment after it gives Renovate the version.
 func TestActions(t *testing.T) {
 	files, err := fs.Glob(os.DirFS(root), ".github/workflows/*.y*ml")
 	if err != nil || len(files) == 0 {
@@ -186,14 +186,14 @@ func TestActions(t *testing.T) {
 	for _, file := range files {
 		for _, use := range uses.FindAllString(read(t, file), -1) {
 			if !pinned.MatchString(use) {
-				t.Errorf("%s: %s is not of the form <action>@<digest> # <version>", file, use)
+				t.Errorf("%s: %s does not have the form <action>@<digest> # <version>", file, use)
 			}
 		}
 	}
 }
 
-// What several modules need directly they need in one version: another one is compiled beside it, which a first run of the
-// tests spends minutes on.
+// All modules require the same version of a direct dependency: each further version must be compiled too, which adds
+// minutes to the first run of the tests.
 func TestModulesShareVersions(t *testing.T) {
 	files, err := fs.Glob(os.DirFS(root), "*/go.mod")
 	if err != nil || len(files) < 5 {
@@ -203,7 +203,7 @@ func TestModulesShareVersions(t *testing.T) {
 	for _, file := range append(files, "go.mod", "tools/kubeconform/go.mod") {
 		for _, match := range requirement.FindAllStringSubmatch(read(t, file), -1) {
 			if other := versions[match[1]]; other != "" && other != match[2] {
-				t.Errorf("%s has %s %s, and another module %s", file, match[1], match[2], other)
+				t.Errorf("%s requires %s %s, another module %s", file, match[1], match[2], other)
 			}
 			versions[match[1]] = match[2]
 		}

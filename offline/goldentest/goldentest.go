@@ -1,4 +1,4 @@
-// Package goldentest compares what a program deploys with golden files.
+// Package goldentest compares the resources of a program with golden files.
 package goldentest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"example.com/scaleout/offline"
 )
 
-// Check compares files, by name, with those in a folder, or makes the folder hold exactly them.
+// Check compares files, by name, with those in a folder. With update it replaces the contents of the folder instead.
 func Check(t testing.TB, dir string, files map[string]string, update bool) {
 	t.Helper()
 	var findings []string
@@ -33,7 +33,7 @@ func Check(t testing.TB, dir string, files map[string]string, update bool) {
 		t.Errorf("%s: %s", dir, finding)
 	}
 	if len(findings) > 0 {
-		t.Error("if this is what you want, update them (make golden in the repository of scaleout)")
+		t.Error("if the change is intended, update the golden files (make golden in the repository of scaleout)")
 	}
 }
 
@@ -45,7 +45,7 @@ func write(dir string, files map[string]string) error {
 	return err
 }
 
-// compare returns a finding for each file of a folder that is missing, differs (a unified diff) or should not be there.
+// compare returns a finding for each file of a folder that is missing, stale (with a unified diff) or unexpected.
 func compare(dir string, files map[string]string) (findings []string, err error) {
 	for name, content := range files {
 		golden, err := os.ReadFile(filepath.Join(dir, name))
@@ -71,8 +71,8 @@ func compare(dir string, files map[string]string) (findings []string, err error)
 	return findings, nil
 }
 
-// Program compares what a program deploys for a stack of the working directory with testdata/golden, or writes it
-// there, and wants every value that follows from a secret to be marked as one.
+// Program compares the resources of a program, for a stack of the working directory, with testdata/golden, or updates
+// that. It also requires that every value that depends on a secret is marked as one.
 func Program(t testing.TB, program pulumi.RunFunc, stack string, update bool) {
 	t.Helper()
 	result, err := offline.Run(program, ".", stack)
@@ -85,11 +85,11 @@ func Program(t testing.TB, program pulumi.RunFunc, stack string, update bool) {
 	}
 	Check(t, filepath.Join("testdata", "golden"), files, update)
 	if len(result.Exposed) > 0 {
-		t.Errorf("these follow from a secret and are not marked as secret: %v", result.Exposed)
+		t.Errorf("these values depend on a secret but are not marked as secret: %v", result.Exposed)
 	}
 }
 
-// Differing are the files that are not the same in base.
+// Differing returns the files that differ from those in base.
 func Differing(files, base map[string]string) map[string]string {
 	differing := maps.Clone(files)
 	maps.DeleteFunc(differing, func(name, content string) bool { return base[name] == content })

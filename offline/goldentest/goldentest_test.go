@@ -11,7 +11,7 @@ import (
 func TestCompare(t *testing.T) {
 	golden := map[string]string{"tree.txt": "a\n", "web.yaml": "x: 1\n"}
 	for _, test := range []struct {
-		name, file, content string // changes one file; removes it if there is no content
+		name, file, content string // the changed file; empty content removes it
 		want                []string
 	}{
 		{"same", "tree.txt", "a\n", nil},

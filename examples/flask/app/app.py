@@ -1,4 +1,4 @@
-"""Counts visits in Redis, like the hit counter in /app, but with the conventions of Flask and none of ours."""
+"""Counts visits in Redis, like the hit counter in /app, but with Flask conventions only."""
 
 import os
 
@@ -6,7 +6,7 @@ import redis
 from flask import Flask, Response
 
 app = Flask(__name__)
-# One second for a connection and for an answer: a visitor is told that Redis is away rather than left waiting.
+# One second each to connect and to read: without Redis a visitor gets an error instead of waiting.
 store = redis.Redis(
     host=os.environ["REDIS_HOST"],
     port=int(os.environ.get("REDIS_PORT", "6379")),
