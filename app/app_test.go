@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// testApp is the whole program, as serve runs it, inside the test's process.
+// testApp is the whole program (serve) running in the test's process.
 type testApp struct {
 	url, metricsURL string
 	logs            *logBuffer
@@ -22,14 +22,15 @@ type testApp struct {
 	transport       *http.Transport
 }
 
-// startApp runs the program with cfg and returns when it listens. It is stopped when the test ends.
+// startApp starts the program with cfg, waits until it listens, and stops it when the test ends.
 func startApp(t *testing.T, cfg Config) *testApp {
 	t.Helper()
 	a := &testApp{
 		logs: &logBuffer{}, signals: make(chan os.Signal, 2), result: make(chan error, 1),
 		transport: &http.Transport{MaxIdleConnsPerHost: 1000},
 	}
-	// The promise to visitors, whatever Redis does. It takes at most cfg.Redis.Timeout, a fifth of that in tests.
+	// Visitors get a response within a second whatever Redis does. A call takes at most cfg.Redis.Timeout, a fifth of a
+	// second in tests.
 	a.client = &http.Client{Transport: a.transport, Timeout: time.Second}
 	log := slog.New(slog.NewJSONHandler(a.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	go func() { a.result <- serve(cfg, log, a.signals) }()
@@ -44,12 +45,12 @@ func startApp(t *testing.T, cfg Config) *testApp {
 	})
 	t.Cleanup(func() {
 		a.signals <- syscall.SIGTERM
-		a.signals <- syscall.SIGTERM // do not wait for a drain
+		a.signals <- syscall.SIGTERM // skip the drain
 	})
 	return a
 }
 
-// get returns the code and body of the answer. No answer within a second fails the test.
+// get returns the status code and body of the response. The test fails without a response within a second.
 func (a *testApp) get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	answer, err := a.client.Get(url)
@@ -65,8 +66,8 @@ func (a *testApp) get(t *testing.T, url string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// burst asks for / n times at once and returns how often each code was answered. It waits patiently: on a busy machine
-// so many requests take a while whatever the program does.
+// burst sends n concurrent GET / and returns the number of responses by status code. Its timeout is long, because so
+// many requests take a while on a busy machine.
 func (a *testApp) burst(t *testing.T, n int) map[int]int {
 	t.Helper()
 	client := &http.Client{Transport: a.transport, Timeout: patience}
@@ -102,13 +103,13 @@ func (a *testApp) wait(t *testing.T) error {
 	}
 }
 
-// eventuallyLogs waits until the log holds text.
+// eventuallyLogs waits until the log contains text.
 func (a *testApp) eventuallyLogs(t *testing.T, text string) {
 	t.Helper()
-	eventually(t, "the log to say "+text, func() bool { return strings.Contains(a.logs.String(), text) })
+	eventually(t, "the log to contain "+text, func() bool { return strings.Contains(a.logs.String(), text) })
 }
 
-// eventuallyAnswers waits until path is answered with code, and returns the body.
+// eventuallyAnswers waits until a GET of path returns code, and returns the body.
 func (a *testApp) eventuallyAnswers(t *testing.T, path string, code int) (body string) {
 	t.Helper()
 	eventually(t, http.StatusText(code)+" from "+path, func() bool {

@@ -14,14 +14,14 @@ const (
 	maxRSS           = 20               // MB, at benchConnections
 )
 
-// BenchmarkServer measures the CPU time per request of the program, counting in a real Redis, beside the least that
-// net/http can do (testdata/bare), the CPU that it takes when nobody visits, and the program's memory.
+// BenchmarkServer measures the program's CPU time per request with a real Redis, compared with a minimal net/http
+// server (testdata/bare), its CPU usage at rest, and its memory.
 //
-// Both are processes of their own, built as the image is, so that neither the visitors nor Redis are counted. The
-// server has CPU 0 for itself; visitors and Redis share the others. On one CPU they would push each other out of the
-// caches, and the server would pay for its neighbours: in production they are on other machines.
+// Each server is a separate process, built like the image, so that neither the visitors nor Redis are counted. The
+// server has CPU 0 to itself; visitors and Redis share the others. On one CPU they would compete for the caches at
+// the server's expense; in production they run on other machines.
 //
-// Short rounds alternate, so that the two of a pair find the machine equally busy. All figures are medians.
+// Short rounds of the two servers alternate, so that both find the machine equally busy. All figures are medians.
 func BenchmarkServer(b *testing.B) {
 	pinProcess(b)
 	redis := startRedis(b)
@@ -41,7 +41,7 @@ func BenchmarkServer(b *testing.B) {
 	time.Sleep(benchRest)
 	rest = full.cpuTime(b) - rest
 	rss := full.rss(b)
-	b.ReportMetric(0, "ns/op") // means nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 	b.ReportMetric(median(bareCosts), "bare-cpu-us/req")
 	b.ReportMetric(median(fullCosts), "cpu-us/req")
 	b.ReportMetric(median(ratios), "ratio")
@@ -52,7 +52,7 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
-// perRequest returns microseconds.
+// perRequest returns the CPU time of a request in microseconds.
 func perRequest(cpu time.Duration, requests int64) float64 {
 	return float64(cpu.Nanoseconds()) / 1e3 / float64(requests)
 }

@@ -21,13 +21,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// benchServer is a server in a process of its own.
+// benchServer is a server in a separate process.
 type benchServer struct {
 	cmd     *exec.Cmd
 	address string
 }
 
-// startServer builds the program in folder pkg as the Dockerfile does and starts it.
+// startServer builds the package in folder pkg as the Dockerfile does, and starts it.
 func startServer(b *testing.B, redis *redisServer, pkg string) *benchServer {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "server")
@@ -57,13 +57,13 @@ func startServer(b *testing.B, redis *redisServer, pkg string) *benchServer {
 			}
 		}
 		if time.Now().After(deadline) {
-			b.Fatalf("%s does not answer: %v", pkg, err)
+			b.Fatalf("%s does not respond: %v", pkg, err)
 		}
 	}
 }
 
-// load lets benchConnections visitors ask again and again for a while. It returns the CPU time that the server used,
-// user and system, and the number of requests.
+// load sends requests on benchConnections connections for duration. It returns the CPU time (user and system) that
+// the server used, and the number of requests.
 func (s *benchServer) load(b *testing.B, duration time.Duration) (cpu time.Duration, requests int64) {
 	b.Helper()
 	var total atomic.Int64
@@ -82,7 +82,7 @@ func (s *benchServer) load(b *testing.B, duration time.Duration) (cpu time.Durat
 	return s.cpuTime(b) - before, total.Load()
 }
 
-// visit sends GET / on one connection until end. It is written for low cost, so that the server is the bottleneck.
+// visit sends GET / on one connection until end. It costs little CPU, so that the server is the bottleneck.
 func visit(address string, end time.Time) (n int64, err error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -102,7 +102,7 @@ func visit(address string, end time.Time) (n int64, err error) {
 	return n, nil
 }
 
-// readAnswer reads one answer, which must be a 200.
+// readAnswer reads one response, whose status must be 200.
 func readAnswer(reader *bufio.Reader) error {
 	line, err := reader.ReadSlice('\n')
 	if err != nil {
@@ -126,8 +126,8 @@ func readAnswer(reader *bufio.Reader) error {
 	return err
 }
 
-// cpuTime returns what getrusage would tell the server about itself, in nanoseconds rather than clock ticks. The
-// clock's number is made from the process id: see clock_getcpuclockid(3).
+// cpuTime returns the server's CPU time in nanoseconds rather than clock ticks. The clock ID is derived from the
+// process ID: see clock_getcpuclockid(3).
 func (s *benchServer) cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	const schedulerClock = 2 // CPUCLOCK_SCHED
@@ -153,7 +153,7 @@ func (s *benchServer) rss(b *testing.B) float64 {
 	return kib * 1024 / 1e6
 }
 
-// pinProcess moves this process and what it starts to all CPUs but the first.
+// pinProcess restricts this process and its children to all CPUs but the first.
 func pinProcess(b *testing.B) {
 	b.Helper()
 	var others unix.CPUSet
@@ -168,7 +168,7 @@ func pinProcess(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, thread := range threads { // a new thread takes the set of the one that makes it
+	for _, thread := range threads { // a new thread inherits the CPU set of its creator
 		tid, err := strconv.Atoi(thread.Name())
 		if err != nil {
 			b.Fatal(err)
@@ -179,11 +179,11 @@ func pinProcess(b *testing.B) {
 	}
 }
 
-// startOnFirstCPU starts cmd where only it runs.
+// startOnFirstCPU starts cmd on CPU 0, which pinProcess keeps free.
 func startOnFirstCPU(cmd *exec.Cmd) error {
 	result := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this goroutine and its CPU set with it
+		runtime.LockOSThread() // never unlocked: the thread and its CPU set end with this goroutine
 		var first unix.CPUSet
 		first.Set(0)
 		if err := unix.SchedSetaffinity(0, &first); err != nil {

@@ -232,7 +232,7 @@ func TestMessagesDoNotShowSecrets(t *testing.T) {
 				t.Fatal("got no error")
 			}
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("got %q, which shows the secret", err)
+				t.Errorf("got %q, which contains the secret", err)
 			}
 		})
 	}
@@ -244,7 +244,7 @@ func TestSettingsAreComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range settings {
 		if seen[s.name] {
-			t.Errorf("%s is there twice", s.name)
+			t.Errorf("%s is listed twice", s.name)
 		}
 		seen[s.name] = true
 		if s.meaning == "" || s.form == "" || s.set == nil {

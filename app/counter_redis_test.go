@@ -25,8 +25,8 @@ import (
 func TestHitsAreCountedOnceEach(t *testing.T) {
 	redis := startRedis(t)
 	cfg := redis.config()
-	cfg.Redis.Timeout = maxRedisTimeout // a busy machine is no outage
-	// Two copies of the program on one Redis, as two pods.
+	cfg.Redis.Timeout = maxRedisTimeout // a busy machine must not count as an outage
+	// Two instances of the program on one Redis, like two pods.
 	apps := []*testApp{startApp(t, cfg), startApp(t, cfg)}
 	for _, a := range apps {
 		a.eventuallyAnswers(t, "/readyz", http.StatusOK)
@@ -111,18 +111,19 @@ func TestLogin(t *testing.T) {
 				}
 			}
 			if test.password != "" && strings.Contains(a.logs.String(), test.password) {
-				t.Errorf("got %s, which shows the password", a.logs)
+				t.Errorf("got %s, which contains the password", a.logs)
 			}
 		})
 	}
 }
 
-// TestReadyMeansThatVisitsCount: a rollout replaces pods that work by pods that are ready.
+// TestReadyMeansThatVisitsCount: a rollout replaces working pods with ready ones, so a ready pod must be able to
+// count.
 func TestReadyMeansThatVisitsCount(t *testing.T) {
 	tests := map[string]struct {
 		redis  []string // arguments
 		before []string // a command
-		want   string   // in the log; empty if the program gets ready
+		want   string   // in the log; empty if the program becomes ready
 	}{
 		"no INCR":           {[]string{"--rename-command", "INCR", ""}, nil, ""},
 		"no INCRBY":         {[]string{"--rename-command", "INCRBY", ""}, nil, "unknown command"},
@@ -159,7 +160,7 @@ func TestReadyMeansThatVisitsCount(t *testing.T) {
 }
 
 // TestRenewedFiles: an administrator changes the password or the certificate authority of Redis, and then the file that
-// the program has it from.
+// the program reads it from.
 func TestRenewedFiles(t *testing.T) {
 	oldCert, oldKey := writeCertificate(t, "127.0.0.1")
 	newCert, newKey := writeCertificate(t, "127.0.0.1")
@@ -204,14 +205,14 @@ func TestRenewedFiles(t *testing.T) {
 			a.eventuallyAnswers(t, "/", http.StatusOK)
 
 			restart(test.renewed)
-			eventually(t, "the log to say "+test.want, func() bool {
+			eventually(t, "the log to contain "+test.want, func() bool {
 				a.get(t, a.url+"/")
 				return strings.Contains(a.logs.String(), test.want)
 			})
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the log to name the file that is gone", func() bool {
+			eventually(t, "the log to name the missing file", func() bool {
 				a.get(t, a.url+"/")
 				return strings.Contains(a.logs.String(), test.variable+": open "+file)
 			})
@@ -220,23 +221,23 @@ func TestRenewedFiles(t *testing.T) {
 			}
 			a.eventuallyAnswers(t, "/", http.StatusOK)
 			if strings.Contains(a.logs.String(), "before") {
-				t.Errorf("got %s, which shows the password", a.logs)
+				t.Errorf("got %s, which contains the password", a.logs)
 			}
 		})
 	}
 }
 
-// What a managed Redis demands at once: TLS, and a user who may do nothing else. The rights are those that the program
-// gives.
+// TestManagedRedis: a managed Redis requires TLS and a user with minimal permissions, which are those that the Pulumi
+// program grants.
 func TestManagedRedis(t *testing.T) {
 	source, err := os.ReadFile("../Pulumi.yaml")
 	if err != nil {
-		t.Skip("the program is not beside the app: ", err)
+		t.Skip("there is no Pulumi program next to the app: ", err)
 	}
 	_, access, _ := strings.Cut(string(source), "  elasticacheAccess:\n    type: string\n    default: ")
 	access, _, found := strings.Cut(access, "\n")
 	if !found {
-		t.Fatal("the program gives the app no rights")
+		t.Fatal("the Pulumi program grants the app no permissions")
 	}
 	certFile, keyFile := writeCertificate(t, "127.0.0.1")
 	port := freePort(t)
@@ -290,7 +291,7 @@ func TestTLS(t *testing.T) {
 			a := startApp(t, cfg)
 			a.eventuallyAnswers(t, "/", test.wantCode)
 			if got := strings.Contains(a.logs.String(), "certificate"); got != test.wantBlame {
-				t.Errorf("log blames the certificate: got %t, want %t: %s", got, test.wantBlame, a.logs)
+				t.Errorf("log mentions the certificate: got %t, want %t: %s", got, test.wantBlame, a.logs)
 			}
 		})
 	}

@@ -25,6 +25,6 @@ func TestHealthcheck(t *testing.T) {
 	}
 	server.Close()
 	if code, out := check(); code != exitFailure || !strings.Contains(out, "refused") {
-		t.Errorf("nobody there: exit code %d, output %q; want %d and why", code, out, exitFailure)
+		t.Errorf("no server: exit code %d, output %q; want %d and the reason", code, out, exitFailure)
 	}
 }

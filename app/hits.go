@@ -8,16 +8,16 @@ import (
 
 // Counter counts hits.
 type Counter interface {
-	// Add adds hits and returns the total. With 1 that is a total that no other such call returns; with 0 it tells
+	// Add adds hits and returns the total. With hits = 1 no other such call returns the same total; hits = 0 checks
 	// whether a hit could be added now. After an error the hits may or may not have been counted.
 	Add(ctx context.Context, hits int64) (total int64, err error)
 }
 
-// Header values are made once and shared by all answers: this is the hot path.
+// Header values are allocated once and shared by all responses, because this is the hot path.
 var (
 	contentType  = []string{"text/plain; charset=utf-8"}
-	cacheControl = []string{"no-store"} // a cached total is a wrong total
-	retryAfter   = []string{"1"}        // second: a restarted Redis is back within seconds
+	cacheControl = []string{"no-store"} // a cached total would be outdated
+	retryAfter   = []string{"1"}        // in seconds: a restarted Redis is back within seconds
 )
 
 // hitHandler answers each GET / with the total number of hits.
@@ -32,8 +32,8 @@ func (h *hitHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["Cache-Control"] = cacheControl
 	header["X-Served-By"] = h.servedBy
 
-	// A visitor who leaves early stays counted: Redis may have the command already. What bounds the wait is the
-	// counter itself, see openRedis.
+	// A canceled request is still counted, because Redis may have received the command already. The counter bounds the
+	// wait: see openRedis.
 	n, err := h.counter.Add(context.WithoutCancel(r.Context()), 1)
 	if err != nil {
 		header["Retry-After"] = retryAfter
@@ -45,5 +45,5 @@ func (h *hitHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := append(make([]byte, 0, 80), "Hello from container! I have been seen "...)
 	body = strconv.AppendInt(body, n, 10)
 	body = append(body, " times.\n"...)
-	_, _ = w.Write(body) // fails only when the visitor has left
+	_, _ = w.Write(body) // fails only if the client has disconnected
 }

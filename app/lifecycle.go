@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// errSecondSignal ends a graceful stop early.
+// errSecondSignal ends a graceful shutdown early.
 var errSecondSignal = errors.New("second signal")
 
 // service is the running program.
@@ -30,8 +30,8 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 	if err != nil {
 		return fmt.Errorf("finding the host name: %w", err)
 	}
-	// Listening comes first: an address in use is found before Redis is bothered, and probes are answered, if only
-	// after a moment, while a Redis that does not answer holds up the first connection.
+	// Listen first: an address in use is detected before Redis is contacted, and probes that arrive while an
+	// unresponsive Redis delays the first connection are answered late rather than refused.
 	public, err := net.Listen("tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listening for visitors: %w", err)
@@ -59,13 +59,13 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 	log.Info("serving", "version", version, "address", public.Addr().String(), "metrics", private.Addr().String(),
 		"redis", cfg.Redis.address(), "tls", cfg.Redis.TLS)
 	if err := s.run(public, private, signals); err != nil {
-		return err // and leave at once; a Redis that does not answer would hold up Close
+		return err // without Close, which an unresponsive Redis would delay
 	}
 	redis.client.Close()
 	return nil
 }
 
-// run serves on both listeners until the first signal, then stops gracefully. The metrics server stays until the
+// run serves on both listeners until the first signal, then shuts down gracefully. The metrics server runs until the
 // end, so that the last requests are still scraped.
 func (s *service) run(public, private net.Listener, signals <-chan os.Signal) error {
 	failed := make(chan error, 2)
@@ -83,12 +83,12 @@ func (s *service) run(public, private net.Listener, signals <-chan os.Signal) er
 	return s.stop(signals)
 }
 
-// stop ends the public server so that no visitor notices:
+// stop shuts down the public server without losing requests:
 //
-//  1. /readyz says no and answers close their connections; everything else goes on. It takes load balancers a
-//     while to notice and to send visitors elsewhere.
-//  2. After the drain delay nobody should connect any more. New connections are refused, idle ones closed, and
-//     requests in flight have until the shutdown timeout.
+//  1. /readyz returns 503 and every response closes its connection; all requests are still served. Load balancers
+//     take a while to route new requests elsewhere.
+//  2. After the drain delay, new connections are refused, idle ones are closed, and requests in flight have until the
+//     shutdown timeout.
 func (s *service) stop(signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)

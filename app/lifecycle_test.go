@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// patience bounds every wait in these tests. It only matters to a test that fails.
+// patience bounds every wait in these tests. It matters only if a test fails.
 const patience = 20 * time.Second
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -30,11 +30,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestGracefulStop(t *testing.T) {
 	s := startService(t, Config{ShutdownTimeout: patience})
 
-	// Two connections that a load balancer keeps: one stays idle until the drain, one until the end.
+	// Two keep-alive connections of a load balancer: one is idle until the drain, one until the end.
 	used, idle := dialKeepAlive(t, s.address), dialKeepAlive(t, s.address)
 	for _, conn := range []*keepAlive{used, idle} {
 		if answer := conn.get(t, "/readyz"); answer.StatusCode != http.StatusOK || answer.Close {
-			t.Fatalf("before: got %d, close %t, want 200 on a connection that stays", answer.StatusCode, answer.Close)
+			t.Fatalf("before: got %d, close %t, want 200 on a connection that stays open", answer.StatusCode, answer.Close)
 		}
 	}
 	// A request that is still in flight when the drain ends.
@@ -121,7 +121,8 @@ func TestStopGivesUp(t *testing.T) {
 	}
 }
 
-// TestBodyThatNeverComes: the answer and the stop do not wait for it. readTimeout is when net/http would give up.
+// TestBodyThatNeverComes: neither the response nor the shutdown waits for the body. net/http would wait until
+// readTimeout.
 func TestBodyThatNeverComes(t *testing.T) {
 	for name, test := range map[string]struct {
 		request  string
@@ -164,12 +165,12 @@ func TestBodyThatNeverComes(t *testing.T) {
 	}
 }
 
-// TestBodyUnderWay: a client that sends its whole body before it looks at the answer gets the answer.
+// TestBodyUnderWay: a client that sends its whole body before it reads the response gets the response.
 func TestBodyUnderWay(t *testing.T) {
 	s := startService(t, Config{ShutdownTimeout: patience})
 	close(s.counter.release)
 	close(s.drained)
-	const size = 200 << 10 // less than what net/http reads anyway
+	const size = 200 << 10 // less than net/http reads anyway
 	for range 20 {
 		conn := dialKeepAlive(t, s.address)
 		header := fmt.Sprintf("POST / HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n", size)

@@ -1,5 +1,5 @@
 // Command app is the hit counter that scaleout deploys: it counts visits in Redis and greets each visitor with the
-// total. It keeps no state of its own, so any number of copies can run behind one load balancer.
+// total. It is stateless, so any number of instances can run behind one load balancer.
 //
 // Port 5000 serves visitors and probes, port 9090 serves metrics; -help lists every setting.
 package main
@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// version is stamped at build time: -ldflags "-X main.version=...".
+// version is set at build time: -ldflags "-X main.version=...".
 var version = "dev"
 
-// Exit codes. A wrong setting has its own, because restarting cannot cure it.
+// Exit codes. An invalid setting has its own, because a restart cannot fix it.
 const (
 	exitOK      = 0
 	exitFailure = 1
@@ -32,7 +32,8 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run is main with everything ambient passed in, so that tests can call it. It returns the exit code.
+// run implements main with arguments, environment and output streams as parameters, so that tests can call it. It
+// returns the exit code.
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // problems are reported below, help goes to stdout
@@ -66,7 +67,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.LogLevel}))
 
-	// Room for two signals: the first one stops gracefully, the second one at once.
+	// Room for two signals: the first one shuts down gracefully, the second one at once.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
@@ -78,8 +79,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// healthcheck asks a URL for 200. Where Docker runs the app without Kubernetes, it can check its health only by a
-// command in the container, and the image holds no other program that could ask.
+// healthcheck requires a GET of url to return 200. Docker without Kubernetes checks the app's health by a command in
+// the container, and the image contains no other HTTP client.
 func healthcheck(url string) error {
 	res, err := (&http.Client{Timeout: 2 * time.Second}).Get(url)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestMain lets this test binary also be the program, for the tests that need a process of its own.
+// TestMain lets this test binary also act as the program, for tests that need a separate process.
 func TestMain(m *testing.M) {
 	if os.Getenv("APP_TEST_RUN_MAIN") != "" {
 		main()
@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// process is the program in a process of its own, with Redis away.
+// process starts the program in a separate process, without a Redis.
 func process(t *testing.T, env ...string) (cmd *exec.Cmd, stdout, stderr *logBuffer) {
 	t.Helper()
 	stdout, stderr = &logBuffer{}, &logBuffer{}

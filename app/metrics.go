@@ -14,10 +14,10 @@ import (
 )
 
 // durationBuckets are in seconds. An INCRBY in the same zone takes about half a millisecond, and maxRedisTimeout
-// keeps every answer under a second; two to three steps per decade between the two.
+// keeps every response under a second; there are two to three steps per decade between the two.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1}
 
-// metrics are in a registry of their own: any dependency may write to the default one.
+// metrics has its own registry, because any dependency may register metrics in the default one.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -41,15 +41,15 @@ func newMetrics() *metrics {
 		}),
 		redisCalls: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "redis_call_duration_seconds",
-			Help:    "Time that calls of Redis took, failed ones included.",
+			Help:    "Duration of Redis calls, failed ones included.",
 			Buckets: durationBuckets,
 		}),
 		redisErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "redis_call_errors_total",
-			Help: "Failed calls of Redis: timeout, connection (none could be made, or it broke) or reply (Redis refused).",
+			Help: "Failed Redis calls: timeout, connection (not established, or broken) or reply (an error from Redis).",
 		}, []string{"reason"}),
 	}
-	// So that rate() sees the first error: it cannot tell a series that begins at 1 from one that was always there.
+	// Series start at 0, because rate() does not count the first error of a series that begins at 1.
 	for _, reason := range []string{reasonTimeout, reasonConnection, reasonReply} {
 		m.redisErrors.WithLabelValues(reason)
 	}
@@ -58,7 +58,7 @@ func newMetrics() *metrics {
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "scaleout_build_info",
-		Help:        "Always 1; the labels say which build this is.",
+		Help:        "Always 1; the labels identify the build.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
@@ -74,7 +74,7 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
-// observe measures what next does, and logs each request where the log takes debug lines.
+// observe measures the requests that next handles, and logs each at level debug.
 func (m *metrics) observe(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -91,8 +91,8 @@ func (m *metrics) observe(next http.Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-// routeLabel returns the pattern that matched r, without the method. Never the path: anyone can ask for a million
-// different paths, and each would be a new time series.
+// routeLabel returns the pattern that matched r, without the method. It never returns the path: clients could request
+// a million different paths, and each would be a new time series.
 func routeLabel(r *http.Request) string {
 	if r.Pattern == "" {
 		return "unmatched"
@@ -100,7 +100,7 @@ func routeLabel(r *http.Request) string {
 	return r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]
 }
 
-// methodLabel returns method only if HTTP defines it, for the same reason.
+// methodLabel returns method if HTTP defines it, or else "other", for the same reason.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,

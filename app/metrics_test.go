@@ -50,7 +50,7 @@ func TestRequestMetrics(t *testing.T) {
 	}
 }
 
-// A rate sees an error only if its series was there before at 0.
+// TestFirstErrorCounts: rate() counts the first error only if its series already exists at 0.
 func TestFirstErrorCounts(t *testing.T) {
 	_, _, metrics := newTestHandler(&fakeCounter{})
 	got := scrape(t, metrics.handler())
@@ -71,7 +71,7 @@ func TestRequestMetricsAreBounded(t *testing.T) {
 		target, method := fmt.Sprintf("/path%d", i), fmt.Sprintf("METHOD%d", i)
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, target, nil))
 	}
-	// Two are there from the start: see TestFirstErrorCounts.
+	// Two exist from the start: see TestFirstErrorCounts.
 	if got := testutil.CollectAndCount(metrics.requests); got != 3 {
 		t.Errorf("got %d time series, want 3", got)
 	}
@@ -127,8 +127,8 @@ func TestBucketsCoverThePromise(t *testing.T) {
 	}
 }
 
-// BenchmarkObserve measures what metrics add to each request: the look-up of its series, beside an observer that was
-// looked up before, and the whole.
+// BenchmarkObserve measures what metrics add to each request: looking up a series, using an observer that was looked
+// up before, and the whole middleware.
 func BenchmarkObserve(b *testing.B) {
 	metrics := newMetrics()
 	b.Run("look-up", func(b *testing.B) {
@@ -156,7 +156,7 @@ func BenchmarkObserve(b *testing.B) {
 	})
 }
 
-// discard is a response writer that costs nothing.
+// discard is a response writer that does nothing.
 type discard struct{}
 
 func (discard) Header() http.Header         { return nil }

@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// In these tests each answer that testApp.get asks for must come within a second.
+// In these tests every response to testApp.get must arrive within a second.
 
-// tooMany is more requests than the Redis client has room for (2^8, see openRedis), so that some wait for a place
+// tooMany exceeds the concurrent calls of the Redis client (2^8, see openRedis), so that some calls wait for a slot
 // before they wait for Redis.
 const tooMany = 600
 
@@ -42,7 +42,7 @@ func TestRedisIsDownAtStart(t *testing.T) {
 	}
 
 	redis.start()
-	// No visitor comes: the program finds out by itself.
+	// No request is needed: the program probes Redis by itself.
 	a.eventuallyAnswers(t, "/readyz", http.StatusOK)
 	a.eventuallyAnswers(t, "/", http.StatusOK)
 }
@@ -87,7 +87,7 @@ func TestRedisOutage(t *testing.T) {
 	}
 }
 
-// TestOutageThatChangesItsReason: who starts Redis again with another password learns of that, too.
+// TestOutageThatChangesItsReason: if Redis is restarted with another password, the log reports the new reason, too.
 func TestOutageThatChangesItsReason(t *testing.T) {
 	redis := startRedis(t)
 	a := startApp(t, redis.config())
@@ -102,14 +102,15 @@ func TestOutageThatChangesItsReason(t *testing.T) {
 	})
 }
 
-// TestLogSaysWhatIsWrong: with the phase, the address, what Redis said before it hung up, and what may be wrong.
+// TestLogSaysWhatIsWrong: the log has the phase, the address, the error that Redis sent before it closed the
+// connection, and a possible cause.
 func TestLogSaysWhatIsWrong(t *testing.T) {
 	cert, key := writeCertificate(t, "127.0.0.1")
 	tlsPort := strconv.Itoa(freePort(t))
 	secure := []string{"--tls-port", tlsPort, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert}
 	tests := map[string]struct {
 		redis      []string
-		tls, toTLS bool     // whether the program speaks TLS, and whether that port does
+		tls, toTLS bool     // whether the program uses TLS, and whether the port does
 		hangs      bool     // whether Redis hangs from the start
 		want       []string // in one line of the log; ADDR stands for the address
 		metric     string
@@ -160,7 +161,7 @@ func TestLogSaysWhatIsWrong(t *testing.T) {
 				cfg.Redis.Port, _ = strconv.Atoi(tlsPort)
 			}
 			a := startApp(t, cfg)
-			eventually(t, fmt.Sprintf("the log to say %q", test.want), func() bool {
+			eventually(t, fmt.Sprintf("the log to contain %q", test.want), func() bool {
 				a.get(t, a.url+"/")
 				for line := range strings.Lines(a.logs.String()) {
 					if containsAll(strings.ReplaceAll(line, cfg.Redis.address(), "ADDR"), test.want) {
@@ -181,10 +182,10 @@ func containsAll(text string, parts []string) bool {
 	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
 }
 
-// occupy makes a connection that Redis counts as a client.
+// occupy opens a connection that Redis counts as a client.
 func occupy(t *testing.T, redis *redisServer) {
 	t.Helper()
-	eventually(t, "a place among the clients", func() bool {
+	eventually(t, "a free client slot", func() bool {
 		conn, err := net.Dial("tcp", redis.address())
 		if err != nil {
 			return false
@@ -199,8 +200,8 @@ func occupy(t *testing.T, redis *redisServer) {
 	})
 }
 
-// TestHangUnderLoad stops Redis while hundreds of calls are under way. All must be answered, and none may be sent
-// again: the total is never more than the number of requests.
+// TestHangUnderLoad suspends Redis while hundreds of calls are in flight. All must get a response, and none may be
+// retried: the total never exceeds the number of requests.
 func TestHangUnderLoad(t *testing.T) {
 	redis := startRedis(t)
 	a := startApp(t, redis.config())
@@ -258,8 +259,8 @@ func TestAddressOfAnotherProgram(t *testing.T) {
 	}
 }
 
-// TestFailover is what a managed Redis does: the old primary becomes a read-only replica but keeps its connections,
-// and its name leads to the new primary.
+// TestFailover simulates the failover of a managed Redis: the old primary becomes a read-only replica but keeps its
+// connections, and its DNS name resolves to the new primary.
 func TestFailover(t *testing.T) {
 	old, promoted := startRedis(t), startRedis(t)
 	var target atomic.Pointer[redisServer]
@@ -276,7 +277,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// startProxy stands for a name whose address changes: it connects to what target is at the time.
+// startProxy stands in for a name whose address changes: it forwards each new connection to the current target.
 func startProxy(t *testing.T, target *atomic.Pointer[redisServer]) (port int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -302,8 +303,8 @@ func startProxy(t *testing.T, target *atomic.Pointer[redisServer]) (port int) {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// silentAddress returns a port whose connections are never made, as behind a firewall that drops packets: the queue
-// of the listening socket is full, so that the kernel ignores further attempts.
+// silentAddress returns a port on which connections are never established, as behind a firewall that drops packets:
+// the accept queue of the listening socket is full, so the kernel ignores further attempts.
 func silentAddress(t *testing.T) (port int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -333,7 +334,7 @@ func silentAddress(t *testing.T) (port int) {
 	return 0
 }
 
-// TestOneDialStandsForManyCalls: a dial costs a look-up of the name, which in a cluster is many.
+// TestOneDialStandsForManyCalls: every dial resolves the name, which takes many DNS queries in a cluster.
 func TestOneDialStandsForManyCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time is simulated
 		var dials int
@@ -357,7 +358,7 @@ func TestOneDialStandsForManyCalls(t *testing.T) {
 			dial(t.Context())
 		}
 		if dials != 1 {
-			t.Errorf("got %d dials for 1000 calls, want 1, whether or not a visitor left before", dials)
+			t.Errorf("got %d dials for 1000 calls, want 1, whether or not a call was canceled before", dials)
 		}
 		time.Sleep(redialPause)
 		dial(t.Context())

@@ -14,7 +14,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// redisServer is a real redis-server that a test owns. It keeps nothing on disk, which others may keep busy.
+// redisServer is a real redis-server of one test. It writes nothing to disk, which others may keep busy.
 type redisServer struct {
 	t    testing.TB
 	port int
@@ -42,7 +42,7 @@ func startRedis(t testing.TB, args ...string) *redisServer {
 	return r
 }
 
-// start starts the server, again on the same port if it was killed.
+// start starts the server, on the same port as before if it was killed.
 func (r *redisServer) start() {
 	r.t.Helper()
 	r.cmd = exec.Command("redis-server", r.args...)
@@ -67,7 +67,7 @@ func (r *redisServer) kill() {
 	r.cmd.Wait()
 }
 
-// pause makes the server hang: it keeps connections, and the kernel accepts new ones, but nothing is answered.
+// pause makes the server hang: it keeps connections, and the kernel accepts new ones, but it sends no replies.
 func (r *redisServer) pause() { r.signal(syscall.SIGSTOP) }
 
 // resume ends a pause.
@@ -104,7 +104,7 @@ func (r *redisServer) do(args ...string) string {
 	return text
 }
 
-// config returns the program's settings for this server: short waits, so that tests of outages are quick.
+// config returns the program's settings for this server, with short timeouts so that tests of outages are fast.
 func (r *redisServer) config() Config { return configFor(r.port) }
 
 func configFor(port int) Config {

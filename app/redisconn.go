@@ -16,26 +16,26 @@ import (
 	"time"
 )
 
-// dial connects to Redis, but fails at once if a dial failed just before. The client passes its own dialer, and dials
-// once at a time.
+// dial connects to Redis, but fails at once within redialPause of a failed dial. The client passes its own dialer,
+// and runs one dial at a time.
 func (c *redisCounter) dial(ctx context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 	if last := c.failed.Load(); last != nil && time.Now().Before(last.over) {
 		return nil, last.err
 	}
 	conn, err := c.connect(ctx, addr, d)
 	if err != nil {
-		if ctx.Err() == nil { // else it says nothing about Redis, but that the visitor left
+		if ctx.Err() == nil { // otherwise the call was canceled, which is not a failure of Redis
 			c.failed.Store(&failedDial{err, time.Now().Add(redialPause)})
 		}
 		return nil, err
 	}
-	c.silence.sign() // a greeting has its own limit, from here on
+	c.silence.sign() // the greeting has its own limit, which starts here
 	c.conn.Store(conn)
 	return conn, nil
 }
 
-// connect makes a connection up to the greeting, within half of the time. Each one reads the password and the
-// certificate authorities from their files, so that renewed ones end an outage without a restart.
+// connect establishes a connection up to the greeting, within half of the timeout. It reads the password and the
+// certificate authorities from their files each time, so that renewed ones end an outage without a restart.
 func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) (*redisConn, error) {
 	roots, err := c.cfg.rootCAs()
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) 
 	return conn, nil
 }
 
-// secure makes conn speak TLS. An error says what may be wrong if the other side gave no reason.
+// secure switches conn to TLS. Its error has a possible cause if the server gave no reason.
 func (c *redisCounter) secure(ctx context.Context, conn *redisConn, roots *x509.CertPool) error {
 	secured := tls.Client(conn.Conn, &tls.Config{
 		ServerName: c.cfg.Host, RootCAs: roots, MinVersion: tls.VersionTLS12,
@@ -83,16 +83,16 @@ func (c *redisCounter) secure(ctx context.Context, conn *redisConn, roots *x509.
 	return err
 }
 
-// redisConn is a connection to Redis that tells when something came, sends more at a time, and says in its errors what
-// was going on.
+// redisConn is a connection to Redis that reports received data to silence, batches commands, and adds the current
+// phase to its errors.
 type redisConn struct {
 	net.Conn
 	silence *silence
-	hint    string      // what may be wrong if the greeting fails
-	greeted atomic.Bool // Redis has said something
+	hint    string      // possible cause if the greeting fails
+	greeted atomic.Bool // Redis has sent a reply
 }
 
-// replyTypes are the bytes with which an answer of Redis may begin, see
+// replyTypes are the bytes with which a Redis reply may begin, see
 // https://redis.io/docs/latest/develop/reference/protocol-spec/.
 const replyTypes = "+-:$*_,#!=(%~>|"
 
@@ -111,18 +111,18 @@ func (c *redisConn) Read(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// Write implements net.Conn. It lets other goroutines run before: the client writes as soon as it has one command,
-// while the handlers that are about to issue the next ones wait for the processor; after they ran, their commands
-// travel together. With 50 visitors that is 14 commands per write instead of 2. When nothing else wants to run it
-// returns at once.
+// Write implements net.Conn. It lets other goroutines run first: the client writes as soon as it has one command,
+// while the handlers that are about to issue the next ones wait for the processor; after they have run, their
+// commands are sent together. With 50 visitors that is 14 commands per write instead of 2. If no other goroutine is
+// runnable, Gosched returns at once.
 func (c *redisConn) Write(p []byte) (int, error) {
 	runtime.Gosched()
 	n, err := c.Conn.Write(p)
 	return n, c.explain(err)
 }
 
-// explain adds to an error of the connection what was going on and, if Redis hung up before it said anything, the hint.
-// No answer in time is no sign of a wrong setting: a Redis that hangs does the same.
+// explain adds the current phase to a connection error and, if the connection ended before the first reply, the hint.
+// A timeout gets no hint, because a Redis that hangs causes it as well as a wrong setting.
 func (c *redisConn) explain(err error) error {
 	switch {
 	case err == nil:

@@ -26,7 +26,7 @@ func (c *fakeCounter) Add(_ context.Context, hits int64) (int64, error) {
 	return c.n.Add(hits), nil
 }
 
-// newTestHandler returns the public handler over counter, ready for visitors.
+// newTestHandler returns the public handler with counter, in the ready state.
 func newTestHandler(counter Counter) (http.Handler, *health, *metrics) {
 	h, m := &health{}, newMetrics()
 	h.reached.Store(true)
@@ -134,7 +134,7 @@ func TestHealth(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			// A counter that panics proves that probes do not touch Redis.
+			// A nil counter panics if it is used, which proves that probes do not call Redis.
 			handler, health, _ := newTestHandler(nil)
 			health.reached.Store(test.reached)
 			health.stopping.Store(test.stopping)
@@ -154,7 +154,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestServerLimits(t *testing.T) {
-	const albIdleTimeout = 60 * time.Second
+	const albIdleTimeout = 60 * time.Second // also nginxIdle in components/docker/nginx.go
 	s := newHTTPServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	if s.IdleTimeout <= albIdleTimeout {
 		t.Errorf("IdleTimeout: got %v, want more than the load balancer's %v", s.IdleTimeout, albIdleTimeout)
@@ -163,7 +163,7 @@ func TestServerLimits(t *testing.T) {
 		t.Errorf("read timeouts: got %v and %v, want limits", s.ReadHeaderTimeout, s.ReadTimeout)
 	}
 	if s.WriteTimeout <= maxRedisTimeout {
-		t.Errorf("WriteTimeout: got %v, want more than the longest answer's %v", s.WriteTimeout, maxRedisTimeout)
+		t.Errorf("WriteTimeout: got %v, want more than the longest response's %v", s.WriteTimeout, maxRedisTimeout)
 	}
 
 	server := httptest.NewUnstartedServer(nil)
@@ -174,8 +174,10 @@ func TestServerLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// net/http reads 4 KiB more than MaxHeaderBytes before it gives up.
-	request.Header.Set("X-Long", strings.Repeat("x", maxHeaderBytes+8<<10))
+	// nginx accepts lines of 16 KB (MaxHeaderKilobytes in internal/config/docker.go). net/http reads 4 KB more than
+	// MaxHeaderBytes.
+	const nginxLine = 16 << 10
+	request.Header.Set("X-Long", strings.Repeat("x", nginxLine+4<<10))
 	answer, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatal(err)

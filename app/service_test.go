@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// stuckCounter keeps its first caller waiting until released. All others get an answer at once.
+// stuckCounter blocks its first caller until release is closed. All other calls return at once.
 type stuckCounter struct {
 	calls   atomic.Int64
 	entered chan struct{} // closed when the first caller waits
@@ -67,7 +67,7 @@ func startService(t *testing.T, cfg Config) *testService {
 	return s
 }
 
-// get asks on a connection of its own.
+// get sends a request on a new connection.
 func (s *testService) get(t *testing.T, path string) (*http.Response, string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}

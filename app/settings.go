@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Config holds every setting of the program, checked and with defaults applied. The table below has the variable,
-// default and form of each.
+// Config holds every setting of the program, validated and with defaults applied. The table settings has the
+// variable, default and form of each.
 type Config struct {
 	Redis           RedisConfig
 	ListenAddr      string        // visitors and probes, host:port
@@ -29,22 +29,22 @@ type Config struct {
 	LogLevel        slog.Level
 }
 
-// RedisConfig says which Redis holds the counter and how to reach it.
+// RedisConfig identifies the Redis that holds the counter, and how to connect to it.
 type RedisConfig struct {
 	Host         string
 	Port         int
 	Username     string // empty means Redis' user "default"
-	Password     string // empty means that of PasswordFile, or no authentication
+	Password     string // empty means the one in PasswordFile, or no authentication
 	PasswordFile string // read for each connection, so that a new password needs no restart
 	TLS          bool
 	CAFile       string        // certificate authorities, read for each connection; empty means the system's
 	Timeout      time.Duration // the longest that a request waits for Redis
 }
 
-// address returns what to connect to.
+// address returns host:port.
 func (c RedisConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// password returns the password as it is now. An error names the file.
+// password returns the current password. An error names the file.
 func (c RedisConfig) password() (string, error) {
 	if c.PasswordFile == "" {
 		return c.Password, nil
@@ -61,7 +61,7 @@ func (c RedisConfig) password() (string, error) {
 	return password, nil
 }
 
-// rootCAs returns the certificate authorities to trust as they are now, nil for the system's. An error names the file.
+// rootCAs returns the current certificate authorities to trust, nil for the system's. An error names the file.
 func (c RedisConfig) rootCAs() (*x509.CertPool, error) {
 	if c.CAFile == "" {
 		return nil, nil
@@ -88,14 +88,14 @@ type setting struct {
 	set      func(c *Config, value string) error
 }
 
-// Bounds of REDIS_TIMEOUT. At most 900 ms, so that a visitor is answered within a second whatever Redis does; at
-// least 40 ms, because a quarter of it is the interval of pings (see openRedis).
+// Bounds of REDIS_TIMEOUT. At most 900 ms, so that a visitor gets a response within a second whatever Redis does; at
+// least 40 ms, because a quarter of it is the interval at which silence checks the connection.
 const (
 	minRedisTimeout = 40 * time.Millisecond
 	maxRedisTimeout = 900 * time.Millisecond
 )
 
-// maxStopDuration bounds the two durations of a stop. Longer ones are typing errors: Kubernetes kills a pod after
+// maxStopDuration bounds the two durations of a shutdown. Longer ones are typing errors: Kubernetes kills a pod after
 // its grace period, which is 30 s by default.
 const maxStopDuration = 10 * time.Minute
 
@@ -115,7 +115,7 @@ var settings = []setting{
 		meaning: "Certificate authorities to trust instead of the system's. It is read for each connection."},
 	{name: "REDIS_TIMEOUT", fallback: "500ms", form: durationForm(minRedisTimeout, maxRedisTimeout),
 		set:     duration(minRedisTimeout, maxRedisTimeout, func(c *Config) *time.Duration { return &c.Redis.Timeout }),
-		meaning: "The longest that a request waits for Redis before it is answered with 503."},
+		meaning: "Maximum time that a request waits for Redis before it gets a 503."},
 	{name: "LISTEN_ADDR", fallback: ":5000", form: "[host]:port",
 		set:     address(func(c *Config) *string { return &c.ListenAddr }),
 		meaning: "Address for visitors and probes: /, /healthz, /readyz."},
@@ -123,7 +123,7 @@ var settings = []setting{
 		set: address(func(c *Config) *string { return &c.MetricsAddr }), meaning: "Address for Prometheus: /metrics."},
 	{name: "DRAIN_DELAY", fallback: "5s", form: durationForm(0, maxStopDuration),
 		set:     duration(0, maxStopDuration, func(c *Config) *time.Duration { return &c.DrainDelay }),
-		meaning: "How long to keep serving after SIGTERM, until load balancers have noticed."},
+		meaning: "How long to keep serving after SIGTERM, until load balancers stop sending requests."},
 	{name: "SHUTDOWN_TIMEOUT", fallback: "10s", form: durationForm(time.Millisecond, maxStopDuration),
 		set:     duration(time.Millisecond, maxStopDuration, func(c *Config) *time.Duration { return &c.ShutdownTimeout }),
 		meaning: "How long requests in flight may still take after the drain."},
@@ -161,7 +161,7 @@ func loadConfig(environ []string) (Config, error) {
 	if cfg.ListenAddr != "" && cfg.ListenAddr == cfg.MetricsAddr && !strings.HasSuffix(cfg.ListenAddr, ":0") {
 		problems = append(problems, fmt.Sprintf("LISTEN_ADDR and METRICS_ADDR: both are %q, want two ports", cfg.ListenAddr))
 	}
-	// A misspelt REDIS_TLS would otherwise mean a plain-text connection.
+	// A misspelled REDIS_TLS would otherwise mean a plain-text connection.
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		known := slices.ContainsFunc(settings, func(s setting) bool { return s.name == name })
 		if strings.HasPrefix(name, "REDIS_") && !known && !serviceLink.MatchString(name) {
@@ -182,7 +182,7 @@ var serviceLink = regexp.MustCompile(`^REDIS_(.+_)?(SERVICE_HOST|SERVICE_PORT|PO
 var errServiceLink = errors.New("such a value comes from Kubernetes when the namespace has a Service named redis: " +
 	"put enableServiceLinks: false into the pod spec, or set REDIS_PORT there")
 
-// errForm means that the value has not the setting's form and that there is nothing to add to that.
+// errForm means that the value does not have the setting's form, without a further reason.
 var errForm = errors.New("wrong form")
 
 // problem describes a value that set rejected.
@@ -238,7 +238,7 @@ func setCAFile(c *Config, path string) error {
 	return err
 }
 
-// setLogLevel takes what slog does, but neither upper case nor a sum such as info+1.
+// setLogLevel accepts slog's level names, but neither upper case nor an offset such as info+1.
 func setLogLevel(c *Config, value string) error {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, value) {
 		return errForm
@@ -250,7 +250,7 @@ func durationForm(low, high time.Duration) string {
 	return fmt.Sprintf("a duration such as 500ms or 5s, from %v to %v", low, high)
 }
 
-// duration makes a setter for a duration between low and high.
+// duration returns a setter for a duration between low and high.
 func duration(low, high time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		d, err := time.ParseDuration(value)
@@ -262,7 +262,7 @@ func duration(low, high time.Duration, field func(*Config) *time.Duration) func(
 	}
 }
 
-// address makes a setter for an address to listen on. Port 0 lets the system choose.
+// address returns a setter for an address to listen on. Port 0 lets the system choose.
 func address(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		_, port, err := net.SplitHostPort(value)
@@ -277,11 +277,11 @@ func address(field func(*Config) *string) func(*Config, string) error {
 	}
 }
 
-// writeHelp prints what -help shows.
+// writeHelp prints the help text.
 func writeHelp(w io.Writer) {
 	_, _ = io.WriteString(w, "Counts visits in Redis and answers each with the total.\n\n"+
 		"Usage: app [-help | -version | -healthcheck URL]\n\n"+
-		"-healthcheck asks a running app, e.g. for http://127.0.0.1:5000/readyz: exit code 0 if it answers 200, else 1.\n\n"+
+		"-healthcheck sends a GET to a running app, e.g. http://127.0.0.1:5000/readyz: exit code 0 for a 200, else 1.\n\n"+
 		"Settings are environment variables. An empty one counts as not set.\n")
 	for _, s := range settings {
 		fallback := "default " + s.fallback
@@ -293,5 +293,5 @@ func writeHelp(w io.Writer) {
 		}
 		_, _ = fmt.Fprintf(w, "\n  %s (%s)\n      %s\n      Form: %s.\n", s.name, fallback, s.meaning, s.form)
 	}
-	_, _ = fmt.Fprintln(w, "\nExit codes: 0 stopped as asked, 1 failed or stopped by a second signal, 2 invalid settings.")
+	_, _ = fmt.Fprintln(w, "\nExit codes: 0 graceful shutdown, 1 failure or second signal, 2 invalid settings.")
 }

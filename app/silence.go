@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// silentLooks is how many looks in a row must see nothing new: a silence is found after as many intervals to one more.
+// silentLooks is the number of consecutive checks without new data that make a silence, which is therefore detected
+// after that many intervals to one more.
 const silentLooks = 3
 
-// silence finds out that calls wait for Redis but nothing comes. It looks at intervals, and only while there are
-// calls: a program at rest does not wake up.
+// silence detects that calls wait for Redis but no data arrives. It checks at intervals, and only while there are
+// calls, so that an idle program does not wake up.
 type silence struct {
 	interval time.Duration
 	found    func()
 
-	calls   atomic.Int64 // under way
+	calls   atomic.Int64 // in flight
 	signs   atomic.Int64 // of life from Redis
-	looking atomic.Bool  // whether a look is ahead
+	looking atomic.Bool  // whether a check is scheduled
 
-	// Of the looks, of which there is one at a time.
-	seen  int64 // signs at the last one
-	looks int   // how many in a row saw nothing new
+	// Used only by look, of which one runs at a time.
+	seen  int64 // signs at the last check
+	looks int   // consecutive checks without a new sign
 }
 
-// begin tells that a call begins. Its end must be told too.
+// begin records the start of a call, which must be followed by end.
 func (s *silence) begin() {
 	if s.calls.Add(1) == 1 {
 		s.sign() // before, there was nothing to wait for
@@ -31,10 +32,10 @@ func (s *silence) begin() {
 	s.lookAhead()
 }
 
-// end tells that a call is over.
+// end records the end of a call.
 func (s *silence) end() { s.calls.Add(-1) }
 
-// sign tells that something came from Redis.
+// sign records a sign of life from Redis.
 func (s *silence) sign() { s.signs.Add(1) }
 
 func (s *silence) lookAhead() {
@@ -50,7 +51,7 @@ func (s *silence) look() {
 		s.looks = 0
 		s.found()
 	}
-	// A call that begins from here on starts the next look, and one that began before is among those counted.
+	// A call that begins after this line schedules the next check itself; earlier ones are included in calls.
 	s.looking.Store(false)
 	if s.calls.Load() > 0 {
 		s.lookAhead()

@@ -13,7 +13,7 @@ import (
 func TestSilence(t *testing.T) {
 	const interval = time.Second
 	tests := map[string]struct {
-		// let happens after the first call began. It returns when silence begins.
+		// let runs after the first call began, and returns when the silence begins.
 		let    func(*silence)
 		silent bool
 	}{
@@ -56,18 +56,18 @@ func TestSilence(t *testing.T) {
 					t.Errorf("found a silence: got %v, want %v", found.Load(), test.silent)
 				}
 				if calls := s.calls.Load() > 0; s.looking.Load() != calls {
-					t.Errorf("looking: got %v, want %v, as there are calls or not", s.looking.Load(), calls)
+					t.Errorf("looking: got %v, want %v: only while there are calls", s.looking.Load(), calls)
 				}
 				for s.calls.Load() > 0 {
 					s.end()
 				}
-				time.Sleep(interval) // for the last look
+				time.Sleep(interval) // for the last check
 			})
 		})
 	}
 }
 
-// TestSilenceIsFoundInTime: the next look comes anywhere in the interval after the last sign.
+// TestSilenceIsFoundInTime: the next check comes at any time within an interval after the last sign.
 func TestSilenceIsFoundInTime(t *testing.T) {
 	const interval, least, most = time.Second, silentLooks * time.Second, (silentLooks + 1) * time.Second
 	lasts := map[string]func(*silence){
@@ -79,21 +79,22 @@ func TestSilenceIsFoundInTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				found := make(chan time.Time, 1)
 				s := &silence{interval: interval, found: func() { found <- time.Now() }}
-				s.begin() // the next look is at interval
+				s.begin() // the next check is at interval
 				time.Sleep(interval - ahead)
 				began := time.Now()
 				last(s)
 				if took := (<-found).Sub(began); took < least || took > most {
-					t.Errorf("%s %v before a look: silence found after %v, want %v to %v", name, ahead, took, least, most)
+					t.Errorf("%s %v before a check: silence found after %v, want %v to %v", name, ahead, took, least, most)
 				}
 				s.end()
-				time.Sleep(interval) // for the last look
+				time.Sleep(interval) // for the last check
 			})
 		}
 	}
 }
 
-// TestRest: a program that nobody asks leaves Redis alone, or its pod costs CPU that the autoscaler takes for load.
+// TestRest: an idle program sends no commands to Redis, because the CPU that they take would count as load for the
+// autoscaler.
 func TestRest(t *testing.T) {
 	redis := startRedis(t)
 	a := startApp(t, redis.config())
@@ -107,7 +108,7 @@ func TestRest(t *testing.T) {
 		return n
 	}
 	before := commands()
-	again := commands() - before // what asking costs
+	again := commands() - before // commands of the query itself
 	time.Sleep(5 * redis.config().Redis.Timeout)
 	if got := commands() - before - 2*again; got > 0 {
 		t.Errorf("got %d commands at rest, want none", got)

@@ -8,28 +8,29 @@ import (
 	"time"
 )
 
-// probeInterval is how often a Redis that was never reached is tried.
+// probeInterval is the interval between attempts to reach Redis for the first time.
 const probeInterval = 500 * time.Millisecond
 
-// reasonPause is the least time between two lines about another reason of an outage: two may take turns at each visit.
+// reasonPause is the minimum time between two log lines about another reason of an outage, because two reasons may
+// alternate with every visit.
 const reasonPause = time.Second
 
-// watchedCounter tells operators how its counter fares: in metrics per call, in the log when it fails, when it fails
-// for another reason and when it works again, and to health when it worked for the first time.
+// watchedCounter reports the state of its counter to operators: every call in metrics; outages, their further reasons
+// and their ends in the log. It also reports the first success to health.
 type watchedCounter struct {
 	counter Counter
 	metrics *metrics
 	health  *health
 	log     *slog.Logger
 
-	outage atomic.Pointer[outage] // the present one; nil if there is none
+	outage atomic.Pointer[outage] // the current one; nil if there is none
 }
 
-// outage is a time in which calls fail, as far as it was logged.
+// outage is a period in which calls fail, as it was logged.
 type outage struct {
 	began   time.Time
 	reason  string    // of the newest line
-	changed time.Time // when that line told of another reason; zero if it is the first one
+	changed time.Time // time of that line if it reported another reason; zero if it is the first one
 }
 
 // Add implements Counter.
@@ -46,8 +47,8 @@ func (w *watchedCounter) Add(ctx context.Context, hits int64) (int64, error) {
 	return total, err
 }
 
-// failed logs err if it begins an outage or is another reason of it. A reason is compared without its digits: ports and
-// times differ with each failure.
+// failed logs err if it begins an outage or is another reason for it. Reasons are compared without digits, because
+// ports and times differ with each failure.
 func (w *watchedCounter) failed(err error) {
 	now, last := time.Now(), w.outage.Load()
 	reason := strings.Map(func(r rune) rune {
@@ -77,8 +78,8 @@ func (w *watchedCounter) worked() {
 	}
 }
 
-// probe tries the counter until it worked once, or until ctx ends. Without it a program that is not ready, and so
-// gets no visitors, would never find out.
+// probe tries the counter until it succeeds once, or until ctx is done. Without it a program that is not ready, and
+// so gets no visitors, would never become ready.
 func (w *watchedCounter) probe(ctx context.Context) {
 	for {
 		if _, err := w.Add(ctx, 0); err == nil {

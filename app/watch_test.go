@@ -73,8 +73,8 @@ func TestOutageIsLoggedOnceAtEachEnd(t *testing.T) {
 	}
 }
 
-// TestEachReasonOfAnOutageIsLogged: whoever mends the first reason has to learn of the next. One that comes again at
-// once, or that differs in a port or a time only, is no news.
+// TestEachReasonOfAnOutageIsLogged: whoever fixes the first reason must see the next one. A reason that recurs at
+// once, or that differs only in a port or a time, is not logged again.
 func TestEachReasonOfAnOutageIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // time is simulated
 		fake := &fakeCounter{}
@@ -86,7 +86,7 @@ func TestEachReasonOfAnOutageIsLogged(t *testing.T) {
 		}
 		fail(0, "dial: refused")
 		fail(time.Millisecond, "NOAUTH")
-		for range 1500 { // two reasons take turns
+		for range 1500 { // two alternating reasons
 			fail(time.Millisecond, "read 127.0.0.1:1234: reset")
 			fail(time.Millisecond, "NOAUTH")
 		}
@@ -99,7 +99,7 @@ func TestEachReasonOfAnOutageIsLogged(t *testing.T) {
 			t.Errorf("got %d outages, want 1: %s", got, logs)
 		}
 		if got := strings.Count(logs.String(), "redis is still not available"); got != 4 {
-			t.Errorf("got %d further reasons, want 4, as one a second: %s", got, logs)
+			t.Errorf("got %d further reasons, want 4, one a second: %s", got, logs)
 		}
 		for _, reason := range []string{"refused", "NOAUTH", "reset"} {
 			if !strings.Contains(logs.String(), reason) {
@@ -107,7 +107,7 @@ func TestEachReasonOfAnOutageIsLogged(t *testing.T) {
 			}
 		}
 		if !strings.Contains(logs.String(), `"after":"5.0`) {
-			t.Errorf("got another length of the outage, want 5 s: %s", logs)
+			t.Errorf("got a wrong duration of the outage, want 5 s: %s", logs)
 		}
 	})
 }
@@ -150,7 +150,7 @@ func TestProbeStops(t *testing.T) {
 	})
 }
 
-// failingCounter counts how often it is tried in vain.
+// failingCounter fails, and counts the attempts.
 type failingCounter struct{ checks atomic.Int64 }
 
 func (c *failingCounter) Add(context.Context, int64) (int64, error) {

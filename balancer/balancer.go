@@ -13,28 +13,28 @@ import (
 	"time"
 )
 
-// errNginxEnded makes the program end as well, so that the container is started anew.
+// errNginxEnded ends the program as well, so that the container is restarted.
 var errNginxEnded = errors.New("nginx ended by itself")
 
-// balancer keeps nginx's servers those that are ready.
+// balancer keeps nginx's upstream servers equal to the ready ones.
 type balancer struct {
-	conf     string // with names for servers
+	conf     string // with DNS names as upstream servers
 	log      *slog.Logger
 	finder   *finder
 	interval time.Duration
 	nginx    *nginx
 
-	applied string // the configuration that nginx has
-	refused string // the one that it refused last, so that it is neither tested nor reported again
+	applied string // the configuration that nginx uses
+	refused string // the last rejected one, so that it is neither tested nor reported again
 }
 
-// run works until ctx is done, or nginx ends by itself.
+// run updates nginx until ctx is done, or nginx ends by itself.
 func (b *balancer) run(ctx context.Context) error {
 	names := namesOf(b.conf)
 	if err := b.refresh(ctx, names); err != nil && ctx.Err() == nil {
-		return err // nothing runs yet that could go on
+		return err // nginx does not run yet
 	}
-	ticker := time.NewTicker(b.interval) // from here on: a reload must not meet an nginx that is just starting
+	ticker := time.NewTicker(b.interval) // not earlier: a reload must not reach an nginx that is still starting
 	defer ticker.Stop()
 	for {
 		select {
@@ -51,7 +51,7 @@ func (b *balancer) run(ctx context.Context) error {
 	}
 }
 
-// refresh gives nginx the servers that are ready now, if they are not those that it has.
+// refresh configures nginx with the servers that are ready now, if they have changed.
 func (b *balancer) refresh(ctx context.Context, names []endpoint) error {
 	servers := b.finder.find(ctx, names)
 	conf := expand(b.conf, servers)
@@ -59,7 +59,7 @@ func (b *balancer) refresh(ctx context.Context, names []endpoint) error {
 		return nil
 	}
 	if err := b.nginx.apply(ctx, conf); err != nil {
-		if errors.Is(err, errRefused) { // what else went wrong may go right in a second
+		if errors.Is(err, errRefused) { // other errors may be temporary
 			b.refused = conf
 		}
 		return err
@@ -71,17 +71,17 @@ func (b *balancer) refresh(ctx context.Context, names []endpoint) error {
 	return nil
 }
 
-// serverLine is an upstream server given by a name: indent, name, port and parameters. One that is given by an
-// address begins with a digit and stays as it is.
+// serverLine matches an upstream server given by name: indent, name, port and parameters. One given by address begins
+// with a digit and stays unchanged.
 var serverLine = regexp.MustCompile(`(?m)^([ \t]*)server[ \t]+([A-Za-z][A-Za-z0-9_.-]*):([0-9]+)([^;\n]*);`)
 
-// endpoint is a name and a port, as they stand in the configuration.
+// endpoint is a host name and a port, as written in the configuration.
 type endpoint struct{ host, port string }
 
-// String is the endpoint as it stands there.
+// String returns the endpoint as host:port.
 func (e endpoint) String() string { return e.host + ":" + e.port }
 
-// namesOf lists the endpoints of a configuration, each once.
+// namesOf lists the endpoints of a configuration without duplicates.
 func namesOf(conf string) []endpoint {
 	found := map[endpoint]bool{}
 	for _, m := range serverLine.FindAllStringSubmatch(conf, -1) {
@@ -90,13 +90,13 @@ func namesOf(conf string) []endpoint {
 	return slices.SortedFunc(maps.Keys(found), func(a, b endpoint) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// expand replaces each server that is a name by one for each of its addresses, with the same parameters.
+// expand replaces each server given by name with one server per address, with the same parameters.
 func expand(conf string, servers map[endpoint][]netip.AddrPort) string {
 	return serverLine.ReplaceAllStringFunc(conf, func(line string) string {
 		m := serverLine.FindStringSubmatch(line)
 		indent, name, params := m[1], endpoint{m[2], m[3]}, m[4]
 		if len(servers[name]) == 0 {
-			// nginx takes no upstream without servers. With this one it answers every request by itself.
+			// nginx rejects an upstream without servers. With this one it answers every request with 502.
 			return fmt.Sprintf("%sserver 127.0.0.1:1 down; # no %s is ready", indent, name)
 		}
 		var lines []string

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// nginxBinary skips a test where there is no nginx; in CI there has to be one.
+// nginxBinary returns the path of nginx. It skips the test if there is none, or fails it in CI.
 func nginxBinary(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
@@ -31,7 +31,7 @@ func nginxBinary(t *testing.T) string {
 	return path
 }
 
-// app is a server that says on / who it is, and on /readyz whether it is ready.
+// app is a server that returns its address, with status 503 on /readyz if it is not ready.
 type app struct {
 	ready  atomic.Bool
 	delay  atomic.Int64
@@ -58,7 +58,7 @@ func startApp(t *testing.T, addr string) *app {
 	return a
 }
 
-// freePort is one that nobody listens on, on any of the loopback addresses that the tests use.
+// freePort returns a port that is free on all loopback addresses that the tests use.
 func freePort(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "0.0.0.0:0")
@@ -70,7 +70,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// setup is a balancer with a real nginx, in front of addresses that the test chooses.
+// setup is a balancer with a real nginx and upstream addresses chosen by the test.
 type setup struct {
 	*balancer
 	url    string
@@ -92,7 +92,7 @@ func (s *setup) logged(t *testing.T) string {
 	return string(content)
 }
 
-// wrapped is nginx as long as there is no file "refuse" in the folder.
+// wrapped returns a script that runs nginx, or fails if the folder contains a file "refuse".
 func wrapped(t *testing.T, dir string) string {
 	t.Helper()
 	script := fmt.Sprintf("#!/bin/sh\nif [ -e %s/refuse ]; then exit 1; fi\nexec %s \"$@\"\n", dir, nginxBinary(t))
@@ -135,7 +135,8 @@ worker_shutdown_timeout 5s;
 events {}
 http {
     access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     upstream app {
         zone app 64k;
         server web:%s max_fails=0;
@@ -174,7 +175,7 @@ func (s *setup) get() (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// expect asks until the visitors of ten visits in a row were served by just these servers.
+// expect sends requests until ten in a row were served by exactly these servers.
 func (s *setup) expect(t *testing.T, when string, want ...string) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -216,13 +217,13 @@ func TestBalancerFollowsTheServers(t *testing.T) {
 	deadline := time.Now().Add(10 * time.Second)
 	for status, _ := s.get(); status != http.StatusBadGateway; status, _ = s.get() {
 		if time.Now().After(deadline) {
-			t.Fatalf("nobody is there, and the answer is %d", status)
+			t.Fatalf("without servers: got status %d, want 502", status)
 		}
 	}
 }
 
-// The server leaves while requests come in all the time: it says that it is not ready, goes on serving until the
-// balancer has noticed, and only then closes. A request under way survives the reload.
+// TestNoRequestIsLostWhenAServerLeaves: a server shuts down under continuous load. It becomes not ready, serves until
+// the balancer has removed it, and only then closes. A request in flight survives the reload.
 func TestNoRequestIsLostWhenAServerLeaves(t *testing.T) {
 	port := freePort(t)
 	leaving := startApp(t, "127.0.0.1:"+port)
@@ -233,7 +234,7 @@ func TestNoRequestIsLostWhenAServerLeaves(t *testing.T) {
 	leaving.delay.Store(int64(200 * time.Millisecond))
 	var group sync.WaitGroup
 	var failed atomic.Int32
-	for range 8 { // some of these are with the leaving server when nginx reloads
+	for range 8 { // some of these are in flight at the stopping server when nginx reloads
 		group.Go(func() {
 			for end := time.Now().Add(time.Second); time.Now().Before(end); {
 				if status, _ := s.get(); status != http.StatusOK {
@@ -261,21 +262,21 @@ func TestRefusedConfigurationChangesNothing(t *testing.T) {
 	startApp(t, "127.0.0.2:"+port)
 	s := start(t, port, "127.0.0.1")
 	s.expect(t, "at first", "127.0.0.1:"+port)
-	if err := os.WriteFile(filepath.Join(s.dir, "refuse"), nil, 0o600); err != nil { // whatever comes next
+	if err := os.WriteFile(filepath.Join(s.dir, "refuse"), nil, 0o600); err != nil { // whatever the configuration
 		t.Fatal(err)
 	}
-	// One that comes: one that leaves would make two configurations, since it is believed to be gone the second time.
+	// Add a server: a removed one would take effect only after DNS has omitted it twice.
 	s.set("127.0.0.1", "127.0.0.2")
 	deadline := time.Now().Add(10 * time.Second)
 	for !strings.Contains(s.logged(t), "refuses the new configuration") {
 		if time.Now().After(deadline) {
-			t.Fatal("the refusal is not in the log")
+			t.Fatal("the rejection is not in the log")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.expect(t, "afterwards", "127.0.0.1:"+port)
 	if n := strings.Count(s.logged(t), "refuses the new configuration"); n != 1 {
-		t.Errorf("the refusal is %d times in the log, want once", n)
+		t.Errorf("the rejection is in the log %d times, want once", n)
 	}
 }
 
@@ -296,7 +297,7 @@ func TestStopLetsNginxFinish(t *testing.T) {
 		t.Errorf("stopping: %v", err)
 	}
 	if status := <-answered; status != http.StatusOK {
-		t.Errorf("the request under way got %d, want 200", status)
+		t.Errorf("the request in flight got %d, want 200", status)
 	}
 }
 
@@ -318,7 +319,7 @@ func TestNginxThatEndsEndsTheBalancer(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("the balancer goes on without nginx, so nothing would restart the container")
+		t.Error("the balancer runs on without nginx, so nothing would restart the container")
 	}
 }
 
@@ -336,7 +337,8 @@ func TestBadSettings(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		getenv := func(key string) string { return test.env[key] }
-		if code := run(t.Context(), test.args, getenv, &out, &out); code != exitUsage || !strings.Contains(out.String(), test.want) {
+		code := run(t.Context(), test.args, getenv, &out, &out)
+		if code != exitUsage || !strings.Contains(out.String(), test.want) {
 			t.Errorf("%s: exit code %d, output %q; want %d and %q", name, code, out.String(), exitUsage, test.want)
 		}
 	}
@@ -346,7 +348,8 @@ func TestHealthcheck(t *testing.T) {
 	port := freePort(t)
 	a := startApp(t, "127.0.0.1:"+port)
 	check := func() int {
-		return run(t.Context(), []string{"-healthcheck", "http://127.0.0.1:" + port + "/readyz"}, os.Getenv, io.Discard, io.Discard)
+		args := []string{"-healthcheck", "http://127.0.0.1:" + port + "/readyz"}
+		return run(t.Context(), args, os.Getenv, io.Discard, io.Discard)
 	}
 	if code := check(); code != 0 {
 		t.Errorf("healthy: exit code %d", code)

@@ -14,36 +14,36 @@ import (
 )
 
 const (
-	// lookupTimeout bounds a question to DNS. Docker's own answers in less than a millisecond if it knows the name.
+	// lookupTimeout bounds a DNS lookup. Docker's DNS server takes less than a millisecond if the name exists.
 	lookupTimeout = 300 * time.Millisecond
-	// probeTimeout bounds one question to a server.
+	// probeTimeout bounds one readiness probe.
 	probeTimeout = 500 * time.Millisecond
-	// maxSilent is at which unanswered question in a row a server that was ready is given up: on a busy machine an
-	// answer may be late. So one that leaves is noticed within two intervals and two sets of questions, 3.6 seconds at
-	// the most and 1.1 as a rule, for which minServe in components/docker allows.
+	// maxSilent is the number of consecutive probes without a response after which a server that was ready is removed,
+	// because a response may be late on a busy machine. A stopping server is therefore detected within two intervals and
+	// two rounds of probes: at most 3.6 seconds, usually 1.1. minServe in components/docker allows for that.
 	maxSilent = 2
 )
 
-// verdict is what a server says of itself.
+// verdict is the result of a readiness probe.
 type verdict int
 
 const (
-	notReady verdict = iota // it says no, or nobody listens
+	notReady verdict = iota // a status other than 200, or connection refused
 	ready
-	silent // no answer in time
+	silent // no response in time
 )
 
-// finder knows which servers are ready.
+// finder determines which servers are ready.
 type finder struct {
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	ask    func(ctx context.Context, server netip.AddrPort) verdict
 
-	answers  map[endpoint][2][]netip.AddrPort // the last two of DNS, the newest first
-	silences map[netip.AddrPort]int           // servers in use, and how many answers each owes
+	answers  map[endpoint][2][]netip.AddrPort // the last two DNS answers, the newest first
+	silences map[netip.AddrPort]int           // servers in use, with their consecutive probes without a response
 }
 
 func newFinder(readyPath string) *finder {
-	// A connection of its own for each question: one that is kept would hold up the server's shutdown.
+	// A new connection per probe, because a kept-alive one would delay the server's shutdown.
 	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	return &finder{
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -72,7 +72,7 @@ func newFinder(readyPath string) *finder {
 	}
 }
 
-// find returns the servers of each name that are to be used now, in order.
+// find returns the servers to use now for each name, sorted.
 func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]netip.AddrPort {
 	found := map[endpoint][]netip.AddrPort{}
 	verdicts := map[netip.AddrPort]verdict{}
@@ -85,7 +85,7 @@ func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]neti
 			listed[server] = true
 		}
 		found[name] = slices.Concat(newest, before)
-		slices.SortFunc(found[name], netip.AddrPort.Compare) // another order would be another configuration
+		slices.SortFunc(found[name], netip.AddrPort.Compare) // a different order would be a different configuration
 		found[name] = slices.Compact(found[name])
 		for _, server := range found[name] {
 			group.Go(func() {
@@ -107,13 +107,13 @@ func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]neti
 	return found
 }
 
-// judge decides which servers are in use. A new one has to be listed by DNS and say that it is ready. One in use may be
-// silent for a while, or missing in one answer of DNS as long as it says that it is ready; one that is both is gone, as
-// a container that was killed is.
+// judge decides which servers are in use. A new server must be listed by DNS and ready. A server in use may miss
+// fewer than maxSilent probes, or be missing from one DNS answer while it is ready; one that is both silent and
+// unlisted is removed at once, like a killed container.
 func (f *finder) judge(verdicts map[netip.AddrPort]verdict, listed map[netip.AddrPort]bool) {
 	for server := range f.silences {
 		if _, asked := verdicts[server]; !asked {
-			delete(f.silences, server) // DNS has denied it twice
+			delete(f.silences, server) // missing from two DNS answers
 		}
 	}
 	for server, v := range verdicts {
@@ -129,16 +129,16 @@ func (f *finder) judge(verdicts map[netip.AddrPort]verdict, listed map[netip.Add
 	}
 }
 
-// resolve asks DNS and returns its last two answers: Docker's DNS now and then denies a name that exists
-// (https://github.com/moby/moby/issues/31244), which must not take every server out of use. A failure of DNS itself
-// (a timeout, SERVFAIL) says nothing about the servers, and is no answer.
+// resolve queries DNS and returns its last two answers: Docker's DNS occasionally denies a name that exists
+// (https://github.com/moby/moby/issues/31244), which must not remove every server. A failure of DNS itself (a
+// timeout, SERVFAIL) does not count as an answer.
 func (f *finder) resolve(ctx context.Context, name endpoint) (newest, before []netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addresses, err := f.lookup(ctx, name.host)
 	var dns *net.DNSError
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
-		port, _ := strconv.ParseUint(name.port, 10, 16) // `nginx -t` refuses one that is too large
+		port, _ := strconv.ParseUint(name.port, 10, 16) // `nginx -t` rejects one that is too large
 		var servers []netip.AddrPort
 		for _, a := range addresses {
 			servers = append(servers, netip.AddrPortFrom(a.Unmap(), uint16(port)))

@@ -22,11 +22,11 @@ var (
 
 var errNXDOMAIN = &net.DNSError{Err: "no such host", IsNotFound: true}
 
-// fakeFinder finds the addresses and gets the verdicts that a test sets.
+// fakeFinder is a finder with the addresses and verdicts that a test sets.
 type fakeFinder struct {
 	*finder
 	verdicts  map[netip.AddrPort]verdict
-	unlisted  []netip.AddrPort // servers that DNS leaves out
+	unlisted  []netip.AddrPort // servers that DNS omits
 	lookupErr error
 }
 
@@ -61,9 +61,9 @@ func TestOnlyReadyServersAreUsed(t *testing.T) {
 	f.verdicts[two] = ready
 	f.expect(t, "once it is ready", one, two)
 	f.verdicts[one] = notReady
-	f.expect(t, "as soon as one says no", two)
+	f.expect(t, "when one is not ready", two)
 	f.verdicts[two] = notReady
-	f.expect(t, "when all say no")
+	f.expect(t, "when none is ready")
 }
 
 func TestSilentServerIsUsedForAWhile(t *testing.T) {
@@ -77,33 +77,34 @@ func TestSilentServerIsUsedForAWhile(t *testing.T) {
 	f.expect(t, "back", one)
 	f.verdicts[one] = silent
 	for range maxSilent - 1 {
-		f.expect(t, "what it owed is forgotten", one)
+		f.expect(t, "the missed probes before are forgotten", one)
 	}
 	f.expect(t, "silent for too long")
 }
 
-// A container that ends has gone from DNS and answers no more: nothing is waited for.
+// TestGoneFromDNS: a container that has ended is missing from DNS and does not respond, so it is removed at once.
 func TestGoneFromDNS(t *testing.T) {
 	for name, after := range map[string]verdict{"refuses": notReady, "answers nothing": silent} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: ready})
 			f.expect(t, "at first", one, two)
 			f.verdicts[two], f.unlisted = after, []netip.AddrPort{two}
-			f.expect(t, "one has gone", one)
+			f.expect(t, "one is gone", one)
 			f.lookupErr = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
-			f.expect(t, "DNS stumbles, which says nothing about the servers", one)
+			f.expect(t, "DNS fails, which does not affect the servers", one)
 			f.lookupErr, f.verdicts[one] = errNXDOMAIN, after
-			f.expect(t, "all have gone")
+			f.expect(t, "all are gone")
 		})
 	}
 }
 
-// Docker's DNS denies names that exist now and then: https://github.com/moby/moby/issues/31244
+// TestOneDenialIsNotBelieved: Docker's DNS occasionally denies names that exist
+// (https://github.com/moby/moby/issues/31244).
 func TestOneDenialIsNotBelieved(t *testing.T) {
 	for name, test := range map[string]struct {
 		unlisted  []netip.AddrPort
 		lookupErr error
-		listed    []netip.AddrPort // what is left when it is believed
+		listed    []netip.AddrPort // servers left after the second denial
 	}{
 		"NXDOMAIN":         {[]netip.AddrPort{one, two}, errNXDOMAIN, nil},
 		"no address":       {[]netip.AddrPort{one, two}, nil, nil},
@@ -122,14 +123,15 @@ func TestOneDenialIsNotBelieved(t *testing.T) {
 			f.unlisted, f.lookupErr = test.unlisted, test.lookupErr
 			f.expect(t, "one denial", one, two)
 			f.lookupErr = &net.DNSError{Err: "server misbehaving", IsTemporary: true}
-			f.expect(t, "DNS stumbles, which is no second denial", one, two)
+			f.expect(t, "DNS fails, which is not a second denial", one, two)
 			f.lookupErr = test.lookupErr
 			f.expect(t, "a second denial", test.listed...)
 		})
 	}
 }
 
-// Only a server in use is kept against DNS: a reload for one that the next answer takes away again would be in vain.
+// TestDeniedServerIsNotTakenIntoUse: only a server already in use is kept despite a denial. Adding one that the next
+// answer removes again would be a useless reload.
 func TestDeniedServerIsNotTakenIntoUse(t *testing.T) {
 	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready, two: notReady})
 	f.expect(t, "while one starts", one)
@@ -162,7 +164,8 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// One lost packet must not hold up the loop for longer than a container serves on.
+// TestSlowDNSIsNotWaitedFor: one lost packet must not delay the loop for longer than a stopping container keeps
+// serving.
 func TestSlowDNSIsNotWaitedFor(t *testing.T) {
 	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready})
 	f.expect(t, "at first", one)
@@ -171,20 +174,20 @@ func TestSlowDNSIsNotWaitedFor(t *testing.T) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(10 * time.Second):
-			return nil, &net.DNSError{Err: "nobody ended the question", IsNotFound: true}
+			return nil, &net.DNSError{Err: "the lookup was not canceled", IsNotFound: true}
 		}
 	}
-	f.expect(t, "DNS is slow, which says nothing about the servers", one)
+	f.expect(t, "DNS is slow, which does not affect the servers", one)
 }
 
 func TestResolveOfARealName(t *testing.T) {
 	f := newFinder("/readyz")
 	got, _ := f.resolve(t.Context(), endpoint{"localhost", "80"})
 	if !slices.Contains(got, netip.MustParseAddrPort("127.0.0.1:80")) {
-		t.Errorf("localhost has the addresses %v", got)
+		t.Errorf("localhost resolves to %v, want 127.0.0.1:80 among them", got)
 	}
 	f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
 	if got, _ := f.resolve(t.Context(), endpoint{"localhost", "80"}); len(got) == 0 {
-		t.Error("the last answer is forgotten when DNS fails")
+		t.Error("the last answer is lost when DNS fails")
 	}
 }

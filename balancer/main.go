@@ -1,13 +1,13 @@
-// Command balancer runs nginx in front of containers that come and go.
+// Command balancer runs nginx in front of a changing set of containers.
 //
-// nginx resolves the name of an upstream server only when it reads its configuration, and checks a server's health only
-// by sending it a visitor. So this program takes a configuration whose upstream servers are DNS names, each of any
-// number of containers, and gives nginx one in which every name is replaced by those of its addresses that say they are
-// ready. Once a second it looks again; when the answer has changed, it tests the new configuration with `nginx -t` and
-// has nginx reload it.
+// nginx resolves the name of an upstream server only when it reads its configuration, and checks a server's health
+// only by sending it a visitor's request. So this program takes a configuration whose upstream servers are DNS names,
+// each of any number of containers, and generates one in which every name is replaced with the addresses of its ready
+// servers. It checks once a second; when the result has changed, it tests the new configuration with `nginx -t` and
+// reloads nginx.
 //
-// Settings are environment variables: NGINX_CONF is the configuration, READY_PATH (/readyz) is what a ready server
-// answers with 200.
+// Settings are environment variables: NGINX_CONF is the configuration, READY_PATH (default /readyz) the path on which
+// a ready server returns 200.
 package main
 
 import (
@@ -28,25 +28,25 @@ import (
 
 const (
 	exitFailure = 1
-	exitUsage   = 2 // a wrong setting, which restarting cannot cure
+	exitUsage   = 2 // an invalid setting, which a restart cannot fix
 
-	// folder is where nginx has its configuration and its temporary files: a tmpfs in a read-only container.
+	// folder holds nginx's configuration and temporary files: a tmpfs in a read-only container.
 	folder = "/tmp/nginx"
 )
 
 func main() {
-	// SIGQUIT is what the image of nginx has Docker send, SIGTERM what everything else sends.
+	// Docker sends SIGQUIT, the stop signal of the nginx image; everything else sends SIGTERM.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGQUIT, os.Interrupt)
 	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is main with everything ambient passed in. It returns the exit code.
+// run implements main with its inputs and outputs as parameters. It returns the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("balancer", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	check := flags.String("healthcheck", "", "only ask this `URL`, and exit with 0 if it answers 200")
+	check := flags.String("healthcheck", "", "only send a GET to this `URL`, and exit with 0 if it returns 200")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	conf, readyPath := getenv("NGINX_CONF"), cmp.Or(getenv("READY_PATH"), "/readyz")
 	var problems []string
 	if len(namesOf(conf)) == 0 {
-		problems = append(problems, "NGINX_CONF: want a configuration of nginx with an upstream server of the form "+
+		problems = append(problems, "NGINX_CONF: want an nginx configuration with an upstream server of the form "+
 			"`server name:port;` on a line of its own")
 	}
 	if !strings.HasPrefix(readyPath, "/") {
@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// healthcheck is what a container that holds no other HTTP client asks itself with.
+// healthcheck requires a GET of url to return 200. The container has no other HTTP client to check its health with.
 func healthcheck(url string) error {
 	res, err := (&http.Client{Timeout: 2 * time.Second}).Get(url)
 	if err != nil {

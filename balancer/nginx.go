@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// errRefused is nginx's own verdict on a configuration, which will not change.
+// errRefused means that nginx rejects a configuration, so that a retry would not help.
 var errRefused = errors.New("nginx refuses the new configuration")
 
 // nginx is the server process and its configuration file.
@@ -22,14 +22,14 @@ type nginx struct {
 	stdout, stderr io.Writer
 
 	process *exec.Cmd
-	ended   chan error // gets what the process ended with
+	ended   chan error // receives the exit error of the process
 }
 
-// apply tests a configuration and makes nginx use it: the first one by starting it, others by a reload, for which the
-// old workers finish the requests that they have. A configuration that nginx refuses changes nothing.
+// apply tests a configuration and makes nginx use it: it starts nginx with the first one and reloads it for later
+// ones, where the old workers finish their requests. A rejected configuration changes nothing.
 func (n *nginx) apply(ctx context.Context, conf string) error {
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
-		return fmt.Errorf("making the folder of nginx: %w", err)
+		return fmt.Errorf("creating the folder of nginx: %w", err)
 	}
 	candidate := filepath.Join(n.dir, "candidate.conf")
 	if err := os.WriteFile(candidate, []byte(conf), 0o600); err != nil {
@@ -44,7 +44,7 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 		return fmt.Errorf("testing the new configuration of nginx: %w", err)
 	}
 	if err := os.Rename(candidate, filepath.Join(n.dir, "nginx.conf")); err != nil {
-		return fmt.Errorf("putting the configuration of nginx in place: %w", err)
+		return fmt.Errorf("replacing the configuration of nginx: %w", err)
 	}
 	if n.process != nil {
 		if err := n.process.Process.Signal(syscall.SIGHUP); err != nil {
@@ -52,7 +52,7 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 		}
 		return nil
 	}
-	// The master process is not bound to a context: it ends by stop, which lets it finish.
+	// The master process is not bound to a context: stop shuts it down gracefully.
 	process := n.command(context.Background(), "-c", filepath.Join(n.dir, "nginx.conf"), "-g", "daemon off;")
 	process.Stdout, process.Stderr = n.stdout, n.stderr
 	if err := process.Start(); err != nil {
@@ -63,12 +63,12 @@ func (n *nginx) apply(ctx context.Context, conf string) error {
 	return nil
 }
 
-// command calls nginx with its own folder, and without the log file that it was compiled to open first.
+// command returns an nginx command with its own folder, and without the compiled-in log file that it opens first.
 func (n *nginx) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, n.binary, append([]string{"-p", n.dir + "/", "-e", "stderr"}, args...)...)
 }
 
-// stop lets nginx finish the requests that it has, for which worker_shutdown_timeout sets the limit.
+// stop shuts nginx down gracefully: it finishes its requests, up to worker_shutdown_timeout.
 func (n *nginx) stop() error {
 	if n.process == nil {
 		return nil

@@ -19,10 +19,10 @@ import (
 	"time"
 )
 
-// BenchmarkRequest is what one visit costs on its whole way: the time of a client that makes one after the other, and
-// the CPU of every container on the way, Redis included, when 16 make them at once. For a stack on Docker the same is
-// measured without nginx: the client itself takes turns among the app's containers. That needs Linux, where the host
-// reaches containers.
+// BenchmarkRequest measures the end-to-end cost of a visit: the latency of sequential visits, and the CPU time of
+// every container involved, including Redis, with 16 concurrent visits. For a stack on Docker it also measures
+// without nginx, where the client takes turns among the app's containers. That needs Linux, where the host reaches
+// containers.
 //
 //	make bench-request STACK=docker
 func BenchmarkRequest(b *testing.B) {
@@ -56,19 +56,19 @@ func BenchmarkRequest(b *testing.B) {
 	b.Run("direct", func(b *testing.B) { visits(b, on, direct...) })
 }
 
-// containers are the IDs of those that run and have a label.
+// containers returns the IDs of the running containers with a label.
 func containers(b *testing.B, label string, filters ...string) []string {
 	b.Helper()
 	args := append([]string{"ps", "--quiet", "--no-trunc", "--filter", "label=" + label}, filters...)
 	out, err := exec.Command("docker", args...).Output()
 	found := strings.Fields(string(out))
 	if err != nil || len(found) == 0 {
-		b.Fatalf("there are no containers with the label %s: %v", label, err)
+		b.Fatalf("no containers with the label %s: %v", label, err)
 	}
 	return found
 }
 
-// visits makes b.N visits to the URLs in turn, 16 at a time, and then as many as a second allows, one at a time.
+// visits makes b.N visits to the URLs in turn, 16 at a time, and then sequential ones for a second.
 func visits(b *testing.B, on map[string][]string, urls ...string) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
 	var turn atomic.Int64
@@ -77,7 +77,7 @@ func visits(b *testing.B, on map[string][]string, urls ...string) {
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(io.Discard, response.Body) // or the connection would not be used again
+		_, err = io.Copy(io.Discard, response.Body) // otherwise the connection is not reused
 		_ = response.Body.Close()
 		if err == nil && response.StatusCode != http.StatusOK {
 			err = fmt.Errorf("got %s", response.Status)
@@ -132,16 +132,18 @@ func visits(b *testing.B, on map[string][]string, urls ...string) {
 	b.ReportMetric(float64(alone[len(alone)*99/100].Microseconds()), "alone-p99-µs")
 }
 
-// cpuTime is the CPU time that containers have used so far, from Docker's API; its command line has only percentages.
+// cpuTime returns the CPU time that containers have used so far, from Docker's API, because the docker command only
+// has percentages.
 func cpuTime(b *testing.B, ids []string) time.Duration {
 	b.Helper()
 	socket := "/var/run/docker.sock"
 	if host, found := strings.CutPrefix(os.Getenv("DOCKER_HOST"), "unix://"); found {
 		socket = host
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}}
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: dial}}
 	total := time.Duration(0)
 	for _, id := range ids {
 		response, err := client.Get("http://docker/containers/" + id + "/stats?stream=false&one-shot=true")

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// besideName is a second stack, with a namespace and a host of its own, in the cluster of the stack under test.
+// besideName is the name of a second stack with its own namespace and host in the cluster of the stack under test.
 const besideName = "beside"
 
-// beside brings the second stack up, as a user would, and returns its outputs. Its ingress controller and metrics are
-// those of the stack under test, which has to be up. It is removed when the test ends. It has other values than the file
-// in git for some settings: keys and values in turn.
+// beside runs `make up` for the second stack and returns its outputs. Its ingress controller and metrics are those of
+// the stack under test, which must be up. It is removed when the test ends. settings override the committed stack
+// file: keys and values in turn.
 func beside(t *testing.T, settings ...string) outputs {
 	t.Helper()
 	writeBeside(t, settings...)
@@ -28,8 +28,7 @@ func beside(t *testing.T, settings ...string) outputs {
 	return besideOutputs(t)
 }
 
-// changeBeside gives the second stack other values for some settings: keys and values in turn. They take effect with the
-// next `make up`.
+// changeBeside changes settings of the second stack, effective with the next `make up`: keys and values in turn.
 func changeBeside(t *testing.T, settings ...string) {
 	t.Helper()
 	text, err := os.ReadFile(besideFile)
@@ -45,7 +44,7 @@ func changeBeside(t *testing.T, settings ...string) {
 	}
 }
 
-// runBeside runs a target of make for the second stack, which has to succeed, and returns what it printed.
+// runBeside runs a make target for the second stack, which must succeed, and returns its output.
 func runBeside(t *testing.T, target string, variables ...string) string {
 	t.Helper()
 	command := makeBeside(t, target)
@@ -60,14 +59,14 @@ func runBeside(t *testing.T, target string, variables ...string) string {
 // writeBeside writes the second stack's file, and removes file and stack when the test ends.
 func writeBeside(t *testing.T, settings ...string) {
 	t.Helper()
-	removeBeside(t) // of a run that was killed
+	removeBeside(t) // left over from a killed run
 	committed, err := exec.Command("git", "-C", root, "show", "HEAD:Pulumi.dev.yaml").Output()
 	if err != nil {
-		t.Fatalf("reading the file of stack dev in git: %v", err)
+		t.Fatalf("reading Pulumi.dev.yaml in git: %v", err)
 	}
 	values := map[string]string{
 		"scaleout:namespace": besideName, "scaleout:host": besideName + ".localhost",
-		"scaleout:minReplicas": "1", "scaleout:loadBalancerDelaySeconds": "1", // quick to make and to destroy
+		"scaleout:minReplicas": "1", "scaleout:loadBalancerDelaySeconds": "1", // fast to create and to destroy
 		"scaleout:installTraefik": "false", "scaleout:ingressNamespace": "traefik", "scaleout:installMetricsServer": "false",
 	}
 	for _, key := range []string{"kubeContext", "publicPort", "imageRepository"} {
@@ -88,7 +87,7 @@ func writeBeside(t *testing.T, settings ...string) {
 
 var besideFile = filepath.Join(root, "Pulumi."+besideName+".yaml")
 
-// withSetting gives a key of a stack file another value.
+// withSetting sets a key of a stack file.
 func withSetting(text, key, value string) string {
 	var lines []string
 	for _, line := range strings.SplitAfter(text, "\n") {
@@ -99,7 +98,7 @@ func withSetting(text, key, value string) string {
 	return strings.Replace(strings.Join(lines, ""), "config:\n", fmt.Sprintf("config:\n  %s: %s\n", key, value), 1)
 }
 
-// makeBeside is a command of make for the second stack.
+// makeBeside returns a make command for the second stack.
 func makeBeside(t *testing.T, target string) *exec.Cmd {
 	t.Helper()
 	cluster := strings.TrimSuffix(controlPlane(t), "-control-plane")
@@ -117,46 +116,49 @@ func besideOutputs(t *testing.T) outputs {
 	return o
 }
 
-// removeBeside removes the second stack and its file, whatever state a test has left them in.
+// removeBeside removes the second stack and its file, in whatever state they are after a test.
 func removeBeside(t *testing.T) {
 	t.Helper()
 	if _, err := tryPulumi("stack", "--stack", besideName); err == nil {
-		_, _ = tryPulumi("cancel", "--yes", "--stack", besideName) // of a run that was killed; there may be none
+		_, _ = tryPulumi("cancel", "--yes", "--stack", besideName) // of a killed run; there may be none
 		if _, err := os.Stat(besideFile); err == nil {
 			if out, err := tryPulumi("destroy", "--yes", "--skip-preview", "--stack", besideName); err != nil {
 				t.Errorf("destroying stack %s: %v\n%s", besideName, err, out)
 			}
-		} // else another run has removed it half
+		} // otherwise another run has removed part of it
 		if out, err := tryPulumi("stack", "rm", besideName, "--yes", "--force", "--preserve-config"); err != nil {
 			t.Errorf("removing stack %s: %v\n%s", besideName, err, out)
 		}
 	}
-	kubectl(t, "delete", "namespace", besideName, "--ignore-not-found") // if a test failed, not all of it was in the state
+	kubectl(t, "delete", "namespace", besideName, "--ignore-not-found") // after a failed test, not all is in the state
 	if err := os.Remove(besideFile); err != nil && !os.IsNotExist(err) {
 		t.Error(err)
 	}
 }
 
-// leftOfBeside is what a destroy of the second stack has left in the cluster.
+// leftOfBeside returns what a destroy of the second stack has left in the cluster.
 func leftOfBeside(t *testing.T) []string {
 	t.Helper()
 	namespace := kubectl(t, "get", "namespace", besideName, "--ignore-not-found", "--output", "name")
 	return append(strings.Fields(namespace), volumesOf(t, besideName)...)
 }
 
-// identities are the objects of a namespace that the stack made, each with what changes when it is changed or replaced.
-// Two of them have a life of their own: the autoscaler moves the Deployment's number of pods and its own status.
+// identities returns the stack's objects in a namespace, each with a version that changes when it is updated or
+// replaced. For Deployments and autoscalers that is the revision, because the autoscaler changes the number of pods
+// and its own status.
 func identities(t *testing.T, namespace string) string {
 	t.Helper()
 	get := func(kinds, version string) string {
 		return kubectl(t, "get", kinds, "--namespace", namespace, "--selector", "app.kubernetes.io/part-of=scaleout",
 			"--no-headers", "--output", "custom-columns=:kind,:metadata.name,:metadata.uid,:"+version)
 	}
-	return get("statefulset,service,ingress,pvc,secret,configmap,networkpolicy,serviceaccount", "metadata.resourceVersion") +
-		"\n" + get("deployment,hpa", `metadata.annotations.deployment\.kubernetes\.io/revision`)
+	const unscaled = "statefulset,service,ingress,pvc,secret,configmap,networkpolicy,serviceaccount"
+	return get(unscaled, "metadata.resourceVersion") + "\n" +
+		get("deployment,hpa", `metadata.annotations.deployment\.kubernetes\.io/revision`)
 }
 
-// Two stacks in one cluster know nothing of each other: neither of visits, nor of changes, nor of a destroy.
+// TestTwoStacks: two stacks in one cluster are independent. Visits, changes and a destroy of one do not affect the
+// other.
 func TestTwoStacks(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -167,7 +169,7 @@ func TestTwoStacks(t *testing.T) {
 	goesAlone(t, first)
 }
 
-// countsApart visits both stacks and looks at the counts of both.
+// countsApart visits both stacks and checks the counts of both.
 func countsApart(t *testing.T, first, second outputs) {
 	t.Helper()
 	const visits = 20
@@ -186,24 +188,24 @@ func countsApart(t *testing.T, first, second outputs) {
 		fmt.Sprintf("their counts moved by %d and %d", moved[0], moved[1]))
 }
 
-// changesApart changes the second stack and asks for a preview of the first.
+// changesApart changes the second stack and previews the first one.
 func changesApart(t *testing.T, first outputs) {
 	t.Helper()
 	was := identities(t, first.Namespace)
 	pulumi(t, "up", "--yes", "--skip-preview", "--stack", besideName, "--config", "scaleout:maxReplicas=5")
 	bound := kubectl(t, "get", "hpa", "--namespace", besideName, "--output", "jsonpath={.items[*].spec.maxReplicas}")
 	if bound != "5" {
-		t.Errorf("the change of %s did not arrive: its autoscaler has the bound %s", besideName, bound)
+		t.Errorf("the change of %s did not take effect: its autoscaler has maxReplicas %s", besideName, bound)
 	}
 	changed := changes(t)
 	if now := identities(t, first.Namespace); len(changed) > 0 || now != was {
-		t.Errorf("after a change of %s a preview of %s wants to change %v, and its objects went from\n%s\nto\n%s",
+		t.Errorf("after a change of %s a preview of %s shows changes: %v, and its objects went from\n%s\nto\n%s",
 			besideName, stackName(), changed, was, now)
 	}
 	record(t, "beside", "`maxReplicas` of one changed", fmt.Sprintf("a preview of the other has %d changes", len(changed)))
 }
 
-// goesAlone takes the second stack away while visitors are at the first.
+// goesAlone destroys the second stack while visitors use the first one.
 func goesAlone(t *testing.T, first outputs) {
 	t.Helper()
 	was := identities(t, first.Namespace)
@@ -212,11 +214,12 @@ func goesAlone(t *testing.T, first outputs) {
 	out, err := makeBeside(t, "down").CombinedOutput()
 	took := time.Since(start)
 	came := visitors.leave()
-	if err != nil || !strings.Contains(string(out), stackName()+" is in them") {
+	if err != nil || !strings.Contains(string(out), "another stack has namespace/"+first.Namespace) {
 		t.Errorf("make down STACK=%s: got %v, want the cluster left to %s\n%s", besideName, err, stackName(), out)
 	}
 	if came.failed > 0 || came.ok == 0 {
-		t.Errorf("%d of %d visits to %s failed while %s was destroyed", came.failed, came.ok+came.failed, stackName(), besideName)
+		t.Errorf("%d of %d visits to %s failed while %s was destroyed",
+			came.failed, came.ok+came.failed, stackName(), besideName)
 	}
 	if now := identities(t, first.Namespace); now != was {
 		t.Errorf("%s had\n%s\nand after the destroy of %s\n%s", stackName(), was, besideName, now)
@@ -225,6 +228,6 @@ func goesAlone(t *testing.T, first outputs) {
 	if len(left) > 0 {
 		t.Errorf("destroy left %s", strings.Join(left, ", "))
 	}
-	record(t, "beside", "`make down` of one, "+seconds(took), fmt.Sprintf("%d things of it left; the other failed %d of %d visits",
-		len(left), came.failed, came.ok+came.failed))
+	record(t, "beside", "`make down` of one, "+seconds(took), fmt.Sprintf(
+		"%d things of it left; the other failed %d of %d visits", len(left), came.failed, came.ok+came.failed))
 }

@@ -25,24 +25,24 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// connect uses the context of the stack in the kubeconfig of `make up`, never the current one.
+// connect returns the configuration of the stack's context in the kubeconfig of `make up`, never the current one.
 func connect(t *testing.T) *rest.Config {
 	t.Helper()
 	name := strings.TrimSpace(string(pulumi(t, "config", "get", "kubeContext", "--stack", stackName())))
 	if !strings.HasPrefix(name, "kind-") {
-		t.Fatalf("stack %s deploys to context %q; these tests break things, so they run on kind only", stackName(), name)
+		t.Fatalf("stack %s deploys to context %q; these tests are destructive, so they run on kind only", stackName(), name)
 	}
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: filepath.Join(root, ".local", "kubeconfig")}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		rules, &clientcmd.ConfigOverrides{CurrentContext: name}).ClientConfig()
 	if err != nil {
-		t.Fatalf("connecting to %s: %v; is it running? `make up`", name, err)
+		t.Fatalf("connecting to %s: %v; start it with `make up`", name, err)
 	}
 	config.QPS, config.Burst = 100, 200
 	return config
 }
 
-// onNode runs a command on a node of the cluster and returns what it printed.
+// onNode runs a command on a node of the cluster and returns its output.
 func onNode(t *testing.T, node string, command ...string) string {
 	t.Helper()
 	out, err := exec.Command("docker", append([]string{"exec", node}, command...)...).CombinedOutput()
@@ -52,13 +52,13 @@ func onNode(t *testing.T, node string, command ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// kubectl runs kubectl as the cluster's administrator; the control plane of a kind cluster has it.
+// kubectl runs kubectl as the cluster's administrator on the control plane of the kind cluster.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	return onNode(t, controlPlane(t), append([]string{"kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"}, args...)...)
 }
 
-// apply creates or changes objects as kubectl does.
+// apply runs kubectl apply.
 func apply(t *testing.T, manifests string) {
 	t.Helper()
 	command := exec.Command("docker", "exec", "--interactive", controlPlane(t),
@@ -69,7 +69,7 @@ func apply(t *testing.T, manifests string) {
 	}
 }
 
-// controlPlane is the node that the cluster is controlled from.
+// controlPlane returns the name of the control plane node.
 func controlPlane(t *testing.T) string {
 	t.Helper()
 	context := strings.TrimSpace(string(pulumi(t, "config", "get", "kubeContext", "--stack", stackName())))
@@ -83,7 +83,7 @@ func redisCLI(t *testing.T, namespace, arguments string) string {
 		"sh", "-c", `REDISCLI_AUTH="$(cat /etc/redis/auth/password)" redis-cli `+arguments)
 }
 
-// hits is the count as Redis has it.
+// hits returns the count in Redis.
 func hits(t *testing.T, namespace string) int {
 	t.Helper()
 	text := redisCLI(t, namespace, "get hits")
@@ -106,7 +106,7 @@ func clientset(t *testing.T) *kubernetes.Clientset {
 	return client
 }
 
-// eventually polls until done is true, and fails with what it last said when the time is over.
+// eventually polls until done returns true, and fails with its last state after a timeout.
 func eventually(t *testing.T, within time.Duration, done func(context.Context) (bool, string)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -148,7 +148,7 @@ func explainFailure(t *testing.T, client *kubernetes.Clientset, namespace string
 					last, err := client.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 						Container: c.Name, TailLines: ptr.To(int64(20)), Previous: c.State.Running == nil && c.RestartCount > 0,
 					}).DoRaw(ctx)
-					t.Logf("the last that %s in %s said (%v):\n%s", c.Name, pod.Name, err, last)
+					t.Logf("last log lines of %s in %s (%v):\n%s", c.Name, pod.Name, err, last)
 				}
 			}
 		}
@@ -172,7 +172,7 @@ func containerStates(pod corev1.Pod) []string {
 	return states
 }
 
-// managed lists every object in the cluster, of whatever kind, that carries the label of this program.
+// managed lists all objects in the cluster, of any kind, with the label of this program.
 func managed(t *testing.T) []string {
 	t.Helper()
 	config := connect(t)
@@ -185,7 +185,7 @@ func managed(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	lists, err := disco.ServerPreferredResources()
-	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // an API whose server is gone has no objects
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // an API without a server has no objects
 		t.Fatal(err)
 	}
 	var found []string
@@ -215,8 +215,8 @@ func managed(t *testing.T) []string {
 	return found
 }
 
-// volumesOf lists the persistent volumes that claims of a namespace were given; they carry no label of ours. Their
-// provisioner takes a moment to delete them.
+// volumesOf lists the persistent volumes that are bound to claims of a namespace; they do not have the label of this
+// program. It waits, because their provisioner takes a moment to delete them.
 func volumesOf(t *testing.T, namespace string) []string {
 	t.Helper()
 	client := clientset(t)

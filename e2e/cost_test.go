@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// manyWebApps declares as many web apps as the environment says, each with a name and a host of its own.
+// manyWebApps declares as many web apps as the variable APPS says, each with its own name and host.
 const manyWebApps = `package main
 
 import (
@@ -49,8 +49,8 @@ func manyWebApps(
 }
 `
 
-// timeContentHash prints the hash of a folder and how many seconds it takes: the best of three times, since the first
-// one reads from the disk.
+// timeContentHash prints the hash of a folder and the time in seconds: the best of three, because the first one reads
+// from the disk.
 const timeContentHash = `package main
 
 import (
@@ -75,8 +75,8 @@ func main() {
 }
 `
 
-// costStack is never brought up: a preview of it is one of creating everything. The ingress controller and metrics-server
-// are left out, since those of the stack under test have their ports and names already.
+// costStack is never deployed, so that a preview creates everything. It has no ingress controller and metrics-server,
+// because those of the stack under test already have their ports and names.
 const costStack = "cost"
 
 func costStackFile(t *testing.T) string {
@@ -95,15 +95,15 @@ func costStackFile(t *testing.T) string {
 `
 }
 
-// cost is what a command took.
+// cost is the time, memory and output of a command.
 type cost struct {
 	took time.Duration
-	// megabytes of memory that its largest process had at most.
+	// megabytes is the peak memory of its largest process.
 	megabytes int64
 	printed   string
 }
 
-// costOf runs a command some times and returns what it took at best.
+// costOf runs a command a number of times and returns the cost of the fastest run.
 func costOf(t *testing.T, times int, dir string, environment []string, name string, args ...string) cost {
 	t.Helper()
 	best := cost{took: time.Hour}
@@ -122,7 +122,7 @@ func costOf(t *testing.T, times int, dir string, environment []string, name stri
 	return best
 }
 
-// megabytes is the largest memory of a process that has ended, or of one that it waited for.
+// megabytes returns the peak memory of a process that has ended, or of its largest child.
 func megabytes(state *os.ProcessState) int64 {
 	unit := int64(1024) // Linux counts kilobytes
 	if runtime.GOOS == "darwin" {
@@ -131,7 +131,7 @@ func megabytes(state *os.ProcessState) int64 {
 	return state.SysUsage().(*syscall.Rusage).Maxrss * unit >> 20
 }
 
-// ownBackend is the environment of a Pulumi that keeps its state in a folder of this test.
+// ownBackend returns an environment in which Pulumi keeps its state in a folder of this test.
 func ownBackend(t *testing.T) []string {
 	t.Helper()
 	environment, err := pulumiEnvironment()
@@ -141,15 +141,18 @@ func ownBackend(t *testing.T) []string {
 	environment = slices.DeleteFunc(slices.Clone(environment), func(variable string) bool {
 		return strings.HasPrefix(variable, "PULUMI_CONFIG_PASSPHRASE")
 	})
-	return append(environment, "PULUMI_BACKEND_URL=file://"+t.TempDir(), "PULUMI_CONFIG_PASSPHRASE=cost")
+	return append(environment,
+		"PULUMI_BACKEND_URL=file://"+t.TempDir(), "PULUMI_CONFIG_PASSPHRASE=cost", "PULUMI_OPTION_CWD=")
 }
 
-// What a preview costs when one program declares 200 apps, offline and by the real engine against the real API server.
-// Each app adds the same number of resources and about the same time.
+// TestCostOfScale measures previews of a program with up to 200 apps, offline and by the real engine against the real
+// API server. Each app adds the same number of resources and about the same time.
 func TestCostOfScale(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
-	dir := variant(t, map[string][]string{"kubernetes.go": {"kube.NewWebApp(ctx, webName, ", "manyWebApps(ctx, webName, "}})
+	dir := variant(t, map[string][]string{
+		"kubernetes.go": {"kube.NewWebApp(ctx, webName, ", "manyWebApps(ctx, webName, "},
+	})
 	addFile(t, dir, "many.go", manyWebApps)
 	addFile(t, dir, "timehash/main.go", timeContentHash)
 	addFile(t, dir, "Pulumi."+costStack+".yaml", costStackFile(t))
@@ -159,7 +162,8 @@ func TestCostOfScale(t *testing.T) {
 		return costOf(t, times, dir, environment, "bash", append(slices.Clone(pulumiInShell), args...)...)
 	}
 	pulumi(1, environment, "stack", "init", costStack)
-	pulumi(1, environment, "config", "set", "--secret", "redisPassword", "a-password-that-nothing-gets", "--stack", costStack)
+	pulumi(1, environment,
+		"config", "set", "--secret", "redisPassword", "a-password-that-nothing-gets", "--stack", costStack)
 
 	sizes := []int{1, 10, 50, 200}
 	var offline, real []cost
@@ -172,7 +176,7 @@ func TestCostOfScale(t *testing.T) {
 		offline = append(offline, costOf(t, times, dir, with, "./bin/scaleout", "preview", "-stack", costStack))
 		real = append(real, pulumi(times, append(with, "PULUMI_SKIP_CHECKPOINTS=true"), "preview", "--stack", costStack))
 	}
-	const saving = 2 // of sizes
+	const saving = 2 // index in sizes
 	with := append(environment, "APPS="+strconv.Itoa(sizes[saving]), "PULUMI_SKIP_CHECKPOINTS=false")
 	saved := pulumi(1, with, "preview", "--stack", costStack)
 	record(t, "engine", fmt.Sprintf("the preview of %d apps without PULUMI_SKIP_CHECKPOINTS", sizes[saving]),
@@ -186,7 +190,7 @@ func TestCostOfScale(t *testing.T) {
 	recordContentHash(t, dir)
 }
 
-// timeOf is the time that the previews took, and what each app after the first one added to it.
+// timeOf returns the time of the previews as text, with the time that each app after the first one added.
 func timeOf(sizes []int, costs []cost, i int) string {
 	text := fmt.Sprintf("%.1f s", costs[i].took.Seconds())
 	if i > 0 {
@@ -201,7 +205,8 @@ var (
 	created = regexp.MustCompile(`\+ (\d+) to create`)
 )
 
-// resources counts what a preview would create. The program reads its own stack's outputs, which creates nothing.
+// resources counts the resources that a preview would create. The StackReference to the program's own stack is not
+// one of them.
 func resources(t *testing.T, c cost) int {
 	t.Helper()
 	if match := created.FindStringSubmatch(c.printed); match != nil {
@@ -220,7 +225,7 @@ func resources(t *testing.T, c cost) int {
 	return total
 }
 
-// expectSteadyGrowth wants each app to add the same number of resources, in both kinds of preview.
+// expectSteadyGrowth checks that each app adds the same number of resources, in both kinds of preview.
 func expectSteadyGrowth(t *testing.T, sizes []int, offline, real []cost) {
 	t.Helper()
 	first := resources(t, real[0])
@@ -228,18 +233,20 @@ func expectSteadyGrowth(t *testing.T, sizes []int, offline, real []cost) {
 	for i, apps := range sizes {
 		want := first + (apps-1)*each
 		if got, without := resources(t, real[i]), resources(t, offline[i]); each < 1 || got != want || without != want {
-			t.Errorf("%d apps: %d resources by pulumi, %d offline, want %d: %d for the first and %d for each other", apps, got, without, want, first, each)
+			t.Errorf("%d apps: %d resources by pulumi, %d offline, want %d: %d for the first and %d for each other",
+				apps, got, without, want, first, each)
 		}
 	}
 	for _, costs := range [][]cost{offline, real} {
 		perApp := func(i int) float64 { return costs[i].took.Seconds() / float64(sizes[i]) }
 		if perApp(3) > 3*perApp(2) {
-			t.Errorf("an app costs %.3f s among %d and %.3f s among %d: time grows faster than their number", perApp(2), sizes[2], perApp(3), sizes[3])
+			t.Errorf("an app costs %.3f s among %d and %.3f s among %d: time grows faster than their number",
+				perApp(2), sizes[2], perApp(3), sizes[3])
 		}
 	}
 }
 
-// recordContentHash measures the hash that tags an image, of a build context far larger than the app's own.
+// recordContentHash measures the hash that tags an image, for a build context far larger than the app's own.
 func recordContentHash(t *testing.T, dir string) {
 	t.Helper()
 	const files, size = 10_000, 4096
@@ -252,19 +259,20 @@ func recordContentHash(t *testing.T, dir string) {
 	hash, seconds := timedHash(t, dir, tree)
 	addFile(t, tree, "folder99/file9999.go", strings.Repeat("y", size))
 	if changed, _ := timedHash(t, dir, tree); changed == hash {
-		t.Error("the last of the files does not count for the hash, so it is not known which do")
+		t.Error("the last of the files does not affect the hash, so others may not either")
 	}
-	record(t, "engine", fmt.Sprintf("content hash of a build context of %d files, %d MB", files, files*size>>20), seconds+", the best of three")
+	record(t, "engine", fmt.Sprintf("content hash of a build context of %d files, %d MB", files, files*size>>20),
+		seconds+", the best of three")
 }
 
-// timedHash is the content hash of a folder and the time it takes, by the program in a variant.
+// timedHash returns the content hash of a folder and the time it takes, by the program in a variant.
 func timedHash(t *testing.T, dir, tree string) (hash, took string) {
 	t.Helper()
 	printed := costOf(t, 1, dir, os.Environ(), "./bin/timehash", tree).printed
 	hash, text, _ := strings.Cut(printed, " ")
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		t.Fatalf("%q ends with no number: %v", printed, err)
+		t.Fatalf("%q does not end with a number: %v", printed, err)
 	}
 	return hash, fmt.Sprintf("%.2f s", seconds)
 }

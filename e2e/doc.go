@@ -4,7 +4,7 @@
 //	make up WORKERS=2
 //	make e2e RUN=TestScaling
 //
-// What they measure goes to docs/reliability.json, and from there into docs/reliability.md (package report). A test that
-// runs again replaces its own figures, so a run that was interrupted can go on with the tests that are missing. Where a
-// plugin is not Pulumi's own, SUBSTITUTES="kubernetes docker" names it, and the page says so.
+// Their measurements go to docs/reliability.json, and from there into docs/reliability.md (package report). A
+// repeated test replaces its own figures, so an interrupted run can continue with the missing tests.
+// SUBSTITUTES="kubernetes docker" names plugins that are not Pulumi's own, and the page marks them as substitutes.
 package e2e

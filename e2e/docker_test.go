@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// onDocker brings a stack with target docker up to date. The test is skipped for other stacks and without Docker.
+// onDocker runs pulumi up on a stack with target docker. It skips the test for other stacks and without Docker.
 func onDocker(t *testing.T) outputs {
 	t.Helper()
 	requireTarget(t, "docker")
 	if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
-		t.Skipf("Docker does not answer: %v\n%s", err, out)
+		t.Skipf("Docker is not available: %v\n%s", err, out)
 	}
 	out, err := tryPulumi("stack", "--stack", stackName())
 	if err != nil {
-		t.Skipf("stack %s does not exist; `make up STACK=%[1]s` makes it and the images that it needs\n%s", stackName(), out)
+		t.Skipf("stack %s does not exist; `make up STACK=%[1]s` creates it and its images\n%s", stackName(), out)
 	}
 	o := up(t)
 	t.Cleanup(func() {
@@ -39,7 +39,7 @@ func onDocker(t *testing.T) outputs {
 	return o
 }
 
-// docker runs a docker command and returns what it printed.
+// docker runs a docker command and returns its output.
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("docker", args...).CombinedOutput()
@@ -49,7 +49,7 @@ func docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// webContainers are the names of the app's containers, and how many of them are healthy.
+// webContainers returns the names of the app's containers, and the number of healthy ones.
 func webContainers(t *testing.T, o outputs) (names []string, healthy int) {
 	t.Helper()
 	out := docker(t, "ps", "--filter", "label=scaleout.network="+o.Network, "--filter", "label=scaleout.component=web",
@@ -66,7 +66,7 @@ func webContainers(t *testing.T, o outputs) (names []string, healthy int) {
 	return names, healthy
 }
 
-// visitEvenly makes visits one after the other and returns how many each container served.
+// visitEvenly makes sequential visits and returns the number that each container served.
 func visitEvenly(t *testing.T, url string, visits int) map[string]int {
 	t.Helper()
 	served := map[string]int{}
@@ -82,7 +82,7 @@ func visitEvenly(t *testing.T, url string, visits int) map[string]int {
 	return served
 }
 
-// expectEven wants the visits shared out among n containers, to within one.
+// expectEven checks that the visits are distributed evenly among n containers, to within one.
 func expectEven(t *testing.T, served map[string]int, n int) {
 	t.Helper()
 	counts := slices.Sorted(maps.Values(served))
@@ -94,7 +94,7 @@ func expectEven(t *testing.T, served map[string]int, n int) {
 	}
 }
 
-// settle waits until nginx shares requests out among n containers, and returns how many visits that took.
+// settle waits until nginx distributes requests among n containers, and returns the number of visits that took.
 func settle(t *testing.T, o outputs, n int) (visits int) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(300 * time.Millisecond) {
@@ -117,15 +117,16 @@ func settle(t *testing.T, o outputs, n int) (visits int) {
 func TestDockerUpIsIdempotent(t *testing.T) {
 	onDocker(t)
 	if changed := changes(t); len(changed) > 0 {
-		t.Errorf("a second preview wants to change %v", changed)
+		t.Errorf("a second preview shows changes: %v", changed)
 	}
 	up(t)
 	if changed := changes(t, "--refresh"); len(changed) > 0 {
-		t.Errorf("a preview that looks at the containers wants to change %v", changed)
+		t.Errorf("a preview with refresh shows changes: %v", changed)
 	}
 }
 
-// The requests come one after the other, each on a connection of its own, so nothing but nginx decides who serves.
+// TestDockerTakesTurns sends sequential requests, each on a new connection, so that only nginx decides which
+// container serves.
 func TestDockerTakesTurns(t *testing.T) {
 	o := onDocker(t)
 	settle(t, o, o.Replicas)
@@ -134,8 +135,10 @@ func TestDockerTakesTurns(t *testing.T) {
 
 func TestDockerIsPrivate(t *testing.T) {
 	o := onDocker(t)
-	for _, c := range strings.Fields(docker(t, "ps", "--filter", "label=scaleout.network="+o.Network, "--format", "{{.Names}}")) {
-		format := `{{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Privileged}} {{gt .HostConfig.Memory 0}} {{.HostConfig.RestartPolicy.Name}}`
+	names := docker(t, "ps", "--filter", "label=scaleout.network="+o.Network, "--format", "{{.Names}}")
+	for _, c := range strings.Fields(names) {
+		format := `{{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Privileged}} ` +
+			`{{gt .HostConfig.Memory 0}} {{.HostConfig.RestartPolicy.Name}}`
 		if got := docker(t, "inspect", "--format", format, c); got != "[ALL] [no-new-privileges] false true unless-stopped" {
 			t.Errorf("%s: capabilities, options, privileged, memory limit, restart: %s", c, got)
 		}
@@ -156,23 +159,24 @@ func TestDockerIsPrivate(t *testing.T) {
 	for _, c := range []string{"-nginx", "-redis", "-web-1"} {
 		everywhere += docker(t, "logs", o.Network+c)
 	}
-	if strings.Contains(everywhere, password) || strings.Contains(string(pulumi(t, "stack", "export", "--stack", stackName())), password) {
-		t.Error("the password of Redis is in plain text in what Docker shows, in a log or in the state")
+	everywhere += string(pulumi(t, "stack", "export", "--stack", stackName()))
+	if strings.Contains(everywhere, password) {
+		t.Error("the password of Redis is in plain text in the output of docker inspect, in a log or in the state")
 	}
 }
 
-// secret is a value that the stack file has in encrypted form only.
+// secret returns the plain text of a setting that is encrypted in the stack file.
 func secret(t *testing.T, key string) string {
 	t.Helper()
 	value := strings.TrimSpace(string(pulumi(t, "config", "get", key, "--stack", stackName())))
 	if len(value) < 16 {
-		t.Fatalf("the secret %s is too short to look for", key)
+		t.Fatalf("the secret %s is too short to search for", key)
 	}
 	return value
 }
 
-// While requests come in all the time, every container is replaced, some are added and some are removed. None of the
-// requests may be lost, none counted twice, and only one container at a time may be away.
+// TestDockerRollsWithoutLoss: under continuous load, every container is replaced, some are added and some are
+// removed. No request may be lost or counted twice, and only one container at a time may be unavailable.
 func TestDockerRollsWithoutLoss(t *testing.T) {
 	o := onDocker(t)
 	settle(t, o, o.Replicas)
@@ -185,7 +189,7 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := stackFileWith(t, append(image, "scaleout:replicas", fmt.Sprint(test.replicas))...)
-			if test.name == "another image" { // built first: what is tested is the change, not a compiler beside the load
+			if test.name == "another image" { // built first, because a compiler would disturb the measurement
 				pulumi(t, "up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file,
 					"--target", "**docker:index/image:Image::app")
 			}
@@ -227,14 +231,15 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 	settle(t, o, o.Replicas)
 }
 
-// rollRate is far below what two containers can do, so that a loss is due to the change and not to the load.
+// rollRate is far below the capacity of two containers, so that a loss is due to the change and not to the load.
 const rollRate = 200
 
 func containsAny(text string, parts []string) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
-// watchHealthy looks at the app's containers until the returned function is called, which tells the fewest healthy ones.
+// watchHealthy watches the app's containers until the returned function is called, which returns the lowest number of
+// healthy ones.
 func watchHealthy(t *testing.T, o outputs) (least func() int) {
 	t.Helper()
 	_, fewest := webContainers(t, o)
@@ -270,7 +275,7 @@ func accessLog(t *testing.T, o outputs, since time.Time) []logLine {
 	for scan := bufio.NewScanner(bytes.NewReader(out)); scan.Scan(); {
 		var line logLine
 		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
-			t.Fatalf("the log line is no JSON: %v\n%s", err, scan.Text())
+			t.Fatalf("the log line is not JSON: %v\n%s", err, scan.Text())
 		}
 		lines = append(lines, line)
 	}
@@ -283,14 +288,16 @@ type logLine struct {
 	UpstreamBytesSent string `json:"upstream_bytes_sent"`
 }
 
-// address is where nginx reaches a container.
+// address returns the address at which nginx reaches a container.
 func address(t *testing.T, container string) string {
 	t.Helper()
-	return docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container) + ":5000"
+	const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}:5000"
+	return docker(t, "inspect", "--format", format, container)
 }
 
-// A container is killed while Redis takes no writes, so that requests are under way on each of them. Those on the killed
-// one are lost, since they may have been counted; no other is, and none is sent twice.
+// TestDockerKillLosesWhatIsUnderWay: a container is killed while Redis accepts no writes, so that requests are in
+// flight on each container. Those on the killed one are lost, because they may have been counted; no other is lost,
+// and none is sent twice.
 func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 	o := onDocker(t)
 	settle(t, o, o.Replicas)
@@ -298,10 +305,10 @@ func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 	victim := o.Network + "-web-1"
 	at := address(t, victim)
 	before, _ := visit(t, o.URL)
-	time.Sleep(time.Second) // what went before is out of the log's way
+	time.Sleep(time.Second) // keeps earlier requests out of the log
 	since := time.Now()
 
-	// The app gives up on a Redis that is silent for a quarter of a second, so the kill has to come sooner.
+	// The app gives up on a silent Redis after three quarters of REDIS_TIMEOUT, so the kill must come sooner.
 	docker(t, "exec", o.Network+"-redis", "sh", "-c",
 		`REDISCLI_AUTH="$(cat /etc/redis/auth/password)" redis-cli client pause 450 write`)
 	codes := make(chan int, each*o.Replicas)
@@ -317,7 +324,7 @@ func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 			codes <- response.StatusCode
 		}()
 	}
-	time.Sleep(30 * time.Millisecond) // they are all under way
+	time.Sleep(30 * time.Millisecond) // all are in flight
 	docker(t, "kill", victim)
 
 	got := map[int]int{}
@@ -327,32 +334,32 @@ func TestDockerKillLosesWhatIsUnderWay(t *testing.T) {
 	lost := 0
 	for _, line := range accessLog(t, o, since) {
 		if strings.Contains(line.Upstream, ":5000 : ") {
-			t.Errorf("a request that was under way went to two containers: %+v", line)
+			t.Errorf("a request in flight was sent to two containers: %+v", line)
 		}
 		if line.Status == "502" {
 			lost++
 			if line.Upstream != at {
-				t.Errorf("a request that was not on the killed container is lost: %+v", line)
+				t.Errorf("a request that was not on the killed container was lost: %+v", line)
 			}
 		}
 	}
 	after, _ := visit(t, o.URL)
-	t.Logf("%d requests under way, %d of them on the killed container (%d of 502); answers %v; counted %d",
+	t.Logf("%d requests in flight, %d of them on the killed container (%d of 502); answers %v; counted %d",
 		each*o.Replicas, each, lost, got, after-before-1)
 	if got[http.StatusBadGateway] != each || lost != each {
-		t.Errorf("%d requests are lost, want just the %d that were on the killed container", got[http.StatusBadGateway], each)
+		t.Errorf("%d requests were lost, want only the %d on the killed container", got[http.StatusBadGateway], each)
 	}
 	if counted := after - before - 1; counted < got[http.StatusOK] || counted > each*o.Replicas {
 		t.Errorf("%d requests got a count, %d were counted", got[http.StatusOK], counted)
 	}
 
-	// What is killed stays so for Docker. Pulumi finds out and repairs it.
+	// Docker does not restart a killed container. A refresh of Pulumi detects and repairs it.
 	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
 	settle(t, o, o.Replicas)
 }
 
-// Under steady load the requests that meet a killed container are few: those under way, and no more, since others were
-// not sent to it and so go to another one.
+// TestDockerKillUnderLoad: under steady load only the requests in flight on a killed container are lost, because
+// those not yet sent go to another one.
 func TestDockerKillUnderLoad(t *testing.T) {
 	o := onDocker(t)
 	settle(t, o, o.Replicas)
@@ -369,31 +376,34 @@ func TestDockerKillUnderLoad(t *testing.T) {
 			retried++
 		}
 		if line.Status != "200" && unsent.MatchString(line.UpstreamBytesSent) {
-			t.Errorf("a request is lost that no container got: %+v", line)
+			t.Errorf("a request that no container received was lost: %+v", line)
 		}
 	}
 	after, _ := visit(t, o.URL)
-	t.Logf("%d requests, %d lost, %d sent to another container instead, counted %d", len(came.answers), came.failed, retried, after-before-1)
+	t.Logf("%d requests, %d lost, %d sent to another container instead, counted %d",
+		len(came.answers), came.failed, retried, after-before-1)
 	if counted := after - before - 1; counted < came.ok || counted > len(came.answers) {
 		t.Errorf("%d requests got a count, %d were counted", came.ok, counted)
 	}
 	if came.failed > maxUnderWay {
-		t.Errorf("%d requests are lost, more than can have been under way on one container", came.failed)
+		t.Errorf("%d requests were lost, more than can have been in flight on one container", came.failed)
 	}
 	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
 	settle(t, o, o.Replicas)
 }
 
-// unsent is what nginx says of a request of which no server got anything.
+// unsent matches the upstream_bytes_sent of a request of which no server received anything.
 var unsent = regexp.MustCompile(`^[0-]( : [0-])*$`)
 
-// maxUnderWay: at 200 requests a second that take 2 ms each, 0.4 are under way on all containers, and ten in a bad moment.
+// maxUnderWay bounds the requests in flight: at 200 requests a second that take 2 ms each they are 0.4 on average,
+// and ten at worst.
 const maxUnderWay = 10
 
-// Destroy goes last and takes everything with it, the volume of Redis included.
+// TestDockerDestroyLeavesNothing: destroy runs last and removes everything, including the volume of Redis.
 func TestDockerDestroyLeavesNothing(t *testing.T) {
 	o := onDocker(t)
-	volume := docker(t, "inspect", "--format", "{{range .Mounts}}{{if eq .Destination \"/data\"}}{{.Name}}{{end}}{{end}}", o.Network+"-redis")
+	const format = `{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}`
+	volume := docker(t, "inspect", "--format", format, o.Network+"-redis")
 	if volume == "" {
 		t.Fatal("Redis has no volume")
 	}

@@ -14,15 +14,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Somebody deletes the Service, edits the image and the number of pods by hand. A preview with a refresh shows the first
-// two, `up` repairs them, and the number stays as the autoscaler has it.
+// TestDriftIsShownAndRepaired: the Service is deleted, and the image and the number of pods are edited by hand. A
+// preview with refresh shows the first two changes, `up` repairs them, and the number of pods stays as the autoscaler
+// has set it.
 func TestDriftIsShownAndRepaired(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
 	waitReady(t, client, o)
 	deployments := client.AppsV1().Deployments(o.Namespace)
 	kubectl(t, "delete", "--namespace", o.Namespace, "service", "web")
-	kubectl(t, "set", "image", "--namespace", o.Namespace, "deployment/web", "web="+strings.Replace(o.Image, "@sha256:", "@sha256:0000", 1)[:len(o.Image)])
+	missing := strings.Replace(o.Image, "@sha256:", "@sha256:0000", 1)[:len(o.Image)]
+	kubectl(t, "set", "image", "--namespace", o.Namespace, "deployment/web", "web="+missing)
 	kubectl(t, "scale", "--namespace", o.Namespace, "deployment/web", "--replicas=4")
 
 	changed := changes(t, "--refresh")
@@ -39,7 +41,8 @@ func TestDriftIsShownAndRepaired(t *testing.T) {
 			t.Errorf("a preview with refresh shows a change of %s", resource)
 		}
 	}
-	record(t, "engine", "Service deleted, image and replicas edited by hand", "shown: "+strings.Join(slices.Sorted(maps.Keys(changed)), ", "))
+	record(t, "engine", "Service deleted, image and replicas edited by hand",
+		"shown: "+strings.Join(slices.Sorted(maps.Keys(changed)), ", "))
 
 	pulumi(t, "up", "--yes", "--skip-preview", "--refresh", "--stack", stackName())
 	d, err := deployments.Get(t.Context(), o.Deployment, metav1.GetOptions{})
@@ -54,13 +57,15 @@ func TestDriftIsShownAndRepaired(t *testing.T) {
 			t.Errorf("up has set the number of pods (as %s), which belongs to the autoscaler", owner.Manager)
 		}
 	}
-	eventually(t, 30*time.Second, func(context.Context) (bool, string) { // the ingress controller has to see the new Service
+	// The ingress controller needs a moment to detect the new Service.
+	eventually(t, 30*time.Second, func(context.Context) (bool, string) {
 		_, _, err := tryVisit(o.URL)
 		return err == nil, fmt.Sprint(err)
 	})
 	if left := changes(t, "--refresh"); len(left) > 0 {
 		t.Errorf("after up a preview with refresh still shows %v", left)
 	}
-	record(t, "engine", "`up` after that", fmt.Sprintf("Service and image repaired, %d pods left to the autoscaler, next preview empty", *d.Spec.Replicas))
+	record(t, "engine", "`up` after that", fmt.Sprintf(
+		"Service and image repaired, %d pods left to the autoscaler, next preview empty", *d.Spec.Replicas))
 	waitReady(t, client, o)
 }

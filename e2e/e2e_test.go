@@ -37,10 +37,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// answerForm is the answer of the hit counter and of examples/flask.
+// answerForm matches the response of the hit counter and of examples/flask.
 var answerForm = regexp.MustCompile(`^Hello from (?:container|Flask)! I have been seen (\d+) times\.\n?$`)
 
-// visit asks the app once, on a connection of its own so that each visit is balanced anew.
+// visit sends one request to the app on a new connection, so that each visit is balanced separately.
 func visit(t *testing.T, address string) (count int, servedBy string) {
 	t.Helper()
 	count, servedBy, err := tryVisit(address)
@@ -50,7 +50,7 @@ func visit(t *testing.T, address string) (count int, servedBy string) {
 	return count, servedBy
 }
 
-// tryVisit is visit for an app that may not answer. The host may have no DNS name: it is asked for on this machine.
+// tryVisit is like visit, but returns an error. The host may have no DNS record, so it visits this machine.
 func tryVisit(address string) (count int, servedBy string, err error) {
 	request, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
@@ -81,7 +81,7 @@ func TestUpIsIdempotent(t *testing.T) {
 	explainFailure(t, clientset(t), up(t).Namespace)
 	changed := changes(t)
 	if len(changed) > 0 {
-		t.Errorf("a second preview wants to change %v", changed)
+		t.Errorf("a second preview shows changes: %v", changed)
 	}
 	record(t, "engine", "a preview after `up`", fmt.Sprintf("%d changes", len(changed)))
 	up(t)
@@ -116,7 +116,7 @@ func TestCounterIsSharedByAllPods(t *testing.T) {
 	t.Logf("%d visits, counts %d to %d, served by %v", visits, first, first+visits-1, served)
 }
 
-// One setting changes the objects that it is about and no others.
+// TestChangeOfOneSetting: one setting changes only the objects that depend on it.
 func TestChangeOfOneSetting(t *testing.T) {
 	requireTarget(t, "kind")
 	o := up(t)
@@ -140,7 +140,7 @@ func TestChangeOfOneSetting(t *testing.T) {
 		}
 		for resource, op := range changed {
 			if op != "update" {
-				t.Errorf("%s=%s: %s of %s, want an update in place", test.key, test.value, op, resource)
+				t.Errorf("%s=%s: %s of %s, want an in-place update", test.key, test.value, op, resource)
 			}
 		}
 	}

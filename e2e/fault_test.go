@@ -22,12 +22,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// steady is a crowd far below what two pods can serve or the autoscaler would act upon, so that a loss is due to the
-// fault and not to the load.
+// steady returns a crowd far below the capacity of two pods and the target of the autoscaler, so that a loss is due
+// to the fault and not to the load.
 func steady(o outputs) crowd { return crowd{url: o.URL, kept: 120, fresh: 40} }
 
-// during sends a crowd while something happens, and compares what the visitors got with what Redis has counted. Each
-// visit that was answered has to be counted once; one that was not may have been counted, or not.
+// during sends a crowd while happens runs, and compares what the visitors got with what Redis has counted. Each
+// successful visit must be counted once; a failed one may have been counted or not.
 func during(t *testing.T, o outputs, name string, c crowd, happens func()) tally {
 	t.Helper()
 	before := hits(t, o.Namespace)
@@ -59,7 +59,7 @@ func onKind(t *testing.T) (outputs, *kubernetes.Clientset) {
 	return o, client
 }
 
-// waitReady waits until the app has at least two pods, all of them ready, and none that is leaving.
+// waitReady waits until the app has at least two pods, all of them ready and none terminating.
 func waitReady(t *testing.T, client *kubernetes.Clientset, o outputs) {
 	t.Helper()
 	eventually(t, 3*time.Minute, func(ctx context.Context) (bool, string) {
@@ -75,10 +75,11 @@ func waitReady(t *testing.T, client *kubernetes.Clientset, o outputs) {
 
 func settled(d *appsv1.Deployment) bool {
 	s := d.Status
-	return s.ObservedGeneration == d.Generation && s.AvailableReplicas >= 2 && s.UpdatedReplicas == s.Replicas && s.UnavailableReplicas == 0
+	return s.ObservedGeneration == d.Generation && s.AvailableReplicas >= 2 &&
+		s.UpdatedReplicas == s.Replicas && s.UnavailableReplicas == 0
 }
 
-// podNames are the app's pods.
+// podNames returns the names of the app's pods.
 func podNames(t *testing.T, client *kubernetes.Clientset, namespace string) []string {
 	t.Helper()
 	var names []string
@@ -97,7 +98,7 @@ func podsOf(t *testing.T, client *kubernetes.Clientset, namespace, selector stri
 	return pods.Items
 }
 
-// waitGone waits until none of these pods is left, not even one that is still draining.
+// waitGone waits until none of these pods is left, not even a terminating one.
 func waitGone(t *testing.T, client *kubernetes.Clientset, namespace string, old []string) {
 	t.Helper()
 	eventually(t, 3*time.Minute, func(context.Context) (bool, string) {
@@ -113,13 +114,13 @@ func waitGone(t *testing.T, client *kubernetes.Clientset, namespace string, old 
 
 const imageOnly = "**docker:index/image:Image::app"
 
-// Every pod is replaced while visitors come, and then again by going back.
+// TestRolloutLosesNoVisit: under load every pod is replaced by a rollout, and again by the rollout back.
 func TestRolloutLosesNoVisit(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
 	waitReady(t, client, o)
 	file := stackFileWith(t, "scaleout:imageBuildArgs", `{"E2E": "next"}`)
-	// Built first: what is tested is the rollout, not a compiler beside the load.
+	// Built first, because a compiler would disturb the measurement.
 	pulumi(t, "up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file, "--target", imageOnly)
 	came := during(t, o, "rolling update to another image, and back", steady(o), func() {
 		old := podNames(t, client, o.Namespace)
@@ -132,8 +133,8 @@ func TestRolloutLosesNoVisit(t *testing.T) {
 	came.expectNoLoss(t)
 }
 
-// An image that ends at once, and one that looks for Redis in the wrong place: `up` fails and says why, the old pods
-// serve on, and the next `up` of what is right needs no help.
+// TestFailedRolloutLosesNoVisit: with an image that crashes at once, and with one that has a wrong Redis address,
+// `up` fails with the reason, the old pods keep serving, and the next correct `up` needs no manual step.
 func TestFailedRolloutLosesNoVisit(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -143,17 +144,22 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 		reason string
 	}{{
 		"rolling update to an image that crashes",
-		map[string][]string{"app/main.go": {"os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))", `panic("this image is broken")`}},
+		map[string][]string{"app/main.go": {
+			"os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))", `panic("this image is broken")`,
+		}},
 		"this image is broken",
 	}, {
 		"rolling update to a wrong Redis address",
-		map[string][]string{"components/redis/connection.go": {`e.Host: c.Host,`, `e.Host: pulumi.String("elsewhere.scaleout.svc"),`}},
+		map[string][]string{"components/redis/connection.go": {
+			`e.Host: c.Host,`, `e.Host: pulumi.String("elsewhere.scaleout.svc"),`,
+		}},
 		"redis is not available",
 	}} {
 		waitReady(t, client, o)
 		test.edits[stackFile()] = []string{"scaleout:rolloutTimeoutSeconds: 120", "scaleout:rolloutTimeoutSeconds: 30"}
 		dir := variant(t, test.edits)
-		pulumi(t, "up", "--yes", "--skip-preview", "--cwd", dir, "--stack", stackName(), "--target", imageOnly)
+		pulumi(t, "up", "--yes", "--skip-preview", "--cwd", dir, "--config-file", localStackFile(t),
+			"--stack", stackName(), "--target", imageOnly)
 		old := podNames(t, client, o.Namespace)
 		came := during(t, o, test.name, steady(o), func() {
 			start := time.Now()
@@ -163,25 +169,27 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 				t.Errorf("%s: make up succeeded", test.name)
 			}
 			if !strings.Contains(out, test.reason) {
-				t.Errorf("%s: the message does not hold %q:\n%s", test.name, test.reason, out)
+				t.Errorf("%s: the message does not contain %q:\n%s", test.name, test.reason, out)
 			}
 			expectKept(t, client, o, old)
 			start = time.Now()
 			up(t)
-			record(t, "failures", test.name, seconds(failedAfter), "`"+reasonLine(out, test.reason)+"`", seconds(time.Since(start)))
+			record(t, "failures", test.name, seconds(failedAfter), "`"+reasonLine(out, test.reason)+"`",
+				seconds(time.Since(start)))
 		})
 		came.expectNoLoss(t)
 	}
 }
 
-// A version that ends at once is rolled out, and stands still, when load makes the autoscaler ask for more pods. The old
-// version gets most of them, since Kubernetes shares them out by the pods that each version has, and serves all visits;
-// make up fails, and says how to return.
+// TestScaleOutDuringStuckRollout: the rollout of a version that crashes at once is stuck when load makes the
+// autoscaler add pods. The old version gets most of them, because Kubernetes distributes them in proportion to the
+// pods of each version, and serves all visits; make up fails and names the command for the rollback.
 func TestScaleOutDuringStuckRollout(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
 	base := up(t)
-	o := beside(t, "scaleout:cpuRequest", "20m", "scaleout:targetCpuUtilization", "10", // so little that all fit on one node
+	o := beside(t,
+		"scaleout:cpuRequest", "20m", "scaleout:targetCpuUtilization", "10", // so low that all pods fit on one node
 		"scaleout:minReplicas", strconv.Itoa(scaledMin), "scaleout:maxReplicas", strconv.Itoa(scaledSome),
 		"scaleout:loadBalancerDelaySeconds", "5", "scaleout:rolloutTimeoutSeconds", "90")
 	client := clientset(t)
@@ -192,17 +200,21 @@ func TestScaleOutDuringStuckRollout(t *testing.T) {
 	changeBeside(t, "scaleout:environment", "{LOG_LEVEL: deafening}")
 	stuck := startRun(t, "up")
 	stuck.waitFor(t, point{"with a pod of the new version", func(ctx context.Context) bool {
-		return slices.ContainsFunc(podNames(t, client, o.Namespace), func(name string) bool { return !slices.Contains(old, name) })
+		return slices.ContainsFunc(podNames(t, client, o.Namespace), func(name string) bool {
+			return !slices.Contains(old, name)
+		})
 	}})
 	visitors := crowd{url: base.URL, host: besideName + ".localhost", kept: light - 50, fresh: 50}
 	traffic := visitors.visit(t)
 	err := stuck.wait(t)
 	ready, waiting := 0, 0
 	for _, pod := range podsOf(t, client, o.Namespace, "app.kubernetes.io/name=webapp") {
-		broken := slices.ContainsFunc(pod.Spec.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Value == "deafening" })
+		broken := slices.ContainsFunc(pod.Spec.Containers[0].Env, func(v corev1.EnvVar) bool {
+			return v.Value == "deafening"
+		})
 		switch isReady := podReady(pod); {
 		case broken && isReady:
-			t.Errorf("%s is of the broken version, and ready", pod.Name)
+			t.Errorf("%s is of the broken version, but ready", pod.Name)
 		case broken:
 			waiting++
 		case isReady:
@@ -211,8 +223,9 @@ func TestScaleOutDuringStuckRollout(t *testing.T) {
 	}
 	came := traffic.leave()
 	came.expectNoLoss(t)
-	if message := stuck.output.String(); err == nil || !containsEach(message, []string{"LOG_LEVEL", "make rollback STACK=" + besideName}) {
-		t.Errorf("make up of the broken version: got %v, want the reason and the way back:\n%s", err, message)
+	want := []string{"LOG_LEVEL", "make rollback STACK=" + besideName}
+	if message := stuck.output.String(); err == nil || !containsEach(message, want) {
+		t.Errorf("make up of the broken version: got %v, want the reason and the rollback command:\n%s", err, message)
 	}
 	if ready <= scaledMin {
 		t.Errorf("%d pods of the old version are ready, want more than the %d before the load", ready, scaledMin)
@@ -221,8 +234,9 @@ func TestScaleOutDuringStuckRollout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record(t, "stuck", fmt.Sprintf("a wrong setting, %d visits a second", light), fmt.Sprintf("%d, then %d", scaledMin, h.Status.DesiredReplicas),
-		strconv.Itoa(ready), strconv.Itoa(waiting), fmt.Sprintf("%d of %d", came.failed, len(came.answers)))
+	record(t, "stuck", fmt.Sprintf("a wrong setting, %d visits a second", light),
+		fmt.Sprintf("%d, then %d", scaledMin, h.Status.DesiredReplicas), strconv.Itoa(ready), strconv.Itoa(waiting),
+		fmt.Sprintf("%d of %d", came.failed, len(came.answers)))
 	changeBeside(t, "scaleout:environment", "{}")
 	runBeside(t, "up")
 }
@@ -233,7 +247,7 @@ func podReady(pod corev1.Pod) bool {
 	})
 }
 
-// makeUp runs `make up` in a copy of the project, on the state and with the passwords of the original.
+// makeUp runs `make up` in a copy of the project, with the state and the passwords of the original.
 func makeUp(t *testing.T, dir string) (output string, err error) {
 	t.Helper()
 	environment, err := pulumiEnvironment()
@@ -244,8 +258,9 @@ func makeUp(t *testing.T, dir string) (output string, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addFile(t, dir, ".local/"+stackFile(), string(settings)) // for what Pulumi has encrypted there
-	command := exec.Command("make", "up", "STACK="+stackName(), "CLUSTER="+strings.TrimSuffix(controlPlane(t), "-control-plane"))
+	addFile(t, dir, ".local/"+stackFile(), string(settings)) // for the values that Pulumi has encrypted there
+	cluster := strings.TrimSuffix(controlPlane(t), "-control-plane")
+	command := exec.Command("make", "up", "STACK="+stackName(), "CLUSTER="+cluster)
 	command.Dir, command.Env = dir, environment
 	out, err := command.CombinedOutput()
 	return string(out), err
@@ -253,7 +268,7 @@ func makeUp(t *testing.T, dir string) (output string, err error) {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) }
 
-// expectKept wants pods to be there still, but for those that the autoscaler does not want any more.
+// expectKept checks that the old pods still exist, except those that the autoscaler has removed.
 func expectKept(t *testing.T, client *kubernetes.Clientset, o outputs, old []string) {
 	t.Helper()
 	d, err := client.AppsV1().Deployments(o.Namespace).Get(t.Context(), o.Deployment, metav1.GetOptions{})
@@ -264,17 +279,17 @@ func expectKept(t *testing.T, client *kubernetes.Clientset, o outputs, old []str
 	now := podNames(t, client, o.Namespace)
 	gone := slices.DeleteFunc(slices.Clone(old), func(name string) bool { return slices.Contains(now, name) })
 	if wanted := int(*d.Spec.Replicas); len(old)-len(gone) < min(len(old), wanted) {
-		t.Errorf("%d pods are wanted, and of %v these are gone: %v", wanted, old, gone)
+		t.Errorf("%d pods are desired, and of %v these are gone: %v", wanted, old, gone)
 	}
 }
 
-// reasonLine is the line of a message that holds a text, without what stands before and far behind it.
+// reasonLine returns the line of a message that contains a text, shortened around the text.
 func reasonLine(message, text string) string {
 	for _, line := range strings.Split(message, "\n") {
 		if at := strings.Index(line, text); at >= 0 {
 			from := 0
 			if at > 60 {
-				from = at // of a line of JSON, which would begin in the middle
+				from = at // a line of JSON, whose beginning does not matter
 			}
 			return strings.TrimSpace(line[from:min(len(line), from+160)])
 		}
@@ -290,8 +305,8 @@ func TestDeletedPodLosesNoVisit(t *testing.T) {
 	came.expectNoLoss(t)
 }
 
-// A node is drained as kubectl does it. At the same time the app's pods on all others are evicted, as two drains at once
-// would do; the disruption budget has to let them go one after the other.
+// TestNodeDrainLosesNoVisit: a node is drained as kubectl does it. At the same time the app's pods on all other nodes
+// are evicted, as in a second drain; the disruption budget must let them be evicted one after the other.
 func TestNodeDrainLosesNoVisit(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -314,7 +329,8 @@ func TestNodeDrainLosesNoVisit(t *testing.T) {
 	record(t, "budget", "pods that were ready at any time", fmt.Sprintf("at least %d of %d", fewest, all))
 }
 
-// nodeToDrain is a node that pods of the app are on, but not Redis: its volume is on its node, so a drain would stop it.
+// nodeToDrain returns a node with pods of the app, but without Redis, whose volume is on its node, so that a drain
+// would stop it.
 func nodeToDrain(t *testing.T, client *kubernetes.Clientset, o outputs) string {
 	t.Helper()
 	if countNodes() < 2 {
@@ -332,14 +348,14 @@ func nodeToDrain(t *testing.T, client *kubernetes.Clientset, o outputs) string {
 	if node := away(); node != "" {
 		return node
 	}
-	kubectl(t, "cordon", redis) // a new pod has to go elsewhere
+	kubectl(t, "cordon", redis) // so that a new pod is scheduled elsewhere
 	defer kubectl(t, "uncordon", redis)
 	kubectl(t, "delete", "pod", "--namespace", o.Namespace, podNames(t, client, o.Namespace)[0])
 	waitReady(t, client, o)
 	return away()
 }
 
-// victims are the pods of a node, without those that every node has, and the app's pods elsewhere.
+// victims returns the pods of a node, without those of DaemonSets, and the app's pods on other nodes.
 func victims(t *testing.T, client *kubernetes.Clientset, o outputs, node string) []corev1.Pod {
 	t.Helper()
 	var found []corev1.Pod
@@ -354,8 +370,8 @@ func victims(t *testing.T, client *kubernetes.Clientset, o outputs, node string)
 	return found
 }
 
-// evict asks for the eviction of all pods at once, and again until each has gone, as kubectl does. It returns how many
-// times a disruption budget said no.
+// evict requests the eviction of all pods at once and retries the refused ones, as kubectl does. It returns the
+// number of evictions that a disruption budget refused.
 func evict(t *testing.T, client *kubernetes.Clientset, pods []corev1.Pod) (refused int) {
 	t.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); len(pods) > 0; time.Sleep(time.Second) {
@@ -378,8 +394,8 @@ func evict(t *testing.T, client *kubernetes.Clientset, pods []corev1.Pod) (refus
 	return refused
 }
 
-// watchReady looks at the app's Deployment until the returned function is called, which tells the fewest pods that
-// were ready at a time.
+// watchReady watches the app's Deployment until the returned function is called, which returns the lowest number of
+// pods that were ready at a time.
 func watchReady(t *testing.T, client *kubernetes.Clientset, o outputs) (least func() int32) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -400,8 +416,9 @@ func watchReady(t *testing.T, client *kubernetes.Clientset, o outputs) (least fu
 	}
 }
 
-// The ingress controller is replaced. New connections find the new one; what is on its way on a connection that the old
-// one closes is lost, and Go's client sends that again, so the number of repetitions is part of the truth.
+// TestIngressControllerRestart: the ingress controller is replaced. New connections reach the new pods. Requests in
+// flight on a connection that an old pod closes are lost, and Go's client retries them, so the number of retries is
+// recorded too.
 func TestIngressControllerRestart(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -418,7 +435,7 @@ func TestIngressControllerRestart(t *testing.T) {
 					leaving++
 				}
 			}
-			return leaving == 0, fmt.Sprintf("%d ingress controllers are leaving", leaving)
+			return leaving == 0, fmt.Sprintf("%d ingress controllers are terminating", leaving)
 		})
 	})
 	record(t, "ingress", "visits that were lost", fmt.Sprintf("%d of %d", came.failed, len(came.answers)))

@@ -26,7 +26,8 @@ const (
 	tlsPort = "8443" // `make up` maps it to the https entry point of the ingress controller
 )
 
-// With a certificate in a Secret the app is served by HTTPS, under that certificate, and HTTP leads there.
+// TestHTTPS: with a certificate in a Secret the app is served over HTTPS with that certificate, and HTTP redirects to
+// it.
 func TestHTTPS(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -60,11 +61,12 @@ func TestHTTPS(t *testing.T) {
 	if location != secure {
 		t.Errorf("http at port %s: got %s and %q, want a redirect to %s", plain, status, location, secure)
 	}
-	record(t, "engine", "`tlsSecret` with a self-signed certificate", "served by HTTPS at port "+tlsPort+", HTTP is answered by "+status)
+	record(t, "engine", "`tlsSecret` with a self-signed certificate",
+		"served by HTTPS at port "+tlsPort+", HTTP is answered by "+status)
 }
 
-// askAt asks for tlsHost at a port of this machine, as soon as the ingress controller has taken over what has changed.
-// It returns the status, and the body or where a redirect leads.
+// askAt requests tlsHost at a port of this machine until the ingress controller has applied the change. It returns
+// the status, and the body or the location of a redirect.
 func askAt(t *testing.T, client *http.Client, scheme, port string) (status, said string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) {
@@ -93,8 +95,8 @@ func askAt(t *testing.T, client *http.Client, scheme, port string) (status, said
 	}
 }
 
-// selfSigned is a certificate for a host that signs itself: a pool that trusts it, and the Secret that has it, whose
-// namespace is still to be filled in.
+// selfSigned creates a self-signed certificate for a host. It returns a pool that trusts it, and the manifest of a
+// Secret with it, where %s stands for the namespace.
 func selfSigned(t *testing.T, host string) (trusted *x509.CertPool, secret string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

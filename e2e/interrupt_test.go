@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// run is a `make up` or `make down` that is under way.
+// run is a make target in progress.
 type run struct {
 	*exec.Cmd
 	output  lockedBuffer
@@ -30,7 +30,7 @@ type run struct {
 	err     error // how it ended
 }
 
-// lockedBuffer is written by one goroutine and read by another.
+// lockedBuffer is a buffer that one goroutine writes and another one reads.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -48,7 +48,7 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// startRun begins a run in a process group of its own, as a shell does.
+// startRun starts a run in its own process group, as a shell does.
 func startRun(t *testing.T, target string) *run {
 	t.Helper()
 	r := &run{Cmd: makeBeside(t, target), started: time.Now(), ended: make(chan struct{})}
@@ -72,18 +72,18 @@ func startRun(t *testing.T, target string) *run {
 	return r
 }
 
-// wait waits until the run has ended and returns how it did.
+// wait waits until the run has ended and returns its error.
 func (r *run) wait(t *testing.T) error {
 	t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(6 * time.Minute): // more than the driver gives Pulumi to end in
+	case <-time.After(6 * time.Minute): // longer than the driver waits for Pulumi to end
 		t.Fatalf("%s does not end:\n%s", r, &r.output)
 	}
 	return r.err
 }
 
-// waitFor waits until the run has come to a point.
+// waitFor waits until the run has reached a point.
 func (r *run) waitFor(t *testing.T, p point) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Minute); !p.reached(t.Context()); time.Sleep(100 * time.Millisecond) {
@@ -98,7 +98,7 @@ func (r *run) waitFor(t *testing.T, p point) {
 	}
 }
 
-// interrupt is what Ctrl-C does: the whole foreground group gets the signal.
+// interrupt sends SIGINT to the whole process group, as Ctrl-C does.
 func (r *run) interrupt(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-r.Process.Pid, syscall.SIGINT); err != nil {
@@ -106,8 +106,8 @@ func (r *run) interrupt(t *testing.T) {
 	}
 }
 
-// kill is what a power failure does: nobody gets to say anything any more. Pulumi and its providers are in process
-// groups of their own, so the tree is followed. It is stopped first, or it would grow while it is read.
+// kill ends all processes at once, as a power failure does. Pulumi and its providers have their own process groups,
+// so the process tree is traversed. It is stopped first, because it could grow meanwhile.
 func (r *run) kill(t *testing.T) {
 	t.Helper()
 	tree := []int{r.Process.Pid}
@@ -127,13 +127,14 @@ func (r *run) kill(t *testing.T) {
 	}
 }
 
-// withChildren adds the descendants of processes that a list of processes and their parents has.
+// withChildren adds the descendants of processes, from a list of process IDs and parent IDs.
 func withChildren(tree []int, list string) []int {
 	for grown := true; grown; {
 		grown = false
 		for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
 			var pid, parent int
-			if _, err := fmt.Sscan(line, &pid, &parent); err == nil && slices.Contains(tree, parent) && !slices.Contains(tree, pid) {
+			_, err := fmt.Sscan(line, &pid, &parent)
+			if err == nil && slices.Contains(tree, parent) && !slices.Contains(tree, pid) {
 				tree, grown = append(tree, pid), true
 			}
 		}
@@ -141,7 +142,7 @@ func withChildren(tree []int, list string) []int {
 	return tree
 }
 
-// point is where a run is interrupted: the object is there, and what it is for is not.
+// point is a moment at which a run is interrupted: an object exists, but is not ready.
 type point struct {
 	name    string
 	reached func(context.Context) bool
@@ -159,14 +160,15 @@ func points(client *kubernetes.Clientset) []point {
 		}},
 		{"while the autoscaler waits for metrics", func(ctx context.Context) bool {
 			h, err := client.AutoscalingV2().HorizontalPodAutoscalers(besideName).Get(ctx, "web", metav1.GetOptions{})
-			return err == nil && !slices.ContainsFunc(h.Status.Conditions, func(c autoscalingv2.HorizontalPodAutoscalerCondition) bool {
+			active := func(c autoscalingv2.HorizontalPodAutoscalerCondition) bool {
 				return c.Type == autoscalingv2.ScalingActive && c.Status == corev1.ConditionTrue
-			})
+			}
+			return err == nil && !slices.ContainsFunc(h.Status.Conditions, active)
 		}},
 	}
 }
 
-// An update that is interrupted, or killed together with all that it runs, is finished by running it again.
+// TestInterruptedUp: an update that is interrupted, or killed with all its processes, is completed by running it again.
 func TestInterruptedUp(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -182,7 +184,7 @@ func TestInterruptedUp(t *testing.T) {
 	}
 }
 
-// interruptThrice interrupts a run, the run that is to finish it, and the run that is to finish that one.
+// interruptThrice interrupts a run, the run that should complete it, and the run that should complete that one.
 func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells ...string)) {
 	writeBeside(t)
 	client := clientset(t)
@@ -193,7 +195,7 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 		sent := time.Now()
 		send(current, t)
 		if err := current.wait(t); err == nil {
-			t.Fatalf("the run that was interrupted %s ended well:\n%s", points[0].name, &current.output)
+			t.Fatalf("the run that was interrupted %s succeeded:\n%s", points[0].name, &current.output)
 		}
 		ended := seconds(time.Since(sent))
 		t.Logf("interrupted %s:\n%s", points[0].name, &current.output)
@@ -209,7 +211,7 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 		}
 		took := seconds(time.Since(current.started)) + " " + goal
 		if !strings.Contains(current.output.String(), takesOver) {
-			t.Errorf("the run after one that was interrupted %s does not know of it:\n%s", points[0].name, &current.output)
+			t.Errorf("the run after one that was interrupted %s does not report it:\n%s", points[0].name, &current.output)
 		}
 		row(points[0].name, ended, took, takesOver)
 	}
@@ -218,20 +220,22 @@ func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells .
 	row(interruptDown(t, send)...)
 }
 
-// interruptDown interrupts a `make down` while pods leave, and finishes it.
+// interruptDown interrupts a `make down` while pods terminate, and completes it with a second one.
 func interruptDown(t *testing.T, send func(*run, *testing.T)) (cells []string) {
 	t.Helper()
 	client := clientset(t)
 	leaving := point{"while the app's pods leave", func(ctx context.Context) bool {
 		pods, err := client.CoreV1().Pods(besideName).List(ctx, metav1.ListOptions{})
-		return err == nil && slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
+		return err == nil && slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool {
+			return pod.DeletionTimestamp != nil
+		})
 	}}
 	first := startRun(t, "down")
 	first.waitFor(t, leaving)
 	sent := time.Now()
 	send(first, t)
 	if err := first.wait(t); err == nil {
-		t.Fatalf("the `make down` that was interrupted ended well:\n%s", &first.output)
+		t.Fatalf("the `make down` that was interrupted succeeded:\n%s", &first.output)
 	}
 	ended := time.Since(sent)
 	again := startRun(t, "down")
@@ -242,32 +246,32 @@ func interruptDown(t *testing.T, send func(*run, *testing.T)) (cells []string) {
 	if len(left) > 0 {
 		t.Errorf("the second `make down` left %s:\n%s", strings.Join(left, ", "), &again.output)
 	}
-	return []string{leaving.name + " (`make down`)", seconds(ended), seconds(time.Since(again.started)) + " until all was gone",
-		fmt.Sprintf("%d things left", len(left))}
+	return []string{leaving.name + " (`make down`)", seconds(ended),
+		seconds(time.Since(again.started)) + " until all was gone", fmt.Sprintf("%d things left", len(left))}
 }
 
-// takesOver is what a run says of one before it that was interrupted.
+// takesOver is printed by a run that follows an interrupted one.
 const takesOver = "taking over what it left"
 
-// expectWhole wants the second stack to work as if it had never been interrupted.
+// expectWhole checks that the second stack works as if it had never been interrupted.
 func expectWhole(t *testing.T) {
 	t.Helper()
 	if _, _, err := tryVisit(besideOutputs(t).URL); err != nil {
 		t.Errorf("after the last run: %v", err)
 	}
 	if changed := changes(t, "--stack", besideName); len(changed) > 0 {
-		t.Errorf("after the last run a preview wants to change %v", changed)
+		t.Errorf("after the last run a preview shows changes: %v", changed)
 	}
 	there, known := objectsIn(t, besideName), objectsInState(t, besideName)
 	if !slices.Equal(there, known) || len(there) < 10 {
-		t.Errorf("%d objects are there:\n%s\nand %d in the state:\n%s", len(there), strings.Join(there, "\n"),
+		t.Errorf("%d objects exist:\n%s\nand %d are in the state:\n%s", len(there), strings.Join(there, "\n"),
 			len(known), strings.Join(known, "\n"))
 	}
 	t.Logf("%d objects, all of them in the state", len(there))
 }
 
-// objectsIn are the objects of a namespace that carry the label of this program, without those that controllers made
-// and gave the labels of what they made them for.
+// objectsIn returns the objects of a namespace with the label of this program, without those that controllers created
+// with the labels of their owners.
 func objectsIn(t *testing.T, namespace string) []string {
 	t.Helper()
 	var kinds []string
@@ -289,7 +293,7 @@ func objectsIn(t *testing.T, namespace string) []string {
 	return found
 }
 
-// objectsInState are the objects that the state of a stack has.
+// objectsInState returns the Kubernetes objects in the state of a stack.
 func objectsInState(t *testing.T, stack string) []string {
 	t.Helper()
 	var state struct {

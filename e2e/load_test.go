@@ -22,35 +22,35 @@ import (
 // loadTime bounds every load.
 const loadTime = 10 * time.Minute
 
-// crowd are visitors of an address of this machine.
+// crowd is a number of visitors of an address of this machine.
 type crowd struct {
 	url string
-	// host is the name to ask for; empty for that in the URL.
+	// host replaces the host of the URL if it is not empty.
 	host string
-	// kept visits come per second on connections that stay open, fresh ones each on a new connection.
+	// kept and fresh are the visits per second on kept-alive and on new connections.
 	kept, fresh int
-	// pace, if set, takes the place of a steady rate of kept visits.
+	// pace, if set, replaces the steady rate of kept visits.
 	pace vegeta.Pacer
-	// timeout is how long each waits for an answer; 5 s if it is not set.
+	// timeout is the time that each visit waits for a response; 5 s if it is not set.
 	timeout time.Duration
-	// uncounted visits are answered by 200 and no count: the app is not a counter.
+	// uncounted is for an app that is not a counter: a 200 has no count.
 	uncounted bool
 }
 
-// answer is what one visitor got.
+// answer is the outcome of one visit.
 type answer struct {
 	at   time.Time
 	took time.Duration
-	// code is the HTTP status, 0 without any answer.
+	// code is the HTTP status, 0 without a response.
 	code int
-	// number is the count that the answer holds, 0 without one.
+	// number is the count in the response, 0 without one.
 	number     int
 	retryAfter string
 	failure    string
 	fresh      bool
 }
 
-// traffic is a crowd that is under way.
+// traffic is a running crowd.
 type traffic struct {
 	t         *testing.T
 	attackers []*vegeta.Attacker
@@ -61,12 +61,12 @@ type traffic struct {
 	answers []answer
 }
 
-// visit sends the visitors until leave is called, or the test ends.
+// visit sends visits until leave is called or the test ends.
 func (c crowd) visit(t *testing.T) *traffic {
 	t.Helper()
 	u, err := url.Parse(c.url)
 	if err != nil || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
-		t.Fatalf("%s is not an address of this machine; load goes nowhere else", c.url)
+		t.Fatalf("%s is not an address of this machine; load is sent nowhere else", c.url)
 	}
 	target := vegeta.Target{Method: "GET", URL: c.url}
 	if c.host != "" {
@@ -110,7 +110,7 @@ func (v *traffic) send(c crowd, target vegeta.Target, pace vegeta.Pacer, fresh b
 	})
 }
 
-// reason is why a visitor got no count, without the ports in it, which all differ.
+// reason returns why a visit failed, without port numbers, which all differ.
 func reason(r *vegeta.Result) string {
 	if r.Code == 0 {
 		return r.Error[strings.LastIndex(r.Error, ": ")+1:]
@@ -119,8 +119,8 @@ func reason(r *vegeta.Result) string {
 	return fmt.Sprintf("%d %.80s", r.Code, first)
 }
 
-// countRepeated counts the requests that are sent once more. Go's transport sends a GET again by itself if a connection
-// that it had kept ends before any answer, so one visit may be counted twice without a fault of the server.
+// countRepeated counts the requests that are sent again. Go's transport retries a GET if a kept-alive connection ends
+// before the response, so one visit may be counted twice without a fault of the server.
 type countRepeated struct {
 	next     http.RoundTripper
 	repeated *atomic.Int64
@@ -144,7 +144,7 @@ func (v *traffic) stop() {
 	v.collected.Wait()
 }
 
-// leave stops the visits and tells what came of them.
+// leave stops the visits and returns their outcome.
 func (v *traffic) leave() tally {
 	v.t.Helper()
 	v.stop()
@@ -173,22 +173,22 @@ func (v *traffic) leave() tally {
 	return s
 }
 
-// tally is what came of a crowd's visits.
+// tally is the outcome of a crowd's visits.
 type tally struct {
 	answers []answer
-	// ok were answered by 200, counted of them with a count; kept and fresh are those of them by their connections.
+	// ok is the number of 200s, counted those with a count; kept and fresh are the parts of ok by connection.
 	ok, counted, kept, fresh int
 	failed                   int
-	// repeated is how many requests the client sent again by itself.
+	// repeated is the number of requests that the client retried.
 	repeated int
 	numbers  map[int]int
 	failures map[string]int
 }
 
-// doubled is how many answers hold a count that another has too.
+// doubled returns the number of responses with a count that another response has too.
 func (s tally) doubled() int { return s.counted - len(s.numbers) }
 
-// took is a quantile of the time to an answer, 1 for the longest.
+// took returns a quantile of the response time, 1 for the longest.
 func (s tally) took(quantile float64, of func(answer) bool) time.Duration {
 	var times []time.Duration
 	for _, a := range s.answers {
@@ -207,7 +207,7 @@ func any200(a answer) bool { return a.failure == "" }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + " ms" }
 
-// expectNoLoss wants every visit answered by 200, and by a count of its own if it was answered by one.
+// expectNoLoss checks that every visit got a 200, with a unique count if it got one.
 func (s tally) expectNoLoss(t *testing.T) {
 	t.Helper()
 	if s.ok == 0 || s.failed > 0 || s.doubled() > 0 {

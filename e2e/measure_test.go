@@ -17,8 +17,8 @@ import (
 	"example.com/scaleout/e2e/report"
 )
 
-// book is where the tests write down what they measure. It is saved after each test, so that an interrupted run keeps
-// what it has.
+// book holds the measurements of the tests. It is saved after each test, so that an interrupted run keeps its
+// measurements.
 var book struct {
 	sync.Mutex
 	*report.Book
@@ -42,7 +42,7 @@ func openBook(versions string) error {
 	b.Machine = fmt.Sprintf("%d CPUs, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 	if out, err := exec.Command("git", "-C", root, "rev-parse", "--short", "HEAD").Output(); err == nil {
 		book.commit = strings.TrimSpace(string(out))
-		// The tests write to the page.
+		// The tests themselves write the page.
 		same := exec.Command("git", "-C", root, "diff", "--quiet", "HEAD", "--", ".", ":!docs/reliability.*")
 		if same.Run() != nil {
 			book.commit += "-dirty"
@@ -54,7 +54,7 @@ func openBook(versions string) error {
 	return nil
 }
 
-// closeBook notes how a run of the whole suite has ended. The page is about a stack on kind.
+// closeBook records the result of a run of the whole suite. The page is about a stack on kind.
 func closeBook(start time.Time, passed bool) error {
 	if selected := flag.Lookup("test.run").Value.String(); selected != "" && selected != "." || !book.ofKind {
 		return nil
@@ -80,7 +80,7 @@ func countNodes() int {
 	return len(strings.Fields(string(out)))
 }
 
-// measures announces that a test writes down measurements, and how it ends goes into the page too.
+// measures declares that a test records measurements. The page has the result of such a test, too.
 func measures(t *testing.T) {
 	t.Helper()
 	book.Lock()
@@ -89,7 +89,7 @@ func measures(t *testing.T) {
 	book.started[t.Name()] = true
 	start := time.Now()
 	t.Cleanup(func() {
-		if t.Skipped() { // another stack's, or more nodes: what an earlier run measured stands
+		if t.Skipped() { // another stack, or too few nodes: earlier measurements stay
 			return
 		}
 		result := report.Passed
@@ -120,8 +120,8 @@ func record(t *testing.T, table string, cells ...string) {
 	t.Logf("%s: %s", table, strings.Join(cells, " | "))
 }
 
-// variant is a copy of the project, without what git ignores, in which texts were replaced: old and new in turn, each
-// in one file. It stands for what a user might do to the code.
+// variant returns a copy of the project, without ignored files, in which edits replace texts: by file, old and new in
+// turn. It simulates changes that a user might make to the code.
 func variant(t *testing.T, edits map[string][]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -139,7 +139,7 @@ func variant(t *testing.T, edits map[string][]string) (dir string) {
 		text := string(content)
 		for edit := edits[name]; len(edit) > 1; edit = edit[2:] {
 			if strings.Count(text, edit[0]) != 1 {
-				t.Fatalf("%s has %d times %q, want once", name, strings.Count(text, edit[0]), edit[0])
+				t.Fatalf("%s has %d occurrences of %q, want one", name, strings.Count(text, edit[0]), edit[0])
 			}
 			text = strings.Replace(text, edit[0], edit[1], 1)
 		}

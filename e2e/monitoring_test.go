@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// prometheusURL is what `make dashboards` says where Prometheus is.
+// prometheusURL matches the URL of Prometheus that `make dashboards` prints.
 var prometheusURL = regexp.MustCompile(`Prometheus\s+(http://localhost:\d+)/`)
 
-// A stack with installPrometheus scrapes everything that it is to, no panel of the dashboard is empty, every rule can be
-// evaluated, and nothing is firing. Prometheus is reached as a user does, by `make dashboards`.
+// TestMonitoring: a stack with installPrometheus scrapes all targets, no panel of the dashboard is empty, every rule
+// can be evaluated, and no alert fires. Prometheus is reached as by a user, through `make dashboards`.
 func TestMonitoring(t *testing.T) {
 	requireTarget(t, "kind")
 	base := up(t)
@@ -74,16 +74,16 @@ func TestMonitoring(t *testing.T) {
 	p.expectHealthyRules(t)
 
 	forwarding.interrupt(t)
-	_ = forwarding.wait(t) // make itself ends by the signal
+	_ = forwarding.wait(t) // make itself is ended by the signal
 	if err := p.get("targets", nil, new(any)); err == nil {
 		t.Errorf("Prometheus can still be reached after the end of make dashboards:\n%s", &forwarding.output)
 	}
 }
 
-// prometheus is its URL.
+// prometheus is a client of Prometheus' HTTP API.
 type prometheus struct{ url string }
 
-// get asks its HTTP API: https://prometheus.io/docs/prometheus/latest/querying/api/
+// get queries the API: https://prometheus.io/docs/prometheus/latest/querying/api/
 func (p prometheus) get(path string, parameters url.Values, data any) error {
 	response, err := http.Get(p.url + "/api/v1/" + path + "?" + parameters.Encode())
 	if err != nil {
@@ -103,7 +103,7 @@ func (p prometheus) get(path string, parameters url.Values, data any) error {
 	return nil
 }
 
-// query returns the values of an expression now.
+// query returns the current values of an expression.
 func (p prometheus) query(expression string) (values []string, err error) {
 	var data struct {
 		Result []struct{ Value [2]any }
@@ -115,7 +115,7 @@ func (p prometheus) query(expression string) (values []string, err error) {
 	return values, err
 }
 
-// expectHealthyRules wants every rule to have been evaluated without an error, and no alert to fire or to be about to.
+// expectHealthyRules checks that every rule was evaluated without an error, and that no alert is firing or pending.
 func (p prometheus) expectHealthyRules(t *testing.T) {
 	t.Helper()
 	eventually(t, time.Minute, func(context.Context) (bool, string) {
@@ -142,7 +142,7 @@ func (p prometheus) expectHealthyRules(t *testing.T) {
 	})
 }
 
-// panelQueries are the queries of the dashboard by panel.
+// panelQueries returns the queries of the dashboard by panel.
 func panelQueries(t *testing.T) map[string][]string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "internal", "counter", "dashboards", "scaleout.json"))

@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-// podinfo is a program that follows none of the conventions of this repository. PODINFO names a mirror of it.
+// podinfo is an image that follows none of the conventions of this repository. PODINFO sets a mirror of it.
 const podinfo = "ghcr.io/stefanprodan/podinfo:6.9.2"
 
-// Other apps have so little CPU for a pod that otherLoad needs otherMax of them.
+// The pods of the other apps request so little CPU that otherLoad needs otherMax of them.
 const (
 	otherMin, otherMax = 2, 4
 	otherLoad          = 100 // visits a second
-	// otherRoutine is far below what the autoscaler would act upon.
+	// otherRoutine is far below the target of the autoscaler.
 	otherRoutine = 10
 )
 
-// otherSettings are those that an app needs which is not the hit counter: nothing here is about one of them.
+// otherSettings are the settings that both other apps share.
 var otherSettings = []string{
 	"scaleout:metricsPort", "0", "scaleout:drainDelayVariable", `""`, "scaleout:drainTimeoutVariable", `""`,
 	"scaleout:minReplicas", fmt.Sprint(otherMin), "scaleout:maxReplicas", fmt.Sprint(otherMax),
 	"scaleout:scaleDownWindowSeconds", "30", "scaleout:loadBalancerDelaySeconds", "5",
 }
 
-// Two apps that know nothing of this repository run by their stack files alone: a Python program behind gunicorn with a
-// Redis that it is told about in its own words, and a finished image without one. Each answers, changes under load without
-// a lost request, scales out and back, and leaves nothing.
+// TestOtherApps: two apps that are independent of this repository are deployed by their stack files alone: a Python
+// program behind gunicorn with its own variable names for Redis, and a finished image without Redis. Each serves,
+// rolls out a change under load without a lost request, scales out and in, and leaves nothing behind.
 func TestOtherApps(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -72,7 +72,10 @@ func TestOtherApps(t *testing.T) {
 			took := time.Since(start)
 			client := clientset(t)
 			explainFailure(t, client, o.Namespace)
-			visitors := crowd{url: base.URL, host: besideName + ".localhost", kept: otherRoutine, fresh: otherRoutine, uncounted: app.uncounted}
+			visitors := crowd{
+				url: base.URL, host: besideName + ".localhost",
+				kept: otherRoutine, fresh: otherRoutine, uncounted: app.uncounted,
+			}
 			old := podNames(t, client, o.Namespace)
 			traffic := visitors.visit(t)
 			time.Sleep(2 * time.Second)
@@ -86,7 +89,7 @@ func TestOtherApps(t *testing.T) {
 			visitors.kept, visitors.fresh = otherLoad, otherRoutine
 			traffic = visitors.visit(t)
 			out := autoscaler.until(t, otherMax)
-			traffic.leave() // as many as this machine can answer; what scaling loses is measured by TestScaling
+			traffic.leave() // losses depend on this machine; TestScaling measures those of scaling
 			in := autoscaler.until(t, otherMin)
 
 			runBeside(t, "down")
@@ -94,22 +97,25 @@ func TestOtherApps(t *testing.T) {
 			if len(left) > 0 {
 				t.Errorf("make down left %s", strings.Join(left, ", "))
 			}
-			record(whole, "otherapps", app.name, seconds(took), fmt.Sprintf("%d of %d", rollout.failed, rollout.ok+rollout.failed),
+			record(whole, "otherapps", app.name, seconds(took),
+				fmt.Sprintf("%d of %d", rollout.failed, rollout.ok+rollout.failed),
 				fmt.Sprintf("%d to %d in %s", otherMin, otherMax, seconds(out)), seconds(in), fmt.Sprint(len(left)))
 		})
 	}
 }
 
-// inRegistry copies an image to the registry that another one is in, and returns its reference by digest.
+// inRegistry copies an image to the registry of another one, and returns its reference by digest.
 func inRegistry(t *testing.T, image, like string) string {
 	t.Helper()
-	repository := like[:strings.LastIndex(like, "/")] + "/e2e-" + strings.Split(image[strings.LastIndex(image, "/")+1:], ":")[0]
+	name, _, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+	repository := like[:strings.LastIndex(like, "/")] + "/e2e-" + name
 	if exec.Command("docker", "image", "inspect", image).Run() != nil {
 		docker(t, "pull", "--quiet", image)
 	}
 	docker(t, "tag", image, repository+":e2e")
 	docker(t, "push", "--quiet", repository+":e2e")
-	for _, reference := range strings.Fields(docker(t, "image", "inspect", "--format", `{{join .RepoDigests " "}}`, image)) {
+	digests := docker(t, "image", "inspect", "--format", `{{join .RepoDigests " "}}`, image)
+	for _, reference := range strings.Fields(digests) {
 		if strings.HasPrefix(reference, repository+"@") {
 			return reference
 		}

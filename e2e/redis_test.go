@@ -20,10 +20,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// outage is how long Redis is away in the tests of that.
+// outage is the duration of an outage of Redis in the tests.
 const outage = 30 * time.Second
 
-// waitForRedis waits until the pod of Redis is ready, and is not the one with the UID, if one is given.
+// waitForRedis waits until the pod of Redis is ready and does not have the UID notUID.
 func waitForRedis(t *testing.T, client *kubernetes.Clientset, namespace, notUID string) {
 	t.Helper()
 	eventually(t, 2*time.Minute, func(ctx context.Context) (bool, string) {
@@ -39,7 +39,7 @@ func waitForRedis(t *testing.T, client *kubernetes.Clientset, namespace, notUID 
 	})
 }
 
-// Redis is killed in mid-write, and its pod is deleted. What it has confirmed is in its file both times.
+// TestRedisRestartsLoseNoCount: Redis is killed during writes, and its pod is deleted. Confirmed counts survive both.
 func TestRedisRestartsLoseNoCount(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -62,7 +62,8 @@ func TestRedisRestartsLoseNoCount(t *testing.T) {
 	})
 }
 
-// signalRedis sends a signal to the process of Redis from outside of its container, where even SIGKILL reaches it.
+// signalRedis sends a signal to the process of Redis from outside its container, because SIGKILL has no effect on
+// process 1 from inside.
 func signalRedis(t *testing.T, client *kubernetes.Clientset, namespace, signal string) {
 	t.Helper()
 	pod := podsOf(t, client, namespace, "app.kubernetes.io/name=redis")[0]
@@ -73,8 +74,8 @@ func signalRedis(t *testing.T, client *kubernetes.Clientset, namespace, signal s
 	onNode(t, pod.Spec.NodeName, "kill", "-"+signal, pid)
 }
 
-// findRedis is a command that prints the number of the process of Redis in a pod, as seen where it runs. There may be
-// others of that name, so the control group, which holds the pod's UID, decides.
+// findRedis returns a shell command that prints the process ID of Redis in a pod, as seen where the command runs.
+// Other processes may have the same name, so the control group, which contains the pod's UID, decides.
 func findRedis(pod corev1.Pod) string {
 	uid := string(pod.UID)
 	return "for p in /proc/[0-9]*; do if [ \"$(cat $p/comm 2>/dev/null)\" = redis-server ] && " +
@@ -91,8 +92,9 @@ func restarts(t *testing.T, client *kubernetes.Clientset, namespace, selector st
 	return total
 }
 
-// Redis is gone for a while, and then hangs for a while: the first refuses connections, the second keeps them and is
-// silent. Every visit is answered all the same, soon and with the advice to come back, and no pod restarts.
+// TestRedisOutage: Redis is down for a while, and then hangs for a while. First it refuses connections, then it
+// accepts them but does not respond. Every visit still gets a response in time, with a Retry-After, and no pod
+// restarts.
 func TestRedisOutage(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -105,18 +107,22 @@ func TestRedisOutage(t *testing.T) {
 		begin, end func()
 	}{
 		{"Redis is gone", func() {
-			scale(0) // it would serve on while the app is connected
+			scale(0) // alone, Redis would keep serving while the app is connected
 			kubectl(t, "wait", "--namespace", o.Namespace, "--for=jsonpath={.metadata.deletionTimestamp}", "pod/redis-0",
 				"--timeout=30s")
 			signalRedis(t, client, o.Namespace, "KILL")
 		}, func() { scale(1) }},
-		{"Redis hangs", func() { signalRedis(t, client, o.Namespace, "STOP") }, func() { signalRedis(t, client, o.Namespace, "CONT") }},
+		{
+			"Redis hangs",
+			func() { signalRedis(t, client, o.Namespace, "STOP") },
+			func() { signalRedis(t, client, o.Namespace, "CONT") },
+		},
 	} {
 		pods := podNames(t, client, o.Namespace)
 		restarted := restarts(t, client, o.Namespace, "app.kubernetes.io/name=webapp")
 		var from, to, back time.Time
 		visitors := steady(o)
-		visitors.timeout = time.Second // what is promised
+		visitors.timeout = time.Second // the guaranteed response time
 		came := during(t, o, test.name+" for "+outage.String(), visitors, func() {
 			from = time.Now()
 			test.begin()
@@ -156,8 +162,8 @@ func TestRedisOutage(t *testing.T) {
 	}
 }
 
-// The file of Redis ends in zeros, as after a power failure. The commands of the runbook, as they stand there, bring back
-// the app with the count that it had.
+// TestRunbookForABrokenFile: the file of Redis ends in zeros, as after a power failure. The commands of the runbook,
+// run unchanged, restore the app with its count.
 func TestRunbookForABrokenFile(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -190,7 +196,7 @@ func TestRunbookForABrokenFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell := exec.Command("bash", "-xc", commands) // the look at a broken file ends with 1
+	shell := exec.Command("bash", "-xc", commands) // the check of a broken file exits with 1
 	shell.Env = environment
 	start := time.Now()
 	out, err := shell.CombinedOutput()
@@ -207,14 +213,14 @@ func TestRunbookForABrokenFile(t *testing.T) {
 		return count > before, fmt.Sprintf("count %d after %d, %v", count, before, err)
 	})
 	if changed := changes(t); len(changed) > 0 {
-		t.Errorf("a preview afterwards wants to change %v", changed)
+		t.Errorf("a preview afterward shows changes: %v", changed)
 	}
 	record(t, "engine", "the runbook for a broken append-only file of Redis, as it stands", seconds(time.Since(start))+
 		" until visits were counted again, no count lost")
 }
 
-// What `always` costs, and what a crash of the machine could take with `everysec`: the counts that were confirmed, but
-// not yet forced to disk.
+// TestRedisFsync measures what `always` costs, and what a crash of the machine could lose with `everysec`: the counts
+// that were confirmed, but not yet flushed to disk.
 func TestRedisFsync(t *testing.T) {
 	measures(t)
 	o, client := onKind(t)
@@ -234,14 +240,15 @@ func TestRedisFsync(t *testing.T) {
 		unforced := traceUnforced(t, client, o.Namespace, policy)
 		came := traffic.leave()
 		came.expectNoLoss(t)
-		record(t, "fsync", policy, alone, together, milliseconds(came.took(.5, any200)), milliseconds(came.took(.99, any200)), unforced)
+		record(t, "fsync", policy, alone, together, milliseconds(came.took(.5, any200)),
+			milliseconds(came.took(.99, any200)), unforced)
 	}
 	up(t)
 	waitForRedis(t, client, o.Namespace, "")
 }
 
-// benchmark lets some clients make increments. redis-benchmark takes a password only as an argument, for all to read, so
-// it gets a user without one, who may do nothing else, for as long as it takes.
+// benchmark runs increments with a number of clients. redis-benchmark accepts a password only as an argument, which
+// everyone can read, so it gets a temporary user without a password and without other permissions.
 const benchmark = `export REDISCLI_AUTH="$(cat /etc/redis/auth/password)"
 redis-cli acl setuser benchmark reset on nopass '~counter:__rand_int__' +incr '+config|get'
 redis-benchmark --user benchmark -a none -t incr -c %d -n %d -q
@@ -250,14 +257,14 @@ redis-cli unlink counter:__rand_int__`
 
 var perSecond = regexp.MustCompile(`([\d.]+) requests per second`)
 
-// increments is how many a second Redis makes for some clients that each wait for every answer.
+// increments returns the increments per second of a number of clients that wait for every reply.
 func increments(t *testing.T, namespace string, clients int) string {
 	t.Helper()
 	out := kubectl(t, "exec", "--namespace", namespace, "redis-0", "--", "sh", "-c",
 		fmt.Sprintf(benchmark, clients, 5000*min(clients, 4)))
 	found := perSecond.FindAllStringSubmatch(out, -1)
 	if found == nil || !strings.Contains(out, "OK\n") {
-		t.Fatalf("redis-benchmark says %q", out)
+		t.Fatalf("redis-benchmark printed %q", out)
 	}
 	rate, err := strconv.ParseFloat(found[len(found)-1][1], 64)
 	if err != nil {
@@ -266,12 +273,12 @@ func increments(t *testing.T, namespace string, clients int) string {
 	return fmt.Sprintf("%.0f", rate)
 }
 
-// oneIncrement is what the append-only file holds for a count.
+// oneIncrement is the entry of the append-only file for one count.
 const oneIncrement = "*3\r\n$6\r\nINCRBY\r\n$4\r\nhits\r\n$1\r\n1\r\n"
 
-// traceUnforced watches the system calls of Redis for a while and tells the longest time that a write to the append-only
-// file, which is made before the visitor gets an answer, waited until it was forced to disk. That needs Linux, strace
-// and the right to use it.
+// traceUnforced traces the system calls of Redis for a while and returns the longest time that a write to the
+// append-only file, which precedes the visitor's response, waited until it was flushed to disk. That needs Linux,
+// strace and the permission to use it.
 func traceUnforced(t *testing.T, client *kubernetes.Clientset, namespace, policy string) string {
 	t.Helper()
 	const watched = 12 * time.Second
@@ -293,16 +300,18 @@ func traceUnforced(t *testing.T, client *kubernetes.Clientset, namespace, policy
 	}
 	found := unforced(calls)
 	if found.writes < 100 || found.forces == 0 {
-		t.Fatalf("Redis wrote its file %d times and forced it to disk %d times: too little to judge by", found.writes, found.forces)
+		t.Fatalf("Redis wrote its file %d times and flushed it to disk %d times, too few for a result",
+			found.writes, found.forces)
 	}
 	if policy == "always" {
 		if found.early > 0 {
-			t.Errorf("always: %d answers left before what they say was on disk", found.early)
+			t.Errorf("always: %d responses were sent before their counts were on disk", found.early)
 		}
-		return "none" // what waits is not confirmed yet
+		return "none" // pending writes are not confirmed yet
 	}
 	if found.longest > 2+found.slowest {
-		t.Errorf("%s: a count was on disk only %.2f s after its answer; one fsync took at most %.2f s", policy, found.longest, found.slowest)
+		t.Errorf("%s: a count was on disk only %.2f s after its response; one fsync took at most %.2f s",
+			policy, found.longest, found.slowest)
 	}
 	return fmt.Sprintf("%d counts, %.2f s", found.most/len(oneIncrement), found.longest)
 }

@@ -18,26 +18,26 @@ import (
 	"time"
 )
 
-// refusal is a stack file that must be refused.
+// refusal is an invalid stack file.
 type refusal struct {
 	what string
 	// settings are keys and values in turn, written to a copy of the stack's file.
 	settings []string
-	// want are the lines of the message: in each the key, the value and what would be accepted.
+	// want has the lines of the message: in each the key, the value and the accepted values.
 	want [][]string
-	// byUp gives it to `pulumi up` too.
+	// byUp runs `pulumi up` with it, too.
 	byUp bool
-	// early is a value that Pulumi itself refuses by the types in Pulumi.yaml, before the program runs. It names the key
-	// and the type, the first one only, and not the value.
+	// early is a value that Pulumi itself rejects by the types in Pulumi.yaml, before the program runs. The message
+	// names only the first such key and its type, not the value.
 	early bool
 }
 
-// refusals are as different from each other as can be.
+// refusals covers different kinds of mistakes.
 var refusals = []refusal{
 	{what: "text for a number", settings: []string{"scaleout:minReplicas", "two"}, early: true,
 		want: [][]string{{"minReplicas", "integer"}}},
-	{what: "text for a list", settings: []string{"scaleout:clientCidrs", "10.0.0.0/8"}, early: true,
-		want: [][]string{{"clientCidrs", "array"}}},
+	{what: "text for a list", settings: []string{"scaleout:loadBalancerCidrs", "10.0.0.0/8"}, early: true,
+		want: [][]string{{"loadBalancerCidrs", "array"}}},
 	{what: "a misspelt key", settings: []string{"scaleout:minReplica", "2"},
 		want: [][]string{{"scaleout:minReplica", "no such key", "docs/configuration.md"}}},
 	{what: "fewest pods above most", settings: []string{"scaleout:minReplicas", "11"}, byUp: true,
@@ -60,11 +60,11 @@ var refusals = []refusal{
 		}},
 }
 
-// plainPassword must not be in the message that refuses it.
+// plainPassword must not be in the error message.
 const plainPassword = "written-down-for-all-to-see"
 
-// Wrong settings are refused by the decoder's own cases, by values that nobody thought of, and by the real `pulumi`,
-// which then has registered nothing and touched nothing.
+// TestRefusals: invalid settings are rejected in the decoder's own tests, in a fuzz test, and by the real `pulumi`,
+// which then has neither registered nor changed anything.
 func TestRefusals(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -75,19 +75,19 @@ func TestRefusals(t *testing.T) {
 	survivesAnything(t)
 }
 
-// refusedByDecoder runs the cases of the decoder's own test, and expects that there are many.
+// refusedByDecoder runs the cases of the decoder's own test, and checks that there are many.
 func refusedByDecoder(t *testing.T) {
 	t.Helper()
 	out := inProject(t, "go", "test", "-count", "1", "-run", "^TestParseRefuses$", "-v", "./internal/config")
 	passed := len(regexp.MustCompile(`(?m)^ +--- PASS: TestParseRefuses/`).FindAllString(out, -1))
 	if passed < 60 {
-		t.Errorf("%d wrong values were refused with a message that is right, want at least 60", passed)
+		t.Errorf("%d invalid values were rejected with the right message, want at least 60", passed)
 	}
 	record(t, "refusals", "wrong values given to the decoder", strconv.Itoa(passed),
 		"each refused, with key, value and accepted form")
 }
 
-// inProject runs a command in the project's folder and returns what it printed.
+// inProject runs a command in the project's folder and returns its output.
 func inProject(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	command := exec.Command(name, args...)
@@ -101,7 +101,7 @@ func inProject(t *testing.T, name string, args ...string) string {
 
 func refusedByPulumi(t *testing.T) {
 	t.Helper()
-	inProject(t, "make", "-s", "bin/scaleout") // or the first refusal would have to wait for the compiler
+	inProject(t, "make", "-s", "bin/scaleout") // otherwise the first preview includes the compiler's time
 	before := touched(t)
 	var previews, ups []time.Duration
 	problems := 0
@@ -122,12 +122,13 @@ func refusedByPulumi(t *testing.T) {
 	}
 	before.expectSame(t, touched(t))
 	record(t, "refusals", "wrong stack files given to `pulumi preview`", strconv.Itoa(len(previews)), fmt.Sprintf(
-		"each refused after %s; all %d mistakes named; the state and the objects are what they were", span(previews), problems))
+		"each refused after %s; all %d mistakes named; the state and the objects are what they were",
+		span(previews), problems))
 	record(t, "refusals", "wrong stack files given to `pulumi up`", strconv.Itoa(len(ups)),
 		"each refused after "+span(ups)+"; the state and the objects are what they were")
 }
 
-// file is a copy of the stack's file with the wrong settings.
+// file returns the path of a copy of the stack's file with the invalid settings.
 func (r refusal) file(t *testing.T) string {
 	t.Helper()
 	path := stackFileWith(t)
@@ -139,7 +140,8 @@ func (r refusal) file(t *testing.T) string {
 	for i := 0; i < len(r.settings); i += 2 {
 		// A secret has its value on the line below.
 		old := regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(r.settings[i]) + `:.*\n(    .*\n)*`)
-		text = strings.Replace(old.ReplaceAllString(text, ""), "config:\n", fmt.Sprintf("config:\n  %s: %s\n", r.settings[i], r.settings[i+1]), 1)
+		text = strings.Replace(old.ReplaceAllString(text, ""), "config:\n",
+			fmt.Sprintf("config:\n  %s: %s\n", r.settings[i], r.settings[i+1]), 1)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -147,10 +149,10 @@ func (r refusal) file(t *testing.T) string {
 	return path
 }
 
-// planned are the operations that a preview or an update counts at its end, but for what is unchanged.
+// planned matches the operations that a preview or an update counts at its end, without unchanged resources.
 var planned = regexp.MustCompile(`\d+ (to )?(create|update|replace|delete|import|read)d?\b`)
 
-// expect wants a failure whose message has a line for each mistake.
+// expect checks for a failure whose message has a line for each mistake.
 func (r refusal) expect(t *testing.T, command, message string, err error) {
 	t.Helper()
 	if err == nil {
@@ -190,11 +192,11 @@ func containsEach(text string, parts []string) bool {
 	return true
 }
 
-// traces are what a refused update must leave as it was.
+// traces is what a rejected update must leave unchanged.
 type traces struct{ state, objects string }
 
-// touched is the state, without the time of its last update, and the versions of all objects of the stack that nothing
-// but an update changes.
+// touched returns the state, without the time of its last update, and the versions of all objects of the stack that
+// only an update changes.
 func touched(t *testing.T) traces {
 	t.Helper()
 	var state struct {
@@ -203,8 +205,8 @@ func touched(t *testing.T) traces {
 	if err := json.Unmarshal(pulumi(t, "stack", "export", "--stack", stackName()), &state); err != nil {
 		t.Fatal(err)
 	}
-	delete(state.Deployment, "manifest") // the time, and a sum of it
-	// An update that fails has written those first that it looked at first, and their dependencies in any order.
+	delete(state.Deployment, "manifest") // the time, and a checksum of it
+	// The order of resources depends on the order in which a failed update processed them, that of dependencies is random.
 	var resources []map[string]any
 	if err := json.Unmarshal(state.Deployment["resources"], &resources); err != nil {
 		t.Fatal(err)
@@ -219,7 +221,7 @@ func touched(t *testing.T) traces {
 	slices.SortFunc(resources, func(a, b map[string]any) int {
 		return strings.Compare(fmt.Sprint(a["urn"], a["id"]), fmt.Sprint(b["urn"], b["id"]))
 	})
-	state.Deployment["resources"], _ = json.Marshal(resources) // which came from there
+	state.Deployment["resources"], _ = json.Marshal(resources) // cannot fail, because it was decoded from JSON
 	text, err := json.Marshal(state.Deployment)
 	if err != nil {
 		t.Fatal(err)
@@ -227,17 +229,19 @@ func touched(t *testing.T) traces {
 	o, _ := asItIs(t)
 	objects := ""
 	for _, namespace := range []string{o.Namespace, ingressNamespace} {
-		objects += kubectl(t, "get", "deployments,statefulsets,services,ingresses,networkpolicies,secrets,configmaps,serviceaccounts",
+		objects += kubectl(t, "get",
+			"deployments,statefulsets,services,ingresses,networkpolicies,secrets,configmaps,serviceaccounts",
 			"--namespace", namespace, "--selector", "app.kubernetes.io/part-of=scaleout", "--output",
-			`jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`) + "\n"
+			`jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} `+
+				`{.metadata.resourceVersion}{"\n"}{end}`) + "\n"
 	}
 	if !bytes.Contains(text, []byte("urn:pulumi")) || !strings.Contains(objects, "Deployment") {
-		t.Fatalf("the state has %d bytes and the objects are %q: nothing that could have been touched", len(text), objects)
+		t.Fatalf("the state has %d bytes and the objects are %q: nothing that could have been changed", len(text), objects)
 	}
 	return traces{ciphertext.ReplaceAllString(string(text), ""), objects}
 }
 
-// ciphertext is a secret in the state, which Pulumi may encrypt anew whenever it writes it.
+// ciphertext matches a secret in the state, which Pulumi may encrypt again whenever it writes it.
 var ciphertext = regexp.MustCompile(`"ciphertext":"[^"]*"`)
 
 func (b traces) expectSame(t *testing.T, after traces) {
@@ -255,7 +259,7 @@ func (b traces) expectSame(t *testing.T, after traces) {
 	}
 }
 
-// span is from the shortest to the longest.
+// span formats the range from the shortest to the longest.
 func span(times []time.Duration) string {
 	least, most := times[0], times[0]
 	for _, d := range times {
@@ -264,15 +268,17 @@ func span(times []time.Duration) string {
 	return fmt.Sprintf("%.1f to %.1f s", least.Seconds(), most.Seconds())
 }
 
-// A context that looks right and does not exist is beyond the decoder: the current context must not take its place. `up`
-// refuses it. A preview either fails or, with pulumi-kubernetes itself, shows that everything would be replaced.
+// refusedForMissingCluster: the decoder cannot detect a context that is well-formed but does not exist, and the
+// current context must not be used instead. `up` rejects it. A preview either fails or, with pulumi-kubernetes
+// itself, shows that everything would be replaced.
 func refusedForMissingCluster(t *testing.T) {
 	t.Helper()
 	before := touched(t)
 	const missing = "kind-that-never-was"
 	file := stackFileWith(t, "scaleout:kubeContext", missing)
 	out, err := tryPulumi("up", "--stack", stackName(), "--config-file", file, "--yes", "--skip-preview")
-	if err == nil || !hasLine(string(out), []string{"scaleout:kubeContext", missing, "must be a context of the kubeconfig"}) {
+	want := []string{"scaleout:kubeContext", missing, "must be a context of the kubeconfig"}
+	if err == nil || !hasLine(string(out), want) {
 		t.Errorf("pulumi up with a missing context: got %v, want a message that names it:\n%s", err, out)
 	}
 	start := time.Now()
@@ -286,10 +292,12 @@ func refusedForMissingCluster(t *testing.T) {
 		t.Errorf("a missing context: got %v, want a message that names it, or all replaced:\n%s", err, out)
 	}
 	before.expectSame(t, touched(t))
-	record(t, "refusals", "a kind cluster that does not exist", "2", result+", after "+seconds(time.Since(start))+"; nothing was touched")
+	record(t, "refusals", "a kind cluster that does not exist", "2",
+		result+", after "+seconds(time.Since(start))+"; nothing was touched")
 }
 
-// Another storage class would replace the claim, and with it what Redis has counted. It is refused, with the way to keep it.
+// refusedForLostData: another storage class would replace the claim and lose the data of Redis. It is rejected with a
+// hint on how to keep it.
 func refusedForLostData(t *testing.T) {
 	t.Helper()
 	before := touched(t)
@@ -301,23 +309,26 @@ func refusedForLostData(t *testing.T) {
 		}
 		out, err := tryPulumi(args...)
 		if err == nil || !hasLine(string(out), []string{"another", "redis-data"}) {
-			t.Errorf("pulumi %s with another storage class: got %v, want a message that names the claim and what is lost:\n%s", command, err, out)
+			t.Errorf("pulumi %s with another storage class: got %v, want a message with the claim and the loss:\n%s",
+				command, err, out)
 		}
 	}
 	before.expectSame(t, touched(t))
-	record(t, "refusals", "another storage class for the data of Redis", "2", "refused by preview and by up; the claim is what it was")
+	record(t, "refusals", "another storage class for the data of Redis", "2",
+		"refused by preview and by up; the claim is what it was")
 }
 
-// survivesAnything gives the decoder random values. Each has to be accepted or refused with a message that names a key;
-// a panic would be a stack trace instead. Their number is fixed: at the end of a fixed time Go may report the search
+// survivesAnything fuzzes the decoder. Each value must be accepted, or rejected with a message that names a key; a
+// panic is a failure. The number of executions is fixed, because at the end of a fixed time Go may report the search
 // itself as a failure (https://github.com/golang/go/issues/75804).
 func survivesAnything(t *testing.T) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "config.test")
-	// Compiled apart: `go test -fuzz` would compile all that the package imports once more, to watch which lines run,
-	// which takes minutes, and is of little use where the values are checked one by one.
+	// Compiled separately: `go test -fuzz` would recompile all dependencies with coverage instrumentation, which takes
+	// minutes and is of little use where the values are validated one by one.
 	inProject(t, "go", "test", "-c", "-o", binary, "./internal/config")
-	command := exec.Command(binary, "-test.run", "^$", "-test.fuzz", "^FuzzParse$", "-test.fuzztime", "150000x", "-test.fuzzcachedir", t.TempDir())
+	command := exec.Command(binary, "-test.run", "^$", "-test.fuzz", "^FuzzParse$", "-test.fuzztime", "150000x",
+		"-test.fuzzcachedir", t.TempDir())
 	command.Dir = filepath.Join(root, "internal", "config")
 	out, err := command.CombinedOutput()
 	if err != nil {
@@ -325,7 +336,8 @@ func survivesAnything(t *testing.T) {
 	}
 	counts := regexp.MustCompile(`execs: (\d+)`).FindAllStringSubmatch(string(out), -1)
 	if len(counts) == 0 || counts[len(counts)-1][1] == "0" {
-		t.Fatalf("nothing was tried:\n%s", out)
+		t.Fatalf("no value was tried:\n%s", out)
 	}
-	record(t, "refusals", "random values given to the decoder", counts[len(counts)-1][1], "no panic, no message without a key")
+	record(t, "refusals", "random values given to the decoder", counts[len(counts)-1][1],
+		"no panic, no message without a key")
 }

@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The image that runs in the stack under test is deployed in a second stack, which runs another one, and the second stack
-// goes back: neither builds anything, and visitors notice neither.
+// TestPromoteAndRollBack: the image of the stack under test is deployed to a second stack, which runs another one,
+// and the second stack is rolled back. Neither builds anything or loses a visit.
 func TestPromoteAndRollBack(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -38,7 +38,7 @@ func TestPromoteAndRollBack(t *testing.T) {
 			took = time.Since(start)
 			d, err := client.AppsV1().Deployments(second.Namespace).Get(t.Context(), second.Deployment, metav1.GetOptions{})
 			if err != nil || !settled(d) {
-				t.Errorf("%s ended, and the rollout had not: %+v, %v", release.name, d.Status, err)
+				t.Errorf("%s ended before the rollout: %+v, %v", release.name, d.Status, err)
 			}
 			if !strings.Contains(out, "will    "+release.want) {
 				t.Errorf("%s does not show what it changes:\n%s", release.name, out)
@@ -48,7 +48,8 @@ func TestPromoteAndRollBack(t *testing.T) {
 		running := kubectl(t, "get", "deployment", second.Deployment, "--namespace", second.Namespace,
 			"--output", "jsonpath={.spec.template.spec.containers[0].image}")
 		if running != release.want || besideOutputs(t).Image != release.want {
-			t.Errorf("after %s %s runs, and the output says %s; want %s", release.name, running, besideOutputs(t).Image, release.want)
+			t.Errorf("after %s %s is running, and the output is %s; want %s",
+				release.name, running, besideOutputs(t).Image, release.want)
 		}
 		record(t, "releases", release.name, seconds(took), "the image of the digest, nothing built")
 	}

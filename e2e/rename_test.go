@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// renamedComponents are two components under other names, whose objects keep theirs. %s takes the options.
+// renamedComponents gives two components other names, while their objects keep theirs. %s stands for the options.
 const renamedComponents = `package main
 
 import (
@@ -40,13 +40,13 @@ func formerly(name string) []pulumi.ResourceOption {
 }
 `
 
-// The options with which the components are renamed, and those of someone who forgets the alias.
+// The options of the renamed components, with the alias and without it.
 const (
 	withAlias    = `[]pulumi.ResourceOption{pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String(name)}})}`
 	withoutAlias = `nil`
 )
 
-// addFile puts another file into a variant of the project.
+// addFile adds a file to a variant of the project.
 func addFile(t *testing.T, dir, name, content string) {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -58,19 +58,19 @@ func addFile(t *testing.T, dir, name, content string) {
 	}
 }
 
-// With an alias a component gets another name, and all its objects stay where they are. Without one the same change
-// would replace all of them, Redis and its data included.
+// TestRenameWithAlias: with an alias a component is renamed without a change of its objects. Without one the same
+// rename would replace all of them, including Redis and its data.
 func TestRenameWithAlias(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
-	up(t) // so that nothing changes but by the renaming
+	up(t) // so that only the rename causes changes
 	dir := variant(t, map[string][]string{"kubernetes.go": {
 		"kube.NewWebApp(ctx, webName, ", "renamedWebApp(ctx, ",
 		`kube.NewRedis(ctx, "redis", `, "renamedRedis(ctx, ",
 	}})
 	renamed := func(options string) map[string]string {
 		addFile(t, dir, "renamed.go", fmt.Sprintf(renamedComponents, options))
-		return changes(t, "--cwd", dir)
+		return changes(t, "--cwd", dir, "--config-file", localStackFile(t))
 	}
 
 	got := renamed(withAlias)
@@ -80,8 +80,11 @@ func TestRenameWithAlias(t *testing.T) {
 	record(t, "engine", "the app and Redis renamed with an alias", "nothing created, updated, replaced or deleted")
 
 	control := renamed(withoutAlias)
-	for _, kind := range []string{"kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:core/v1:PersistentVolumeClaim"} {
-		if created, deleted := countOf(control, "create", kind), countOf(control, "delete", kind); created != 1 || deleted != 1 {
+	for _, kind := range []string{
+		"kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:core/v1:PersistentVolumeClaim",
+	} {
+		created, deleted := countOf(control, "create", kind), countOf(control, "delete", kind)
+		if created != 1 || deleted != 1 {
 			t.Errorf("renaming without an alias creates %d and deletes %d of %s, want one each", created, deleted, kind)
 		}
 	}
@@ -89,7 +92,7 @@ func TestRenameWithAlias(t *testing.T) {
 		"%d to create, %d to delete, Redis' data among them", countOf(control, "create", ""), countOf(control, "delete", "")))
 }
 
-// countOf counts the resources of a kind that an operation is planned for.
+// countOf counts the resources of a kind with a planned operation.
 func countOf(changed map[string]string, operation, kind string) int {
 	return len(slices.DeleteFunc(slices.Collect(maps.Keys(changed)), func(resource string) bool {
 		return changed[resource] != operation || !strings.HasPrefix(resource, kind)

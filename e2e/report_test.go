@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// `make load` sends its requests to the stack, follows its autoscaler, and leaves a report.
+// TestLoadReport: `make load` sends its requests to the stack, follows its autoscaler, and writes a report.
 func TestLoadReport(t *testing.T) {
 	requireTarget(t, "kind")
 	dir := t.TempDir()
@@ -42,11 +42,11 @@ func TestLoadReport(t *testing.T) {
 		t.Errorf("%d of %d requests were answered, want all of the 450", run.Total.OK, run.Total.Sent)
 	}
 	if run.Autoscaler == nil {
-		t.Fatal("the run is without the stack's autoscaler")
+		t.Fatal("the run has no autoscaler, want the stack's")
 	}
 	for _, s := range run.Samples {
 		if s.Ready < run.Autoscaler.Min {
-			t.Errorf("%d pods were seen, of at least %d", s.Ready, run.Autoscaler.Min)
+			t.Errorf("%d pods were seen, want at least %d", s.Ready, run.Autoscaler.Min)
 			break
 		}
 	}

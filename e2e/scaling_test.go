@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// A pod may use scaledTarget percent of scaledRequest, so little that a load which leaves the machine room to start
-	// pods needs scaledMax of them even when a measurement holds only a third of it. A smaller request with a higher
-	// target would leave pods without their share of the CPU while others start.
+	// A pod may use scaledTarget percent of scaledRequest, so little that a load which leaves the machine enough CPU to
+	// start pods needs scaledMax of them even if a measurement covers only a third of it. A smaller request with a
+	// higher target would leave pods without their share of the CPU while others start.
 	scaledRequest = "80m"
 	scaledTarget  = "2"
-	scaledRest    = 2 // percent of scaledRequest that pods use at rest, at most
+	scaledRest    = 2 // maximum CPU of pods at rest, in percent of scaledRequest
 	// scaledMin and scaledMax are those of the dev stack.
 	scaledMin = 2
 	scaledMax = 10
-	// scaledSome are so few that their end leaves some CPU to those that stay.
+	// scaledSome is so low that terminating pods leave some CPU to the others.
 	scaledSome = 6
-	// heavy is a load that needs scaledMax pods, light one for scaledMin if they may use all of scaledRequest.
+	// heavy is a load that needs scaledMax pods, light one that needs scaledMin if they may use all of scaledRequest.
 	heavy, light = 200, 100
 	// wave is shorter than the stack's scaleDownWindowSeconds of 60.
 	wave = 40 * time.Second
@@ -39,10 +39,10 @@ const (
 //go:embed testdata/plain.yaml
 var plainManifests string
 
-// The autoscaler follows a step of load up, holds still in a load that swings, and follows down again; the last two
-// without losing a visit. A plain Deployment with a plain HorizontalPodAutoscaler gets the same step in the same cluster,
-// and needs at least twice the decisions, each of which waits 15 s for the next. The times depend on the machine too, so
-// they are measured and not judged.
+// TestScaling: the autoscaler scales out on a step of load, does not scale in under an oscillating load, and scales
+// in again; the last two without losing a visit. A plain Deployment with a plain HorizontalPodAutoscaler gets the
+// same step in the same cluster, and needs at least twice as many decisions, which are 15 s apart. The times also
+// depend on the machine, so they are measured but not judged.
 func TestScaling(t *testing.T) {
 	measures(t)
 	requireTarget(t, "kind")
@@ -81,7 +81,8 @@ func TestScaling(t *testing.T) {
 	traffic := crowd{url: base.URL, host: "plain.localhost", kept: heavy - 50, fresh: 50}.visit(t)
 	slow := recordStep(t, "plain Deployment and HPA", plain, start)
 	traffic.leave()
-	record(t, "scaling", "this stack, of the plain one's time", "", fmt.Sprintf("%.0f %%", 100*fast.took.Seconds()/slow.took.Seconds()), "")
+	record(t, "scaling", "this stack, of the plain one's time", "",
+		fmt.Sprintf("%.0f %%", 100*fast.took.Seconds()/slow.took.Seconds()), "")
 	if slow.decisions < 2*fast.decisions {
 		t.Errorf("this stack needed %d decisions, the plain one %d: less than twice as many", fast.decisions, slow.decisions)
 	}
@@ -90,14 +91,16 @@ func TestScaling(t *testing.T) {
 // applyPlain creates the objects of testdata/plain.yaml with the images of the stack.
 func applyPlain(t *testing.T, o outputs) {
 	t.Helper()
-	redis := kubectl(t, "get", "--namespace", o.Namespace, "statefulset/redis", "--output=jsonpath={.spec.template.spec.containers[0].image}")
-	manifests := strings.NewReplacer("REDIS_IMAGE", redis, "APP_IMAGE", o.Image,
-		"CPU_REQUEST", scaledRequest, "CPU_TARGET", scaledTarget, "MAX_REPLICAS", strconv.Itoa(scaledMax)).Replace(plainManifests)
-	apply(t, manifests)
+	redis := kubectl(t, "get", "--namespace", o.Namespace, "statefulset/redis",
+		"--output=jsonpath={.spec.template.spec.containers[0].image}")
+	values := strings.NewReplacer("REDIS_IMAGE", redis, "APP_IMAGE", o.Image,
+		"CPU_REQUEST", scaledRequest, "CPU_TARGET", scaledTarget, "MAX_REPLICAS", strconv.Itoa(scaledMax))
+	apply(t, values.Replace(plainManifests))
 }
 
-// lookedAt waits until the pods have started and are at rest, and there are new measurements of them, so that the steps of
-// both autoscalers begin alike. The next ones hold what comes now in part: a node measures before metrics-server asks it.
+// lookedAt waits until the pods have started and are at rest, and have new measurements, so that the steps of both
+// autoscalers begin alike. The next measurements cover only part of the following load, because a node measures
+// before metrics-server queries it.
 func (w watched) lookedAt(t *testing.T) {
 	t.Helper()
 	eventually(t, 3*time.Minute, func(ctx context.Context) (bool, string) {
@@ -120,13 +123,13 @@ func (w watched) lookedAt(t *testing.T) {
 
 var measuredAt = regexp.MustCompile(`"timestamp":"[^"]*"`)
 
-// step is what it took until all pods that a load needs were ready.
+// step is the time and the number of decisions until all pods that a load needs were ready.
 type step struct {
 	took      time.Duration
 	decisions int
 }
 
-// recordStep waits until all pods that the load needs are ready.
+// recordStep waits until all pods that the load needs are ready, and records the step.
 func recordStep(t *testing.T, name string, w watched, start time.Time) step {
 	t.Helper()
 	w.until(t, scaledMax)
@@ -146,7 +149,7 @@ func (w watched) autoscaler(ctx context.Context) (*autoscalingv2.HorizontalPodAu
 	return w.client.AutoscalingV2().HorizontalPodAutoscalers(w.namespace).Get(ctx, w.name, metav1.GetOptions{})
 }
 
-// until waits until so many pods are wanted and ready, and returns how long that took.
+// until waits until the given number of pods is desired and ready, and returns the time that took.
 func (w watched) until(t *testing.T, pods int32) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -160,21 +163,21 @@ func (w watched) until(t *testing.T, pods int32) time.Duration {
 			return false, err.Error()
 		}
 		return h.Status.DesiredReplicas == pods && d.Status.ReadyReplicas == pods,
-			fmt.Sprintf("%s: %d of %d pods ready, %d wanted, CPU %s", w.namespace,
+			fmt.Sprintf("%s: %d of %d pods ready, %d desired, CPU %s", w.namespace,
 				d.Status.ReadyReplicas, d.Status.Replicas, h.Status.DesiredReplicas, cpu(h))
 	})
 	return time.Since(start)
 }
 
-// patch gives a field of the autoscaler's specification another value. On so small a machine, load cannot fall from what
-// needs scaledMax pods to what scaledMin can serve and still be a load, so its target has to change.
+// patch changes a field of the autoscaler's spec. On so small a machine, a load that scaledMin pods can serve would
+// be negligible next to one that needs scaledMax, so the test changes the target rather than the load.
 func (w watched) patch(t *testing.T, field string, value int) {
 	t.Helper()
 	kubectl(t, "patch", "hpa", w.name, "--namespace", w.namespace, "--type=json", "--patch",
 		fmt.Sprintf(`[{"op": "replace", "path": "/spec/%s", "value": %d}]`, field, value))
 }
 
-// path is what the autoscaler has decided since it had scaledMin pods, from its events.
+// path returns the decisions of the autoscaler since it had scaledMin pods, from its events.
 func (w watched) path(t *testing.T) (sizes []string) {
 	t.Helper()
 	events, err := w.client.CoreV1().Events(w.namespace).List(t.Context(), metav1.ListOptions{
@@ -192,12 +195,14 @@ func (w watched) path(t *testing.T) (sizes []string) {
 	return sizes
 }
 
-// expectCalm lets the load swing for three waves and wants no pod taken away between them: it would be needed again in
-// the next one.
+// expectCalm sends three waves of load and checks that no pod is removed between them, because the next wave would
+// need it again.
 func expectCalm(t *testing.T, o outputs, w watched, url string) {
 	t.Helper()
 	pace := vegeta.SinePacer{
-		Period: wave, Mean: vegeta.Rate{Freq: heavy / 2, Per: time.Second}, Amp: vegeta.Rate{Freq: heavy * 9 / 20, Per: time.Second},
+		Period: wave,
+		Mean:   vegeta.Rate{Freq: heavy / 2, Per: time.Second},
+		Amp:    vegeta.Rate{Freq: heavy * 9 / 20, Per: time.Second},
 	}
 	visitors := crowd{url: url, host: "beside.localhost", pace: pace}
 	changes, last := 0, int32(-1)
@@ -209,7 +214,7 @@ func expectCalm(t *testing.T, o outputs, w watched, url string) {
 				return
 			}
 			if h.Status.DesiredReplicas < last {
-				t.Errorf("%d pods were wanted after %d, in waves shorter than the window", h.Status.DesiredReplicas, last)
+				t.Errorf("%d pods were desired after %d, in waves shorter than the window", h.Status.DesiredReplicas, last)
 			}
 			if last >= 0 && h.Status.DesiredReplicas != last {
 				changes++
@@ -217,10 +222,11 @@ func expectCalm(t *testing.T, o outputs, w watched, url string) {
 			last = h.Status.DesiredReplicas
 		}
 	}).expectNoLoss(t)
-	record(t, "scaling", "this stack, in three waves of 40 s", fmt.Sprint(last), "120 s", fmt.Sprintf("%d changes of the number of pods", changes))
+	record(t, "scaling", "this stack, in three waves of 40 s", fmt.Sprint(last), "120 s",
+		fmt.Sprintf("%d changes of the number of pods", changes))
 }
 
-// cpu is utilization in words.
+// cpu returns the utilization as text.
 func cpu(h *autoscalingv2.HorizontalPodAutoscaler) string {
 	if percent, known := utilization(h); known {
 		return fmt.Sprintf("%d %%", percent)
@@ -228,7 +234,7 @@ func cpu(h *autoscalingv2.HorizontalPodAutoscaler) string {
 	return "unknown"
 }
 
-// utilization is the CPU of the pods in percent of their requests, as the autoscaler last saw it.
+// utilization returns the CPU of the pods in percent of their requests, as last measured by the autoscaler.
 func utilization(h *autoscalingv2.HorizontalPodAutoscaler) (percent int, known bool) {
 	for _, m := range h.Status.CurrentMetrics {
 		var current autoscalingv2.MetricValueStatus

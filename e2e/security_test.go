@@ -27,7 +27,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// ingressNamespace is where `installTraefik` puts the ingress controller.
+// ingressNamespace is the namespace of the ingress controller that `installTraefik` installs.
 const ingressNamespace = "traefik"
 
 const (
@@ -36,29 +36,31 @@ const (
 	ingressPods = "app.kubernetes.io/name=traefik"
 )
 
-// asItIs are the outputs of the stack, which a test that only looks does not bring up to date first.
+// asItIs returns the outputs of the stack without running pulumi up, for tests that change nothing.
 func asItIs(t *testing.T) (outputs, *kubernetes.Clientset) {
 	t.Helper()
 	var o outputs
 	out := pulumi(t, "stack", "output", "--json", "--stack", stackName())
 	if err := json.Unmarshal(out, &o); err != nil || o.Namespace == "" {
-		t.Fatalf("stack %s is not up, `make up` makes it so: %v\n%s", stackName(), err, out)
+		t.Fatalf("stack %s is not up; run `make up`: %v\n%s", stackName(), err, out)
 	}
 	client := clientset(t)
 	explainFailure(t, client, o.Namespace)
 	return o, client
 }
 
-// stranger is a pod that Pod Security `restricted` accepts and that belongs to nobody. It runs the app: every node has
-// that image, it listens on a port, and it can ask others for a URL.
+// stranger returns a pod that Pod Security `restricted` accepts and that belongs to no app. It runs the app's image:
+// every node has it, it listens on a port, and it can send HTTP requests.
 func stranger(t *testing.T, client *kubernetes.Clientset, o outputs) *corev1.Pod {
 	t.Helper()
 	yes, no, user, now := true, false, int64(65532), int64(0)
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "stranger-", Labels: map[string]string{"app.kubernetes.io/name": "stranger"}},
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: "stranger-", Labels: map[string]string{"app.kubernetes.io/name": "stranger"},
+		},
 		Spec: corev1.PodSpec{
 			AutomountServiceAccountToken:  &no,
-			EnableServiceLinks:            &no, // beside a Service named redis it would get a REDIS_PORT that is a URL
+			EnableServiceLinks:            &no, // a Service named redis would set REDIS_PORT to a URL
 			TerminationGracePeriodSeconds: &now,
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot: &yes, RunAsUser: &user,
@@ -76,7 +78,7 @@ func stranger(t *testing.T, client *kubernetes.Clientset, o outputs) *corev1.Pod
 	}
 }
 
-// violations are what an intruder with the right to create pods would like to have.
+// violations are the settings that an attacker with the permission to create pods would use.
 var violations = []struct {
 	what, reason string
 	spoil        func(*corev1.PodSpec)
@@ -100,26 +102,27 @@ var violations = []struct {
 	{"system calls without a filter", "seccomp", func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil }},
 }
 
-// The API server refuses pods that could get at the node. One that could not is accepted, so the others are refused for
-// what they ask for.
+// TestSecurityOfAdmission: the API server rejects pods that could access the node. A pod that could not is accepted,
+// so the others are rejected for what they request.
 func TestSecurityOfAdmission(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
 	o, client := asItIs(t)
 	for _, namespace := range []string{o.Namespace, ingressNamespace} {
 		create := func(pod *corev1.Pod) error {
-			_, err := client.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			options := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+			_, err := client.CoreV1().Pods(namespace).Create(t.Context(), pod, options)
 			return err
 		}
 		if err := create(stranger(t, client, o)); err != nil {
-			t.Fatalf("a pod that asks for nothing is refused in %s: %v", namespace, err)
+			t.Fatalf("a pod without privileges is rejected in %s: %v", namespace, err)
 		}
 		for _, v := range violations {
 			pod := stranger(t, client, o)
 			v.spoil(&pod.Spec)
 			err := create(pod)
-			if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `PodSecurity "restricted`) || !strings.Contains(err.Error(), v.reason) {
-				t.Errorf("%s in %s: got %v, want a refusal by PodSecurity because of %s", v.what, namespace, err, v.reason)
+			if !apierrors.IsForbidden(err) || !containsEach(err.Error(), []string{`PodSecurity "restricted`, v.reason}) {
+				t.Errorf("%s in %s: got %v, want a rejection by PodSecurity because of %s", v.what, namespace, err, v.reason)
 			}
 		}
 	}
@@ -128,11 +131,11 @@ func TestSecurityOfAdmission(t *testing.T) {
 		asked = append(asked, v.what)
 	}
 	record(t, "security", "Pod Security `restricted`", fmt.Sprintf(
-		"in the namespaces of the app and of the ingress controller the API server refused pods with %s; it accepted one without",
-		strings.Join(asked, ", ")))
+		"in the namespaces of the app and of the ingress controller the API server refused pods with %s; "+
+			"it accepted one without", strings.Join(asked, ", ")))
 }
 
-// start creates a pod in a namespace, waits until it runs and removes it when the test is over.
+// start creates a pod in a namespace, waits until it runs, and deletes it when the test ends.
 func start(t *testing.T, client *kubernetes.Clientset, namespace string, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	pods := client.CoreV1().Pods(namespace)
@@ -141,7 +144,8 @@ func start(t *testing.T, client *kubernetes.Clientset, namespace string, pod *co
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := pods.Delete(context.Background(), created.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		err := pods.Delete(context.Background(), created.Name, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
 			t.Error(err)
 		}
 	})
@@ -151,12 +155,13 @@ func start(t *testing.T, client *kubernetes.Clientset, namespace string, pod *co
 			return false, err.Error()
 		}
 		created = now
-		return now.Status.Phase == corev1.PodRunning && now.Status.PodIP != "", fmt.Sprintf("%s/%s is %s", namespace, now.Name, now.Status.Phase)
+		return now.Status.Phase == corev1.PodRunning && now.Status.PodIP != "",
+			fmt.Sprintf("%s/%s is %s", namespace, now.Name, now.Status.Phase)
 	})
 	return created
 }
 
-// temporaryNamespace is one without policies, which goes when the test is over.
+// temporaryNamespace creates a namespace without policies, and deletes it when the test ends.
 func temporaryNamespace(t *testing.T, client *kubernetes.Clientset) string {
 	t.Helper()
 	namespace, err := client.CoreV1().Namespaces().Create(t.Context(),
@@ -165,15 +170,16 @@ func temporaryNamespace(t *testing.T, client *kubernetes.Clientset) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := client.CoreV1().Namespaces().Delete(context.Background(), namespace.Name, metav1.DeleteOptions{}); err != nil {
+		err := client.CoreV1().Namespaces().Delete(context.Background(), namespace.Name, metav1.DeleteOptions{})
+		if err != nil {
 			t.Error(err)
 		}
 	})
 	return namespace.Name
 }
 
-// ask lets a stranger ask a host and port, by the kubectl of a node, and returns the error that it got; empty if it was
-// answered with 200.
+// ask sends an HTTP request from a stranger to a host and port, by kubectl on a node, and returns its error, or ""
+// for a 200.
 func ask(node string, from *corev1.Pod, address string) string {
 	out, err := exec.Command("docker", "exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf",
 		"exec", "--namespace", from.Namespace, from.Name, "--",
@@ -184,11 +190,13 @@ func ask(node string, from *corev1.Pod, address string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// silences are the errors of a connection that came about with nobody.
-var silences = []string{"context deadline exceeded", "i/o timeout", "connection refused", "no route to host", "unreachable"}
+// silences are the errors of a connection that could not be established.
+var silences = []string{
+	"context deadline exceeded", "i/o timeout", "connection refused", "no route to host", "unreachable",
+}
 
-// reached are those of the addresses that a stranger can connect to; any answer counts, however wrong. It asks all at
-// the same time, so that those that answer show that it was not too busy to hear the others.
+// reached returns those of the addresses that a stranger can connect to; any response counts, even an error. It tries
+// all at the same time, so that those that respond prove that it was not too busy for the others.
 func reached(t *testing.T, node string, from *corev1.Pod, addresses ...string) []string {
 	t.Helper()
 	answers := make([]string, len(addresses))
@@ -200,7 +208,7 @@ func reached(t *testing.T, node string, from *corev1.Pod, addresses ...string) [
 	var found []string
 	for i, address := range addresses {
 		if answers[i] != "" && !strings.Contains(answers[i], address) {
-			t.Fatalf("asking for %s failed by itself: %s", address, answers[i])
+			t.Fatalf("the request to %s could not be sent: %s", address, answers[i])
 		}
 		if !containsAny(answers[i], silences) {
 			found = append(found, address)
@@ -212,7 +220,7 @@ func reached(t *testing.T, node string, from *corev1.Pod, addresses ...string) [
 // door is a port that a pod listens on.
 type door struct{ node, address string }
 
-// doors are all ports that pods declare, but for those of some names.
+// doors returns all ports that pods declare, except those with the given names.
 func doors(t *testing.T, client *kubernetes.Clientset, namespace, selector string, except ...string) []door {
 	t.Helper()
 	var found []door
@@ -228,7 +236,7 @@ func doors(t *testing.T, client *kubernetes.Clientset, namespace, selector strin
 	return found
 }
 
-// services are the same ports by the addresses that balance.
+// services returns the same ports at the addresses of their Services.
 func services(t *testing.T, client *kubernetes.Clientset, namespace string) []string {
 	t.Helper()
 	list, err := client.CoreV1().Services(namespace).List(t.Context(), metav1.ListOptions{})
@@ -244,8 +252,8 @@ func services(t *testing.T, client *kubernetes.Clientset, namespace string) []st
 	return found
 }
 
-// A pod that nobody has opened a door for gets into none, be it in a namespace of its own or beside the app. What it may
-// reach it does reach at the same time.
+// TestSecurityOfNetwork: a pod that no policy allows reaches no protected port, neither from another namespace nor
+// from the app's. At the same time it reaches the ports that it may reach.
 func TestSecurityOfNetwork(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -253,16 +261,18 @@ func TestSecurityOfNetwork(t *testing.T) {
 	node := controlPlane(t)
 	expectPolicies(t, client, o.Namespace)
 	elsewhere := temporaryNamespace(t, client)
-	outside, neighbour := start(t, client, elsewhere, stranger(t, client, o)), start(t, client, elsewhere, stranger(t, client, o))
+	outside := start(t, client, elsewhere, stranger(t, client, o))
+	neighbour := start(t, client, elsewhere, stranger(t, client, o))
 	beside := start(t, client, o.Namespace, stranger(t, client, o))
 	open := []string{neighbour.Status.PodIP + ":5000"}
 	if !enforces(t, client, node, outside, neighbour) {
-		record(t, "security", "network policies", "the objects are right, but this cluster's network enforces none: a deny-all policy closed nothing")
+		record(t, "security", "network policies",
+			"the objects are right, but this cluster's network enforces none: a deny-all policy closed nothing")
 		return
 	}
 
 	closed := closedDoors(t, client, o)
-	for _, d := range doors(t, client, ingressNamespace, ingressPods, "ping", "https") { // nobody asks https by HTTP
+	for _, d := range doors(t, client, ingressNamespace, ingressPods, "ping", "https") { // https needs TLS
 		open = append(open, d.address)
 	}
 
@@ -274,17 +284,17 @@ func TestSecurityOfNetwork(t *testing.T) {
 			"at the same time its neighbour and the ingress controller", len(closed)))
 
 	if got := reached(t, node, beside, slices.Concat(closed, open)...); len(got) > 0 {
-		t.Errorf("a pod beside the app reaches %v", got)
+		t.Errorf("a pod next to the app reaches %v, want none", got)
 	}
 	if got := ask(node, beside, "nobody."+o.Namespace+".svc.cluster.local.:80"); !strings.Contains(got, "no such host") {
-		t.Errorf("a pod beside the app gets no answer from DNS, so it may have no network at all: %s", got)
+		t.Errorf("a pod next to the app gets no answer from DNS, so it may have no network at all: %s", got)
 	}
 	record(t, "security", "a pod beside the app", fmt.Sprintf(
 		"reached none of %d addresses, in the namespace or outside; DNS answered it", len(closed)+len(open)))
 }
 
-// closedDoors are the addresses that no stranger may reach, by pod and by Service. Something does listen on those of the
-// pods: the node that a pod is on gets in, since its kubelet has to probe.
+// closedDoors returns the addresses that no stranger may reach, by pod and by Service. It verifies that the pod
+// addresses accept connections: the node of a pod may connect, because its kubelet has to probe.
 func closedDoors(t *testing.T, client *kubernetes.Clientset, o outputs) []string {
 	t.Helper()
 	closed := services(t, client, o.Namespace)
@@ -295,7 +305,8 @@ func closedDoors(t *testing.T, client *kubernetes.Clientset, o outputs) []string
 		closed = append(closed, d.address)
 	}
 	for what, port := range map[string]string{
-		"the app": ":5000", "its metrics": ":9090", "its Service": ":80", "Redis": ":6379", "the controller's health": ":8080",
+		"the app": ":5000", "its metrics": ":9090", "its Service": ":80", "Redis": ":6379",
+		"the controller's health": ":8080",
 	} {
 		if !slices.ContainsFunc(closed, func(address string) bool { return strings.HasSuffix(address, port) }) {
 			t.Errorf("there is no address of %s among %v", what, closed)
@@ -304,7 +315,7 @@ func closedDoors(t *testing.T, client *kubernetes.Clientset, o outputs) []string
 	return closed
 }
 
-// enforces tells whether the cluster's network takes policies seriously: one closes a port that was open before.
+// enforces reports whether the cluster's network enforces policies: a policy must close a port that was open before.
 func enforces(t *testing.T, client *kubernetes.Clientset, node string, from, to *corev1.Pod) bool {
 	t.Helper()
 	address := to.Status.PodIP + ":5000"
@@ -332,20 +343,23 @@ func enforces(t *testing.T, client *kubernetes.Clientset, node string, from, to 
 		t.Fatal(err)
 	}
 	if !waitFor(true) {
-		t.Fatal("a port stays closed after the policy that closed it has gone")
+		t.Fatal("a port stays closed after the policy that closed it was deleted")
 	}
 	return enforced
 }
 
-// allowed is every way that the policies of the app's namespace open.
+// allowed is everything that the policies of the app's namespace allow.
 var allowed = []string{
 	"allow-dns: <all pods> to anyone at UDP 53 TCP 53",
-	"redis: app.kubernetes.io/instance=redis,app.kubernetes.io/name=redis from pods app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp at TCP 6379",
-	"web: app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp from namespace kubernetes.io/metadata.name=traefik at TCP 5000",
-	"web: app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp to pods app.kubernetes.io/instance=redis,app.kubernetes.io/name=redis at TCP 6379",
+	"redis: app.kubernetes.io/instance=redis,app.kubernetes.io/name=redis " +
+		"from pods app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp at TCP 6379",
+	"web: app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp " +
+		"from namespace kubernetes.io/metadata.name=traefik at TCP 5000",
+	"web: app.kubernetes.io/instance=web,app.kubernetes.io/name=webapp " +
+		"to pods app.kubernetes.io/instance=redis,app.kubernetes.io/name=redis at TCP 6379",
 }
 
-// expectPolicies wants everything denied but for what is allowed.
+// expectPolicies checks that the policies deny everything except what allowed lists.
 func expectPolicies(t *testing.T, client *kubernetes.Clientset, namespace string) {
 	t.Helper()
 	list, err := client.NetworkingV1().NetworkPolicies(namespace).List(t.Context(), metav1.ListOptions{})
@@ -360,11 +374,12 @@ func expectPolicies(t *testing.T, client *kubernetes.Clientset, namespace string
 	}
 	slices.Sort(ways)
 	if !denied || !slices.Equal(ways, allowed) {
-		t.Errorf("everything is denied by default: %t; the policies open\n%s\nwant\n%s", denied, strings.Join(ways, "\n"), strings.Join(allowed, "\n"))
+		t.Errorf("everything is denied by default: %t; the policies allow\n%s\nwant\n%s",
+			denied, strings.Join(ways, "\n"), strings.Join(allowed, "\n"))
 	}
 }
 
-// openings are the ways that a policy opens, in words.
+// openings describes what a policy allows.
 func openings(p networkingv1.NetworkPolicy) []string {
 	var ways []string
 	add := func(direction string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) {
@@ -406,7 +421,7 @@ func selected(s *metav1.LabelSelector) string {
 	return "<all pods>"
 }
 
-// weaknesses are what a container may do that it need not.
+// weaknesses returns the unnecessary privileges of a container.
 func weaknesses(pod corev1.PodSpec, c corev1.Container) []string {
 	found := map[string]bool{"host namespaces": pod.HostNetwork || pod.HostPID || pod.HostIPC}
 	for _, v := range pod.Volumes {
@@ -429,13 +444,14 @@ func weaknesses(pod corev1.PodSpec, c corev1.Container) []string {
 	found["system calls without a filter"] = seccomp == nil || seccomp.Type != corev1.SeccompProfileTypeRuntimeDefault
 	found["writes to its root file system"] = !is(own.ReadOnlyRootFilesystem, true)
 	found["may gain privileges"] = !is(own.AllowPrivilegeEscalation, false) || is(own.Privileged, true)
-	found["has capabilities"] = own.Capabilities == nil || len(own.Capabilities.Add) > 0 || !slices.Contains(own.Capabilities.Drop, "ALL")
+	found["has capabilities"] = own.Capabilities == nil || len(own.Capabilities.Add) > 0 ||
+		!slices.Contains(own.Capabilities.Drop, "ALL")
 	found["has no memory limit"] = c.Resources.Limits.Memory().IsZero()
 	maps.DeleteFunc(found, func(_ string, weak bool) bool { return !weak })
 	return slices.Sorted(maps.Keys(found))
 }
 
-// containersOf are all containers of a pod, those that run first or that someone has added to it included.
+// containersOf returns all containers of a pod, including init containers and ephemeral ones.
 func containersOf(pod corev1.PodSpec) []corev1.Container {
 	all := slices.Concat(pod.InitContainers, pod.Containers)
 	for _, c := range pod.EphemeralContainers {
@@ -444,7 +460,7 @@ func containersOf(pod corev1.PodSpec) []corev1.Container {
 	return all
 }
 
-// hasToken tells whether a pod is given the means to ask the API server.
+// hasToken reports whether a pod has a token for the API server.
 func hasToken(pod corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
@@ -453,7 +469,8 @@ func hasToken(pod corev1.Pod) bool {
 	})
 }
 
-// What the pods are allowed, by what is written in them, by what the kernel says of their processes, and by trying.
+// TestSecurityOfContainers checks the privileges of the pods: in their specifications, in the kernel's view of their
+// processes, and by attempts to use them.
 func TestSecurityOfContainers(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -468,7 +485,7 @@ func TestSecurityOfContainers(t *testing.T) {
 			}
 		}
 	}
-	proxy := podsOf(t, client, metav1.NamespaceSystem, "k8s-app=kube-proxy")[0] // it has to do all of that
+	proxy := podsOf(t, client, metav1.NamespaceSystem, "k8s-app=kube-proxy")[0] // it needs all these privileges
 	if found := weaknesses(proxy.Spec, proxy.Spec.Containers[0]); len(found) < 6 {
 		t.Errorf("kube-proxy has only the weaknesses %v, so this test would not find any", found)
 	}
@@ -489,22 +506,24 @@ func TestSecurityOfContainers(t *testing.T) {
 		t.Errorf("in the container of Redis: got %q, want %q", got, want)
 	}
 	record(t, "security", "token for the API server", fmt.Sprintf(
-		"in none of %d pods of the app and Redis, by volumes and by looking in Redis' container; the ingress controller has one",
-		len(app)))
+		"in none of %d pods of the app and Redis, by volumes and by looking in Redis' container; "+
+			"the ingress controller has one", len(app)))
 	record(t, "security", "writing in Redis' container", "refused in `/` and at the password, possible in `/data`")
 	expectConfined(t, client, o.Namespace, ingressNamespace)
 }
 
-// tryInRedis looks for a token and writes where it should not, and where it may.
+// tryInRedis looks for a token, and tries to write to read-only and to writable folders.
 const tryInRedis = `test -e /var/run/secrets/kubernetes.io || echo no token
-for path in /intruder /etc/redis/auth/intruder; do touch $path 2>&1 | grep -q 'Read-only file system' && echo read-only; done
+for path in /intruder /etc/redis/auth/intruder; do
+  touch $path 2>&1 | grep -q 'Read-only file system' && echo read-only
+done
 touch /data/intruder && rm /data/intruder && echo written`
 
-// expectConfined asks the kernel about the processes of all pods of the namespaces.
+// expectConfined checks the kernel's view of the processes of all pods of the namespaces.
 func expectConfined(t *testing.T, client *kubernetes.Clientset, namespaces ...string) {
 	t.Helper()
 	checked := map[string]bool{}
-	eventually(t, time.Minute, func(context.Context) (bool, string) { // the autoscaler may add or take a pod meanwhile
+	eventually(t, time.Minute, func(context.Context) (bool, string) { // the autoscaler may add or remove a pod meanwhile
 		var pods []corev1.Pod
 		for _, namespace := range namespaces {
 			pods = append(pods, readyPods(t, client, namespace, "")...)
@@ -534,7 +553,7 @@ func (p process) expectConfined(t *testing.T, pod corev1.Pod) {
 	}
 }
 
-// readyPods are those that serve and stay.
+// readyPods returns the pods that are ready and not terminating.
 func readyPods(t *testing.T, client *kubernetes.Clientset, namespace, selector string) []corev1.Pod {
 	t.Helper()
 	return slices.DeleteFunc(podsOf(t, client, namespace, selector), func(pod corev1.Pod) bool {
@@ -550,25 +569,26 @@ func byNode(pods []corev1.Pod) map[string][]corev1.Pod {
 	return nodes
 }
 
-// process is what a node tells about one of its processes.
+// process describes a process of a node.
 type process struct {
 	group, command, environment, name, user, capabilities, noNewPrivileges, seccomp string
 }
 
-// of tells whether a process is one of a pod's. Drivers of control groups write the UID in two ways.
+// of reports whether a process belongs to a pod. Cgroup drivers write the UID in two ways.
 func (p process) of(pod corev1.Pod) bool {
 	uid := string(pod.UID)
 	return strings.Contains(p.group, uid) || strings.Contains(p.group, strings.ReplaceAll(uid, "-", "_"))
 }
 
-// listProcesses prints a line for each process. The name comes last: a process that turns into another one while it is
-// looked at has the new name and the old environment, never the reverse.
+// listProcesses prints a line for each process. The name is read last, so that a process that executes another
+// program meanwhile has the new name and the old environment, never the reverse.
 const listProcesses = `for p in /proc/[0-9]*; do
-  printf '%s\t%s\t%s\t%s\n' "$(grep '^0::' $p/cgroup)" "$(tr '\0\n\t' '   ' <$p/cmdline)" "$(tr '\0\n\t' '   ' <$p/environ)" \
+  printf '%s\t%s\t%s\t%s\n' "$(grep '^0::' $p/cgroup)" \
+    "$(tr '\0\n\t' '   ' <$p/cmdline)" "$(tr '\0\n\t' '   ' <$p/environ)" \
     "$(awk '/^(Name|Uid|CapEff|NoNewPrivs|Seccomp):/ { printf "%s%s\t", $1, $2 }' $p/status)"
 done 2>/dev/null`
 
-// processes are those of a node, its containers included. Some may have ended while they were looked at.
+// processes returns the processes of a node, including its containers. Some may have ended meanwhile.
 func processes(t *testing.T, node string) []process {
 	t.Helper()
 	var found []process
@@ -598,19 +618,19 @@ func processes(t *testing.T, node string) []process {
 	return found
 }
 
-// place is somewhere that the password must not be.
+// place is a text that must not contain the password.
 type place struct {
 	name, content string
-	// sign is something that the content must hold, or nothing was looked at.
+	// sign is a text that the content must contain, or the search proves nothing.
 	sign string
 }
 
-// nextPassword is one that previews are told to change to, so that they have two to hide. It is in two parts because
-// this file is searched as well.
+// nextPassword is the new password in the previews, so that they have two to hide. It is in two parts because this
+// file is searched as well.
 const nextPassword = "only-this-test" + "-has-this-password"
 
-// The password is looked for in every form in which something might write it, everywhere that people and programs look
-// at, and found where it belongs.
+// TestSecurityOfPassword searches for the password in every likely encoding, in everything that people and programs
+// read. Only its Secret contains it.
 func TestSecurityOfPassword(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
@@ -627,17 +647,18 @@ func TestSecurityOfPassword(t *testing.T) {
 	}
 	for _, p := range places {
 		if !strings.Contains(p.content, p.sign) {
-			t.Errorf("%s holds no %q, so it is not what was meant to be searched (%d bytes)", p.name, p.sign, len(p.content))
+			t.Errorf("%s does not contain %q, so the wrong text was searched (%d bytes)", p.name, p.sign, len(p.content))
 		}
 		if form := formIn(p.content, forms); form != "" {
-			t.Errorf("the password is in %s, %s", p.name, form) // and never the text around it
+			t.Errorf("the password is in %s, %s", p.name, form) // never the text around it
 			continue
 		}
-		record(t, "security", "password in "+p.name, fmt.Sprintf("not in %d KB; the same search finds it in its Secret", (len(p.content)+1023)/1024))
+		record(t, "security", "password in "+p.name,
+			fmt.Sprintf("not in %d KB; the same search finds it in its Secret", (len(p.content)+1023)/1024))
 	}
 }
 
-// formsOf are the texts by which a password can be recognised, and what they are.
+// formsOf returns the texts by which a password can be recognized, each with its description.
 func formsOf(password string) map[string]string {
 	forms := map[string]string{
 		password: "in plain text", strings.ToUpper(password): "in plain text", url.QueryEscape(password): "escaped for a URL",
@@ -645,7 +666,7 @@ func formsOf(password string) map[string]string {
 		hex.EncodeToString([]byte(password)):       "in hexadecimal",
 		reversed(password):                         "backwards",
 	}
-	// What stands before it decides which of three forms base64 gives it. The characters at the ends depend on neighbours.
+	// The text before determines which of three forms base64 has. The characters at the ends depend on their neighbors.
 	for before := range 3 {
 		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + password))
 		forms[encoded[(before*8+5)/6:len(encoded)-1]] = "in base64"
@@ -659,7 +680,7 @@ func reversed(s string) string {
 	return string(bytes)
 }
 
-// formIn is the form of the password that a text holds, if any.
+// formIn returns the description of the form of the password that a text contains, if any.
 func formIn(text string, forms map[string]string) string {
 	for needle, form := range forms {
 		if strings.Contains(text, needle) {
@@ -669,10 +690,10 @@ func formIn(text string, forms map[string]string) string {
 	return ""
 }
 
-// inStack is what Pulumi keeps, the files of the project and all that its commands print.
+// inStack returns the state, the files of the project and the output of Pulumi's commands.
 func inStack(t *testing.T) []place {
 	t.Helper()
-	// In another namespace all objects are made anew, so the previews show more than they would of an unchanged stack.
+	// In another namespace all objects are replaced, so the previews show more than those of an unchanged stack.
 	file := stackFileWith(t, "scaleout:namespace", "another")
 	pulumi(t, "config", "set", "--secret", "redisPassword", nextPassword, "--stack", stackName(), "--config-file", file)
 	anew := []string{"preview", "--stack", stackName(), "--config-file", file}
@@ -681,16 +702,22 @@ func inStack(t *testing.T) []place {
 		t.Fatalf("the state of stack %s is not in files of this machine: %s", stackName(), backend)
 	}
 	return []place{
-		{"the state, as `pulumi stack export` shows it", string(pulumi(t, "stack", "export", "--stack", stackName())), "redis-auth"},
+		{
+			"the state, as `pulumi stack export` shows it",
+			string(pulumi(t, "stack", "export", "--stack", stackName())), "redis-auth",
+		},
 		{"the files of the state", contents(t, inShell(t, "find "+backend+" -type f")), "redis-auth"},
-		{"the files of the project", contents(t, inShell(t, "git ls-files --cached --others --exclude-standard | sort -u")), "redisPassword"},
+		{
+			"the files of the project",
+			contents(t, inShell(t, "git ls-files --cached --others --exclude-standard | sort -u")), "redisPassword",
+		},
 		{"`pulumi stack output`", string(pulumi(t, "stack", "output", "--json", "--stack", stackName())), "namespace"},
 		{"`pulumi preview --diff`", string(pulumi(t, append(anew, "--diff")...)), "password : [secret] => [secret]"},
 		{"`pulumi preview --json`", string(pulumi(t, append(anew, "--json")...)), "[secret]"},
 	}
 }
 
-// inShell runs a line in the project's folder and returns what it printed.
+// inShell runs a line in the project's folder and returns its output.
 func inShell(t *testing.T, line string) string {
 	t.Helper()
 	command := exec.Command("bash", "-c", line)
@@ -703,7 +730,7 @@ func inShell(t *testing.T, line string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// contents is the text of files, by a list of their names, one a line.
+// contents returns the text of the files in a list of names, one per line.
 func contents(t *testing.T, names string) string {
 	t.Helper()
 	var all strings.Builder
@@ -712,7 +739,7 @@ func contents(t *testing.T, names string) string {
 			name = filepath.Join(root, name)
 		}
 		content, err := os.ReadFile(name)
-		if err != nil && !os.IsNotExist(err) { // an update may have ended just now, and its lock with it
+		if err != nil && !os.IsNotExist(err) { // an update may have ended just now and removed its lock
 			t.Fatal(err)
 		}
 		all.Write(content)
@@ -720,7 +747,7 @@ func contents(t *testing.T, names string) string {
 	return all.String()
 }
 
-// inCommands is what the program shows without a cluster.
+// inCommands returns the output of the program without a cluster.
 func inCommands(t *testing.T) []place {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "rendered")
@@ -732,19 +759,22 @@ func inCommands(t *testing.T) []place {
 	}
 }
 
-// inCluster is what the API server shows to those who may not read Secrets, and the logs.
+// inCluster returns what the API server shows without the permission to read Secrets, and the logs.
 func inCluster(t *testing.T, client *kubernetes.Clientset, o outputs) []place {
 	t.Helper()
 	const kinds = "pods,deployments,statefulsets,replicasets,controllerrevisions,configmaps,services,ingresses," +
 		"networkpolicies,serviceaccounts,persistentvolumeclaims"
 	return []place{
-		{"objects other than Secrets", kubectl(t, "get", kinds, "--all-namespaces", "--output", "json", "--show-managed-fields"), "redis-auth"},
+		{
+			"objects other than Secrets",
+			kubectl(t, "get", kinds, "--all-namespaces", "--output", "json", "--show-managed-fields"), "redis-auth",
+		},
 		{"events", kubectl(t, "get", "events", "--all-namespaces", "--output", "json"), `"kind": "Event"`},
 		{"logs of pods", logs(t, client, o.Namespace) + logs(t, client, ingressNamespace), `"msg":`},
 	}
 }
 
-// logs are those of all containers of a namespace, and of those that ran before them.
+// logs returns the logs of all containers of a namespace and of their previous runs.
 func logs(t *testing.T, client *kubernetes.Clientset, namespace string) string {
 	t.Helper()
 	var all strings.Builder
@@ -753,7 +783,7 @@ func logs(t *testing.T, client *kubernetes.Clientset, namespace string) string {
 			for _, previous := range []bool{false, true} {
 				options := &corev1.PodLogOptions{Container: c.Name, Previous: previous}
 				text, err := client.CoreV1().Pods(namespace).GetLogs(pod.Name, options).DoRaw(t.Context())
-				if err != nil && !previous { // most have no predecessor
+				if err != nil && !previous { // most have no previous run
 					t.Fatal(err)
 				}
 				all.Write(text)
@@ -763,7 +793,7 @@ func logs(t *testing.T, client *kubernetes.Clientset, namespace string) string {
 	return all.String()
 }
 
-// inNodes is what someone on a node sees: how programs were called, what they were given, and the journal.
+// inNodes returns what is visible on the nodes: command lines and environments of processes, and the journal.
 func inNodes(t *testing.T, client *kubernetes.Clientset) []place {
 	t.Helper()
 	nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
@@ -774,7 +804,7 @@ func inNodes(t *testing.T, client *kubernetes.Clientset) []place {
 	for _, node := range nodes.Items {
 		for _, p := range processes(t, node.Name) {
 			fmt.Fprintln(&commands, p.command)
-			if p.name != "redis-cli" { // the probe, which gets it this way so that it is not among its arguments
+			if p.name != "redis-cli" { // the probe, which gets it in its environment rather than in its arguments
 				fmt.Fprintln(&environments, p.environment)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 
 const root = ".."
 
-// stackName is the stack under test.
+// stackName returns the name of the stack under test.
 func stackName() string {
 	if name := os.Getenv("STACK"); name != "" {
 		return name
@@ -27,28 +27,28 @@ func stackName() string {
 	return "dev"
 }
 
-// stackFile is the name of the file of the stack under test.
+// stackFile returns the file name of the stack under test.
 func stackFile() string { return "Pulumi." + stackName() + ".yaml" }
 
-// requireTarget skips a test that is about another kind of stack.
+// requireTarget skips a test that is for another target.
 func requireTarget(t *testing.T, want string) {
 	t.Helper()
 	got, err := target()
 	if err != nil {
-		t.Fatalf("asking for the target of stack %s: %v\n%s", stackName(), err, got)
+		t.Fatalf("reading the target of stack %s: %v\n%s", stackName(), err, got)
 	}
 	if got != want {
-		t.Skipf("stack %s has the target %s; this test is about %s", stackName(), got, want)
+		t.Skipf("stack %s has the target %s; this test is for %s", stackName(), got, want)
 	}
 }
 
-// target is what the stack under test deploys to, or what Pulumi printed if it does not know.
+// target returns the target of the stack under test, or Pulumi's output if that fails.
 func target() (string, error) {
 	out, err := tryPulumi("config", "get", "target", "--stack", stackName())
 	return strings.TrimSpace(string(out)), err
 }
 
-// pulumi runs the Pulumi CLI on the project with the backend that `make up` uses, and returns what it printed.
+// pulumi runs the Pulumi CLI on the project with the backend that `make up` uses, and returns its output.
 func pulumi(t *testing.T, args ...string) []byte {
 	t.Helper()
 	out, err := tryPulumi(args...)
@@ -58,7 +58,7 @@ func pulumi(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// tryPulumi is pulumi for commands that may fail. It returns what was printed to standard error as well if they do.
+// tryPulumi is pulumi for commands that may fail. On a failure the output includes standard error.
 func tryPulumi(args ...string) ([]byte, error) {
 	command, err := pulumiCommand(args...)
 	if err != nil {
@@ -72,7 +72,7 @@ func tryPulumi(args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// pulumiCommand is a command of the Pulumi CLI that has not been started.
+// pulumiCommand returns a command of the Pulumi CLI that has not been started.
 func pulumiCommand(args ...string) (*exec.Cmd, error) {
 	environment, err := pulumiEnvironment()
 	if err != nil {
@@ -84,12 +84,12 @@ func pulumiCommand(args ...string) (*exec.Cmd, error) {
 	return command, nil
 }
 
-// pulumiInShell are the arguments of a shell that runs Pulumi: in pulumiEnvironment it is a function of `make env`.
+// pulumiInShell are the arguments of bash to run Pulumi on the PATH of pulumiEnvironment.
 var pulumiInShell = []string{"-c", `pulumi "$@" --non-interactive`, "bash"}
 
-// pulumiEnvironment is this process' environment and what `make env` adds to it, its function for bash included.
+// pulumiEnvironment returns this process' environment with the additions of `make env`.
 var pulumiEnvironment = sync.OnceValues(func() ([]string, error) {
-	command := exec.Command("bash", "-c", `set -e; additions="$(make -s env)"; eval "$additions"; export -f pulumi; env -0`)
+	command := exec.Command("bash", "-c", `set -e; additions="$(make -s env)"; eval "$additions"; env -0`)
 	command.Dir, command.Stderr = root, os.Stderr
 	out, err := command.Output()
 	if err != nil {
@@ -105,7 +105,7 @@ type outputs struct {
 	Replicas                               int
 }
 
-// up brings the stack up to date and returns its outputs.
+// up runs pulumi up and returns the outputs of the stack.
 func up(t *testing.T) outputs {
 	t.Helper()
 	start := time.Now()
@@ -118,7 +118,7 @@ func up(t *testing.T) outputs {
 	return o
 }
 
-// changes are the operations of a preview, by resource: everything that is not a look at it.
+// changes returns the operations of a preview by resource, without those that change nothing.
 func changes(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	var preview struct {
@@ -133,7 +133,7 @@ func changes(t *testing.T, args ...string) map[string]string {
 	}
 	changed := map[string]string{}
 	for _, step := range preview.Steps {
-		// A refresh that finds a change is followed by a step that undoes it; read is the stack's look at its own outputs.
+		// A refresh that detects drift is followed by a step that repairs it; read is the stack's reference to itself.
 		if step.Op != "same" && step.Op != "refresh" && step.Op != "read" {
 			parts := strings.Split(step.URN, "::")
 			types := strings.Split(parts[2], "$")
@@ -143,8 +143,19 @@ func changes(t *testing.T, args ...string) map[string]string {
 	return changed
 }
 
-// stackFileWith is a copy of the stack's settings, as `make up` gave them to Pulumi, with other values for some: keys and
-// values in turn.
+// localStackFile returns the absolute path of the stack's settings as `make up` gave them to Pulumi, for commands in
+// another folder.
+func localStackFile(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(root, ".local", stackFile()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// stackFileWith returns the path of a copy of the stack file that `make up` passed to Pulumi, with some settings
+// changed: keys and values in turn.
 func stackFileWith(t *testing.T, settings ...string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, ".local", stackFile()))
@@ -164,8 +175,8 @@ func stackFileWith(t *testing.T, settings ...string) string {
 	return path
 }
 
-// versions is what the tests run on: a result without it cannot be compared with another. A plugin does not say that it
-// is a substitute, so SUBSTITUTES does.
+// versions returns the versions of Pulumi and its plugins, without which results cannot be compared. A plugin does
+// not report that it is a substitute, so SUBSTITUTES names the substitutes.
 func versions() string {
 	cli, err := tryPulumi("version")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// elsewhere is a Redis that the stack did not make, in a namespace without network policies.
+// elsewhere is a Redis outside the stack, in a namespace without network policies.
 const elsewhere = `apiVersion: v1
 kind: Pod
 metadata: {name: redis, namespace: NAMESPACE, labels: {app: redis}}
@@ -25,15 +25,16 @@ metadata: {name: redis, namespace: NAMESPACE}
 spec: {selector: {app: redis}, ports: [{port: 6379}]}
 `
 
-// A stack gets another password, is led to a Redis elsewhere, and back to one of its own. The Secret with the password
-// survives each switch: pods that start later need it. The kinds of Redis that AWS has are switched by the test of
-// internal/engine, which has a substitute for AWS.
+// TestRedisSwitches: a stack gets another password, is switched to an external Redis, and back to its own. The Secret
+// with the password survives each switch, because pods that start later need it. The test of internal/engine, which
+// has a substitute for AWS, covers the kinds of Redis that AWS has.
 func TestRedisSwitches(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
 	base := up(t)
 	const namespace, password = "e2e-redis", "the-next-password-of-the-test"
-	image := kubectl(t, "get", "--namespace", base.Namespace, "statefulset/redis", "--output=jsonpath={.spec.template.spec.containers[0].image}")
+	image := kubectl(t, "get", "--namespace", base.Namespace, "statefulset/redis",
+		"--output=jsonpath={.spec.template.spec.containers[0].image}")
 	kubectl(t, "create", "namespace", namespace)
 	t.Cleanup(func() { kubectl(t, "delete", "namespace", namespace, "--ignore-not-found") })
 	apply(t, strings.NewReplacer("NAMESPACE", namespace, "IMAGE", image, "PASSWORD", password).Replace(elsewhere))
@@ -46,11 +47,13 @@ func TestRedisSwitches(t *testing.T) {
 		name     string
 		settings []string
 		password string
-		// outage: Redis itself restarts, so visits are answered by 503 meanwhile.
+		// outage means that Redis itself restarts, so visits get a 503 meanwhile.
 		outage bool
 	}{
 		{name: "another password", password: password, outage: true},
-		{name: "to a Redis elsewhere, with that password", settings: []string{"scaleout:redisHost", "redis." + namespace + ".svc.cluster.local"}},
+		{name: "to a Redis elsewhere, with that password", settings: []string{
+			"scaleout:redisHost", "redis." + namespace + ".svc.cluster.local",
+		}},
 		{name: "back to the Redis of the stack", settings: []string{"scaleout:redisHost", `""`}},
 	} {
 		waitReady(t, client, o)
@@ -77,7 +80,7 @@ func TestRedisSwitches(t *testing.T) {
 	}
 }
 
-// replaced deletes a pod of the app and returns how long it takes until all are ready again.
+// replaced deletes a pod of the app and returns the time until all are ready again.
 func replaced(t *testing.T, client *kubernetes.Clientset, o outputs) time.Duration {
 	t.Helper()
 	waitReady(t, client, o)
@@ -91,7 +94,7 @@ func replaced(t *testing.T, client *kubernetes.Clientset, o outputs) time.Durati
 	return time.Since(start)
 }
 
-// setPassword gives the second stack a password for Redis, as a user does. It goes through standard input.
+// setPassword sets the Redis password of the second stack through standard input, as a user does.
 func setPassword(t *testing.T, password string) {
 	t.Helper()
 	command, err := pulumiCommand("config", "set", "--secret", "redisPassword", "--stack", besideName)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// call is one system call of Redis, as strace prints it: when it began and ended, in seconds.
+// call is one system call of Redis, as printed by strace. Times are in seconds.
 type call struct {
 	name       string
 	file       string
@@ -23,9 +23,9 @@ var (
 	resumed    = regexp.MustCompile(`^(?:\[pid +(\d+)\] )?([\d.]+) <\.\.\. (\w+) resumed>.* = (-?\d+) <([\d.]+)>$`)
 )
 
-// parseTrace reads what `strace -f -y -ttt -T` prints, in the order in which the calls ended.
+// parseTrace reads the output of `strace -f -y -ttt -T` and returns the calls in the order in which they ended.
 func parseTrace(text string) []call {
-	number := func(s string) float64 { n, _ := strconv.ParseFloat(s, 64); return n } // the patterns let only numbers in
+	number := func(s string) float64 { n, _ := strconv.ParseFloat(s, 64); return n } // the patterns match only numbers
 	open := map[string]call{}
 	var calls []call
 	for _, line := range strings.Split(text, "\n") {
@@ -44,15 +44,15 @@ func parseTrace(text string) []call {
 	return calls
 }
 
-// forcing is how Redis treats its append-only file.
+// forcing describes how Redis flushes its append-only file to disk.
 type forcing struct {
 	writes, forces int
-	// longest and most are how long and how many bytes were written but not yet forced to disk, at most.
+	// longest and most are the maximum time and number of bytes that were written but not yet flushed to disk.
 	longest float64
 	most    int
-	// slowest is how long a call that forces took, at most.
+	// slowest is the maximum time of a flush.
 	slowest float64
-	// early is how many answers left while anything was not yet forced.
+	// early is the number of responses that were sent while anything was not yet flushed.
 	early int
 }
 
@@ -75,7 +75,7 @@ func unforced(calls []call) (f forcing) {
 			f.writes++
 			waiting = append(waiting, write{c.end, c.bytes})
 			f.most = max(f.most, sum())
-		case toFile: // fsync or fdatasync: forces what was written before it began
+		case toFile: // fsync or fdatasync: flushes what was written before it began
 			f.forces++
 			f.slowest = max(f.slowest, c.end-c.began)
 			for len(waiting) > 0 && waiting[0].at <= c.began {
@@ -86,7 +86,7 @@ func unforced(calls []call) (f forcing) {
 			f.early++
 		}
 	}
-	if len(waiting) > 0 { // and nobody saw it forced
+	if len(waiting) > 0 { // never flushed during the trace
 		f.longest = max(f.longest, calls[len(calls)-1].end-waiting[0].at)
 	}
 	return f
@@ -107,15 +107,16 @@ func TestTraceOfUnforcedWrites(t *testing.T) {
 	}
 	got := unforced(calls)
 	if got.longest < 1.19 || got.longest > 1.21 || got.most != 72 || got.early != 1 {
-		t.Errorf("got %+v, want 1.20 s from the write during the first call to the end of the second, 72 bytes, 1 early answer", got)
+		t.Errorf("got %+v, want 1.20 s from the write during the first call to the end of the second, 72 bytes, "+
+			"1 early response", got)
 	}
 	if got.writes != 2 || got.forces != 2 || got.slowest < .29 || got.slowest > .31 {
-		t.Errorf("got %+v, want 2 writes and 2 calls that force, of which one took 0.30 s", got)
+		t.Errorf("got %+v, want 2 writes and 2 flushes, of which one took 0.30 s", got)
 	}
 	if never := unforced(calls[:1]); never.longest != 0 || never.forces != 0 {
-		t.Errorf("got %+v of one write alone, want nothing forced", never)
+		t.Errorf("got %+v of one write alone, want nothing flushed", never)
 	}
 	if left := unforced(append(calls[:2:2], calls[5])); left.longest < 1.9 {
-		t.Errorf("got %+v of a write that is never forced, want that it waits to the end", left)
+		t.Errorf("got %+v of a write that is never flushed, want a wait until the end", left)
 	}
 }

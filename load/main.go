@@ -1,5 +1,5 @@
-// Command load sends a profile of requests to a running stack, shows how it scales while it does, and reports what came
-// of it.
+// Command load sends a profile of requests to a running stack, shows how the stack scales meanwhile, and writes a
+// report.
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// run sends a load, or reads what came of one, and reports on it.
+// run sends a load, or reads the run of an earlier one, and reports on it.
 func run(ctx context.Context, args []string, stack pulumiStack, out io.Writer) error {
 	o, err := parseOptions(args, out)
 	if err != nil {
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stack pulumiStack, out io.Writer) e
 	return nil
 }
 
-// send sends the load and returns what was seen. Ctrl-C ends it early, and what was seen until then counts.
+// send sends the load and returns the run. Ctrl-C ends it early with what was recorded until then.
 func send(ctx context.Context, o *options, stack pulumiStack, out io.Writer) (*record.Run, error) {
 	s, err := stack.outputs(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func send(ctx context.Context, o *options, stack pulumiStack, out io.Writer) (*r
 		Machine: fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
 	}
 	namespace, hpa := s.Namespace, s.HPA
-	if o.host != "" { // what answers there is not the stack's app
+	if o.host != "" { // another host is not the stack's app
 		r.Image, hpa = "", ""
 	}
 	if o.hpa != "" {
@@ -107,7 +107,7 @@ func send(ctx context.Context, o *options, stack pulumiStack, out io.Writer) (*r
 	return r, nil
 }
 
-// save writes the report to a folder. Where one of its files cannot be made, the others are written all the same.
+// save writes the report to a folder. If one of its files cannot be created, the others are written anyway.
 func save(folder string, r, base *record.Run, goal float64) error {
 	var problems [6]error
 	content := map[string][]byte{"run.csv": r.CSV()}
@@ -124,7 +124,7 @@ func save(folder string, r, base *record.Run, goal float64) error {
 	return err
 }
 
-// conclude prints the verdict and where the report is.
+// conclude prints the verdict and the path of the report.
 func conclude(out io.Writer, r *record.Run, goal float64, folder string) {
 	_, _ = fmt.Fprintln(out)
 	for _, row := range r.Rows(goal) {
@@ -136,8 +136,9 @@ func conclude(out io.Writer, r *record.Run, goal float64, folder string) {
 	if a := r.Advise(goal); r.Autoscaler != nil && a.Problem != "" {
 		_, _ = fmt.Fprintf(out, "\n  no advice on the autoscaler: %s\n", a.Problem)
 	} else if r.Autoscaler != nil {
-		_, _ = fmt.Fprintf(out, "\n  the numbers suggest cpuRequest %dm, targetCpuUtilization %d, minReplicas %d, "+
-			"maxReplicas %d; why: the report\n", a.Settings.Request, a.Settings.Target, a.Settings.Min, a.Settings.Max)
+		_, _ = fmt.Fprintf(out, "\n  suggested: cpuRequest %dm, targetCpuUtilization %d, minReplicas %d, "+
+			"maxReplicas %d; the report has the reasons\n",
+			a.Settings.Request, a.Settings.Target, a.Settings.Min, a.Settings.Max)
 	}
 	_, _ = fmt.Fprintf(out, "\n  report: %s\n", filepath.Join(folder, "report.html"))
 }

@@ -42,7 +42,7 @@ func TestOptions(t *testing.T) {
 	} {
 		_, err := parse(strings.Fields(args)...)
 		if err == nil {
-			t.Errorf("%s: was taken", args)
+			t.Errorf("%s: was accepted", args)
 			continue
 		}
 		for _, w := range want {
@@ -53,12 +53,12 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// withOutputs has the outputs of a stack, and no cluster.
+// withOutputs returns a stack with these outputs and without a cluster.
 func withOutputs(outputs string) pulumiStack {
 	return fake(map[string]string{"stack output --json --stack dev": outputs})
 }
 
-// A load on a stack without an autoscaler is sent, seen and reported.
+// TestRun: a load on a stack without an autoscaler is sent, shown and reported.
 func TestRun(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "Hello from container! I have been seen 1 times.\n")
@@ -101,7 +101,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a load, with what was seen until then.
+// TestInterrupted: Ctrl-C ends a load with what was recorded until then.
 func TestInterrupted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(server.Close)
@@ -122,17 +122,18 @@ func TestStackNotUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(t.Context(), o, withOutputs("{}"), io.Discard); err == nil || !strings.Contains(err.Error(), "make up STACK=dev") {
-		t.Errorf("got %v, want what to do", err)
+	_, err = send(t.Context(), o, withOutputs("{}"), io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "make up STACK=dev") {
+		t.Errorf("got %v, want the command to run", err)
 	}
 }
 
-// Every fifth second is shown, with what has failed since the line before.
+// TestView: every fifth second is shown, with the failures since the line before.
 func TestView(t *testing.T) {
 	var out bytes.Buffer
 	v := &view{out: &out, settings: &record.Settings{Min: 2, Max: 10, Target: 50}}
 	for i := range 10 {
-		sum := traffic.Summary{Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0} // ten have no answer yet
+		sum := traffic.Summary{Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0} // ten have no response yet
 		v.second(i, 100, sum, i+1, record.State{Desired: 4, Ready: 3, CPU: 70})
 	}
 	want := "   time   sent/s   failed      p50     p95     p99      CPU  pods  wanted  (target 50 %, 2 to 10 pods)\n" +

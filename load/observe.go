@@ -13,7 +13,7 @@ import (
 	"example.com/scaleout/load/watch"
 )
 
-// observe sends the load of a run and looks once a second at what came of it; w is nil without an autoscaler.
+// observe sends the load of a run and samples its outcome once a second; w is nil without an autoscaler.
 func observe(ctx context.Context, r *record.Run, out io.Writer, w *watch.Watcher) {
 	v := &view{out: out, settings: r.Autoscaler}
 	load := traffic.Start(ctx, r.Profile, r.URL, r.Host)
@@ -25,7 +25,7 @@ func observe(ctx context.Context, r *record.Run, out io.Writer, w *watch.Watcher
 		case <-ticker.C:
 		case <-load.Done:
 			ended = true
-			if ctx.Err() == nil { // the last answer can be there before the last second is over
+			if ctx.Err() == nil { // the last response may arrive before the last second is over
 				time.Sleep(time.Until(r.Started.Add(r.Profile.Duration())))
 			}
 		}
@@ -38,12 +38,12 @@ func observe(ctx context.Context, r *record.Run, out io.Writer, w *watch.Watcher
 			r.Events = append(r.Events, e)
 			_, _ = fmt.Fprintf(out, "         autoscaler: %s\n", e.Message)
 		}
-		failed := 0 // answers come later than their requests, so all seconds are looked at again
+		failed := 0 // responses arrive after their requests, so all seconds are updated
 		for i := range r.Samples {
 			_, r.Samples[i].Summary = load.Second(i)
 			failed += r.Samples[i].Failed()
 		}
-		// By time and not by ticks: those that come while the cluster or the terminal does not answer are dropped.
+		// By time and not by ticks, because ticks are dropped while the cluster or the terminal blocks.
 		for i := len(r.Samples); i < int(time.Since(r.Started)/time.Second); i++ {
 			at := float64(i + 1)
 			planned := r.Profile.Sent(at) - r.Profile.Sent(at-1)
@@ -56,21 +56,21 @@ func observe(ctx context.Context, r *record.Run, out io.Writer, w *watch.Watcher
 	r.Total, r.Interrupted = load.Total(), ctx.Err() != nil
 }
 
-// Every how many seconds there is a line, and how many of them pass until the heading comes again.
+// Seconds between two lines, and between two headings.
 const (
 	lineEvery    = 5
 	headingEvery = 20 * lineEvery
 )
 
-// view shows a load while it goes on.
+// view shows the progress of a load.
 type view struct {
 	out      io.Writer
 	settings *record.Settings // nil without an autoscaler
 	rates    []int
-	failed   int // until the last line
+	failed   int // up to the last line
 }
 
-// second shows second i: how many requests were sent in it, what has come of them, and how many have failed so far.
+// second shows second i: the requests sent in it, their outcome, and the number of failures so far.
 func (v *view) second(i, sent int, sum traffic.Summary, failed int, state record.State) {
 	v.rates = append(v.rates, sent)
 	if i%lineEvery != lineEvery-1 {
@@ -96,7 +96,7 @@ func (v *view) second(i, sent int, sum traffic.Summary, failed int, state record
 	_, _ = fmt.Fprintf(v.out, "%s  %s\n", line, v.spark())
 }
 
-// spark is the rate of the last seconds as a row of blocks.
+// spark returns the rate of the last seconds as a row of blocks.
 func (v *view) spark() string {
 	const width = 24
 	blocks := []rune("▁▂▃▄▅▆▇█")

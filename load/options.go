@@ -12,7 +12,7 @@ import (
 	"example.com/scaleout/load/profile"
 )
 
-// options is the command line.
+// options holds the flags.
 type options struct {
 	named, points             string
 	speed, scale              float64
@@ -25,26 +25,26 @@ type options struct {
 	profile profile.Profile
 }
 
-// parseOptions reads the command line. Its error lists all that is wrong.
+// parseOptions reads the command line. Its error lists all problems.
 func parseOptions(args []string, errOut io.Writer) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.SetOutput(errOut)
-	f.StringVar(&o.named, "profile", "", "how the rate goes: "+profile.Names()+" (default step)")
-	f.StringVar(&o.points, "points", "", "a profile of your own: time:rate, ..., such as 0s:10,30s:10,30s:200,3m:200")
+	f.StringVar(&o.named, "profile", "", "shape of the load: "+profile.Names()+" (default step)")
+	f.StringVar(&o.points, "points", "", "custom profile: time:rate, ..., such as 0s:10,30s:10,30s:200,3m:200")
 	f.Float64Var(&o.speed, "speed", 1, "divide the profile's times by this")
 	f.Float64Var(&o.scale, "scale", 1, "multiply the profile's rates by this")
-	// Bounds of a load that nobody has thought about: the longest of the named profiles and some time more, and what a
-	// machine of two cores can send beside what it runs (docs/reliability.md).
+	// Default bounds against an accidental load: somewhat longer than the longest of the named profiles, and what a
+	// machine of two cores can send besides its other work (docs/reliability.md).
 	f.DurationVar(&o.maxTime, "max-time", 20*time.Minute, "refuse a profile that lasts longer")
 	f.Float64Var(&o.maxRate, "max-rate", 1000, "refuse a profile with more requests per second")
-	f.DurationVar(&o.goal, "goal", 150*time.Millisecond, "95th percentile of the latency that is still good")
-	f.StringVar(&o.host, "host", "", "ask the stack's URL for this host, which is not the stack's")
+	f.DurationVar(&o.goal, "goal", 150*time.Millisecond, "highest acceptable 95th percentile of the latency")
+	f.StringVar(&o.host, "host", "", "send requests to the stack's URL for this host, which is not the stack's")
 	f.StringVar(&o.hpa, "hpa", "", "follow this autoscaler (NAMESPACE/NAME); with -host the stack's is not followed")
 	f.StringVar(&o.context, "context", "", "kubeconfig context of the cluster; required if the stack is not on kind")
-	f.StringVar(&o.name, "name", "", "what the report calls this run (default: the profile)")
+	f.StringVar(&o.name, "name", "", "name of this run in the report (default: the profile)")
 	f.StringVar(&o.out, "out", "", "folder for the report (default: reports/TIME-NAME)")
-	f.StringVar(&o.from, "from", "", "no load: report again on the run in this file")
+	f.StringVar(&o.from, "from", "", "send no load; report on the run in this file")
 	f.StringVar(&o.baseline, "baseline", "", "compare with the run in this file")
 	f.Usage = func() {
 		_, _ = fmt.Fprint(errOut, "usage: make load LOAD=\"[flags]\"\n\n"+
@@ -83,7 +83,7 @@ func parseOptions(args []string, errOut io.Writer) (*options, error) {
 	return o, errors.Join(problems...)
 }
 
-// choose makes the profile of the options.
+// choose sets the profile according to the flags.
 func (o *options) choose() (err error) {
 	if o.points != "" {
 		if o.profile, err = profile.Parse(o.points); err != nil {

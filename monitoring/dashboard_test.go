@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// What the components embed is what this package makes.
+// TestCommitted: the embedded dashboard is the one that this package generates.
 func TestCommitted(t *testing.T) {
 	want, err := boardJSON()
 	if err != nil {
@@ -21,9 +21,9 @@ func TestCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Error("internal/counter/dashboards/scaleout.json is another dashboard; if this one is what you want: make golden")
+		t.Error("internal/counter/dashboards/scaleout.json differs from the generated dashboard; to update it: make golden")
 	}
-	// The SDK takes a panel's error for itself and builds the rest.
+	// The SDK drops a panel with an error and builds the rest.
 	for _, row := range rows {
 		for _, p := range row.panels {
 			if strings.Count(string(want), `"title": "`+p.title+`"`) != 1 {
@@ -33,7 +33,8 @@ func TestCommitted(t *testing.T) {
 	}
 }
 
-// Every query is PromQL about the chosen namespace alone, and its legend names only labels that its result has.
+// TestQueries: every query is valid PromQL for the selected namespace only, and its legend uses only labels that its
+// result has.
 func TestQueries(t *testing.T) {
 	values := strings.NewReplacer("$__rate_interval", "1m", "$namespace", "scaleout")
 	promQL := parser.NewParser(parser.Options{})
@@ -50,19 +51,20 @@ func TestQueries(t *testing.T) {
 				}
 				parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 					if s, ok := node.(*parser.VectorSelector); ok && !inNamespace(s, "scaleout") {
-						t.Errorf("%s: %s is of every namespace", p.title, s)
+						t.Errorf("%s: %s is not restricted to the namespace", p.title, s)
 					}
 					return nil
 				})
 				for _, label := range labels.FindAllStringSubmatch(q.legend, -1) {
 					if !slices.Contains(grouping(expr), label[1]) {
-						t.Errorf("%s: the legend %q wants a label that the result has not: it has %v", p.title, q.legend, grouping(expr))
+						t.Errorf("%s: the legend %q uses a label that is not in the result: it has %v",
+							p.title, q.legend, grouping(expr))
 					}
 				}
 			}
 			for _, bound := range p.bounds {
 				if !slices.Contains(legends, bound) {
-					t.Errorf("%s: the bound %q is none of the legends %q", p.title, bound, legends)
+					t.Errorf("%s: the bound %q is not one of the legends %q", p.title, bound, legends)
 				}
 			}
 			if p.description == "" || p.unit == "" || len(p.queries) == 0 {
@@ -81,7 +83,7 @@ func inNamespace(s *parser.VectorSelector, namespace string) bool {
 	return false
 }
 
-// grouping are the labels of an expression's result, as far as its aggregation says.
+// grouping returns the labels of an expression's result, as far as they follow from its aggregation.
 func grouping(expr parser.Expr) []string {
 	switch e := expr.(type) {
 	case *parser.AggregateExpr:
@@ -90,7 +92,7 @@ func grouping(expr parser.Expr) []string {
 		return grouping(e.LHS)
 	case *parser.ParenExpr:
 		return grouping(e.Expr)
-	case *parser.Call: // histogram_quantile takes le away
+	case *parser.Call: // histogram_quantile removes le
 		return slices.DeleteFunc(slices.Clone(grouping(e.Args[len(e.Args)-1])), func(l string) bool { return l == "le" })
 	}
 	return nil

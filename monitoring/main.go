@@ -1,6 +1,6 @@
-// Command monitoring writes the Grafana dashboard of the app, which the program embeds; `make golden` runs it. Its tests
-// prove, with Prometheus' own packages, that all queries and rules are what Prometheus takes, and that the alerts fire
-// when they are to.
+// Command monitoring writes the Grafana dashboard of the app, which the program embeds; `make golden` runs it. Its
+// tests verify with Prometheus' own packages that Prometheus accepts all queries and rules, and that the alerts fire
+// when they should.
 package main
 
 import (
@@ -30,21 +30,21 @@ func main() {
 	}
 }
 
-// source is the Prometheus that is chosen above the panels: its name differs from one Grafana to the next.
+// source is the Prometheus that is selected above the panels, because its name differs between instances of Grafana.
 var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${datasource}")}
 
-// boardJSON is the dashboard as Grafana reads it.
+// boardJSON returns the dashboard in Grafana's JSON format.
 func boardJSON() ([]byte, error) {
-	//nolint:staticcheck // version 2 of the format is for the newest Grafana only; this one is read by all
+	//nolint:staticcheck // only the newest Grafana reads version 2 of the format; all read this one
 	b := dashboard.NewDashboardBuilder("scaleout").
-		Uid("scaleout"). // what links to the dashboard name it by
-		Readonly().      // what someone changes in the browser would be gone with the pod
+		Uid("scaleout"). // the name of the dashboard in links
+		Readonly().      // changes in the browser would be lost with the pod
 		Tags([]string{"scaleout"}).
 		Description("How visits are answered, by what, and how that scales.").
-		Refresh("15s"). // no more often is anything measured
+		Refresh("15s"). // the interval of measurements
 		Time("now-30m", "now").
 		Timezone(common.TimeZoneBrowser).
-		Tooltip(dashboard.DashboardCursorSyncCrosshair). // one moment in all panels
+		Tooltip(dashboard.DashboardCursorSyncCrosshair). // the same time in all panels
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("data source").Type("prometheus")).
 		WithVariable(dashboard.NewQueryVariableBuilder("namespace").
 			Datasource(source).
@@ -64,7 +64,7 @@ func boardJSON() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// build makes a panel of a third of the width: Grafana's grid has 24 columns.
+// build returns a panel with a third of the width: Grafana's grid has 24 columns.
 func (p panel) build() cog.Builder[dashboard.Panel] {
 	var targets []cog.Builder[variants.Dataquery]
 	for i, q := range p.queries {
@@ -72,7 +72,7 @@ func (p panel) build() cog.Builder[dashboard.Panel] {
 			Expr(q.expr).LegendFormat(q.legend).RefId(string(rune('A'+i))).Datasource(source))
 	}
 	if p.unit == yesOrNo {
-		// The colours differ for the colour-blind as well, and the text says it too.
+		// The colors are distinguishable with color blindness, and the text has the state, too.
 		states := dashboard.ValueMap{Type: dashboard.MappingTypeValueToText, Options: map[string]dashboard.ValueMappingResult{
 			"0": {Text: cog.ToPtr("no"), Color: cog.ToPtr("semi-dark-orange")},
 			"1": {Text: cog.ToPtr("yes"), Color: cog.ToPtr("semi-dark-blue")},

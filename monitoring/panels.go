@@ -1,6 +1,6 @@
 package main
 
-// panel answers one question.
+// panel is one panel of the dashboard.
 type panel struct {
 	title, description string
 	// unit is yesOrNo or one of Grafana's:
@@ -12,18 +12,19 @@ type panel struct {
 
 const yesOrNo = "0 or 1"
 
-// query is one line or more.
+// query is a PromQL query for one or more lines.
 type query struct{ expr, legend string }
 
-// app are the labels of the app's own metrics, web those of its container. The namespace is chosen above the panels. Jobs
-// are not named: they differ between the Prometheus of the stack and one that an operator runs.
+// app has the labels of the app's own metrics, web those of its container, hpa those of its autoscaler. The namespace
+// is selected above the panels. The job label is not used, because it differs between the Prometheus of the stack and
+// one that an operator runs.
 const (
 	app = `namespace="$namespace"`
 	web = `namespace="$namespace",container="web"`
 	hpa = `namespace="$namespace",horizontalpodautoscaler="web"`
 )
 
-// rows are all panels.
+// rows has all panels.
 var rows = []struct {
 	title  string
 	panels []panel
@@ -31,20 +32,27 @@ var rows = []struct {
 	{"Visits", []panel{
 		{
 			title: "Rate", unit: "reqps",
-			description: "Requests a second by route and status code, as the pods answered them. What the load balancer could not hand to any pod is not here.",
-			queries:     []query{{`sum by (route, code) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{route}} {{code}}"}},
+			description: "Requests a second by route and status code, as the pods answered them. " +
+				"What the load balancer could not hand to any pod is not here.",
+			queries: []query{{
+				`sum by (route, code) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval]))`,
+				"{{route}} {{code}}",
+			}},
 		},
 		{
 			title: "Errors", unit: "percentunit",
 			description: "Part of the requests of a route that were answered by a 5xx.",
-			queries: []query{{`(sum by (route) (rate(http_request_duration_seconds_count{` + app + `,code=~"5.."}[$__rate_interval]))
+			queries: []query{{
+				`(sum by (route) (rate(http_request_duration_seconds_count{` + app + `,code=~"5.."}[$__rate_interval]))
  or sum by (route) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval])) * 0)
-/ sum by (route) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{route}}"}},
+/ sum by (route) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{route}}",
+			}},
 		},
 		{
 			title: "Duration", unit: "s",
-			description: "Time to answer, by route. Percentiles come from a histogram: between two of its bounds they are estimated.",
-			queries:     percentiles("http_request_duration_seconds_bucket", "le, route", " {{route}}"),
+			description: "Time to answer, by route. Percentiles come from a histogram: " +
+				"between two of its bounds they are estimated.",
+			queries: percentiles("http_request_duration_seconds_bucket", "le, route", " {{route}}"),
 		},
 		{
 			title: "Under way", unit: "short",
@@ -53,20 +61,24 @@ var rows = []struct {
 		},
 		{
 			title: "Objective: answered", unit: "percentunit",
-			description: "Part of the visits that were answered by an error. ErrorBudgetBurn fires when a long and a short window both are too high.",
-			queries:     objective("errors"),
+			description: "Part of the visits that were answered by an error. " +
+				"ErrorBudgetBurn fires when a long and a short window both are too high.",
+			queries: objective("errors"),
 		},
 		{
 			title: "Objective: fast", unit: "percentunit",
-			description: "Part of the visits that took longer than the objective allows. LatencyBudgetBurn fires when a long and a short window both are too high.",
-			queries:     objective("slow"),
+			description: "Part of the visits that took longer than the objective allows. " +
+				"LatencyBudgetBurn fires when a long and a short window both are too high.",
+			queries: objective("slow"),
 		},
 	}},
 	{"Redis", []panel{
 		{
 			title: "Calls", unit: "ops",
 			description: "Calls a second by pod, failed ones included.",
-			queries:     []query{{`sum by (pod) (rate(redis_call_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{pod}}"}},
+			queries: []query{{
+				`sum by (pod) (rate(redis_call_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{pod}}",
+			}},
 		},
 		{
 			title: "Duration of a call", unit: "s",
@@ -75,14 +87,18 @@ var rows = []struct {
 		},
 		{
 			title: "Failed calls", unit: "ops",
-			description: "timeout: Redis did not answer in time. connection: none could be made, or it broke. reply: Redis refused.",
-			queries:     []query{{`sum by (reason) (rate(redis_call_errors_total{` + app + `}[$__rate_interval]))`, "{{reason}}"}},
+			description: "timeout: Redis did not answer in time. connection: none could be made, or it broke. " +
+				"reply: Redis refused.",
+			queries: []query{{
+				`sum by (reason) (rate(redis_call_errors_total{` + app + `}[$__rate_interval]))`, "{{reason}}",
+			}},
 		},
 	}},
 	{"Pods", []panel{
 		{
 			title: "CPU", unit: "short",
-			description: "Cores that each pod uses. The autoscaler aims at a percentage of the request; at the limit the kernel throttles.",
+			description: "Cores that each pod uses. The autoscaler aims at a percentage of the request; " +
+				"at the limit the kernel throttles.",
 			queries: []query{
 				{`sum by (pod) (rate(container_cpu_usage_seconds_total{` + web + `}[$__rate_interval]))`, "{{pod}}"},
 				{`max(kube_pod_container_resource_requests{` + web + `,resource="cpu"})`, "request"},
@@ -108,7 +124,9 @@ var rows = []struct {
 		{
 			title: "Restarts", unit: "short",
 			description: "Since each pod was made, of every container in the namespace.",
-			queries:     []query{{`sum by (pod, container) (kube_pod_container_status_restarts_total{` + app + `})`, "{{pod}} {{container}}"}},
+			queries: []query{{
+				`sum by (pod, container) (kube_pod_container_status_restarts_total{` + app + `})`, "{{pod}} {{container}}",
+			}},
 		},
 	}},
 	{"Autoscaler", []panel{
@@ -127,8 +145,10 @@ var rows = []struct {
 			title: "CPU against target", unit: "percent",
 			description: "What the autoscaler compares: the mean CPU of the pods in percent of their request.",
 			queries: []query{
-				{`max(kube_horizontalpodautoscaler_status_target_metric{` + hpa + `,metric_name="cpu",metric_target_type="utilization"})`, "measured"},
-				{`max(kube_horizontalpodautoscaler_spec_target_metric{` + hpa + `,metric_name="cpu",metric_target_type="utilization"})`, "target"},
+				{`max(kube_horizontalpodautoscaler_status_target_metric{` + hpa +
+					`,metric_name="cpu",metric_target_type="utilization"})`, "measured"},
+				{`max(kube_horizontalpodautoscaler_spec_target_metric{` + hpa +
+					`,metric_name="cpu",metric_target_type="utilization"})`, "target"},
 			},
 			bounds: []string{"target"},
 		},
@@ -140,22 +160,27 @@ var rows = []struct {
 		},
 		{
 			title: "State", unit: yesOrNo,
-			description: "AbleToScale: it may change the number of pods. ScalingActive: it knows the CPU. ScalingLimited: it would go beyond minimum or maximum.",
-			queries:     []query{{`max by (condition) (kube_horizontalpodautoscaler_status_condition{` + hpa + `,status="true"})`, "{{condition}}"}},
+			description: "AbleToScale: it may change the number of pods. ScalingActive: it knows the CPU. " +
+				"ScalingLimited: it would go beyond minimum or maximum.",
+			queries: []query{{
+				`max by (condition) (kube_horizontalpodautoscaler_status_condition{` + hpa + `,status="true"})`,
+				"{{condition}}",
+			}},
 		},
 	}},
 }
 
-// percentiles are lines of a histogram.
+// percentiles returns the queries for percentiles of a histogram.
 func percentiles(histogram, by, legend string) (queries []query) {
 	for _, p := range []string{"50", "95", "99"} {
-		expr := `histogram_quantile(0.` + p + `, sum by (` + by + `) (rate(` + histogram + `{` + app + `}[$__rate_interval])))`
+		rate := `rate(` + histogram + `{` + app + `}[$__rate_interval])`
+		expr := `histogram_quantile(0.` + p + `, sum by (` + by + `) (` + rate + `))`
 		queries = append(queries, query{expr, "p" + p + legend})
 	}
 	return queries
 }
 
-// objective are the windows of one objective; recording rules compute them (components/monitoring/alerts.go).
+// objective returns the windows of one objective; recording rules compute them (components/monitoring/alerts.go).
 func objective(name string) (queries []query) {
 	for _, window := range []string{"5m", "1h", "6h"} {
 		queries = append(queries, query{`scaleout:` + name + `:ratio_rate` + window + `{` + app + `}`, window})

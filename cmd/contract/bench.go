@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// label is on everything that a run creates; its value is the number of the run.
+// label marks everything that a run creates; its value is the ID of the run.
 const label = "scaleout.contract"
 
-// redisScript starts a Redis that keeps nothing on disk. protected-mode would refuse clients from other containers
+// redisScript starts a Redis without persistence. With protected-mode it would reject clients from other containers
 // while there is no password.
 const redisScript = `exec redis-server - <<END
 port 6379
@@ -25,7 +25,7 @@ dir /tmp
 ${PASSWORD:+requirepass $PASSWORD}
 END`
 
-// bench is what one run has on the Docker host.
+// bench is one run with its resources on the Docker host.
 type bench struct {
 	*settings
 	docker        docker
@@ -33,12 +33,12 @@ type bench struct {
 	count         map[string]int
 	mark, network string            // label and network of the run
 	password      string            // of Redis
-	known         *strings.Replacer // what is known of Redis, for the placeholders
+	known         *strings.Replacer // replaces the placeholders with the values of Redis
 	redis         *instance
-	err           error // an error of the environment, not of the image: after it the run does and reports nothing more
+	err           error // an error of the environment, not of the image; it ends the run
 }
 
-// newBench returns a bench on which nothing was created yet.
+// newBench returns a bench that has not created anything yet.
 func newBench(s *settings, d docker, out, progress io.Writer) *bench {
 	id, password := strings.ToLower(rand.Text()[:8]), rand.Text()
 	return &bench{settings: s, docker: d, out: out, progress: progress, count: map[string]int{}, mark: label + "=" + id,
@@ -46,7 +46,7 @@ func newBench(s *settings, d docker, out, progress io.Writer) *bench {
 		known: strings.NewReplacer("{redis.host}", "redis", "{redis.port}", "6379", "{redis.password}", password)}
 }
 
-// broken tells whether the run cannot go on, because of an error or an interruption.
+// broken reports whether an error or an interruption has ended the run.
 func (b *bench) broken(ctx context.Context) bool {
 	if b.err == nil {
 		b.err = ctx.Err()
@@ -54,7 +54,7 @@ func (b *bench) broken(ctx context.Context) bool {
 	return b.err != nil
 }
 
-// do runs a command of Docker whose failure ends the run.
+// do runs a docker command whose failure ends the run.
 func (b *bench) do(ctx context.Context, stdin string, args ...string) (out string) {
 	if !b.broken(ctx) {
 		out, b.err = b.docker(ctx, stdin, args...)
@@ -62,7 +62,7 @@ func (b *bench) do(ctx context.Context, stdin string, args ...string) (out strin
 	return out
 }
 
-// within calls try, four times a second, until it succeeds, and tells whether it did so within limit.
+// within calls try four times a second until it succeeds, and reports whether it did so within limit.
 func (b *bench) within(ctx context.Context, limit time.Duration, try func() bool) bool {
 	for deadline := time.Now().Add(limit); ; b.sleep(ctx, 250*time.Millisecond) {
 		succeeded := try()
@@ -79,7 +79,7 @@ func (b *bench) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// prepare creates the network, and starts Redis if the app is told of one.
+// prepare creates the network, and starts Redis if the app's settings refer to one.
 func (b *bench) prepare(ctx context.Context) {
 	b.pull(ctx, b.image)
 	b.do(ctx, "", "network", "create", "--label", b.mark, b.network)
@@ -96,26 +96,26 @@ func (b *bench) prepare(ctx context.Context) {
 	b.startRedis(ctx)
 }
 
-// pull pulls an image unless it is there.
+// pull pulls an image unless it is present.
 func (b *bench) pull(ctx context.Context, image string) {
 	if _, err := b.docker(ctx, "", "image", "inspect", "--format", "{{.Id}}", image); err == nil || b.broken(ctx) {
 		return
 	}
 	b.note("pulling %s", image)
 	if b.do(ctx, "", "pull", "--quiet", image); b.err != nil {
-		b.err = fmt.Errorf("needs the image %s, which is not on this machine: %w", image, b.err)
+		b.err = fmt.Errorf("needs the image %s, which is not on this machine and cannot be pulled: %w", image, b.err)
 	}
 }
 
-// create creates a container, restricted as those of WebApp. The variables travel on standard input, not as arguments,
-// which every user of this machine can read.
+// create creates a container with the restrictions of WebApp. The variables are passed on standard input, because
+// every user of this machine can read arguments.
 func (b *bench) create(ctx context.Context, env string, args ...string) *instance {
 	args = append([]string{"create", "--label", b.mark, "--network", b.network, "--env-file", "/dev/stdin",
 		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}, args...)
 	return &instance{bench: b, id: b.do(ctx, env, args...)}
 }
 
-// startRedis starts the container of Redis and waits until it takes connections.
+// startRedis starts the Redis container and waits until it accepts connections.
 func (b *bench) startRedis(ctx context.Context) {
 	b.note("starting Redis (%s)", b.redisImage)
 	b.do(ctx, "", "start", b.redis.id)
@@ -125,12 +125,12 @@ func (b *bench) startRedis(ctx context.Context) {
 		return gone != "" || strings.Contains(b.redis.log(ctx), "Ready to accept connections")
 	})
 	if b.err == nil && (gone != "" || !ready) {
-		b.err = fmt.Errorf("the container of Redis did not start within %v: %s; -redis names another image", b.start, gone)
+		b.err = fmt.Errorf("the Redis container did not start within %v: %s; -redis selects another image", b.start, gone)
 	}
 }
 
-// launch starts a container of the app. Its port is published on a free port of 127.0.0.1, where nobody else in the
-// network gets at an app that may have no protection. It gets no swap, as on a node of Kubernetes.
+// launch starts a container of the app. Its port is published on a free port of 127.0.0.1 only, because the app may
+// have no access control. It gets no swap, like a pod in Kubernetes.
 func (b *bench) launch(ctx context.Context, env map[string]string) *instance {
 	var variables strings.Builder
 	for name, value := range env {
@@ -138,10 +138,10 @@ func (b *bench) launch(ctx context.Context, env map[string]string) *instance {
 	}
 	args := []string{"--publish", "127.0.0.1::" + b.port, "--memory", b.memory, "--memory-swap", b.memory,
 		"--user", b.user + ":" + b.user}
-	for _, directory := range b.writable { // as an emptyDir, from which programs can be run too
+	for _, directory := range b.writable { // like an emptyDir, which allows exec
 		args = append(args, "--tmpfs", directory+":rw,exec,mode=1777")
 	}
-	for file := range b.files { // in volumes without a name, which hide what the image has there, as a Secret does
+	for file := range b.files { // in anonymous volumes, which hide the image's files there, as a Secret does
 		if m := "type=volume,volume-nocopy,target=" + path.Dir(file); !slices.Contains(args, m) {
 			args = append(args, "--mount", m)
 		}
@@ -154,8 +154,7 @@ func (b *bench) launch(ctx context.Context, env map[string]string) *instance {
 	return i
 }
 
-// remove removes all that has the label of the run. It does not depend on the context of the run, which may have been
-// interrupted.
+// remove removes everything with the label of the run. It ignores the context of the run, which may be canceled.
 func (b *bench) remove() error {
 	b.note("removing containers and network of this run")
 	ctx := context.Background()
@@ -163,11 +162,11 @@ func (b *bench) remove() error {
 	if err == nil && found != "" {
 		_, err = b.docker(ctx, "", append([]string{"rm", "--force", "--volumes"}, strings.Fields(found)...)...)
 	}
-	if err == nil { // a network cannot be removed while a container has it
+	if err == nil { // a network cannot be removed while a container uses it
 		_, err = b.docker(ctx, "", "network", "prune", "--force", "--filter", "label="+b.mark)
 	}
 	if err != nil {
-		return fmt.Errorf("removing what has the label %s: %w", b.mark, err)
+		return fmt.Errorf("removing everything with the label %s: %w", b.mark, err)
 	}
 	return nil
 }
@@ -176,11 +175,11 @@ func (b *bench) remove() error {
 type instance struct {
 	*bench
 	id      string
-	address string // that the app's port has on this machine
+	address string // of the app's port on this machine
 }
 
-// run starts the container, also once more, and finds the address of the app's port. That it does not start, as with a
-// command that is not in the image, shows in its state; one that has ended already has no port.
+// run starts or restarts the container and looks up the address of the app's port. It ignores errors: a failed start,
+// such as a command that is not in the image, shows in the state, and a container that has already ended has no port.
 func (i *instance) run(ctx context.Context) {
 	if !i.broken(ctx) {
 		_, _ = i.docker(ctx, "", "start", i.id)
@@ -189,11 +188,11 @@ func (i *instance) run(ctx context.Context) {
 	}
 }
 
-// containerState is the part of `docker inspect` that is looked at.
+// containerState is the relevant part of `docker inspect`.
 type containerState struct {
 	Running, OOMKilled bool
 	ExitCode           int
-	Error              string // of Docker, which could not start it
+	Error              string // why Docker could not start it
 	FinishedAt         time.Time
 }
 
@@ -205,12 +204,12 @@ func (i *instance) state(ctx context.Context) (s containerState) {
 	return s
 }
 
-// log is the end of what the container printed, without the password.
+// log returns the last 100 lines of the container's log, without the password.
 func (i *instance) log(ctx context.Context) string {
 	return strings.ReplaceAll(i.do(ctx, "", "logs", "--tail", "100", i.id), i.password, "[password]")
 }
 
-// gone says how the container ended, with the last line of its log, or "" if it runs.
+// gone returns how the container ended, with the last line of its log, or "" if it runs.
 func (i *instance) gone(ctx context.Context) string {
 	state := i.state(ctx)
 	if state.Running || i.err != nil {
@@ -230,7 +229,7 @@ func (i *instance) gone(ctx context.Context) string {
 	return how
 }
 
-// terminate sends SIGTERM, or says how the process had ended before.
+// terminate sends SIGTERM, or returns how the container had ended before.
 func (i *instance) terminate(ctx context.Context) (gone string) {
 	if i.broken(ctx) {
 		return ""

@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// docker runs a command of Docker and returns its standard output without the last line end. stdin is for what must not
-// show in a list of processes. Tests put their own in its place.
+// docker runs a docker command and returns its standard output without the last newline. stdin is for input that must
+// not appear in the process list. Tests replace it.
 type docker func(ctx context.Context, stdin string, args ...string) (string, error)
 
-// commandLimit is for commands that Docker answers at once, on a busy machine.
+// commandLimit bounds commands that normally return at once, on a busy machine.
 const commandLimit = 2 * time.Minute
 
-// dockerCLI runs the docker command on PATH, which follows DOCKER_HOST and the current context. It does so in a process
-// group of its own, so that Ctrl-C in a terminal reaches only this program. All commands but pull are waited for,
-// whatever ctx says: an abandoned one could create something after everything was removed.
+// dockerCLI runs the docker command on PATH, which respects DOCKER_HOST and the current context. It uses a separate
+// process group, so that Ctrl-C in a terminal reaches only this program. All commands but pull ignore the
+// cancellation of ctx, because an abandoned one could create something after the cleanup.
 func dockerCLI(ctx context.Context, stdin string, args ...string) (string, error) {
 	if args[0] != "pull" {
 		var cancel context.CancelFunc
@@ -35,7 +35,7 @@ func dockerCLI(ctx context.Context, stdin string, args ...string) (string, error
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if args[0] == "logs" { // those of the app are on both
+	if args[0] == "logs" { // an app may log to both
 		cmd.Stderr = &stdout
 	}
 	if err := cmd.Run(); err != nil {
@@ -45,7 +45,7 @@ func dockerCLI(ctx context.Context, stdin string, args ...string) (string, error
 	return strings.TrimSuffix(stdout.String(), "\n"), nil
 }
 
-// usable returns an error that says what to do unless there is a Docker whose published ports are on this machine.
+// usable returns an error with a remedy unless Docker runs and publishes ports on this machine.
 func usable(ctx context.Context, d docker) error {
 	_, err := d(ctx, "", "version", "--format", "{{.Server.Version}}")
 	if errors.Is(err, exec.ErrNotFound) {
@@ -55,16 +55,17 @@ func usable(ctx context.Context, d docker) error {
 	}
 	host, err := d(ctx, "", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if err == nil && !strings.HasPrefix(host, "unix://") && !strings.HasPrefix(host, "npipe://") {
-		err = fmt.Errorf("needs a Docker on this machine, since it asks the app on published ports of 127.0.0.1; "+
+		err = fmt.Errorf("needs Docker on this machine, because it calls the app on published ports of 127.0.0.1; "+
 			"DOCKER_HOST or the current context is %s", host)
 	}
 	return err
 }
 
-// archive is a file as `docker cp` takes it, readable for everyone, since the user in the container owns nothing.
+// archive returns a tar archive with one file for `docker cp`, readable by everyone, because the user in the
+// container does not own it.
 func archive(name, content string) string {
 	var b strings.Builder
-	w := tar.NewWriter(&b) // whose errors are those of the builder, which has none
+	w := tar.NewWriter(&b) // its errors are those of the builder, which returns none
 	_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o444, Size: int64(len(content)), ModTime: time.Now()})
 	_, _ = io.WriteString(w, content)
 	_ = w.Close()

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// fakeCommand puts a docker on PATH that is a script.
+// fakeCommand puts a script named docker on PATH.
 func fakeCommand(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -29,26 +29,26 @@ pull) exec sleep 60 ;;
 *) echo; echo first >&2; echo "Error: no such thing" >&2; exit 3 ;;
 esac`)
 	if out, err := dockerCLI(t.Context(), "A=b", "create", "x"); err != nil || out != "A=b create x" {
-		t.Errorf("got %q, %v, want what was sent and the arguments", out, err)
+		t.Errorf("got %q, %v, want standard input and the arguments", out, err)
 	}
 	if out, err := dockerCLI(t.Context(), "", "logs", "x"); err != nil || out != "out\nerr" {
 		t.Errorf("got %q, %v, want both streams", out, err)
 	}
 	if _, err := dockerCLI(t.Context(), "", "rm", "x"); err == nil ||
 		!strings.HasSuffix(err.Error(), "`docker rm x`: exit status 3: Error: no such thing") {
-		t.Errorf("got %v, want the command and the last thing it said", err)
+		t.Errorf("got %v, want the command and its last line of output", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := dockerCLI(ctx, "", "create", "x"); err != nil {
-		t.Errorf("got %v, want a command that creates something to be waited for", err)
+		t.Errorf("got %v, want a command that creates something to ignore the cancellation", err)
 	}
 	if _, err := dockerCLI(ctx, "", "pull", "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want a command that takes long to end with the context", err)
+		t.Errorf("got %v, want a pull to end with the context", err)
 	}
 }
 
-// The file is in the root of the archive, for everyone to read.
+// TestArchive: the file is in the root of the archive, readable by everyone.
 func TestArchive(t *testing.T) {
 	r := tar.NewReader(strings.NewReader(archive("redis", "word")))
 	h, err := r.Next()
@@ -60,7 +60,7 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// The last line of a log is the reason of an end, beside what Docker says of it.
+// TestGone: the reason has the container's state and the last line of its log.
 func TestGone(t *testing.T) {
 	for want, test := range map[string]struct {
 		state containerState

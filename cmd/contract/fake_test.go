@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// fakeApp is an app as an image would have it: each field is a way to be wrong, the zero value is right.
+// fakeApp is the app of an image: each field is a defect, and the zero value has none.
 type fakeApp struct {
 	needsWritable bool // ends unless its file system is writable
 	needsRedis    bool // ends without Redis
@@ -23,15 +23,15 @@ type fakeApp struct {
 	liveAsksRedis bool
 	alwaysReady   bool
 	ownCounter    bool // keeps the number in the process
-	ignoresTerm   bool // goes on after SIGTERM
+	ignoresTerm   bool // keeps running after SIGTERM
 	cuts          bool // closes everything at SIGTERM
-	dropsKept     bool // after SIGTERM closes a kept connection when a request comes
-	dies          bool // ends by itself when it is asked for its number
-	unnamed       bool // refuses a wrong port without naming it
-	takesAll      bool // does not look at its settings
+	dropsKept     bool // after SIGTERM closes a kept-alive connection when a request arrives
+	dies          bool // ends by itself on a request for its number
+	unnamed       bool // rejects an invalid port without naming the setting
+	takesAll      bool // does not validate its settings
 }
 
-// fakeDocker runs containers as servers in this process. It keeps what was asked.
+// fakeDocker runs containers as servers in this process. It records all commands.
 type fakeDocker struct {
 	t       *testing.T
 	app     fakeApp
@@ -42,12 +42,12 @@ type fakeDocker struct {
 	mu         sync.Mutex
 	commands   []string
 	stdin      string // all of it
-	network    bool   // is there
+	network    bool   // whether it exists
 	containers map[string]*fakeContainer
 	redis      fakeRedis
 }
 
-// fakeRedis counts. While it is paused, nobody gets an answer.
+// fakeRedis counts. While it is paused, it does not respond.
 type fakeRedis struct {
 	running sync.RWMutex // locked while it is paused
 	up      bool
@@ -61,7 +61,7 @@ type fakeContainer struct {
 	log      string
 	server   *http.Server
 	address  string
-	reached  bool // Redis, once
+	reached  bool // whether it has reached Redis
 	n        int
 	stopping bool
 }
@@ -111,7 +111,7 @@ func (f *fakeDocker) run(ctx context.Context, stdin string, args ...string) (str
 		}
 		return "", nil
 	case "pause":
-		f.mu.Unlock() // for the requests under way
+		f.mu.Unlock() // for the requests in flight
 		f.redis.running.Lock()
 		f.mu.Lock()
 		return "", nil
@@ -122,7 +122,7 @@ func (f *fakeDocker) run(ctx context.Context, stdin string, args ...string) (str
 	return f.container(ctx, args)
 }
 
-// container is the commands about one container.
+// container runs the commands for one container.
 func (f *fakeDocker) container(ctx context.Context, args []string) (string, error) {
 	verb, id := args[0], args[len(args)-1]
 	if verb == "port" {
@@ -157,7 +157,7 @@ func (f *fakeDocker) container(ctx context.Context, args []string) (string, erro
 	return "", nil
 }
 
-// end is the end of a container's process.
+// end ends a container's process.
 func (c *fakeContainer) end(code int, log string) {
 	if c.state.Running {
 		c.state, c.log = containerState{ExitCode: code, FinishedAt: time.Now()}, c.log+log
@@ -167,7 +167,7 @@ func (c *fakeContainer) end(code int, log string) {
 	}
 }
 
-// startApp is the start of the app's process.
+// startApp starts the app's process.
 func (f *fakeDocker) startApp(c *fakeContainer) {
 	c.state.Running = true
 	switch {
@@ -199,7 +199,7 @@ func (f *fakeDocker) startApp(c *fakeContainer) {
 	go func() { _ = c.server.Serve(listener) }()
 }
 
-// handler is what the app answers.
+// handler returns the app's handler.
 func (f *fakeDocker) handler(c *fakeContainer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -223,7 +223,7 @@ func (f *fakeDocker) handler(c *fakeContainer) http.Handler {
 	return mux
 }
 
-// count is the app's main page.
+// count serves the app's main page.
 func (f *fakeDocker) count(c *fakeContainer, w http.ResponseWriter) {
 	f.redis.running.RLock()
 	defer f.redis.running.RUnlock()
@@ -244,7 +244,7 @@ func (f *fakeDocker) count(c *fakeContainer, w http.ResponseWriter) {
 	_, _ = fmt.Fprintf(w, "seen %d times", *n)
 }
 
-// terminate is what the app does on SIGTERM.
+// terminate does what the app does on SIGTERM.
 func (f *fakeDocker) terminate(c *fakeContainer) {
 	c.stopping = true
 	switch {

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	answerLimit = 10 * time.Second // components/kube/drain.go gives requests under way as long
+	answerLimit = 10 * time.Second // as long as components/kube/drain.go gives requests in flight
 	probeLimit  = 2 * time.Second  // the timeout of WebApp's probes
 )
 
-// conn is a connection of HTTP/1.1. net/http's client is of no use here: it repeats a GET by itself when a kept
-// connection breaks under it, which is the very loss that is looked for.
+// conn is an HTTP/1.1 connection. net/http's client is not suitable: it retries a GET when a kept-alive connection
+// breaks, which is exactly the loss to be detected.
 type conn struct {
 	net.Conn
 	reader *bufio.Reader
@@ -35,8 +35,8 @@ func dial(ctx context.Context, address string) (*conn, error) {
 	return &conn{c, bufio.NewReader(c)}, nil
 }
 
-// closed tells whether the other side has closed the connection, or sent what nobody asked for (408, before it closes).
-// It takes a millisecond if not.
+// closed reports whether the other side has closed the connection or sent an unsolicited response (408, before it
+// closes). It takes a millisecond if not.
 func (c *conn) closed() bool {
 	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err := c.reader.Peek(1)
@@ -52,7 +52,7 @@ type answer struct {
 	failure string // why there is no complete answer
 }
 
-// lost says why the visitor did not get what was asked for, or "".
+// lost returns why the request counts as lost, or "".
 func (a answer) lost() string {
 	if a.failure == "" && a.status >= http.StatusInternalServerError {
 		return fmt.Sprintf("answered %d", a.status)
@@ -60,7 +60,7 @@ func (a answer) lost() string {
 	return a.failure
 }
 
-// String is the outcome in a few words.
+// String returns the outcome in a few words.
 func (a answer) String() string {
 	if a.failure != "" {
 		return a.failure
@@ -68,8 +68,8 @@ func (a answer) String() string {
 	return fmt.Sprint(a.status)
 }
 
-// ask sends a request and reads the answer. One without a length that ends with the connection counts as complete,
-// since nothing tells where it should have ended.
+// ask sends a request and reads the response. One without a length that ends with the connection counts as complete,
+// because its expected end is unknown.
 func (c *conn) ask(path string, limit time.Duration) (a answer) {
 	_ = c.SetDeadline(time.Now().Add(limit))
 	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: contract\r\n\r\n", path, c.RemoteAddr())
@@ -88,7 +88,7 @@ func (c *conn) ask(path string, limit time.Duration) (a answer) {
 		a.failure = fmt.Sprintf("no answer in %v", limit)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		a.failure = closed
-	case strings.Contains(err.Error(), "reset by peer"): // the app had not read all that was sent
+	case strings.Contains(err.Error(), "reset by peer"): // the app had not read the whole request
 		a.failure = closed + " (reset)"
 	default:
 		a.failure = err.Error()
@@ -108,7 +108,7 @@ func (a *answer) read(r *bufio.Reader) error {
 	return err
 }
 
-// get asks once, on a connection of its own.
+// get sends one request on a new connection.
 func get(ctx context.Context, address, path string, limit time.Duration) answer {
 	c, err := dial(ctx, address)
 	if err != nil {
@@ -118,7 +118,7 @@ func get(ctx context.Context, address, path string, limit time.Duration) answer 
 	return c.ask(path, limit)
 }
 
-// probe asks as the kubelet does: 2xx and 3xx are a success.
+// probe sends a probe as the kubelet does: 2xx and 3xx are a success.
 func probe(ctx context.Context, address, path string) (ok bool, seen string) {
 	a := get(ctx, address, path, probeLimit)
 	return a.failure == "" && a.status >= 200 && a.status < 400, fmt.Sprintf("GET %s: %s", path, a)

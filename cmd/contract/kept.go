@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// Connections of a load balancer, and for how long and how often they bring requests after SIGTERM.
+// Number of connections of the load balancer, and duration and interval of the requests on them after SIGTERM.
 const (
 	keptConns = 8
 	keptTime  = time.Second
 	keptPause = 200 * time.Millisecond
 )
 
-// account is what came of kept connections.
+// account is the outcome of the requests on kept-alive connections.
 type account struct {
 	kept, asked int            // connections, requests after SIGTERM
 	lost        map[string]int // requests by reason
 }
 
-// stopUnder opens connections as a load balancer does, has terminate send SIGTERM, and then sends requests on those
-// that are open, by the rules in docs/contract.md ("What counts as lost"). They stay open until ctx is done.
+// stopUnder opens connections as a load balancer does, lets terminate send SIGTERM, and then sends requests on those
+// that are still open, by the rules in docs/contract.md ("What counts as lost"). They stay open until ctx is done.
 //
-// Nothing is sent while SIGTERM is on its way, which takes Docker a tenth of a second: a request that crosses with the
-// close of an idle connection would be counted by chance.
+// Nothing is sent while Docker delivers SIGTERM, which takes a tenth of a second: whether a request that crosses with
+// the close of an idle connection counts would be a matter of chance.
 func stopUnder(ctx context.Context, address, path string, terminate func()) account {
 	total := account{lost: map[string]int{}}
 	var open []*conn
@@ -63,7 +63,7 @@ func stopUnder(ctx context.Context, address, path string, terminate func()) acco
 	return total
 }
 
-// String is the account in a line.
+// String returns the account as one line.
 func (a account) String() string {
 	line := fmt.Sprintf("%d of %d connections kept, %d requests on them after SIGTERM", a.kept, keptConns, a.asked)
 	if len(a.lost) == 0 {

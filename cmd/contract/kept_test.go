@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// stoppable is a server with a way to be stopped, as an app on SIGTERM.
+// stoppable is a server that can be stopped, like an app by SIGTERM.
 type stoppable struct {
 	server   *httptest.Server
 	stopping atomic.Bool
 }
 
-// newStoppable starts a server whose answers, once it is stopping, are those of after.
+// newStoppable starts a server that uses the handler after once it is stopping.
 func newStoppable(t *testing.T, after http.HandlerFunc) *stoppable {
 	s := &stoppable{}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,17 +32,17 @@ func newStoppable(t *testing.T, after http.HandlerFunc) *stoppable {
 	return s
 }
 
-// stop keeps connections to the server and calls stop in place of SIGTERM.
+// stop calls stopUnder on the server, with stop in place of SIGTERM.
 func (s *stoppable) stop(t *testing.T, stop func()) account {
 	t.Helper()
 	return stopUnder(t.Context(), s.server.Listener.Addr().String(), "/", func() {
 		s.stopping.Store(true)
 		stop()
-		time.Sleep(100 * time.Millisecond) // as Docker takes
+		time.Sleep(100 * time.Millisecond) // as long as Docker takes
 	})
 }
 
-// abort sends the beginning of an answer and resets the connection.
+// abort sends the beginning of a response and closes the connection, with a reset if nothing was sent.
 func abort(w http.ResponseWriter, beginning string) {
 	c, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -98,7 +98,8 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// An app that closes its idle connections at SIGTERM, and its port, loses nothing: nothing is sent on them after that.
+// TestClosedInTime: an app that closes its port and its idle connections at SIGTERM loses nothing, because nothing is
+// sent on them afterward.
 func TestClosedInTime(t *testing.T) {
 	t.Parallel()
 	s := newStoppable(t, func(http.ResponseWriter, *http.Request) { t.Error("a request arrived after SIGTERM") })
@@ -108,7 +109,7 @@ func TestClosedInTime(t *testing.T) {
 	}
 }
 
-// An app that closes each connection after its answer has none to lose a request on.
+// TestWithoutKeepAlive: an app that closes each connection after its response cannot lose a request on a kept one.
 func TestWithoutKeepAlive(t *testing.T) {
 	t.Parallel()
 	s := newStoppable(t, func(http.ResponseWriter, *http.Request) { t.Error("a request arrived after SIGTERM") })
@@ -118,7 +119,7 @@ func TestWithoutKeepAlive(t *testing.T) {
 	}
 }
 
-// An app that nobody reaches loses everything.
+// TestRefused: an app that cannot be reached loses everything.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	s := newStoppable(t, nil)
@@ -137,7 +138,7 @@ func TestProbe(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	address := server.Listener.Addr().String()
-	proxy, err := net.Listen("tcp", "127.0.0.1:0") // accepts and closes, as Docker's does when nobody listens behind it
+	proxy, err := net.Listen("tcp", "127.0.0.1:0") // accepts and closes, like Docker's proxy if the app does not listen
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// An answer that does not come in time is named as such.
+// TestNoAnswer: a response that does not arrive in time is reported as such.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))

@@ -1,14 +1,14 @@
-// Command contract checks a container image against what scaling out asks of an app, and so whether the image can run
-// under the component WebApp. It needs Docker on this machine and the image, neither the app's source nor a cluster.
+// Command contract checks whether a container image meets the requirements of scaling out, and so can run under the
+// component WebApp. It needs Docker on this machine and the image, but neither the app's source nor a cluster.
 //
 //	contract [flags] IMAGE
 //
-// It starts the image twice, the way WebApp does (not root, read-only, no capabilities), beside a Redis if the settings
-// of the app name one, and prints a line per point: PASS, FAIL or SKIP, the point, what was seen, and after a FAIL what
-// to do. docs/contract.md explains the points.
+// It starts the image twice, as WebApp does (not root, read-only, no capabilities), together with a Redis if the
+// app's settings refer to one, and prints a line per point: PASS, FAIL or SKIP, the point, the observation, and after
+// a FAIL the remedy. docs/contract.md explains the points.
 //
-// Everything that it creates on the Docker host (containers, their volumes, a network) has one label with the number of
-// the run and is removed at the end, also after SIGINT and SIGTERM. Missing images are pulled and stay.
+// Everything that it creates on the Docker host (containers, their volumes, a network) has a label with the ID of the
+// run and is removed at the end, even after SIGINT or SIGTERM. Missing images are pulled and kept.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"syscall"
 )
 
-// Exit codes: 1 is for scripts that ask whether the image may be deployed; 2 says that this was not found out.
+// Exit codes: 1 means that a point failed, 2 that the check could not be completed.
 const exitPassed, exitFailed, exitError = 0, 1, 2
 
 // Verdicts on a point.
@@ -51,8 +51,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], dockerCLI, os.Stdout, os.Stderr))
 }
 
-// run is main with everything ambient passed in. It returns the exit code. The report goes to out, progress and errors
-// to errOut.
+// run implements main with its inputs and outputs as parameters. It returns the exit code. The report goes to out,
+// progress and errors to errOut.
 func run(ctx context.Context, args []string, docker docker, out, errOut io.Writer) int {
 	s, err := parseSettings(args, out)
 	if errors.Is(err, flag.ErrHelp) {
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, docker docker, out, errOut io.Write
 	if err == nil {
 		b.check(ctx)
 		if err = b.err; ctx.Err() != nil {
-			err = errors.New("interrupted; the points above are all that was found out")
+			err = errors.New("interrupted; only the points above were checked")
 		}
 		err = errors.Join(err, b.remove())
 	}
@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, docker docker, out, errOut io.Write
 	return exitPassed
 }
 
-// check goes through all points, and leaves what it created.
+// check checks all points. It does not remove what it created.
 func (b *bench) check(ctx context.Context) {
 	b.prepare(ctx)
 	first := b.checkStart(ctx)
@@ -95,7 +95,7 @@ func (b *bench) check(ctx context.Context) {
 	b.checkWrongSettings(ctx)
 }
 
-// add prints the line of a point. todo, for a FAIL, are lines that say what to do.
+// add prints the line of a point and, for a FAIL, the remedies in todo.
 func (b *bench) add(ctx context.Context, verdict, point, seen string, todo ...string) {
 	if b.broken(ctx) {
 		return
@@ -107,7 +107,7 @@ func (b *bench) add(ctx context.Context, verdict, point, seen string, todo ...st
 	}
 }
 
-// note prints what takes a while.
+// note prints the progress.
 func (b *bench) note(format string, args ...any) {
 	_, _ = fmt.Fprintf(b.progress, "... "+format+"\n", args...)
 }

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the tests of this package run side by side: they wait rather than compute.
+// TestMain raises the number of parallel tests, because the tests of this package wait rather than compute.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "32"); err != nil {
@@ -22,14 +22,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// quick are flags for an app that needs no time.
+// quick are flags with short limits, for an app that starts and stops at once.
 var quick = []string{"-start", "1s", "-grace", "2s"}
 
 // withRedis are flags for an app with a Redis.
 var withRedis = []string{"-env", "HOST={redis.host}", "-env", "PASSWORD_FILE=/run/secrets/redis",
 	"-file", "/run/secrets/app/redis={redis.password}", "-counter", `seen ([0-9]+) times`, "-bad", "PORT=none"}
 
-// result is what came of a run.
+// result is the outcome of a run.
 type result struct {
 	code        int
 	out, errOut string
@@ -43,7 +43,7 @@ func runFake(ctx context.Context, f *fakeDocker, args ...string) result {
 
 var lineForm = regexp.MustCompile(`(?m)^(PASS|FAIL|SKIP)  (.{` + fmt.Sprint(nameWidth) + `})  .*$`)
 
-// verdicts are the lines of a report by point.
+// verdicts returns the lines of a report by point.
 func (r result) verdicts() map[string]string {
 	lines := map[string]string{}
 	for _, match := range lineForm.FindAllStringSubmatch(r.out, -1) {
@@ -52,7 +52,7 @@ func (r result) verdicts() map[string]string {
 	return lines
 }
 
-// want checks the points that differ from PASS, each with a part of its line.
+// want checks that all points but others pass; others has parts of the lines of the other points.
 func (r result) want(t *testing.T, code int, others map[string]string) {
 	t.Helper()
 	lines := r.verdicts()
@@ -79,7 +79,7 @@ func (r result) want(t *testing.T, code int, others map[string]string) {
 	}
 }
 
-// An app that is as it should be passes every point. Nothing stays, all that was there had the label of the run, and
+// TestRightApp: a correct app passes every point. Nothing is left behind, everything had the label of the run, and
 // the password was in no argument.
 func TestRightApp(t *testing.T) {
 	t.Parallel()
@@ -154,7 +154,7 @@ func TestWrongApps(t *testing.T) {
 	}
 }
 
-// What cannot be asked is skipped, with the reason, and is no failure.
+// TestSkips: a point that cannot be checked is skipped with the reason, and does not count as a failure.
 func TestSkips(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -182,7 +182,7 @@ func TestSkips(t *testing.T) {
 	}
 }
 
-// An interrupted run removes what it made, and is no verdict.
+// TestInterrupted: an interrupted run removes what it created, and gives no verdict.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -197,7 +197,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// Without a Docker of use the exit code says that nothing was found out, and the message what to do.
+// TestEnvironment: without a usable Docker the run ends with exitError and a message with the remedy.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -210,7 +210,9 @@ func TestEnvironment(t *testing.T) {
 		"no image": {func(f *fakeDocker) {
 			f.fails["image"], f.fails["pull"] = errors.New("none"), errors.New("denied")
 		}, "needs the image app:1"},
-		"left behind": {func(f *fakeDocker) { f.fails["ps"] = errors.New("busy") }, "removing what has the label " + label},
+		"left behind": {func(f *fakeDocker) {
+			f.fails["ps"] = errors.New("busy")
+		}, "removing everything with the label " + label},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -9,24 +9,25 @@ import (
 	"time"
 )
 
-// awayProbes is how often both instances are asked without Redis, half a second apart: longer than WebApp's readiness
-// probe, which gives up after two misses 2 s apart, takes to notice.
+// awayProbes is the number of probes of both instances without Redis, half a second apart. That is longer than
+// WebApp's readiness probe needs to fail (two failures 2 s apart).
 const awayProbes = 8
 
-const todoAlive = "answer it without asking anything else: when it fails, Kubernetes restarts the pod, which cures " +
-	"no backing service"
+const todoAlive = "answer it without calling another service: when it fails, Kubernetes restarts the pod, which does " +
+	"not fix a backing service"
 
-// checkStart launches the first instance, locked down as under WebApp, and returns it, or nil if it does not answer.
+// checkStart launches the first instance, restricted as by WebApp, and returns it, or nil if it does not respond.
 func (b *bench) checkStart(ctx context.Context) *instance {
 	b.note("starting the app, for up to %v", b.start)
 	first := b.launch(ctx, b.env)
 	seen, why := first.answers(ctx)
 	if why != "" {
 		b.add(ctx, fail, pointStarts, why,
-			"if a setting is wrong: -env, -file; it has to listen on all addresses, not on 127.0.0.1 alone, and on -port",
-			"if it writes files: all directories are read-only but for those of -writable",
-			"if it needs more: it runs as -user, with as much memory as -memory, and without capabilities, so that it cannot "+
-				"listen on a port below 1024 or change owners")
+			"if a setting is wrong: set it with -env or -file; the app must listen on all addresses, not only on 127.0.0.1, "+
+				"and on -port",
+			"if it writes files: all directories except those of -writable are read-only",
+			"if it needs more privileges or memory: it runs as -user, with the memory of -memory and without capabilities, so "+
+				"it cannot listen on a port below 1024 or change file owners")
 		return nil
 	}
 	b.add(ctx, pass, pointStarts, fmt.Sprintf("answers %s on port %s as user %s, with a read-only file system, no "+
@@ -34,8 +35,8 @@ func (b *bench) checkStart(ctx context.Context) *instance {
 	return first
 }
 
-// answers waits for the first answer of any kind, and returns it or why there is none. To connect is not enough:
-// Docker's proxy accepts for an app that does not listen.
+// answers waits for the first response of any kind, and returns it or why there is none. A connection is not enough,
+// because Docker's proxy accepts connections for an app that does not listen.
 func (i *instance) answers(ctx context.Context) (last answer, why string) {
 	gone := ""
 	answered := i.within(ctx, i.start, func() bool {
@@ -53,8 +54,8 @@ func (i *instance) answers(ctx context.Context) (last answer, why string) {
 	return last, why
 }
 
-// checkProbes asks liveness and readiness of the first instance, starts the second one while Redis is away, asks again,
-// and brings Redis back. It returns the second one.
+// checkProbes probes liveness and readiness of the first instance, starts the second one while Redis is stopped,
+// probes again, and restarts Redis. It returns the second instance.
 func (b *bench) checkProbes(ctx context.Context, first *instance) *instance {
 	noLive := b.becomes(ctx, pointAlive, "-live", first, b.live, todoAlive)
 	noReady := b.becomes(ctx, pointReady, "-ready", first, b.ready,
@@ -63,16 +64,16 @@ func (b *bench) checkProbes(ctx context.Context, first *instance) *instance {
 		return b.checkWithoutRedis(ctx, first, noLive, noReady)
 	}
 	for _, point := range []string{pointAliveWithout, pointReadyWithout, pointRecovers} {
-		b.add(ctx, skip, point, "no -env or -file names {redis.host}, so there is no backing service to take away")
+		b.add(ctx, skip, point, "no -env or -file refers to {redis.host}, so there is no backing service to stop")
 	}
 	second := b.launch(ctx, b.env)
 	if _, why := second.answers(ctx); why != "" && b.err == nil {
-		b.err = fmt.Errorf("another instance, like the first: %s", why)
+		b.err = fmt.Errorf("starting a second instance like the first: %s", why)
 	}
 	return second
 }
 
-// becomes waits for a probe to succeed, reports it, and returns why it can say nothing without Redis, or "".
+// becomes waits for a probe to succeed, reports it, and returns why the probe proves nothing without Redis, or "".
 func (b *bench) becomes(ctx context.Context, point, flag string, i *instance, path, todo string) (useless string) {
 	if path == "" {
 		useless = "no path for it (" + flag + ")"
@@ -87,12 +88,13 @@ func (b *bench) becomes(ctx context.Context, point, flag string, i *instance, pa
 		b.add(ctx, pass, point, seen)
 		return ""
 	}
-	b.add(ctx, fail, point, fmt.Sprintf("%s, for %v", seen, b.start), todo, "if it has such a path, name it ("+flag+")")
+	b.add(ctx, fail, point, fmt.Sprintf("%s, for %v", seen, b.start), todo,
+		"if the app has such a path, set it ("+flag+")")
 	return "GET " + path + " fails with Redis too"
 }
 
-// checkWithoutRedis stops Redis, starts the second instance, and starts Redis again. noLive and noReady say why a probe
-// can say nothing: one that never succeeds does not without Redis either.
+// checkWithoutRedis stops Redis, starts the second instance, and restarts Redis. noLive and noReady are the reasons
+// to skip a probe: one that never succeeds proves nothing without Redis.
 func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, noReady string) *instance {
 	b.note("stopping Redis, and starting a second instance without it")
 	b.do(ctx, "", "stop", "--time", "1", b.redis.id)
@@ -102,8 +104,8 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 		ok, _ := probe(ctx, second.address, cmp.Or(b.live, b.path))
 		return ok || noLive != "" || second.gone(ctx) != ""
 	})
-	// One success is not enough: an app may answer until its first attempt to reach Redis has failed. The first one may
-	// stay ready, since all instances would otherwise leave the load balancer at once.
+	// One success is not enough: an app may succeed until its first attempt to reach Redis has failed. The first
+	// instance may stay ready, because otherwise all instances would leave the load balancer at once.
 	dead, tooReady, gone := "", "", ""
 	for range awayProbes {
 		for n, i := range instances {
@@ -121,8 +123,8 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	}
 	switch {
 	case gone != "":
-		b.add(ctx, fail, pointAliveWithout, "ended: "+gone, "start without the backing service and go on trying: Kubernetes "+
-			"otherwise restarts the pod, after pauses of up to 5 minutes")
+		b.add(ctx, fail, pointAliveWithout, "ended: "+gone, "start without the backing service and keep retrying: otherwise "+
+			"Kubernetes restarts the pod, with a back-off of up to 5 minutes")
 	case noLive != "":
 		b.add(ctx, skip, pointAliveWithout, noLive)
 	case dead != "":
@@ -136,8 +138,8 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	case gone != "":
 		b.add(ctx, skip, pointReadyWithout, "the app ended without Redis")
 	case tooReady != "":
-		b.add(ctx, fail, pointReadyWithout, tooReady, "answer 503 until the backing service was reached once: else a "+
-			"rollout with a wrong address or password replaces pods that work")
+		b.add(ctx, fail, pointReadyWithout, tooReady, "answer 503 until the backing service was reached once: "+
+			"otherwise a rollout with a wrong address or password replaces working pods")
 	default:
 		b.add(ctx, pass, pointReadyWithout, "GET "+b.ready+" fails on one that never had it")
 	}
@@ -147,9 +149,9 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	return second
 }
 
-// checkRecovery wants both instances to serve once Redis is there.
+// checkRecovery checks that both instances serve once Redis is available.
 func (b *bench) checkRecovery(ctx context.Context, first, second *instance, noReady string) {
-	for _, i := range []*instance{first, second} { // as Kubernetes restarts what has ended
+	for _, i := range []*instance{first, second} { // as Kubernetes restarts an ended container
 		if i.gone(ctx) != "" {
 			i.run(ctx)
 		}
@@ -169,20 +171,20 @@ func (b *bench) checkRecovery(ctx context.Context, first, second *instance, noRe
 		b.add(ctx, pass, pointRecovers, "both instances serve again once Redis is back")
 	} else {
 		b.add(ctx, fail, pointRecovers, fmt.Sprintf("%v after Redis came back: %s", b.start, seen),
-			"connect again by itself, and look the name up again: nothing restarts the app when Redis is back")
+			"reconnect by itself, and resolve the name again: nothing restarts the app when Redis is back")
 	}
 }
 
-// turns is how often the two instances are asked for their number, one after the other. Numbers kept in two processes
-// fail at the third turn at the latest; the others find state that is copied between instances with a delay.
+// turns is the number of requests to the two instances in turn. Numbers kept in each process fail at the third
+// request at the latest; the others find state that is copied between instances with a delay.
 const turns = 10
 
-// checkState asks the two instances by turns, as a load balancer does, for the number of -counter. It may leave numbers
-// out, since probes or others may count too, but never stays or falls: then an instance did not see what the other one
-// had counted.
+// checkState requests the number of -counter from the two instances in turn, as a load balancer does. The number may
+// skip values, because probes or others may count too, but it must rise: otherwise an instance did not see what the
+// other one had counted.
 func (b *bench) checkState(ctx context.Context, first, second *instance) {
 	if b.counter == nil {
-		b.add(ctx, skip, pointState, "nothing to compare: -counter REGEXP names a number that rises")
+		b.add(ctx, skip, pointState, "nothing to compare: set -counter to the REGEXP of a number that rises")
 		return
 	}
 	var numbers []string
@@ -200,8 +202,8 @@ func (b *bench) checkState(ctx context.Context, first, second *instance) {
 	}
 	if !rising {
 		b.add(ctx, fail, pointState, "asked by turns, the two instances count "+strings.Join(numbers, ", "),
-			"keep state outside of the process, in the backing service or in what the visitor sends along: else each instance "+
-				"has its own")
+			"keep state outside the process, in the backing service or in the visitor's request: otherwise each instance has "+
+				"its own")
 		return
 	}
 	b.add(ctx, pass, pointState, fmt.Sprintf("asked by turns, the two instances count %s to %s, rising", numbers[0],

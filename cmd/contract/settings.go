@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// settings are the flags and the image.
+// settings holds the flags and the image.
 type settings struct {
 	image, redisImage  string
 	port, user, memory string
 	writable           []string // directories
 	path               string   // of the requests
-	slow               string   // path of the request under way at SIGTERM; empty: path, with Redis paused
+	slow               string   // path of the request in flight at SIGTERM; empty: path, with Redis paused
 	live, ready        string   // paths of the probes; empty: none
 	start, grace       time.Duration
 	counter            *regexp.Regexp
@@ -26,7 +26,7 @@ type settings struct {
 	bad                []string          // NAME=VALUE
 }
 
-// form is what a value has to match, and how a message says so.
+// form is the pattern that a value must match, and its description for messages.
 type form struct{ pattern, wanted string }
 
 var (
@@ -36,17 +36,17 @@ var (
 	directoryForm = form{`^(/[^/:,]+)+$`, "the absolute path of a directory, without : or a comma"}
 	envForm       = form{`^[A-Za-z_][A-Za-z0-9_.-]*=[^\r\n\x00]*$`, "NAME=VALUE, with a value of one line"}
 	fileForm      = form{`^(/[^/:,=]+){3,}=`, "PATH=VALUE with a path such as /run/secrets/redis: its directory is " +
-		"mounted, so that it hides what the image has there"}
-	imageForm   = form{`^[^-]`, "an image such as registry/name:tag"} // Docker says what else is wrong; -x would be a flag
+		"mounted and hides the image's files there"}
+	imageForm   = form{`^[^-]`, "an image such as registry/name:tag"} // Docker reports other errors; -x would be a flag
 	pathForm    = form{`^/([^/\s]\S*)?$`, "a path such as /about"}
 	probeForm   = form{pathForm.pattern + "|^$", "a path such as /healthz, or nothing"}
-	ownForm     = form{} // what takes the value checks it
+	ownForm     = form{} // the setter validates the value
 	placeholder = regexp.MustCompile(`\{redis\.[^}]*\}`)
 )
 
 const placeholders = "{redis.host}, {redis.port}, {redis.password}"
 
-// parseSettings reads the command line. Its error lists everything that is wrong with it. For -help it prints to help.
+// parseSettings reads the command line. Its error lists all problems. For -help it prints to help.
 func parseSettings(args []string, help io.Writer) (*settings, error) {
 	s := &settings{env: map[string]string{}, files: map[string]string{}}
 	var problems []error
@@ -57,7 +57,7 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 		}
 		for _, p := range placeholder.FindAllString(value, -1) {
 			if !strings.Contains(placeholders, p) {
-				err = fmt.Errorf("no placeholder %s, there are %s", p, placeholders)
+				err = fmt.Errorf("no placeholder %s; the placeholders are %s", p, placeholders)
 			}
 		}
 		if err != nil {
@@ -77,42 +77,42 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 			return nil
 		})
 	}
-	// Where the component WebApp decides the same, the default is its value.
+	// The defaults are those of the component WebApp where it has the same setting.
 	add("port", "5000", portForm, into(&s.port), "`port` that the app listens on for HTTP")
 	add("user", "65532", userForm, into(&s.user), "`number` of the user and group that it runs as")
 	add("memory", "256m", memoryForm, into(&s.memory), "`memory` that it may use, in Docker's form")
 	add("writable", "", directoryForm, onto(&s.writable), "`directory` that it may write to, in memory; repeatable")
 	add("env", "", envForm, pair(s.env), "`variable` of the app, NAME=VALUE; "+placeholders+"\n"+
-		"stand for those of a Redis that is then started beside it; repeatable")
-	add("file", "", fileForm, pair(s.files), "`file` in the app, PATH=VALUE, with the same placeholders, mounted as a\n"+
-		"Secret is: its directory has nothing else in it; repeatable")
+		"refer to a Redis that is then started next to it; repeatable")
+	add("file", "", fileForm, pair(s.files), "`file` in the app, PATH=VALUE, with the same placeholders, mounted like a\n"+
+		"Secret: its directory contains nothing else; repeatable")
 	add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, into(&s.redisImage), "`image` of that Redis, with sh")
 	add("path", "/", pathForm, into(&s.path), "`path` of the requests")
-	add("slow", "", pathForm, into(&s.slow), "`path` of the request that is under way at SIGTERM, which has to take two\n"+
-		"seconds, say: longer than Docker takes to send that. Without it, one to -path with Redis paused")
+	add("slow", "", pathForm, into(&s.slow), "`path` of the request in flight at SIGTERM, which must take longer than\n"+
+		"Docker takes to send the signal, e.g. two seconds. Without it, a request to -path with Redis paused")
 	add("live", "/healthz", probeForm, into(&s.live), "`path` of the liveness probe; empty for none")
 	add("ready", "/readyz", probeForm, into(&s.ready), "`path` of the readiness probe; empty for none")
-	add("start", "30s", ownForm, duration(&s.start), "`time` that the app may take to start, and to notice its Redis")
+	add("start", "30s", ownForm, duration(&s.start), "`time` that the app may take to start, and to reach its Redis")
 	add("grace", "20s", ownForm, duration(&s.grace), "`time` from SIGTERM to the end of the process")
 	add("counter", "", ownForm, func(value string) (err error) {
 		if s.counter, err = regexp.Compile(value); err == nil && s.counter.NumSubexp() != 1 {
 			err = errors.New(`want one group, for the number: seen\s([0-9]+)\stimes`)
 		}
 		return err
-	}, "regular `expression` with one group: a number in the answer to -path that has to rise over both instances")
-	add("bad", "", envForm, onto(&s.bad), "wrong `setting`, NAME=VALUE, with which the app has to refuse to start,\n"+
+	}, "regular `expression` with one group: a number in the answer to -path that must rise across both instances")
+	add("bad", "", envForm, onto(&s.bad), "invalid `setting`, NAME=VALUE, with which the app must refuse to start,\n"+
 		"naming it; repeatable")
 
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		_, _ = fmt.Fprint(help, "Checks a container image against what scaling out asks of an app: docs/contract.md.\n\n"+
+		_, _ = fmt.Fprint(help, "Checks a container image against the requirements of scaling out: docs/contract.md.\n\n"+
 			"usage: contract [flags] IMAGE\n\n")
 		flags.SetOutput(help)
 		flags.PrintDefaults()
 		_, _ = fmt.Fprint(help, "\nExit codes: 0 no point failed, 1 some failed, 2 wrong flags or no usable Docker.\n")
 		return nil, err
-	case err != nil: // an unknown flag: what follows may be its value, so nothing else can be said
+	case err != nil: // an unknown flag: what follows may be its value, so nothing else can be checked
 		problems = append(problems, fmt.Errorf("%w (-help lists the flags)", err))
 	case flags.NArg() > 1:
 		problems = append(problems, errors.New("more than one image: name one, after the flags"))
@@ -122,13 +122,13 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 	return s, errors.Join(problems...)
 }
 
-// uses tells whether the app is told of a Redis, if part is the beginning of a placeholder.
+// uses reports whether the app's settings contain part, the beginning of a placeholder.
 func (s *settings) uses(part string) bool {
 	values := slices.AppendSeq(slices.Collect(maps.Values(s.env)), maps.Values(s.files))
 	return slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, part) })
 }
 
-// Each of the following makes a function that stores the value of a flag.
+// Each of the following returns a function that stores the value of a flag.
 
 func into(to *string) func(string) error {
 	return func(value string) error { *to = value; return nil }
@@ -146,7 +146,7 @@ func pair(to map[string]string) func(string) error {
 	}
 }
 
-// duration bounds times, because those of a pod are far below ten minutes: longer ones are typing errors.
+// duration bounds times: those of a pod are far below ten minutes, so longer ones are typing errors.
 func duration(to *time.Duration) func(string) error {
 	return func(value string) (err error) {
 		if *to, err = time.ParseDuration(value); err != nil || *to < time.Second || *to > 10*time.Minute {

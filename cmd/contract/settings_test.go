@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// One message has everything that is wrong, and no value that may be a password.
+// TestSettingsProblems: one message lists all problems, without values that may be passwords.
 func TestSettingsProblems(t *testing.T) {
 	_, err := parseSettings([]string{
 		"-port", "0", "-user", "0", "-memory", "much", "-writable", "tmp", "-env", "1=hunter2", "-env", "A={redis.hots}",
@@ -52,7 +52,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Redis is there if the app is told of it, and has a password if the app is told of that.
+// TestUsesRedis: Redis is started if the app's settings refer to it, and has a password if they refer to the
+// password.
 func TestUsesRedis(t *testing.T) {
 	for _, test := range []struct {
 		args            []string
@@ -72,7 +73,7 @@ func TestUsesRedis(t *testing.T) {
 	}
 }
 
-// The help has every flag, with the default that the program has.
+// TestUsage: the help lists every flag with the default that the program uses.
 func TestUsage(t *testing.T) {
 	var out, errOut bytes.Buffer
 	if code := run(t.Context(), []string{"-help"}, nil, &out, &errOut); code != exitPassed || errOut.Len() > 0 {

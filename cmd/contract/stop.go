@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// wrongLimit is how long the app may take to refuse a wrong setting. One that takes longer waits for something.
+// wrongLimit is the time that the app may take to reject an invalid setting. One that takes longer is waiting.
 const wrongLimit = 10 * time.Second
 
-const todoBefore = "find out why it fails without being stopped: its log says more"
+const todoBefore = "find out why it fails without being stopped; see its log"
 
-// checkUnderWay stops the second instance while it works on a request. To have one that certainly is under way when
-// SIGTERM arrives, it must take longer than Docker takes to send it: one to -slow, or one that waits for a paused
-// Redis, for which any complete answer is right.
+// checkUnderWay stops the second instance while a request is in flight. To be in flight for certain when SIGTERM
+// arrives, the request must take longer than Docker takes to send the signal: it goes to -slow, or waits for a paused
+// Redis, for which any complete response is correct.
 func (b *bench) checkUnderWay(ctx context.Context, i *instance) {
 	path := b.slow
 	if path == "" {
 		if b.redis == nil {
-			b.add(ctx, skip, pointUnderWay, "no path that takes longer than to send SIGTERM (-slow), and no Redis to pause")
+			b.add(ctx, skip, pointUnderWay, "neither a path that takes longer than sending SIGTERM (-slow) nor a Redis to pause")
 			return
 		}
 		path = b.path
 		b.do(ctx, "", "pause", b.redis.id)
 	}
-	b.note("sending SIGTERM to one instance with a request to %s under way", path)
+	b.note("sending SIGTERM to one instance with a request to %s in flight", path)
 	answers := make(chan answer, 1)
 	go func() { answers <- get(ctx, i.address, path, b.grace) }()
 	b.sleep(ctx, 100*time.Millisecond) // for the request to arrive
@@ -46,9 +46,9 @@ func (b *bench) checkUnderWay(ctx context.Context, i *instance) {
 	switch after := a.ended.Sub(terminated); {
 	case why != "":
 		b.add(ctx, fail, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: %s", path, why),
-			"on SIGTERM stop accepting, finish what is under way, and only then end")
+			"on SIGTERM stop accepting connections, finish the requests in flight, and only then exit")
 	case after < 0:
-		b.add(ctx, skip, pointUnderWay, "GET "+path+" was over before SIGTERM had been sent: name a path that takes "+
+		b.add(ctx, skip, pointUnderWay, "GET "+path+" was over before SIGTERM was sent: set a path that takes "+
 			"longer (-slow)")
 	default:
 		b.add(ctx, pass, pointUnderWay, fmt.Sprintf("GET %s, sent before SIGTERM: complete answer %d, %s after it", path,
@@ -72,7 +72,7 @@ func (b *bench) checkStop(ctx context.Context, i *instance) {
 	if len(kept.lost) == 0 {
 		b.add(ctx, pass, pointKept, kept.String())
 	} else {
-		b.add(ctx, fail, pointKept, kept.String(), "on SIGTERM answer on open connections for a moment more, each time with "+
+		b.add(ctx, fail, pointKept, kept.String(), "on SIGTERM keep serving open connections for a moment, each time with "+
 			"`Connection: close`, or close idle ones at once", "if something was lost before SIGTERM: "+todoBefore)
 	}
 	b.note("waiting for its end, for up to %v", b.grace)
@@ -84,22 +84,23 @@ func (b *bench) checkStop(ctx context.Context, i *instance) {
 	took := max(0, end.FinishedAt.Sub(terminated))
 	if !ended || took > b.grace {
 		b.add(ctx, fail, pointEnds, fmt.Sprintf("still runs %v after SIGTERM, when Kubernetes kills it", b.grace),
-			"handle SIGTERM: process 1 of a container ignores it unless it has a handler. Start a server that has one, without "+
-				"a shell around it (CMD in the form [\"program\", \"argument\"], `exec` in a script)",
+			"handle SIGTERM: process 1 of a container ignores it unless it has a handler. Start a server that has one, "+
+				"without a shell around it (CMD in the form [\"program\", \"argument\"], `exec` in a script)",
 			"if it has one: do not wait for idle connections to be closed, the load balancer keeps them open")
 		return
 	}
-	b.add(ctx, pass, pointEnds, fmt.Sprintf("%s after SIGTERM, exit code %d", took.Round(10*time.Millisecond), end.ExitCode))
+	b.add(ctx, pass, pointEnds,
+		fmt.Sprintf("%s after SIGTERM, exit code %d", took.Round(10*time.Millisecond), end.ExitCode))
 }
 
-// checkWrongSettings starts the app with each wrong setting, all others right and Redis there.
+// checkWrongSettings starts the app with each invalid setting, with all others valid and Redis available.
 func (b *bench) checkWrongSettings(ctx context.Context) {
 	if len(b.bad) == 0 {
-		b.add(ctx, skip, pointWrong, "none to try (-bad NAME=VALUE)")
+		b.add(ctx, skip, pointWrong, "no invalid setting to try (-bad NAME=VALUE)")
 	}
 	for _, bad := range b.bad {
 		name, value, _ := strings.Cut(bad, "=")
-		b.note("starting the app with a wrong %s", name)
+		b.note("starting the app with an invalid %s", name)
 		env := maps.Clone(b.env)
 		env[name] = value
 		i := b.launch(ctx, env)
@@ -108,8 +109,8 @@ func (b *bench) checkWrongSettings(ctx context.Context) {
 			gone = i.gone(ctx)
 			return gone != ""
 		})
-		// The line that names the setting is shown, rather than the last one: a server with workers has more to say
-		// afterwards.
+		// The line that names the setting is shown rather than the last one, because a server with workers logs more
+		// afterward.
 		naming := ""
 		for line := range strings.Lines(i.log(ctx)) {
 			if strings.Contains(line, name) {
@@ -126,7 +127,7 @@ func (b *bench) checkWrongSettings(ctx context.Context) {
 		case code != 0 && naming == "":
 			gone = "is not named: " + gone
 		}
-		b.add(ctx, fail, pointWrong, bad+": "+gone, "check all settings at the start, print what is wrong and with which "+
-			"setting, and end with an exit code other than 0: a rollout then stops, and the pod's status has that message")
+		b.add(ctx, fail, pointWrong, bad+": "+gone, "validate all settings at startup, print the invalid setting and the "+
+			"problem, and exit with a code other than 0: a rollout then stops, and the pod's status has that message")
 	}
 }

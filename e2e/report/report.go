@@ -1,8 +1,8 @@
-// Package report keeps what the end-to-end tests measured and writes docs/reliability.md from it, so that no figure
-// there is ever typed by hand.
+// Package report stores the measurements of the end-to-end tests and generates docs/reliability.md from them, so that
+// no figure is typed by hand.
 //
-// The measurements are a JSON file beside the page. A test that runs again replaces its own rows and leaves the others,
-// so the page stays whole when tests are run one by one.
+// The measurements are in a JSON file next to the page. A repeated test replaces its own rows and keeps the others,
+// so the page stays complete when tests are run one by one.
 package report
 
 import (
@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// Book is all that was measured.
+// Book holds all measurements.
 type Book struct {
-	// Machine and Versions are what the newest measurements ran on.
+	// Machine and Versions describe the environment of the newest measurements.
 	Machine  string `json:"machine"`
 	Versions string `json:"versions"`
-	// Nodes of the cluster.
+	// Nodes is the number of nodes of the cluster.
 	Nodes int `json:"nodes"`
-	// Runs are the last ones of the whole suite, the newest at the end.
+	// Runs are the last runs of the whole suite, the newest at the end.
 	Runs []Test `json:"runs"`
 	// Tests are the outcomes, in the order of their first run.
 	Tests []Test `json:"tests"`
@@ -33,13 +33,13 @@ type Book struct {
 	Tables map[string][]Row `json:"tables"`
 }
 
-// Test is how one test, or the whole suite, ended.
+// Test is the result of one test or of the whole suite.
 type Test struct {
 	Name    string    `json:"name,omitempty"`
 	Result  string    `json:"result"`
 	Seconds float64   `json:"seconds"`
 	When    time.Time `json:"when"`
-	// Commit it ran on; -dirty if files differed from it.
+	// Commit that was tested; -dirty if files differed from it.
 	Commit string `json:"commit"`
 }
 
@@ -49,7 +49,7 @@ type Row struct {
 	Test string `json:"test"`
 	// Cells from left to right; the first is the row's name.
 	Cells []string `json:"cells"`
-	// stale rows are of an earlier run of a test that has started again.
+	// stale marks a row from an earlier run of a test that has started again.
 	stale bool
 }
 
@@ -62,7 +62,7 @@ const (
 //go:embed reliability.md.tmpl
 var page string
 
-// Open reads the measurements in a file; there need not be any yet.
+// Open reads the measurements from a file, which need not exist yet.
 func Open(path string) (*Book, error) {
 	b := &Book{Tables: map[string][]Row{}}
 	content, err := os.ReadFile(path)
@@ -78,7 +78,7 @@ func Open(path string) (*Book, error) {
 	return b, nil
 }
 
-// Start is called when a test begins. What it measured in earlier runs keeps its place until Finish.
+// Start is called when a test begins. The rows of its earlier runs keep their places until Finish.
 func (b *Book) Start(test string) {
 	for _, rows := range b.Tables {
 		for i := range rows {
@@ -87,7 +87,7 @@ func (b *Book) Start(test string) {
 	}
 }
 
-// Record puts a row into a table. A row of that name is replaced, where it stands.
+// Record adds a row to a table, or replaces the row of the same name in place.
 func (b *Book) Record(table, test string, cells ...string) {
 	row := Row{Test: test, Cells: cells}
 	rows := b.Tables[table]
@@ -98,8 +98,8 @@ func (b *Book) Record(table, test string, cells ...string) {
 	b.Tables[table] = append(rows, row)
 }
 
-// Finish notes how a test ended, and forgets what it measured in earlier runs and not in this one. Of a test that has
-// failed it forgets all: neither old figures nor those of a failure may stand for a guarantee.
+// Finish records the result of a test, and removes the rows of earlier runs that it has not measured again. For a
+// failed test it removes all rows, because neither old figures nor those of a failure may support a guarantee.
 func (b *Book) Finish(t Test) {
 	for table, rows := range b.Tables {
 		b.Tables[table] = slices.DeleteFunc(rows, func(r Row) bool {
@@ -113,10 +113,10 @@ func (b *Book) Finish(t Test) {
 	b.Tests = append(b.Tests, t)
 }
 
-// keptRuns is how many runs of the whole suite are kept.
+// keptRuns is the number of runs of the whole suite that are kept.
 const keptRuns = 3
 
-// FinishRun notes how a run of the whole suite ended.
+// FinishRun records the result of a run of the whole suite.
 func (b *Book) FinishRun(t Test) {
 	b.Runs = append(b.Runs, t)
 	b.Runs = b.Runs[max(0, len(b.Runs)-keptRuns):]
@@ -141,7 +141,7 @@ func (b *Book) Save(measurements, document string) error {
 	return nil
 }
 
-// Page is docs/reliability.md.
+// Page returns the content of docs/reliability.md.
 func (b *Book) Page() ([]byte, error) {
 	t, err := template.New("reliability.md").Option("missingkey=error").Funcs(template.FuncMap{
 		"table": b.table, "tests": b.testTable, "runs": b.runTable,
@@ -156,7 +156,7 @@ func (b *Book) Page() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// table renders a table with these column heads. One that nothing was measured for says so.
+// table renders a table with these column heads, or a note if nothing was measured for it.
 func (b *Book) table(name string, heads ...string) (string, error) {
 	rows := b.Tables[name]
 	if len(rows) == 0 {
@@ -184,9 +184,14 @@ func (b *Book) runTable() string {
 	if len(b.Runs) == 0 {
 		return "No whole run yet."
 	}
-	lines := []string{line([]string{"begun (UTC)", "result", "minutes", "commit"}), line([]string{"---", "---", "---", "---"})}
+	lines := []string{
+		line([]string{"begun (UTC)", "result", "minutes", "commit"}),
+		line([]string{"---", "---", "---", "---"}),
+	}
 	for _, r := range b.Runs {
-		lines = append(lines, line([]string{r.When.Format("2006-01-02 15:04"), r.Result, fmt.Sprintf("%.1f", r.Seconds/60), r.Commit}))
+		lines = append(lines, line([]string{
+			r.When.Format("2006-01-02 15:04"), r.Result, fmt.Sprintf("%.1f", r.Seconds/60), r.Commit,
+		}))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/reliability.md anew from the measurements")
+var update = flag.Bool("update", false, "regenerate docs/reliability.md from the measurements")
 
-// The page in docs is what the measurements beside it come to, so nobody has edited one without the other.
+// TestPageIsWrittenFromMeasurements: the page in docs matches the measurements next to it, so neither was edited
+// without the other.
 func TestPageIsWrittenFromMeasurements(t *testing.T) {
 	docs := filepath.Join("..", "..", "docs")
 	b, err := Open(filepath.Join(docs, "reliability.json"))
@@ -48,7 +49,7 @@ func TestRunOfOneTestKeepsTheOthers(t *testing.T) {
 	b.Finish(Test{Name: "TestB", Result: Passed, Seconds: 4})
 
 	b.Start("TestA")
-	b.Record("requests", "TestA", "a", "3|4") // where the old one stood; of the budget it measures nothing
+	b.Record("requests", "TestA", "a", "3|4") // in place of the old one; nothing for the budget
 	b.Finish(Test{Name: "TestA", Result: Passed, Seconds: 1})
 
 	if first := b.Tables["requests"][0].Cells[0]; first != "a" {
@@ -67,10 +68,12 @@ func TestRunOfOneTestKeepsTheOthers(t *testing.T) {
 		t.Errorf("got %s\nwant the old row of TestA gone", table)
 	}
 	if got, _ := b.table("budget", "what", "n"); got != "Not measured yet." {
-		t.Errorf("got %s, want what TestA has not measured again to be gone", got)
+		t.Errorf("got %s, want the rows that TestA has not measured again to be gone", got)
 	}
-	if got := b.testTable(); !strings.Contains(got, "| TestA | passed | 1 |") || !strings.Contains(got, "| TestB | passed | 4 |") {
-		t.Errorf("got %s", got)
+	for _, want := range []string{"| TestA | passed | 1 |", "| TestB | passed | 4 |"} {
+		if got := b.testTable(); !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s in it", got, want)
+		}
 	}
 }
 

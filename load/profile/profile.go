@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Point is a rate at a time. Between two points the rate changes evenly; two points at one time are a step.
+// Point is a rate at a time. Between two points the rate changes linearly; two points at the same time are a step.
 type Point struct {
 	// At is in seconds since the start.
 	At float64 `json:"at"`
@@ -24,20 +24,19 @@ type Profile struct {
 	Points []Point `json:"points"`
 }
 
-// named are the profiles with a name. 10 requests a second do not load a pod; for 600 the app's default of 100m at 50 %
-// is too little on a kind cluster (docs/scaling.md: 0.4 ms of CPU for a visit). blackfriday has the figures of
-// the case study.
+// named has the predefined profiles. 10 requests a second do not load a pod; 600 exceed the app's default of 100m at
+// 50 % on a kind cluster (docs/scaling.md: 0.4 ms of CPU for a visit). blackfriday has the figures of the case study.
 var named = []struct{ name, points, meaning string }{
 	{"step", "0s:10,30s:10,30s:600,210s:600,210s:10,5m:10", "10 a second for 30 s, 600 for 3 min, 10 for 90 s"},
-	{"ramp", "0s:10,4m:600,5m:600", "10 a second to 600 in 4 min, there for 1 min"},
+	{"ramp", "0s:10,4m:600,5m:600", "from 10 a second to 600 in 4 min, then 600 for 1 min"},
 	{"wave", "0s:10,1m:600,2m:10,3m:600,4m:10,5m:600,6m:10", "between 10 and 600 a second, three times in 6 min"},
 	{
 		"blackfriday", "0s:8.3333,2m:8.3333,5m:200,12m:200,13m:8.3333,15m:8.3333",
-		"500 requests per minute to 12,000 in 3 min, there for 7 min, and back: 15 min",
+		"from 500 requests per minute to 12,000 in 3 min, 7 min at the peak, and back: 15 min",
 	},
 }
 
-// Names lists the profiles that Named knows, with what they are.
+// Names lists the predefined profiles with their descriptions.
 func Names() string {
 	var names []string
 	for _, n := range named {
@@ -46,7 +45,7 @@ func Names() string {
 	return strings.Join(names, "; ")
 }
 
-// Named is the profile with a name of Names.
+// Named returns a predefined profile.
 func Named(name string) (Profile, error) {
 	for _, n := range named {
 		if n.name == name {
@@ -55,7 +54,7 @@ func Named(name string) (Profile, error) {
 			return p, err
 		}
 	}
-	return Profile{}, fmt.Errorf("%q is not a profile; there are: %s", name, Names())
+	return Profile{}, fmt.Errorf("%q is not a profile; the profiles are: %s", name, Names())
 }
 
 // Parse reads points such as "0s:10,30s:10,30s:200,3m:200".
@@ -73,7 +72,7 @@ func Parse(text string) (Profile, error) {
 	return p, p.validate()
 }
 
-// minRate is the least rate of a point. While a load generator waits for the next request it does not notice Ctrl-C.
+// minRate is the minimum rate of a point. While the load generator waits for the next request, it ignores Ctrl-C.
 const minRate = 1
 
 func (p Profile) validate() error {
@@ -93,7 +92,7 @@ func (p Profile) validate() error {
 	return errors.Join(problems...)
 }
 
-// Scaled has its times divided by speed, and its rates multiplied by size.
+// Scaled returns the profile with its times divided by speed and its rates multiplied by size.
 func (p Profile) Scaled(speed, size float64) (Profile, error) {
 	if !(speed > 0) || !(size > 0) || math.IsInf(speed, 0) || math.IsInf(size, 0) {
 		return Profile{}, fmt.Errorf("the factors of speed %g and size %g must be above 0", speed, size)
@@ -105,10 +104,10 @@ func (p Profile) Scaled(speed, size float64) (Profile, error) {
 	return scaled, scaled.validate()
 }
 
-// Duration is when the profile ends.
+// Duration returns the length of the profile.
 func (p Profile) Duration() time.Duration { return seconds(p.Points[len(p.Points)-1].At) }
 
-// Peak is the highest rate.
+// Peak returns the highest rate.
 func (p Profile) Peak() (peak float64) {
 	for _, point := range p.Points {
 		peak = max(peak, point.Rate)
@@ -116,8 +115,8 @@ func (p Profile) Peak() (peak float64) {
 	return peak
 }
 
-// At is the rate in requests per second at a number of seconds since the start. At a step it is the new rate, outside
-// the profile 0.
+// At returns the rate in requests per second at t seconds since the start. At a step it is the new rate, outside the
+// profile 0.
 func (p Profile) At(t float64) float64 {
 	for i := 1; i < len(p.Points); i++ {
 		if from, to := p.Points[i-1], p.Points[i]; from.At <= t && t < to.At {
@@ -130,7 +129,7 @@ func (p Profile) At(t float64) float64 {
 	return 0
 }
 
-// Sent is how many requests the profile has sent until then: the area below its lines.
+// Sent returns the number of requests that the profile has sent until t: the area under its curve.
 func (p Profile) Sent(t float64) (sum float64) {
 	for i := 1; i < len(p.Points); i++ {
 		from, to := p.Points[i-1], p.Points[i]
@@ -142,7 +141,7 @@ func (p Profile) Sent(t float64) (sum float64) {
 	return sum
 }
 
-// Pace implements vegeta's Pacer: how long to wait for the next request, after so many in so long.
+// Pace implements vegeta's Pacer. It returns the time to wait before the next request, after hits requests in elapsed.
 func (p Profile) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, stop bool) {
 	t := elapsed.Seconds()
 	behind := float64(hits) + 1 - p.Sent(t)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The named profiles are valid, hold what their description says and send what the area below them is.
+// TestNamed: the named profiles are valid, match their descriptions and send the area under their curves.
 func TestNamed(t *testing.T) {
 	want := map[string]struct {
 		duration time.Duration
@@ -39,8 +39,9 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%s: sends %g, want %g", name, sent, w.sent)
 		}
 	}
-	if _, err := Named("rush"); err == nil || !strings.Contains(err.Error(), `"rush"`) || !strings.Contains(err.Error(), "blackfriday") {
-		t.Errorf("an unknown name: got %v, want it and the known ones named", err)
+	_, err := Named("rush")
+	if err == nil || !strings.Contains(err.Error(), `"rush"`) || !strings.Contains(err.Error(), "blackfriday") {
+		t.Errorf("an unknown name: got %v, want it and the known ones", err)
 	}
 }
 
@@ -58,7 +59,7 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// A generator that does what Pace says has sent, at any time, what the profile wants by then.
+// TestPace: a generator that follows Pace has always sent as many requests as the profile plans.
 func TestPace(t *testing.T) {
 	p, err := Named("blackfriday")
 	if err != nil {
@@ -79,7 +80,7 @@ func TestPace(t *testing.T) {
 	if elapsed < p.Duration() || elapsed > p.Duration()+time.Second {
 		t.Errorf("it ended after %s, want %s", elapsed, p.Duration())
 	}
-	// One that was held up catches up.
+	// A delayed generator catches up.
 	if wait, _ := p.Pace(time.Minute, 0); wait != 0 {
 		t.Errorf("a generator that is behind waits for %s", wait)
 	}
@@ -121,11 +122,12 @@ func TestScaled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fast.Duration() != 5*time.Minute || fast.Peak() != 400 || p.Peak() != 200 {
-		t.Errorf("three times as fast, twice as large: %s, peak %g; of the original %g", fast.Duration(), fast.Peak(), p.Peak())
+		t.Errorf("three times as fast, twice as large: %s, peak %g; of the original %g",
+			fast.Duration(), fast.Peak(), p.Peak())
 	}
 	for _, factors := range [][2]float64{{0, 1}, {1, 0}, {-1, 1}, {math.NaN(), 1}, {math.Inf(1), 1}, {1, 0.01}} {
 		if _, err := p.Scaled(factors[0], factors[1]); err == nil {
-			t.Errorf("the factors %v were taken", factors)
+			t.Errorf("the factors %v were accepted", factors)
 		}
 	}
 }

@@ -8,30 +8,30 @@ import (
 	"example.com/scaleout/load/profile"
 )
 
-// metricsDelay is how many seconds old a load may be when the autoscaler sees it: metrics-server asks the nodes every
-// 15 s (https://kubernetes-sigs.github.io/metrics-server/), and the autoscaler asks metrics-server every 15 s
-// (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
+// metricsDelay is the maximum age of a load in seconds when the autoscaler sees it: metrics-server queries the nodes
+// every 15 s (https://kubernetes-sigs.github.io/metrics-server/), and the autoscaler queries metrics-server every 15
+// s (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/).
 const metricsDelay = 30
 
-// calm is how long load and pods must not have changed for a measurement of CPU to belong to them: metricsDelay, and
-// the time over which the node measures.
+// calm is the number of seconds for which load and pods must be unchanged for a measurement of CPU to match them:
+// metricsDelay plus the time over which the node measures.
 const calm = 45
 
-// Bounds of what is proposed. Below 30 % most of a pod is paid for and idle; above 90 % the 10 % by which the
-// autoscaler tolerates a deviation reach to what a pod can do.
+// Bounds of the proposed target. Below 30 % most of a pod is paid for and idle; above 90 % the autoscaler's tolerance
+// of 10 % reaches the capacity of a pod.
 const minTarget, maxTarget = 30, 90
 
-// Advice is what a run says about the settings of its autoscaler.
+// Advice is the proposal for the settings of the autoscaler that results from a run.
 type Advice struct {
-	// Settings are those proposed; Limit is not.
+	// Settings are the proposed ones, without Limit.
 	Settings Settings
-	// Reasons are the steps to them, in order.
+	// Reasons explain them step by step.
 	Reasons []string
 	// Problem is why there is no proposal; empty if there is one.
 	Problem string
 }
 
-// Advise proposes settings for the load of this run; goal is the 95th percentile that is still good, in milliseconds.
+// Advise proposes settings for the load of this run; goal is the highest acceptable 95th percentile, in milliseconds.
 func (r *Run) Advise(goal float64) (a Advice) {
 	if r.Autoscaler == nil {
 		a.Problem = "the stack has no autoscaler"
@@ -42,27 +42,27 @@ func (r *Run) Advise(goal float64) (a Advice) {
 	rate, limited := r.capacity(goal)
 	switch {
 	case late > 0.01:
-		a.Problem = fmt.Sprintf("the load generator sent %.0f %% less than planned, so this machine was the limit "+
-			"and not the app", late*100)
+		a.Problem = fmt.Sprintf("the load generator sent %.0f %% less than planned, so this machine was the limit, "+
+			"not the app", late*100)
 	case request == 0:
-		a.Problem = fmt.Sprintf("load and pods were never the same for %d s, so no CPU could be told from another; "+
-			"take a longer run (a lower -speed)", calm)
+		a.Problem = fmt.Sprintf("load and pods were never the same for %d s, so no CPU could be assigned to a load; "+
+			"make a longer run (a lower -speed)", calm)
 	case rate == 0:
 		a.Problem = fmt.Sprintf("there were no ten seconds without failures and with a p95 of at most %g ms", goal)
 	default:
 		a.because("A pod uses %.1fm of CPU at rest and %.0f µs for each request.", rest, request*1000)
 		full := rest + request*rate
-		did := fmt.Sprintf("The most that a pod did for ten seconds without a failure and with a p95 of at most %g ms "+
+		did := fmt.Sprintf("The highest rate of a pod for ten seconds without a failure and with a p95 of at most %g ms "+
 			"was %.0f requests a second, which takes %.0fm", goal, rate, full)
 		if limited {
 			a.Settings.Request = int64(math.Ceil(full/5) * 5)
-			a.because("%s, and it could not do more: a request of %dm, so that 100 %% is what a pod can do.",
+			a.because("%s, and it could not do more: a request of %dm, so that 100 %% is the capacity of a pod.",
 				did, a.Settings.Request)
 		} else {
 			a.Settings.Request = r.Autoscaler.Request
 			rate = (float64(a.Settings.Request) - rest) / request
-			a.because("%s. It was not asked for more, so its request stays at %dm, which is enough for %.0f; "+
-				"a larger load (-scale) would show what it can do.", did, a.Settings.Request, rate)
+			a.because("%s. It received no more, so its request stays at %dm, which is enough for %.0f; "+
+				"a larger load (-scale) would show its capacity.", did, a.Settings.Request, rate)
 		}
 		r.propose(&a, rate, limited)
 	}
@@ -73,45 +73,45 @@ func (a *Advice) because(format string, args ...any) {
 	a.Reasons = append(a.Reasons, fmt.Sprintf(format, args...))
 }
 
-// propose goes from the rate that a pod's request is enough for to the other settings. The target is that at which the
-// pods that are there bear the load until others serve. limited tells whether a pod cannot do more than that rate.
+// propose derives the other settings from rate, for which a pod's request is enough. With the target, the existing
+// pods can handle the growth of the load until new ones serve. limited reports whether rate is the capacity of a pod.
 func (r *Run) propose(a *Advice, rate float64, limited bool) {
 	first, peak := r.Profile.Points[0].Rate, r.Profile.Peak()
-	atOnce := 0 // pods that bear the fastest growth from the first rate on
+	atOnce := 0 // pods that can handle the fastest growth from the first rate
 	if start, found := r.startTime(); found {
 		reaction := metricsDelay + start
 		growth := growth(r.Profile, reaction)
 		reserve, whence := 1., ""
 		if limit := float64(r.Autoscaler.Limit); !limited && limit > float64(a.Settings.Request) {
 			reserve = limit / float64(a.Settings.Request)
-			whence = fmt.Sprintf(", and its limit of %dm lets it use %.1f times its request while its node has "+
+			whence = fmt.Sprintf(", and the limit of %dm allows %.1f times the request while the node has "+
 				"that much idle", r.Autoscaler.Limit, reserve)
 		}
 		a.Settings.Target = int(min(max(100*reserve/growth, minTarget), maxTarget))
-		a.because("A new pod served %.0f s after it was wanted, and its need is seen after up to %d s: within %.0f s "+
-			"this load grows %.1f-fold. The pods that are there must bear that%s: a target of %d %%.",
+		a.because("A new pod served %.0f s after it was desired, and the need is detected after up to %d s: within %.0f s "+
+			"this load grows %.1f-fold. The existing pods must handle that%s: a target of %d %%.",
 			start, metricsDelay, reaction, growth, whence, a.Settings.Target)
 		atOnce = int(math.Ceil(first * growth / (rate * reserve)))
 	} else {
 		a.Settings.Target = r.Autoscaler.Target
-		a.because("No new pod was seen from being wanted until it served, so nothing tells how much reserve the load "+
-			"needs: the target stays at %d %%.", a.Settings.Target)
+		a.because("No new pod was seen from being desired until it served, so the reserve that the load needs is "+
+			"unknown: the target stays at %d %%.", a.Settings.Target)
 	}
 	perPod := rate * float64(a.Settings.Target) / 100
 	a.Settings.Min = max(2, int(math.Ceil(first/perPod)))
-	a.because("The load begins with %.0f requests a second, and a pod at the target takes %.0f: a minimum of %d, and "+
-		"never less than two, so that one can go.", first, perPod, a.Settings.Min)
+	a.because("The load begins with %.0f requests a second, and a pod at the target handles %.0f: a minimum of %d, and "+
+		"never less than two, so that one can be evicted.", first, perPod, a.Settings.Min)
 	if atOnce > a.Settings.Min {
-		a.because("A load that grows this fast before new pods serve is borne only by %d pods that are there already: "+
+		a.because("Until new pods serve, only %d existing pods can handle a load that grows this fast: "+
 			"raise the minimum to that if its first moments matter.", atOnce)
 	}
 	a.Settings.Max = max(a.Settings.Min, int(math.Ceil(peak/perPod*1.25)))
-	a.because("Its peak of %.0f requests a second takes %.0f pods at the target; a quarter more is the head-room: "+
+	a.because("Its peak of %.0f requests a second needs %.0f pods at the target; with a quarter more as headroom: "+
 		"a maximum of %d.", peak, math.Ceil(peak/perPod), a.Settings.Max)
 }
 
-// cost fits a line through the CPU of a pod over its rate, where both were steady: so much at rest, in thousandths of a
-// core, and so much for each request a second. It is 0 if nothing was steady.
+// cost fits a line to the CPU of a pod over its rate, where both were steady. It returns the CPU at rest and that for
+// each request a second, in thousandths of a core; 0 if nothing was steady.
 func (r *Run) cost() (rest, request float64) {
 	var n, x, y, xx, xy float64
 	for i, s := range r.Samples {
@@ -123,7 +123,7 @@ func (r *Run) cost() (rest, request float64) {
 	if x == 0 {
 		return 0, 0
 	}
-	if spread := n*xx - x*x; spread > 0.01*x*x { // else there was one rate only
+	if spread := n*xx - x*x; spread > 0.01*x*x { // otherwise there was only one rate
 		request = (n*xy - x*y) / spread
 		rest = (y - request*x) / n
 	}
@@ -133,7 +133,7 @@ func (r *Run) cost() (rest, request float64) {
 	return rest, request
 }
 
-// steady tells whether load and pods have been the same for calm seconds before a sample.
+// steady reports whether load and pods were the same for calm seconds before a sample.
 func (r *Run) steady(i int) bool {
 	if i < calm {
 		return false
@@ -144,8 +144,8 @@ func (r *Run) steady(i int) bool {
 	})
 }
 
-// capacity is the highest rate that a pod has borne for ten seconds within the goal, in requests per second. It is
-// limited if a pod that was asked for a tenth more did not keep the goal.
+// capacity returns the highest rate that a pod has handled for ten seconds within the goal, in requests per second.
+// It is limited if a pod with a rate more than a tenth higher missed the goal.
 func (r *Run) capacity(goal float64) (best float64, limited bool) {
 	const span = 10
 	sum, good, worst := 0., 0, 0.
@@ -169,7 +169,7 @@ func (r *Run) capacity(goal float64) (best float64, limited bool) {
 	return best, worst > 1.1*best
 }
 
-// startTime is the longest time in seconds from a pod being wanted until it served, if that was seen.
+// startTime returns the longest time in seconds from a pod being desired until it served, if that was seen.
 func (r *Run) startTime() (longest float64, found bool) {
 	for i := 1; i < len(r.Samples); i++ {
 		wanted := r.Samples[i].Desired
@@ -185,7 +185,7 @@ func (r *Run) startTime() (longest float64, found bool) {
 	return longest, found
 }
 
-// growth is by how much the load is multiplied within so many seconds, at most.
+// growth returns the largest factor by which the load grows within a number of seconds.
 func growth(p profile.Profile, within float64) float64 {
 	most, end := 1., p.Duration().Seconds()
 	for t := 0.; t <= end; t++ {

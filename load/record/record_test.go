@@ -13,11 +13,15 @@ import (
 	"example.com/scaleout/load/profile"
 )
 
-// stepRun is a run of an app whose pods use 1m of CPU at rest and 0.2m for each request a second, up to 300 of them.
-// The load rises from 10 to 600 a second at 60 s and falls at 240 s; the autoscaler wants 8 pods 20 s after the rise, and
-// 2 again 60 s after the fall. A pod serves 5 s after it was wanted; until then answers are slow and some fail.
+// stepRun returns a run of an app whose pods use 1m of CPU at rest and 0.2m for each request a second, up to 300 of
+// them. The load rises from 10 to 600 a second at 60 s and falls at 240 s; the autoscaler requests 8 pods 20 s after
+// the rise, and 2 again 60 s after the fall. A pod serves 5 s after it was requested; until then responses are slow
+// and some fail.
 func stepRun() *Run {
-	p := profile.Profile{Name: "step", Points: []profile.Point{{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 600}, {At: 240, Rate: 600}, {At: 240, Rate: 10}, {At: 360, Rate: 10}}}
+	p := profile.Profile{Name: "step", Points: []profile.Point{
+		{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 600},
+		{At: 240, Rate: 600}, {At: 240, Rate: 10}, {At: 360, Rate: 10},
+	}}
 	r := &Run{Name: "test", Profile: p, Autoscaler: &Settings{Min: 2, Max: 10, Target: 50, Request: 40}}
 	for i := range 360 {
 		at := float64(i + 1)
@@ -83,53 +87,57 @@ over-provisioned: +24 %`; got != want {
 	}
 }
 
-// A load that was not sent says so, and gives no advice.
+// TestLoadGeneratorTooSlow: a load that was not sent as planned is reported, and results in no advice.
 func TestLoadGeneratorTooSlow(t *testing.T) {
-	// For 30 of its 180 seconds the generator of 600 a second stood still; then it caught up at once, as it does.
+	// For 30 of its 180 seconds the generator of 600 a second was blocked; then it caught up at once.
 	r := stepRun()
 	for i := 100; i < 130; i++ {
 		r.Samples[130].Sent += r.Samples[i].Sent
 		r.Samples[i].Sent, r.Samples[i].OK = 0, 0
 	}
 	if v := r.judge(150); math.Abs(v.late-30*600/109800.) > .001 {
-		t.Errorf("30 s of 600 a second were late; the verdict says %g", v.late)
+		t.Errorf("30 s of 600 a second were late; the verdict has %g", v.late)
 	}
 	r = stepRun()
 	for i := range r.Samples {
 		r.Samples[i].Sent -= r.Samples[i].Sent / 10
 	}
 	if v := r.judge(150); math.Abs(v.late-.1) > .001 {
-		t.Errorf("a tenth was not sent; the verdict says %g", v.late)
+		t.Errorf("a tenth was not sent; the verdict has %g", v.late)
 	}
 	if a := r.Advise(150); !strings.Contains(a.Problem, "10 % less than planned") {
 		t.Errorf("advice from it: %+v", a)
 	}
 }
 
-// The advice finds the costs that the run was made with, and what follows from them.
+// TestAdvice: the advice finds the costs that the run was made with, and the settings that follow from them.
 func TestAdvice(t *testing.T) {
 	r := stepRun()
 	if rest, request := r.cost(); math.Abs(rest-1) > .3 || math.Abs(request-.2) > .01 {
 		t.Errorf("costs %gm at rest and %g for a request, want 1 and 0.2", rest, request)
 	}
 	if rate, limited := r.capacity(150); math.Abs(rate-75) > 1e-9 || !limited {
-		t.Errorf("a pod has borne %g a second within the goal (and no more: %t), want the 75 of eight pods, and that 300 were too many", rate, limited)
+		t.Errorf("a pod has handled %g a second within the goal (and no more: %t), "+
+			"want the 75 of eight pods, and that 300 were too many", rate, limited)
 	}
 	if start, found := r.startTime(); start != 5 || !found {
 		t.Errorf("a pod served after %g s, want 5", start)
 	}
 	a := r.Advise(150)
-	// The step is sixtyfold, so the target is the least there is; 75 requests take 16m, and 600 take 8 pods at full use.
+	// The step is sixtyfold, so the target is the minimum; 75 requests take 16m, and 600 take 8 pods at full use.
 	if want := (Settings{Request: 20, Target: 30, Min: 2, Max: 34}); a.Settings != want || a.Problem != "" {
 		t.Errorf("advice %+v, want %+v", a, want)
 	}
 	text := strings.Join(a.Reasons, "\n")
-	for _, want := range []string{"0.9m of CPU at rest and 201 µs", "75 requests a second", "within 35 s this load grows 60.0-fold", "borne only by 8 pods", "peak of 600"} {
+	for _, want := range []string{
+		"0.9m of CPU at rest and 201 µs", "75 requests a second", "within 35 s this load grows 60.0-fold",
+		"only 8 existing pods", "peak of 600",
+	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the reasons do not say %q:\n%s", want, text)
+			t.Errorf("the reasons lack %q:\n%s", want, text)
 		}
 	}
-	// Pods that bore all that they were asked for keep their request: what they can do is not known.
+	// Pods that handled all their requests keep their CPU request, because their capacity is unknown.
 	r = stepRun()
 	r.Autoscaler.Request = 100
 	for i := range r.Samples {
@@ -139,17 +147,19 @@ func TestAdvice(t *testing.T) {
 	if want := (Settings{Request: 100, Target: 30, Min: 2, Max: 6}); a.Settings != want {
 		t.Errorf("advice for pods that had no trouble: %+v, want %+v", a, want)
 	}
-	if text := strings.Join(a.Reasons, "\n"); !strings.Contains(text, "300 requests a second") || !strings.Contains(text, "stays at 100m, which is enough for 493") {
-		t.Errorf("the reasons:\n%s", text)
+	for _, want := range []string{"300 requests a second", "stays at 100m, which is enough for 493"} {
+		if text := strings.Join(a.Reasons, "\n"); !strings.Contains(text, want) {
+			t.Errorf("the reasons lack %q:\n%s", want, text)
+		}
 	}
-	// What the limit leaves above the request bears the growth too.
+	// The CPU between request and limit handles the growth, too.
 	r.Autoscaler.Limit = 4000
 	a = r.Advise(150)
 	if want := (Settings{Request: 100, Target: 66, Min: 2, Max: 3}); a.Settings != want {
 		t.Errorf("advice for pods with a high limit: %+v, want %+v", a, want)
 	}
 
-	// Without a new pod nothing is said about how fast one starts.
+	// Without a new pod the start time is unknown.
 	for i := range r.Samples {
 		r.Samples[i].Desired, r.Samples[i].Ready = 8, 8
 	}
@@ -175,7 +185,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// A stack without an autoscaler has a verdict on its requests alone.
+// TestWithoutAutoscaler: a stack without an autoscaler has a verdict on its requests only.
 func TestWithoutAutoscaler(t *testing.T) {
 	r := stepRun()
 	r.Autoscaler = nil

@@ -1,4 +1,4 @@
-// Package record keeps what a load and its watch saw, and says what it means.
+// Package record stores the observations of a load, and evaluates them.
 package record
 
 import (
@@ -13,14 +13,14 @@ import (
 	"example.com/scaleout/load/traffic"
 )
 
-// Run is one load from its start to its end. It is what is compared with another, so it holds what both depend on.
+// Run is one load from its start to its end. Runs are compared, so a run includes everything that it depends on.
 type Run struct {
-	// Name tells it from others in a report.
+	// Name identifies it in a report.
 	Name    string `json:"name"`
 	Stack   string `json:"stack"`
 	URL     string `json:"url"`
 	Machine string `json:"machine"`
-	// Host was asked for in place of the one in URL. Image is then not known.
+	// Host replaced the host of URL. Image is then unknown.
 	Host    string          `json:"host,omitempty"`
 	Image   string          `json:"image,omitempty"`
 	Started time.Time       `json:"started"`
@@ -29,20 +29,20 @@ type Run struct {
 	Autoscaler *Settings `json:"autoscaler,omitempty"`
 	HPA        string    `json:"hpa,omitempty"`
 	Context    string    `json:"context,omitempty"`
-	// Samples are one for each second.
+	// Samples has one sample for each second.
 	Samples []Sample `json:"samples"`
 	Events  []Event  `json:"events"`
-	// Total is what came of all requests.
+	// Total is the outcome of all requests.
 	Total traffic.Summary `json:"total"`
 	// Interrupted is true if the load ended before its profile did.
 	Interrupted bool `json:"interrupted,omitempty"`
 }
 
-// Sample is one second: what came of the requests that were sent in it, and the state of the pods at its end.
+// Sample is one second: the outcome of the requests that were sent in it, and the state of the pods at its end.
 type Sample struct {
 	// At is in seconds since the start.
 	At float64 `json:"at"`
-	// Planned is how many requests the profile has in this second.
+	// Planned is the number of requests that the profile has in this second.
 	Planned float64 `json:"planned"`
 	traffic.Summary
 	State
@@ -51,29 +51,29 @@ type Sample struct {
 // Unknown is the CPU of pods that have not been measured.
 const Unknown = -1
 
-// Settings of an autoscaler are those that a run is compared by.
+// Settings are the settings of an autoscaler by which runs are compared.
 type Settings struct {
 	Min int `json:"min"`
 	Max int `json:"max"`
-	// Target is the CPU that a pod shall use, in percent of its request.
+	// Target is the target CPU utilization of a pod, in percent of its request.
 	Target int `json:"target"`
-	// Request is the CPU that each pod has reserved, Limit what it may use, in thousandths of a core; 0 without one.
+	// Request and Limit are the CPU request and limit of each pod, in thousandths of a core; 0 without one.
 	Request int64 `json:"request"`
 	Limit   int64 `json:"limit"`
 }
 
-// State is what is known at a moment.
+// State is the state of the autoscaler and its pods at a moment.
 type State struct {
-	// Desired is how many pods the autoscaler wants, Ready how many serve.
+	// Desired is the number of pods that the autoscaler requests, Ready the number of ready ones.
 	Desired int `json:"desired"`
 	Ready   int `json:"ready"`
-	// CPU is what the autoscaler last measured, in percent of a pod's request: Unknown if it could not. CPUMilli is the
+	// CPU is the autoscaler's last measurement, in percent of a pod's request, or Unknown without one. CPUMilli is the
 	// same in thousandths of a core for each pod.
 	CPU      int   `json:"cpu"`
 	CPUMilli int64 `json:"cpuMilli"`
 }
 
-// Event is something that the autoscaler did.
+// Event is an event of the autoscaler.
 type Event struct {
 	Time time.Time `json:"-"`
 	// At is in seconds since the start of a load.
@@ -98,13 +98,13 @@ func Read(path string) (*Run, error) {
 	return r, nil
 }
 
-// JSON is the run for Read and for other programs, with a line for each sample and event.
+// JSON returns the run for Read and for other programs, with a line for each sample and event.
 func (r *Run) JSON() ([]byte, error) {
 	text, err := json.Marshal(r)
 	return append(bytes.ReplaceAll(text, []byte(`{"at":`), []byte("\n"+`{"at":`)), '\n'), err
 }
 
-// CSV has the samples, a line for each second.
+// CSV returns the samples, with a line for each second.
 func (r *Run) CSV() []byte {
 	text := []byte("second,planned,sent,ok,failed,p50_ms,p95_ms,p99_ms,cpu_percent,cpu_milli,desired,ready\n")
 	for _, s := range r.Samples {

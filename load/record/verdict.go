@@ -9,7 +9,7 @@ import (
 	"example.com/scaleout/load/profile"
 )
 
-// verdict is what the numbers of a run come to. Times are in seconds; Rows says what each number means.
+// verdict holds the results of a run. Times are in seconds; Rows explains each number.
 type verdict struct {
 	late           float64 // part of the planned requests
 	worstP95       float64
@@ -17,23 +17,23 @@ type verdict struct {
 
 	// The rest is 0 without an autoscaler.
 	startPods, peakPods  int
-	capacity, rise       float64 // 0 if no more pods were wanted; rise is the part in which the load itself still rose
+	capacity, rise       float64 // 0 if no more pods were desired; rise is the part in which the load itself still rose
 	back                 float64 // 0 if that was not seen
 	decisions, reversals int
 	atMax, podSeconds    float64
 	over                 float64 // NaN if the CPU was not measured
 }
 
-// minCount is how many requests make a percentile of a second worth looking at.
+// minCount is the number of requests from which a percentile of a second is meaningful.
 const minCount = 20
 
-// judge computes the verdict; goal is the 95th percentile that is still good, in milliseconds.
+// judge computes the verdict; goal is the highest acceptable 95th percentile, in milliseconds.
 func (r *Run) judge(goal float64) (v verdict) {
 	planned, sent, behind, trouble := 0., 0., 0., 0.
 	for _, s := range r.Samples {
 		planned += s.Planned
 		sent += float64(s.Sent)
-		// What was not sent by the end of its second, once each. Two are due to the planned ones having fractions.
+		// Requests not sent by the end of their second, counted once each. Two are tolerated for fractions in the plan.
 		now := max(0, planned-sent-2)
 		v.late, behind = v.late+max(0, now-behind), now
 		if s.Sent >= minCount {
@@ -75,7 +75,7 @@ func (r *Run) judgeScaling(v *verdict) {
 	}
 }
 
-// judgeTimes finds when the pods followed the load up and down.
+// judgeTimes computes when the pods followed the load up and down.
 func (r *Run) judgeTimes(v *verdict) {
 	rise, top, fall := r.edges()
 	first := func(from float64, reached func(Sample) bool) (at float64, found bool) {
@@ -99,7 +99,8 @@ func (r *Run) judgeTimes(v *verdict) {
 	}
 }
 
-// edges are when the load leaves its first rate, when it first reaches its peak, and when it leaves its peak for good.
+// edges returns the times at which the load leaves its first rate, first reaches its peak, and finally leaves its
+// peak.
 func (r *Run) edges() (rise, top, fall float64) {
 	points, peak := r.Profile.Points, r.Profile.Peak()
 	for _, p := range points {
@@ -117,11 +118,11 @@ func (r *Run) edges() (rise, top, fall float64) {
 	return rise, top, fall
 }
 
-// over compares the pods that were there with as many as use, together, what was measured without any of them above the
-// target, and no fewer than the minimum.
+// over compares the ready pods with the number that would have kept the measured CPU at the target, within minimum
+// and maximum.
 func (r *Run) over() float64 {
 	had, needed := 0., 0.
-	cpu, measured := Unknown, 0 // the last measurement, and of how many pods it is the mean
+	cpu, measured := Unknown, 0 // the last measurement, and the number of pods in its mean
 	for _, s := range r.Samples {
 		if s.CPU != cpu {
 			cpu, measured = s.CPU, s.Ready
@@ -136,10 +137,10 @@ func (r *Run) over() float64 {
 	return had/needed - 1 // NaN if nothing was measured
 }
 
-// Row is a number of a verdict with what it means.
+// Row is a number of a verdict with its meaning.
 type Row struct{ Name, Value, Meaning string }
 
-// Rows are the numbers of the verdict in words, the same for each run, so that those of two stand side by side.
+// Rows returns the numbers of the verdict as text, in the same rows for each run, so that two can be compared.
 func (r *Run) Rows(goal float64) []Row {
 	v, t := r.judge(goal), r.Total
 	failed := "0"
@@ -151,9 +152,9 @@ func (r *Run) Rows(goal float64) []Row {
 	quantiles := fmt.Sprintf("%s, %s, %s", Milliseconds(t.P50), Milliseconds(t.P95), Milliseconds(t.P99))
 	rows := []Row{
 		{"requests", fmt.Sprint(t.Sent), "sent at the profile's pace, however slow the answers"},
-		{"failed", failed, "no answer, or another than 2xx"},
+		{"failed", failed, "no response, or a status other than 2xx"},
 		{"not sent in time", fmt.Sprintf("%.1f %%", v.late*100), "above 1 % the load generator was the limit"},
-		{"latency p50, p95, p99", quantiles, "of the good answers"},
+		{"latency p50, p95, p99", quantiles, "of the successful requests"},
 		{"longest answer", Milliseconds(t.Max), ""},
 		{"p95 of the worst second", Milliseconds(v.worstP95), worst},
 		{"longest trouble", seconds(v.longestTrouble), trouble},
@@ -175,21 +176,21 @@ func (r *Run) Rows(goal float64) []Row {
 		over = fmt.Sprintf("%+.0f %%", v.over*100)
 	}
 	pods := fmt.Sprintf("%d to %d", v.startPods, v.peakPods)
-	turns := "changes of the number of wanted pods; back is the other direction than the one before"
+	turns := "changes of the desired number of pods; back is a change in the opposite direction to the one before"
 	decisions := fmt.Sprintf("%d, %d of them back", v.decisions, v.reversals)
 	cost := fmt.Sprintf("%.0f, %.1f for 1,000 requests", v.podSeconds, v.podSeconds/float64(max(t.Sent, 1))*1000)
 	return append(rows, []Row{
 		{"pods", pods, "ready, at the start and at most"},
-		{"time to capacity", capacity, "from the first rise of the load until all pods wanted for it were ready"},
+		{"time to capacity", capacity, "from the first rise of the load until all pods desired for it were ready"},
 		{"time back", back, "from the end of the highest load until no more pods than at the start were ready"},
 		{"decisions", decisions, turns},
-		{"at the maximum", seconds(v.atMax), "when the autoscaler could not have wanted more pods"},
+		{"at the maximum", seconds(v.atMax), "time in which the autoscaler could not request more pods"},
 		{"pod seconds", cost, "what the run cost"},
 		{"over-provisioned", over, "pod seconds beyond what the measured CPU needed at the target"},
 	}...)
 }
 
-// Milliseconds is a latency with two digits or more, or a dash if there is none.
+// Milliseconds formats a latency with two digits or more, or as a dash if there is none.
 func Milliseconds(ms float64) string {
 	switch {
 	case ms == 0:

@@ -21,23 +21,25 @@ import (
 
 var screenshots = flag.String("screenshots", "", "folder to keep the screenshots of TestBrowser in")
 
-// look is what a script in the page finds out about what a reader sees.
+// look is what the script findOut measures in the page.
 type look struct {
 	Shown, Hidden int     // figures
 	Width, Height float64 // of the picture
-	Overflow      float64 // of the page beside the window
-	Contrast      float64 // the least of all text
+	Overflow      float64 // of the page beyond the window
+	Contrast      float64 // the lowest of all text
 	Worst         string  // the text that has it
 }
 
-// findOut measures the contrast of all text against the nearest background, as WCAG defines it: 4.5 is what it asks for
-// (https://www.w3.org/TR/WCAG22/#contrast-minimum).
+// findOut measures the figures, and the contrast of all text against the nearest background, for which WCAG requires
+// 4.5 (https://www.w3.org/TR/WCAG22/#contrast-minimum).
 const findOut = `(() => {
   const luminance = c => { const [r, g, b] = c.match(/[\d.]+/g).slice(0, 3).map(v => v / 255)
     .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b }
-  const contrast = (a, b) => { const [x, y] = [luminance(a), luminance(b)].sort((a, b) => b - a); return (x + .05) / (y + .05) }
+  const contrast = (a, b) => { const [x, y] = [luminance(a), luminance(b)].sort((a, b) => b - a)
+    return (x + .05) / (y + .05) }
   const ground = e => { for (; e; e = e.parentElement) {
-    const c = getComputedStyle(e).backgroundColor; if (c !== 'rgba(0, 0, 0, 0)') return c } return 'rgb(255, 255, 255)' }
+    const c = getComputedStyle(e).backgroundColor
+    if (c !== 'rgba(0, 0, 0, 0)') return c } return 'rgb(255, 255, 255)' }
   const out = { Shown: 0, Hidden: 0, Contrast: 99, Worst: '',
     Overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth }
   for (const f of document.querySelectorAll('figure')) {
@@ -53,7 +55,8 @@ const findOut = `(() => {
   return out
 })()`
 
-// In a real browser the page is readable in light and dark, on a wide screen and on a phone, and asks for nothing else.
+// TestBrowser: in a real browser the page is readable in light and dark, on a wide screen and on a phone, and loads
+// nothing else.
 func TestBrowser(t *testing.T) {
 	browser := findBrowser(t)
 	run, base := example("ours"), example("plain")
@@ -79,7 +82,7 @@ func TestBrowser(t *testing.T) {
 					switch e := event.(type) {
 					case *network.EventRequestWillBeSent:
 						if e.Request.URL != "file://"+file {
-							t.Errorf("the page asks for %s", e.Request.URL)
+							t.Errorf("the page loads %s", e.Request.URL)
 						}
 					case *runtime.EventExceptionThrown:
 						t.Errorf("an exception: %s", e.ExceptionDetails.Error())
@@ -89,7 +92,9 @@ func TestBrowser(t *testing.T) {
 				var shot []byte
 				err := chromedp.Run(ctx,
 					network.Enable(),
-					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
+						{Name: "prefers-color-scheme", Value: scheme},
+					}),
 					emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500),
 					chromedp.Navigate("file://"+file),
 					chromedp.Evaluate(findOut, &l),
@@ -102,7 +107,8 @@ func TestBrowser(t *testing.T) {
 					t.Fatal(err)
 				}
 				if l.Shown != 1 || l.Hidden != 1 || l.Width < 0.8*min(float64(width), 990) || l.Height < l.Width/2 {
-					t.Errorf("of the figures %d are shown and %d hidden; it is %.0f x %.0f in a window of %d", l.Shown, l.Hidden, l.Width, l.Height, width)
+					t.Errorf("of the figures %d are shown and %d hidden; it is %.0f x %.0f in a window of %d",
+						l.Shown, l.Hidden, l.Width, l.Height, width)
 				}
 				if l.Overflow > 0 {
 					t.Errorf("the page is %.0f pixels wider than the window", l.Overflow)
@@ -121,7 +127,7 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// checkShot wants what was drawn to have the ground of the scheme, and something on it.
+// checkShot checks that the screenshot has the background of the scheme, and something on it.
 func checkShot(t *testing.T, shot []byte, scheme string) {
 	t.Helper()
 	picture, err := png.Decode(bytes.NewReader(shot))
@@ -138,12 +144,11 @@ func checkShot(t *testing.T, shot []byte, scheme string) {
 	ground := map[string]uint32{"light": 0xffffff, "dark": 0x0d1117}[scheme]
 	all := picture.Bounds().Dx() * picture.Bounds().Dy()
 	if share := float64(colors[ground]) / float64(all); share < 0.6 || share > 0.99 || len(colors) < 50 {
-		t.Errorf("%.0f %% of the screenshot is the ground %06x, and it has %d colours", share*100, ground, len(colors))
+		t.Errorf("%.0f %% of the screenshot is the background %06x, and it has %d colors", share*100, ground, len(colors))
 	}
 }
 
-// findBrowser starts a Chromium that all tabs of a test share. It skips the test where there is none; in CI there has to
-// be one.
+// findBrowser starts a Chromium that all tabs of a test share. It skips the test if there is none, or fails it in CI.
 func findBrowser(t *testing.T) context.Context {
 	t.Helper()
 	path := ""

@@ -1,4 +1,4 @@
-// Package report shows a run: as a page that needs nothing else, and as pictures.
+// Package report renders a run as a self-contained page and as pictures.
 package report
 
 import (
@@ -16,14 +16,14 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"clock": clock}).Parse(pageText))
 
-// line has a number or a setting of the run and of the one that it is compared with.
+// line is a number or a setting of the run, next to that of its baseline.
 type line struct {
 	record.Row
 	Base    string
 	Differs bool
 }
 
-// Page is the page of a run; base may be nil. goal is the 95th percentile that is still good, in milliseconds.
+// Page returns the page of a run; base may be nil. goal is the highest acceptable 95th percentile, in milliseconds.
 func Page(run, base *record.Run, goal float64) ([]byte, error) {
 	pictures := map[string]template.HTML{}
 	for name, theme := range map[string]Theme{"light": Light, "dark": Dark} {
@@ -31,7 +31,7 @@ func Page(run, base *record.Run, goal float64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, inline, _ := bytes.Cut(svg, []byte("<svg"))          // an XML declaration is only for a file of its own
+		_, inline, _ := bytes.Cut(svg, []byte("<svg"))          // the XML declaration is only for a separate file
 		pictures[name] = template.HTML("<svg" + string(inline)) // the library escapes the names in it
 	}
 	var baseNumbers, baseSettings []record.Row
@@ -51,14 +51,14 @@ func beside(rows, base []record.Row) (lines []line) {
 		l := line{Row: row}
 		if i < len(base) {
 			l.Base = base[i].Value
-			l.Differs = l.Base != l.Value && l.Name != "started" // never the same, which is no difference to point at
+			l.Differs = l.Base != l.Value && l.Name != "started" // never the same, so not worth marking
 		}
 		lines = append(lines, l)
 	}
 	return lines
 }
 
-// settings are what a run was made with.
+// settings returns the settings of a run.
 func settings(r *record.Run) []record.Row {
 	autoscaler := "none followed"
 	if a := r.Autoscaler; a != nil {
@@ -79,5 +79,5 @@ func settings(r *record.Run) []record.Row {
 	}
 }
 
-// clock is a number of seconds as minutes and seconds.
+// clock formats a number of seconds as minutes and seconds.
 func clock(seconds float64) string { return fmt.Sprintf("%d:%02d", int(seconds)/60, int(seconds)%60) }

@@ -23,7 +23,7 @@ var (
 
 // curve is a line of a panel.
 type curve struct {
-	name  string // none for no legend
+	name  string // empty for no legend
 	color color.Color
 	dash  []vg.Length
 	width float64 // in points
@@ -39,13 +39,13 @@ func (p *picture) requests() {
 	n.plot.Y.Max *= 1.05
 }
 
-// leastLatency is the lower end of the axis of latencies in milliseconds. maxPoints is how many points of a line can be
-// told apart.
+// leastLatency is the lower end of the latency axis in milliseconds. maxPoints is the number of points of a line that
+// can be distinguished.
 const leastLatency, maxPoints = 1, 180
 
 func (p *picture) latency() {
 	n := p.add("latency, ms")
-	// Each point is the worst of so many seconds: one a second would be a hedge, not a line.
+	// Each point is the worst of span seconds, because one point per second would not be readable as a line.
 	span, worst := int(math.Ceil(p.end()/maxPoints)), ""
 	if span > 1 {
 		worst = fmt.Sprintf(", worst of %d s", span)
@@ -53,7 +53,7 @@ func (p *picture) latency() {
 	line := func(run *record.Run, c curve, of func(record.Sample) float64) {
 		p.line(n, run, c, span, func(s record.Sample) float64 {
 			if s.OK == 0 {
-				return math.NaN() // of no answers
+				return math.NaN() // without responses
 			}
 			return max(of(s), leastLatency)
 		})
@@ -63,7 +63,7 @@ func (p *picture) latency() {
 	line(p.run, curve{"p99" + worst, p.theme.bad, dotted, 1.2}, func(s record.Sample) float64 { return s.P99 })
 	line(p.run, curve{"p95" + worst, p.theme.main, solid, 1.5}, p95)
 	line(p.run, curve{"p50" + worst, p.theme.second, dashed, 1.2}, func(s record.Sample) float64 { return s.P50 })
-	// Latencies span decades: an answer takes a millisecond from a pod at rest, and seconds from one that has too much.
+	// Latencies span decades: a response takes a millisecond from a pod at rest, and seconds from an overloaded one.
 	n.plot.Y.Min = leastLatency
 	n.plot.Y.Max = math.Pow(10, math.Ceil(math.Log10(max(n.plot.Y.Max, 10))))
 	n.plot.Y.Scale, n.plot.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(decades)
@@ -98,11 +98,11 @@ func (p *picture) pods() {
 	n.plot.X.Label.Text = "minutes since the start"
 }
 
-// steps is the span of a line that stays until it changes.
+// steps is the span of a line that is drawn in steps.
 const steps = 0
 
-// line draws the highest value of each span of seconds, as far as this picture goes. NaN is no value. Without a run
-// there is nothing to draw.
+// line draws the highest value of each span of seconds until the end of this picture. NaN means no value. Without a
+// run it draws nothing.
 func (p *picture) line(n *panel, run *record.Run, c curve, span int, value func(record.Sample) float64) {
 	if run == nil {
 		return
@@ -126,7 +126,7 @@ func (p *picture) line(n *panel, run *record.Run, c curve, span int, value func(
 	n.stroke(points, c, style)
 }
 
-// level draws a line at one height.
+// level draws a horizontal line.
 func (n *panel) level(at, end float64, c curve) {
 	n.stroke(plotter.XYs{{X: 0, Y: at}, {X: end, Y: at}}, c, plotter.NoStep)
 }
@@ -143,10 +143,10 @@ func (n *panel) stroke(points plotter.XYs, c curve, style plotter.StepKind) {
 	}
 }
 
-// newSize is what an event of the autoscaler says when it has changed the number of pods.
+// newSize matches the event of an autoscaler that has changed the number of pods.
 var newSize = regexp.MustCompile(`^New size: (\d+);`)
 
-// decisions writes each new number of pods where it was decided.
+// decisions writes each new number of pods at the time of the decision.
 func (p *picture) decisions(n *panel) {
 	labels := &plotter.Labels{}
 	top := n.plot.Y.Max
@@ -154,7 +154,7 @@ func (p *picture) decisions(n *panel) {
 	style.XAlign = draw.XLeft
 	for _, e := range p.run.Events {
 		if size := newSize.FindStringSubmatch(e.Message); size != nil && e.At <= p.end() {
-			height := 0.93 - 0.09*float64(len(labels.XYs)%2) // neighbours at two heights, or they would hide each other
+			height := 0.93 - 0.09*float64(len(labels.XYs)%2) // neighbors at two heights, so that they do not overlap
 			labels.XYs = append(labels.XYs, plotter.XY{X: e.At, Y: top * height})
 			labels.Labels = append(labels.Labels, size[1])
 			labels.TextStyle = append(labels.TextStyle, style)
@@ -167,14 +167,14 @@ func (p *picture) decisions(n *panel) {
 	}
 }
 
-// round are the ticks of plot at whole numbers, without those that have no label: there is no half of a pod.
+// round returns the ticks of plot with a label at whole numbers, because there is no half of a pod.
 func round(from, to float64) []plot.Tick {
 	return slices.DeleteFunc(plot.DefaultTicks{}.Ticks(from, to), func(t plot.Tick) bool {
 		return t.IsMinor() || t.Value != math.Trunc(t.Value)
 	})
 }
 
-// minutes are ticks at times that are easy to read, few enough to be read.
+// minutes returns ticks at round times, few enough to be readable.
 func minutes(from, to float64) (ticks []plot.Tick) {
 	step := 15.
 	for _, longer := range []float64{30, 60, 120, 300, 600, 1800, 3600} {
@@ -188,7 +188,7 @@ func minutes(from, to float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// decades are ticks at powers of ten.
+// decades returns ticks at powers of ten.
 func decades(from, to float64) (ticks []plot.Tick) {
 	for v := from; v <= to; v *= 10 {
 		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%g", v)})

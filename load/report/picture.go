@@ -17,8 +17,9 @@ import (
 	"example.com/scaleout/load/record"
 )
 
-// Theme is a set of colours. Those of the lines are from the palette of Okabe and Ito, which stays apart for all kinds
-// of colour blindness (https://jfly.uni-koeln.de/color/); lines that share a panel differ in their dashes too.
+// Theme is a set of colors. Those of the lines are from the palette of Okabe and Ito, which is distinguishable with
+// all kinds of color blindness (https://jfly.uni-koeln.de/color/); lines that share a panel also differ in their
+// dashes.
 type Theme struct {
 	background, ink, faint          color.Color
 	main, second, third, bad, faded color.Color
@@ -40,8 +41,8 @@ var (
 	}
 )
 
-// Sizes of the picture. The width is that of a README's column; the legends stand beside the panels, where they hide no
-// line.
+// Sizes of the picture. The width is that of a README's column; the legends are next to the panels, where they hide
+// no line.
 var (
 	width       = vg.Points(640)
 	panelHeight = vg.Points(130)
@@ -49,7 +50,7 @@ var (
 	margin      = vg.Points(8)
 )
 
-// picture is the panels of a run over one time axis.
+// picture has the panels of a run over one time axis.
 type picture struct {
 	theme     Theme
 	run, base *record.Run // base is nil without a run to compare with
@@ -57,13 +58,13 @@ type picture struct {
 	panels    []*panel
 }
 
-// panel is a plot with its legend beside it.
+// panel is a plot with its legend next to it.
 type panel struct {
 	plot   *plot.Plot
 	legend plot.Legend
 }
 
-// Picture draws a run, and the pods and latencies of another if base is not nil, as "svg" or "png".
+// Picture draws a run as "svg" or "png", with the latencies, CPU and pods of base if it is not nil.
 func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) {
 	p := &picture{theme: theme, run: run, base: base}
 	if base != nil {
@@ -84,7 +85,7 @@ func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) 
 	dc.SetColor(theme.background)
 	dc.Fill(dc.Path())
 	dc = draw.Crop(dc, margin, -margin, margin, -margin)
-	rows := make([][]*plot.Plot, len(p.panels)) // aligned, so that one moment is at one place in all of them
+	rows := make([][]*plot.Plot, len(p.panels)) // aligned, so that the time axes match
 	for i, panel := range p.panels {
 		rows[i] = []*plot.Plot{panel.plot}
 	}
@@ -100,12 +101,12 @@ func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) 
 	if _, err := canvas.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("writing the picture: %w", err)
 	}
-	// A reader may not have the font that the widths were computed with.
+	// A reader's machine may lack the font that the widths were computed with.
 	return bytes.ReplaceAll(out.Bytes(), []byte("font-family:Liberation Sans;"),
 		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")), nil
 }
 
-// add makes a panel; unit is what its vertical axis shows.
+// add adds a panel; unit is the label of its vertical axis.
 func (p *picture) add(unit string) *panel {
 	n := &panel{plot: plot.New(), legend: plot.NewLegend()}
 	style := func(s *text.Style, size float64) {

@@ -17,11 +17,14 @@ import (
 	"example.com/scaleout/load/record"
 )
 
-// example is a short run with one decision.
+// example returns a short run with one decision.
 func example(name string) *record.Run {
-	p := profile.Profile{Name: "step", Points: []profile.Point{{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 300}, {At: 180, Rate: 300}}}
+	p := profile.Profile{Name: "step", Points: []profile.Point{
+		{At: 0, Rate: 10}, {At: 60, Rate: 10}, {At: 60, Rate: 300}, {At: 180, Rate: 300},
+	}}
 	r := &record.Run{
-		Name: name, Stack: "dev", URL: "http://localhost:8080", Image: "registry.example.com/team/app@sha256:" + strings.Repeat("0123456789abcdef", 4), Machine: "2 cores",
+		Name: name, Stack: "dev", URL: "http://localhost:8080", Machine: "2 cores",
+		Image:   "registry.example.com/team/app@sha256:" + strings.Repeat("0123456789abcdef", 4),
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Profile: p,
 		Autoscaler: &record.Settings{Min: 2, Max: 10, Target: 50, Request: 100},
 		HPA:        "shop/web", Context: "kind",
@@ -42,7 +45,7 @@ func example(name string) *record.Run {
 	return r
 }
 
-// The page is whole, needs nothing from elsewhere, and shows both runs and what differs between them.
+// TestPage: the page is complete and self-contained, and shows both runs and their differences.
 func TestPage(t *testing.T) {
 	run, base := example("ours"), example("plain <manifests>")
 	base.Autoscaler.Target = 60
@@ -53,8 +56,9 @@ func TestPage(t *testing.T) {
 	page := string(content)
 	for _, want := range []string{
 		"<h1>ours</h1>", "plain &lt;manifests&gt;", "cpu above &lt;target&gt;", "1:20", "time to capacity",
-		`<tr class="differs"><th>autoscaler</th><td>shop/web in kind: 2 to 10 pods at 50 % of 100m</td><td>shop/web in kind: 2 to 10 pods at 60 % of 100m</td></tr>`, "<tr><th>started</th>",
-		"<tr><th>URL</th>", `<figure class="light"><svg`, `<figure class="dark"><svg`,
+		`<tr class="differs"><th>autoscaler</th><td>shop/web in kind: 2 to 10 pods at 50 % of 100m</td>` +
+			`<td>shop/web in kind: 2 to 10 pods at 60 % of 100m</td></tr>`,
+		"<tr><th>started</th>", "<tr><th>URL</th>", `<figure class="light"><svg`, `<figure class="dark"><svg`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
@@ -75,7 +79,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Every line stands out from its ground as WCAG wants it of graphics: 3 to 1
+// TestContrast: every line has the contrast to its background that WCAG requires of graphics: 3 to 1
 // (https://www.w3.org/TR/WCAG22/#non-text-contrast).
 func TestContrast(t *testing.T) {
 	luminance := func(c color.Color) float64 {
@@ -103,7 +107,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// Pictures hold every panel, for each theme, with and without an autoscaler and a baseline.
+// TestPictures: pictures contain every panel, for each theme, with and without an autoscaler and a baseline.
 func TestPictures(t *testing.T) {
 	still := example("docker")
 	still.Autoscaler, still.Events = nil, nil
@@ -111,7 +115,9 @@ func TestPictures(t *testing.T) {
 		run, base *record.Run
 		want      []string
 	}{
-		"alone":              {example("ours"), nil, []string{"requests / s", "latency, ms", "CPU, % of request", "target, 50 %", "maximum, 10", "1:00", ">6<"}},
+		"alone": {example("ours"), nil, []string{
+			"requests / s", "latency, ms", "CPU, % of request", "target, 50 %", "maximum, 10", "1:00", ">6<",
+		}},
 		"beside another":     {example("ours"), example("plain"), []string{"p95, plain", "ready, plain"}},
 		"no autoscaler":      {still, nil, []string{"requests / s", "p99"}},
 		"beside one without": {example("ours"), still, []string{"p95, docker"}},
@@ -151,11 +157,11 @@ func TestPictures(t *testing.T) {
 		}
 	}
 	if decoded.Bounds().Dx() < 1000 || len(colors) < 20 {
-		t.Errorf("the picture is %v and has %d colours", decoded.Bounds(), len(colors))
+		t.Errorf("the picture is %v and has %d colors", decoded.Bounds(), len(colors))
 	}
 }
 
-// The pictures of docs/scaling.md are those of its data.
+// TestDocumentation: the pictures of docs/scaling.md match its data.
 func TestDocumentation(t *testing.T) {
 	const folder = "../../docs/scaling/"
 	run, err := record.Read(folder + "scaleout.json")

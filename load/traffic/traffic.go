@@ -1,4 +1,4 @@
-// Package traffic sends a profile of requests and keeps what came of each.
+// Package traffic sends a profile of requests and records their outcome.
 package traffic
 
 import (
@@ -17,38 +17,39 @@ import (
 	"example.com/scaleout/load/profile"
 )
 
-// Traffic is a load that is under way or has ended.
+// Traffic is a load that is running or has ended.
 type Traffic struct {
 	// Started is when the first request was due.
 	Started time.Time
-	// Done is closed once the last answer is there.
+	// Done is closed after the last response.
 	Done chan struct{}
 
 	mutex   sync.Mutex
 	seconds []second
 }
 
-// second has the requests that were sent in one second: how many, and what came of those that have ended.
+// second has the requests that were sent in one second: their number, and the outcome of those that have ended.
 type second struct {
 	begun    int
-	took     []time.Duration // of the good answers
+	took     []time.Duration // of the successful requests
 	failures map[string]int
 }
 
-// timeout is how long a request waits for its answer. Tests wait less.
+// timeout is the time that a request waits for its response. Tests shorten it.
 var timeout = 5 * time.Second
 
 const (
-	// workers is how many requests may wait at once. When that many do, fewer are sent than the profile wants. At the
-	// default -max-rate that is half a second's.
+	// workers is the number of requests that may wait at once. Beyond that, fewer are sent than the profile has. At the
+	// default -max-rate these are the requests of half a second.
 	workers = 500
-	// bodyLimit is how much of an answer is read; the app's is shorter.
+	// bodyLimit is the number of bytes that are read of a response; the app's is shorter.
 	bodyLimit = 1 << 10
 )
 
-// Start gets the URL as the profile says, until it or ctx ends; host, if not empty, is asked for in place of the one in
-// the URL. The rate does not depend on the answers, so that a slow app is seen as slow. A request on a kept connection
-// that the server has closed meanwhile is sent again on a new one, as browsers do (net/http's Transport).
+// Start sends GET requests to url according to the profile, until the profile or ctx ends; host, if not empty,
+// replaces the host of url. The rate does not depend on the responses, so that a slow app is recognized as slow. A
+// request on a kept-alive connection that the server has closed meanwhile is sent again on a new one, as by browsers
+// (net/http's Transport).
 func Start(ctx context.Context, p profile.Profile, url, host string) *Traffic {
 	target := vegeta.Target{Method: http.MethodGet, URL: url}
 	if host != "" {
@@ -59,7 +60,7 @@ func Start(ctx context.Context, p profile.Profile, url, host string) *Traffic {
 	t := &Traffic{Started: time.Now(), Done: make(chan struct{})}
 	targeter := vegeta.NewStaticTargeter(target)
 	results := attacker.Attack(func(next *vegeta.Target) error {
-		t.note(time.Now(), func(s *second) { s.begun++ }) // vegeta asks for each target just before it sends
+		t.note(time.Now(), func(s *second) { s.begun++ }) // vegeta calls this just before it sends a request
 		return targeter(next)
 	}, p, p.Duration(), p.Name)
 	go func() {
@@ -72,7 +73,7 @@ func Start(ctx context.Context, p profile.Profile, url, host string) *Traffic {
 	return t
 }
 
-// note changes the second of a moment.
+// note applies change to the second of a time.
 func (t *Traffic) note(at time.Time, change func(*second)) {
 	i := max(0, int(at.Sub(t.Started)/time.Second))
 	t.mutex.Lock()
@@ -85,7 +86,7 @@ func (t *Traffic) note(at time.Time, change func(*second)) {
 
 func (s *second) add(r *vegeta.Result) {
 	switch {
-	case r.Code == 0: // without the ports in the error, which all differ
+	case r.Code == 0: // without the port numbers in the error, which all differ
 		s.failures[r.Error[strings.LastIndex(r.Error, ": ")+1:]]++
 	case r.Code >= http.StatusMultipleChoices:
 		s.failures[fmt.Sprintf("%d %s", r.Code, http.StatusText(int(r.Code)))]++
@@ -94,24 +95,24 @@ func (s *second) add(r *vegeta.Result) {
 	}
 }
 
-// Summary is what came of a number of requests.
+// Summary is the outcome of a number of requests.
 type Summary struct {
-	// Sent is all that have ended, OK those with an answer of 2xx.
+	// Sent is the number of requests that have ended, OK the number of those with a 2xx.
 	Sent int `json:"sent"`
 	OK   int `json:"ok"`
-	// Failures are the others, by reason.
+	// Failures are the numbers of the others, by reason.
 	Failures map[string]int `json:"failures,omitempty"`
-	// Quantiles and maximum of the time to a good answer, in milliseconds.
+	// Quantiles and maximum of the response times of successful requests, in milliseconds.
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
 	P99 float64 `json:"p99"`
 	Max float64 `json:"max"`
 }
 
-// Failed is how many had no good answer.
+// Failed returns the number of failed requests.
 func (s Summary) Failed() int { return s.Sent - s.OK }
 
-// Second is how many requests were sent in a second since the start, and what has come of them so far.
+// Second returns the number of requests that were sent in second i since the start, and their outcome so far.
 func (t *Traffic) Second(i int) (begun int, sum Summary) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -121,7 +122,7 @@ func (t *Traffic) Second(i int) (begun int, sum Summary) {
 	return t.seconds[i].begun, t.seconds[i].summary()
 }
 
-// Total is what has come so far of all requests.
+// Total returns the outcome of all requests so far.
 func (t *Traffic) Total() Summary {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -141,14 +142,14 @@ func (s *second) summary() Summary {
 		sum.Sent += n
 	}
 	if len(s.took) > 0 {
-		slices.Sort(s.took) // in place: what comes later is appended
+		slices.Sort(s.took) // in place: later ones are appended
 		sum.P50, sum.P95 = quantile(s.took, .5), quantile(s.took, .95)
 		sum.P99, sum.Max = quantile(s.took, .99), quantile(s.took, 1)
 	}
 	return sum
 }
 
-// quantile of sorted times in milliseconds: the least one that so large a part of them does not exceed.
+// quantile returns a quantile of sorted times in milliseconds: the lowest one that the fraction q does not exceed.
 func quantile(sorted []time.Duration, q float64) float64 {
 	i := max(0, int(math.Ceil(q*float64(len(sorted))))-1)
 	return sorted[min(i, len(sorted)-1)].Seconds() * 1000

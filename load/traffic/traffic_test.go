@@ -24,12 +24,12 @@ func start(t *testing.T, points string, handler http.HandlerFunc) *Traffic {
 	return Start(ctx, p, server.URL, "web.example.com")
 }
 
-// Every request is sent, asks for the host, and is counted with what came of it.
+// TestOutcomes: every request is sent for the host, and counted with its outcome.
 func TestOutcomes(t *testing.T) {
 	var asked atomic.Int64
 	traffic := start(t, "0s:100,2s:100", func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != "web.example.com" {
-			t.Errorf("asked for %s", r.Host)
+			t.Errorf("got a request for the host %s", r.Host)
 		}
 		switch asked.Add(1) % 10 {
 		case 0:
@@ -67,7 +67,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// A slow app gets its requests on time all the same, and its slowness is seen.
+// TestSlowAnswers: a slow app still gets its requests on time, and its latency is measured.
 func TestSlowAnswers(t *testing.T) {
 	traffic := start(t, "0s:50,1s:50", func(http.ResponseWriter, *http.Request) { time.Sleep(200 * time.Millisecond) })
 	<-traffic.Done
@@ -77,7 +77,7 @@ func TestSlowAnswers(t *testing.T) {
 	}
 }
 
-// An answer that does not come is a failure after the timeout, and Ctrl-C ends the load.
+// TestTimeoutAndStop: a missing response is a failure after the timeout, and Ctrl-C ends the load.
 func TestTimeoutAndStop(t *testing.T) {
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })

@@ -1,4 +1,4 @@
-// Package watch looks at an autoscaler, the Deployment that it scales, and what it decides.
+// Package watch observes an autoscaler, the Deployment that it scales, and its events.
 package watch
 
 import (
@@ -18,7 +18,7 @@ import (
 	"example.com/scaleout/load/record"
 )
 
-// Watcher looks at one autoscaler.
+// Watcher observes one autoscaler.
 type Watcher struct {
 	// Settings are those of the last look.
 	Settings *record.Settings
@@ -26,22 +26,23 @@ type Watcher struct {
 	client          kubernetes.Interface
 	namespace, name string
 	state           record.State
-	seen            map[string]int32 // events by name, with how often they have come
+	seen            map[string]int32 // events by name, with their counts
 	loss            string           // why the last look failed
 }
 
-// Start finds an autoscaler, or says what is missing.
+// Start returns a Watcher for an autoscaler, or an error that names what is missing.
 func Start(ctx context.Context, client kubernetes.Interface, namespace, name string) (*Watcher, error) {
 	w := &Watcher{client: client, namespace: namespace, name: name, seen: map[string]int32{}}
 	_, err := w.look(ctx)
 	if apierrors.IsNotFound(err) {
-		err = fmt.Errorf("%w; is this the stack's cluster? See -context", err)
+		err = fmt.Errorf("%w; if this is not the stack's cluster, set -context", err)
 	}
 	return w, err
 }
 
-// Look returns what is there now, and what the autoscaler has done since the last look. If the cluster does not answer,
-// the state is that of the last answer, and an event says so. It goes on after the end of ctx, for the last answers.
+// Look returns the current state, and the events of the autoscaler since the last look. If the cluster does not
+// respond, it returns the last known state and an event with the error. It also works after the end of ctx, for the
+// last responses.
 func (w *Watcher) Look(ctx context.Context) (record.State, []record.Event) {
 	const limit = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
@@ -86,7 +87,7 @@ func (w *Watcher) look(ctx context.Context) (events []record.Event, err error) {
 			w.state.CPU, w.state.CPUMilli = int(*current.AverageUtilization), current.AverageValue.MilliValue()
 		}
 	}
-	for _, e := range noted.Items { // one that comes again is the same object with a higher count
+	for _, e := range noted.Items { // a repeated event is the same object with a higher count
 		if count, seen := w.seen[e.Name]; !seen || count < e.Count {
 			w.seen[e.Name] = e.Count
 			events = append(events, record.Event{Time: e.LastTimestamp.Time, Reason: e.Reason, Message: e.Message})

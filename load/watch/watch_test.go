@@ -59,7 +59,8 @@ func event(name, message string, count int32, at time.Time) *corev1.Event {
 	}
 }
 
-// What the autoscaler decides and what the Deployment has is seen as it changes; what was decided before is not.
+// TestLook: changes of the autoscaler and the Deployment are reported as they happen, but no events from before the
+// start.
 func TestLook(t *testing.T) {
 	ctx := t.Context()
 	client := fake.NewClientset(autoscaler(), deployment(), event("old", "New size: 4", 1, time.Now().Add(-time.Hour)))
@@ -109,7 +110,7 @@ func TestLook(t *testing.T) {
 	must(client.CoreV1().Events("shop").Update(ctx, event("up", "New size: 5", 2, time.Now()), metav1.UpdateOptions{}))
 	look(now, "New size: 5")
 
-	// A cluster that does not answer is an event, once, and the state stays.
+	// A cluster that does not respond results in one event, and the state stays.
 	broken := true
 	client.PrependReactor("get", "deployments", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return broken, nil, errors.New("no route to host")
@@ -130,18 +131,19 @@ func TestMissing(t *testing.T) {
 	} {
 		_, err := Start(t.Context(), c.client, "shop", "web")
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "-context") {
-			t.Errorf("%s missing: got %v, want %q and the flag to look at", name, err, c.want)
+			t.Errorf("%s missing: got %v, want %q and the flag to set", name, err, c.want)
 		}
 	}
 }
 
-// Whoever may get the objects but not list their events learns it before any load is sent.
+// TestForbidden: a missing permission to list events is reported before any load is sent.
 func TestForbidden(t *testing.T) {
 	client := fake.NewClientset(autoscaler(), deployment())
 	client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("events is forbidden")
 	})
-	if _, err := Start(t.Context(), client, "shop", "web"); err == nil || !strings.Contains(err.Error(), "events is forbidden") {
-		t.Errorf("got %v, want what is forbidden", err)
+	_, err := Start(t.Context(), client, "shop", "web")
+	if err == nil || !strings.Contains(err.Error(), "events is forbidden") {
+		t.Errorf("got %v, want the missing permission", err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package rules has only tests: of the rules and the configuration that the components give to Prometheus.
+// Package rules tests the rules and the configuration that the components generate for Prometheus.
 package rules
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/prometheus/rules"
 )
 
-// What the components make for the dev stack; the goldens are compared with it in the root module's tests.
+// Golden files of the dev stack; the root module's tests compare them with the output of the components.
 const (
 	golden      = "../../testdata/golden/dev-prometheus/"
 	ruleFile    = golden + "rules.yaml"
@@ -29,11 +29,11 @@ const (
 	runbookFile = "../../docs/runbook.md"
 )
 
-// step is how often the rules are evaluated here: enough for windows of minutes, and few enough for those of days.
+// step is the evaluation interval: short enough for windows of minutes, and long enough for those of days.
 const step = time.Minute
 
-// story is what is measured, a value each minute, and which alerts fire when, as "name severity" or, for those with a
-// window, "name severity window".
+// story has the measured series, with a value each minute, and the alerts that fire at some times, as "name severity"
+// or, for those with a window, "name severity window".
 type story struct {
 	series string
 	want   map[time.Duration][]string
@@ -44,16 +44,17 @@ const (
 	hour   = time.Hour
 )
 
-// visits are that many a minute for that many minutes, of which some end in an error or take more than 100 ms.
+// visits returns the series of visits per minute, of which some end in an error or take more than 100 ms.
 func visits(perMinute, failed, slow, minutes int) string {
 	return fmt.Sprintf(`
   http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="200",pod="a"} 0+%[1]dx%[4]d
   http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="503",pod="a"} 0+%[2]dx%[4]d
   http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="200",pod="a"} 0+%[3]dx%[4]d
-  http_request_duration_seconds_count{namespace="scaleout",route="/readyz",code="200",pod="a"} 0+100000x%[4]d`, perMinute-failed, failed, perMinute-slow, minutes) + present(minutes)
+  http_request_duration_seconds_count{namespace="scaleout",route="/readyz",code="200",pod="a"} 0+100000x%[4]d`,
+		perMinute-failed, failed, perMinute-slow, minutes) + present(minutes)
 }
 
-// present is one series of each source of measurements.
+// present returns one series of each source of measurements.
 func present(minutes int) string {
 	return strings.ReplaceAll(`
   up{namespace="scaleout",pod="a"} 1xN
@@ -63,43 +64,65 @@ func present(minutes int) string {
   container_memory_working_set_bytes{namespace="scaleout",pod="a",container="web"} 1xN`, "N", fmt.Sprint(minutes))
 }
 
-// calm is an app with nothing wrong, so that only what a story adds can fire.
+// calm returns the series of an app without problems, so that only the additions of a story can fire an alert.
 func calm(minutes int) string { return visits(1000, 0, 0, minutes) }
 
 func stories() map[string]story {
 	hpa := `namespace="scaleout",horizontalpodautoscaler="web"`
 	pod := `namespace="scaleout",pod="a",container="web"`
+	const good, bad = `route="/{$}",code="200",pod="a"`, `route="/{$}",code="503",pod="a"`
 	return map[string]story{
 		"all is well": {calm(180), map[time.Duration][]string{minute: nil, 5 * minute: nil, 3 * hour: nil}},
-		"half of what the objective allows fails":                      {visits(10000, 5, 50, 600), map[time.Duration][]string{10 * hour: nil}},
-		"no visits, of an app that shows its histogram from the start": {visits(0, 0, 0, 120), map[time.Duration][]string{2 * hour: nil}},
+		"half of what the objective allows fails": {
+			visits(10000, 5, 50, 600), map[time.Duration][]string{10 * hour: nil},
+		},
+		"no visits, of an app that shows its histogram from the start": {
+			visits(0, 0, 0, 120), map[time.Duration][]string{2 * hour: nil},
+		},
 		"no visits, of an app that shows it after the first": {present(120), map[time.Duration][]string{
 			59 * minute: nil, 61 * minute: {"NotMeasured ticket"},
 		}},
 
-		// 0.1 % may fail: 14.4, 6, 3 times and once that use up the budget in 2, 5, 10 and 30 days.
+		// 0.1 % may fail: burn rates of 14.4, 6, 3 and 1 use up the budget in 2, 5, 10 and 30 days.
 		"2 % fail": {visits(10000, 200, 0, 60), map[time.Duration][]string{
-			30 * minute: {"ErrorBudgetBurn page 1h", "ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"},
+			30 * minute: {
+				"ErrorBudgetBurn page 1h", "ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d",
+			},
 		}},
-		"0.8 % fail":  {visits(10000, 80, 0, 60), map[time.Duration][]string{30 * minute: {"ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"}}},
-		"0.4 % fail":  {visits(10000, 40, 0, 60), map[time.Duration][]string{30 * minute: {"ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"}}},
-		"0.15 % fail": {visits(10000, 15, 0, 60), map[time.Duration][]string{30 * minute: {"ErrorBudgetBurn ticket 3d"}}},
+		"0.8 % fail": {visits(10000, 80, 0, 60), map[time.Duration][]string{
+			30 * minute: {"ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"},
+		}},
+		"0.4 % fail": {visits(10000, 40, 0, 60), map[time.Duration][]string{
+			30 * minute: {"ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"},
+		}},
+		"0.15 % fail": {visits(10000, 15, 0, 60), map[time.Duration][]string{
+			30 * minute: {"ErrorBudgetBurn ticket 3d"},
+		}},
 		"an outage of ten minutes after a good hour": {`
-  http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="200",pod="a"} 0+1000x60 60000+0x10 60000+1000x60
-  http_request_duration_seconds_count{namespace="scaleout",route="/{$}",code="503",pod="a"} 0+0x60 0+1000x10 10000+0x60
-  http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="200",pod="a"} 0+1000x60 60000+0x10 60000+1000x60
-  http_request_duration_seconds_bucket{namespace="scaleout",route="/{$}",le="0.1",code="503",pod="a"} 0+0x60 0+1000x10 10000+0x60` + present(140),
+  http_request_duration_seconds_count{namespace="scaleout",` + good + `} 0+1000x60 60000+0x10 60000+1000x60
+  http_request_duration_seconds_count{namespace="scaleout",` + bad + `} 0+0x60 0+1000x10 10000+0x60
+  http_request_duration_seconds_bucket{namespace="scaleout",le="0.1",` + good + `} 0+1000x60 60000+0x10 60000+1000x60
+  http_request_duration_seconds_bucket{namespace="scaleout",le="0.1",` + bad + `} 0+0x60 0+1000x10 10000+0x60` +
+			present(140),
 			map[time.Duration][]string{
 				60 * minute: nil,
-				63 * minute: {"ErrorBudgetBurn page 1h", "ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"},
-				// Over: the short window of the first says so within minutes, though the long one remembers for an hour.
+				63 * minute: {
+					"ErrorBudgetBurn page 1h", "ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d",
+				},
+				// Over: the short window of the first alert ends within minutes, though the long one covers an hour.
 				80 * minute: {"ErrorBudgetBurn page 6h", "ErrorBudgetBurn ticket 1d", "ErrorBudgetBurn ticket 3d"},
 			}},
-		"another namespace fails": {calm(60) + strings.ReplaceAll(visits(1000, 500, 500, 60), "scaleout", "shop"), map[time.Duration][]string{30 * minute: nil}},
+		"another namespace fails": {
+			calm(60) + strings.ReplaceAll(visits(1000, 500, 500, 60), "scaleout", "shop"),
+			map[time.Duration][]string{30 * minute: nil},
+		},
 
 		// 1 % may be slow.
 		"20 % are slow": {visits(1000, 0, 200, 60), map[time.Duration][]string{
-			30 * minute: {"LatencyBudgetBurn page 1h", "LatencyBudgetBurn page 6h", "LatencyBudgetBurn ticket 1d", "LatencyBudgetBurn ticket 3d"},
+			30 * minute: {
+				"LatencyBudgetBurn page 1h", "LatencyBudgetBurn page 6h",
+				"LatencyBudgetBurn ticket 1d", "LatencyBudgetBurn ticket 3d",
+			},
 		}},
 		"2 % are slow": {visits(1000, 0, 20, 60), map[time.Duration][]string{30 * minute: {"LatencyBudgetBurn ticket 3d"}}},
 
@@ -173,11 +196,13 @@ func stories() map[string]story {
 		}},
 		"the app is not measured": {strings.Replace(calm(60), `up{namespace="scaleout",pod="a"}`, "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
-		"the app cannot be asked": {strings.Replace(present(60), `up{namespace="scaleout",pod="a"} 1x`, `up{namespace="scaleout",pod="a"} 0x`, 1),
+		"the app cannot be asked": {
+			strings.Replace(present(60), `up{namespace="scaleout",pod="a"} 1x`, `up{namespace="scaleout",pod="a"} 0x`, 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
 		"the pods are not measured": {strings.Replace(present(60), "kube_pod_container_status_restarts_total", "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
-		"the autoscaler is not measured": {strings.Replace(present(60), "kube_horizontalpodautoscaler_spec_max_replicas", "another", 1),
+		"the autoscaler is not measured": {
+			strings.Replace(present(60), "kube_horizontalpodautoscaler_spec_max_replicas", "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
 		"the containers are not measured": {strings.Replace(present(60), "container_memory_working_set_bytes", "another", 1),
 			map[time.Duration][]string{6 * minute: {"NotMeasured page"}}},
@@ -198,7 +223,7 @@ func TestStories(t *testing.T) {
 			}
 		})
 	}
-	// An alert without a story could be one that never fires.
+	// An alert without a story might never fire.
 	for _, alert := range alerts(t) {
 		if !fired[alert] {
 			t.Errorf("no story makes %s fire", alert)
@@ -206,7 +231,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// tell evaluates the rules each minute and returns what fires at the times that the story is about.
+// tell evaluates the rules each minute and returns the alerts that fire at the times of the story.
 func tell(t *testing.T, s story) map[time.Duration][]string {
 	t.Helper()
 	promQL := parser.NewParser(parser.Options{})
@@ -246,7 +271,7 @@ func tell(t *testing.T, s story) map[time.Duration][]string {
 	return firing
 }
 
-// load reads the rules. Recording rules come before the alerts on them in each group, so groups need no order.
+// load reads the rules. In each group recording rules precede their alerts, so the order of groups does not matter.
 func load(t *testing.T, manager *rules.Manager) []*rules.Group {
 	t.Helper()
 	groups, errs := manager.LoadGroups(step, labels.EmptyLabels(), "", nil, false, ruleFile)
@@ -273,7 +298,7 @@ func firingNow(t *testing.T, groups []*rules.Group) (firing []string) {
 				}
 				firing = append(firing, strings.TrimSpace(strings.Join(
 					[]string{rule.Name(), a.Labels.Get("severity"), a.Labels.Get("window")}, " ")))
-				if a.Labels.Get("namespace") != "scaleout" { // else the alerts of two stacks are one
+				if a.Labels.Get("namespace") != "scaleout" { // otherwise the alerts of two stacks would be one
 					t.Errorf("%s has no namespace: %s", rule.Name(), a.Labels)
 				}
 				a.Annotations.Range(func(l labels.Label) {
@@ -290,7 +315,9 @@ func firingNow(t *testing.T, groups []*rules.Group) (firing []string) {
 
 func alerts(t *testing.T) (names []string) {
 	t.Helper()
-	manager := rules.NewManager(&rules.ManagerOptions{Logger: promslog.NewNopLogger(), Parser: parser.NewParser(parser.Options{})})
+	manager := rules.NewManager(&rules.ManagerOptions{
+		Logger: promslog.NewNopLogger(), Parser: parser.NewParser(parser.Options{}),
+	})
 	for _, g := range load(t, manager) {
 		for _, rule := range g.Rules() {
 			if _, ok := rule.(*rules.AlertingRule); ok && !slices.Contains(names, rule.Name()) {
@@ -301,7 +328,8 @@ func alerts(t *testing.T) (names []string) {
 	return names
 }
 
-// Every alert has a paragraph of the runbook, under the name that its link has, and no paragraph is about none.
+// TestRunbook: every alert has a section of the runbook, under the name that its link has, and every section is about
+// an alert.
 func TestRunbook(t *testing.T) {
 	content, err := os.ReadFile(runbookFile)
 	if err != nil {
@@ -314,17 +342,17 @@ func TestRunbook(t *testing.T) {
 	names := alerts(t)
 	for _, name := range names {
 		if !slices.Contains(paragraphs, name) {
-			t.Errorf("docs/runbook.md has no paragraph %s", name)
+			t.Errorf("docs/runbook.md has no section %s", name)
 		}
 	}
 	for _, paragraph := range paragraphs {
 		if !slices.Contains(names, paragraph) {
-			t.Errorf("docs/runbook.md has a paragraph %s, but there is no such alert", paragraph)
+			t.Errorf("docs/runbook.md has a section %s, but there is no such alert", paragraph)
 		}
 	}
 }
 
-// Prometheus reads the configuration.
+// TestConfiguration: Prometheus accepts the configuration.
 func TestConfiguration(t *testing.T) {
 	c, err := config.LoadFile(configFile, false, promslog.NewNopLogger())
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command bare is what the benchmark compares the program with: the least that net/http can do for one answer.
+// Command bare is the baseline of the benchmark: a minimal net/http server.
 package main
 
 import (
