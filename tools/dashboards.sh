@@ -1,6 +1,6 @@
 #!/bin/sh
 # Forwards ports of this machine to the Grafana and the Prometheus of the stack STACK until Ctrl-C. `make dashboards`
-# sources it, with the function pulumi of `make env`.
+# runs it with the variables of `make env`.
 set -eu
 
 fail() {

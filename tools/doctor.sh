@@ -32,9 +32,9 @@ row "preview test up load" "Go" "go version | sed 's/go version go//; s/ .*//' |
 row "diff test" "git" "git --version" "apt-get install git"
 row "up e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
 	"a daemon that this user may use: https://docs.docker.com/engine/install, \`sudo systemctl start docker\`, group docker, or DOCKER_HOST"
-row "down promote rollback e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
-	"make up installs it into .local; or https://www.pulumi.com/docs/install"
-row "dashboards e2e" "kubectl" "kubectl version --client | head -n 1" "https://kubernetes.io/docs/tasks/tools"
+row "e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
+	"https://www.pulumi.com/docs/install (make up, down, promote and rollback install it into .local)"
+row "dashboards e2e" "kubectl" "kubectl version --client" "https://kubernetes.io/docs/tasks/tools"
 row "test? test-all" "redis-server" "redis-server --version" "apt-get install redis-server, brew install redis"
 row "test? test-all" "nginx" "nginx -v 2>&1" "apt-get install nginx-light, brew install nginx"
 row "test-all" "C compiler" "cc --version" "apt-get install gcc libc6-dev, xcode-select --install (the race detector needs it)"

@@ -24,18 +24,22 @@ func (d *driver) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if at := s.setting("kubeContext"); s.onKind() && s.existed && at != "kind-"+d.Cluster {
+		return fmt.Errorf("stack %s runs in %s: add CLUSTER=%s", d.Stack, at, strings.TrimPrefix(at, "kind-"))
+	}
 	destroy, remove := step{"pulumi destroy", with(d.destroy)}, step{"stack " + d.Stack, with(d.removeStack)}
 	removeRegistry := step{"registry", d.removeRegistry}
 	if s.onDocker() {
 		err = d.do(ctx, destroy, remove, removeRegistry)
-	} else if node, inspectErr := d.inspect(ctx, d.controlPlane()); inspectErr != nil {
-		err = inspectErr
-	} else if kept := d.clusterKept(ctx, s, node); kept == "" { // all that a stack on kind has is in the cluster
+	} else if kept, keptErr := d.clusterKept(ctx, s); keptErr != nil {
+		err = keptErr
+	} else if kept != "" {
+		if err = d.do(ctx, destroy, remove); err == nil {
+			d.note("cluster %s and the registry are kept: %s", d.Cluster, kept)
+		}
+	} else { // all that a stack on kind has is in the cluster
+		s.forgotten = true
 		err = d.do(ctx, remove, step{"cluster " + d.Cluster, d.deleteCluster}, removeRegistry)
-	} else if s.existed && !node.State.Running {
-		err = fmt.Errorf("cluster %s does not run, and is kept: %s; `make up` starts it", d.Cluster, kept)
-	} else if err = d.do(ctx, destroy, remove); err == nil {
-		d.note("cluster %s and the registry are kept: %s", d.Cluster, kept)
 	}
 	if err == nil {
 		d.total("down")
@@ -43,42 +47,44 @@ func (d *driver) down(ctx context.Context) error {
 	return err
 }
 
-// clusterKept returns the reason not to delete the cluster with the stack, or "" to delete it.
-func (d *driver) clusterKept(ctx context.Context, s *stack, controlPlane container) string {
+// clusterKept returns the reason not to delete the cluster with the stack, or "" to delete it. It starts a stopped one,
+// since only a running cluster shows what is in it.
+func (d *driver) clusterKept(ctx context.Context, s *stack) (string, error) {
+	nodes, err := d.containers(ctx, d.nodeLabel())
+	if err != nil || len(nodes) == 0 {
+		return "", err
+	}
+	controlPlane, err := d.inspect(ctx, d.controlPlane())
 	made := d.mark(markCluster, d.Cluster)
 	switch {
-	case controlPlane.ID == "":
-		return ""
-	case made != controlPlane.ID && made != unfinished:
-		return "`up` in this folder did not create it"
+	case err != nil:
+		return "", err
 	case made == unfinished:
-		return d.othersIn(ctx)
-	case controlPlane.State.Running:
-		return d.othersIn(ctx, s.setting("namespace"), "traefik")
+		others, _ := d.othersIn(ctx) // a partial cluster need not answer
+		return others, nil
+	case made != controlPlane.ID:
+		return "`up` in this folder did not create it", nil
 	}
-	var others []string // a cluster that does not run cannot be asked
-	for _, other := range s.all {
-		if path.Base(other.Name) != d.Stack && other.ResourceCount != nil && *other.ResourceCount > 0 {
-			others = append(others, other.Name)
-		}
+	if _, err = d.docker(ctx, append([]string{"start"}, nodes...)...); err == nil {
+		err = d.waitForNodes(ctx)
 	}
-	if len(others) == 0 {
-		return ""
+	if err != nil {
+		return "", fmt.Errorf("cluster %s does not run, so it is unknown what else is in it: %w; to delete it with "+
+			"everything: docker rm --force --volumes %s, and make down again", d.Cluster, err, strings.Join(nodes, " "))
 	}
-	return "stack " + strings.Join(others, ", ") + " may be in it"
+	return d.othersIn(ctx, s.setting("namespace"), "traefik")
 }
 
-// othersIn names the namespaces in the cluster that other stacks of this program created, of this folder or another
-// one. A cluster that does not answer has none that anybody could use.
-func (d *driver) othersIn(ctx context.Context, own ...string) string {
-	found, _ := d.kubectl(ctx, "get", "namespaces", "--selector", partOf, "--output", "name")
+// othersIn names the namespaces in the cluster that other stacks of this program created, of any folder.
+func (d *driver) othersIn(ctx context.Context, own ...string) (string, error) {
+	found, err := d.kubectl(ctx, "get", "namespaces", "--selector", partOf, "--output", "name")
 	others := slices.DeleteFunc(strings.Fields(found), func(object string) bool {
 		return slices.Contains(own, path.Base(object))
 	})
-	if len(others) == 0 {
-		return ""
+	if err != nil || len(others) == 0 {
+		return "", err
 	}
-	return "another stack has " + strings.Join(others, " ") + " in it"
+	return "another stack has " + strings.Join(others, " ") + " in it", nil
 }
 
 // destroy destroys the stack's resources.
@@ -120,7 +126,11 @@ func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
 		if err := d.removeStaleLock(ctx, s); err != nil {
 			return "", err
 		}
-		if err := s.workspace.RemoveStack(ctx, d.Stack, optremove.Force()); err != nil {
+		var options []optremove.Option
+		if s.forgotten {
+			options = append(options, optremove.Force())
+		}
+		if err := s.workspace.RemoveStack(ctx, d.Stack, options...); err != nil {
 			return "", brief(err)
 		}
 		did = "removed"

@@ -16,8 +16,8 @@ func controlPlane(running bool) string {
 // machine is what `down` finds; newDownDriver sets the defaults. A container without JSON does not exist.
 type machine struct {
 	*driver
-	stacks, controlPlane, nodes, registry, namespaces, otherNodes, mark, active string
-	destroy, update                                                             reply
+	stacks, controlPlane, nodes, registry, namespaces, otherNodes, containers, mark, active string
+	destroy, update                                                                         reply
 }
 
 // newDownDriver returns a driver on a machine where `up` created everything, with a change of that.
@@ -32,16 +32,20 @@ func newDownDriver(t *testing.T, change func(*machine)) (*driver, *fakeRunner, *
 		none := map[bool]string{true: noContainer}
 		return reply{command: "docker container inspect " + name, out: out, fails: none[out == ""]}
 	}
+	ask := reply{command: getNamespaces, out: m.namespaces}
+	if m.namespaces == "no answer" {
+		ask.fails = "connection refused"
+	}
 	host.replies = []reply{
 		{command: "docker info", out: "28.0.0 daemon linux/x86_64"},
 		inspect("kind-registry", m.registry), inspect("scaleout-control-plane", m.controlPlane),
 		{command: "docker ps --all --format {{.Names}} --filter label=io.x-k8s.kind.cluster=scaleout", out: m.nodes},
 		{command: "docker ps --all --format {{.Names}} --filter label=io.x-k8s.kind.cluster", out: m.otherNodes},
-		{command: getNamespaces, out: m.namespaces},
-		{command: "docker exec"},
+		{command: "docker ps --all --format {{.Names}} --filter label=scaleout.network", out: m.containers},
+		ask, {command: "docker exec"}, {command: "docker start"},
 		{command: "docker container ls", out: "left\n"}, {command: "docker network ls"},
 		{command: "docker container rm --force --volumes left"}, {command: "docker rm --force --volumes kind-registry"},
-		{command: "pulumi stack ls", out: m.stacks}, {command: "pulumi stack rm --yes " + d.Stack + " --force"},
+		{command: "pulumi stack ls", out: m.stacks}, {command: "pulumi stack rm --yes " + d.Stack},
 		{command: "pulumi stack export", out: stateJSON()}, m.destroy, m.update,
 	}
 	ok(t, errors.Join(d.setMark(markCluster, d.Cluster, m.mark), d.setMark(markActive, d.Stack, m.active)))
@@ -52,9 +56,6 @@ func newDownDriver(t *testing.T, change func(*machine)) (*driver, *fakeRunner, *
 // Then a destroy is not needed. If the cluster is kept it is, and only what it has destroyed is forgotten.
 func TestDown(t *testing.T) {
 	const all, kept = "rm cluster registry", "destroy rm"
-	neighbor := func(m *machine) {
-		m.stacks = `[{"name":"dev","resourceCount":9},{"name":"acme/other","resourceCount":1}]`
-	}
 	shared := func(m *machine) { m.namespaces += "namespace/shop\n" }
 	adopts := func(m *machine) func(command) {
 		return func(command) { wantParts(t, read(t, m.local("Pulumi.dev.yaml")), "adoptExisting") }
@@ -73,7 +74,8 @@ func TestDown(t *testing.T) {
 		{"everything exists", func(*machine) {}, all, "==> down in", false},
 		{"the cluster is gone", func(m *machine) { m.controlPlane, m.nodes = "", "" }, "rm registry", "", false},
 		{"the cluster is stopped", func(m *machine) { m.controlPlane = controlPlane(false) }, all, "", false},
-		{"the cluster does not answer", func(m *machine) { m.namespaces = "" }, all, "", false},
+		{"the cluster does not answer", func(m *machine) { m.namespaces = "no answer" }, "", "connection refused", true},
+		{"the cluster is another one", func(m *machine) { m.Cluster = "second" }, "", "add CLUSTER=scaleout", true},
 		{"the stack is gone", func(m *machine) { m.stacks = "[]" }, "cluster registry", "==> stack dev\n    none (", false},
 		{"the creation was interrupted", func(m *machine) { m.mark, m.namespaces = unfinished, "" }, all, "", false},
 		{"the registry of another folder", func(m *machine) { m.registry = registryJSON(true, 5001, "/elsewhere") },
@@ -82,16 +84,17 @@ func TestDown(t *testing.T) {
 			"kept kind-registry", false},
 		{"no registry", func(m *machine) { m.registry = "" }, "rm cluster", "==> registry\n    none", false},
 		{"another cluster uses the registry", func(m *machine) { m.otherNodes = "two-control-plane\n" },
-			"rm cluster", "two-control-plane may pull", false},
+			"rm cluster", "whose images two-control-plane may need", false},
 		{"the cluster of another folder", func(m *machine) { m.controlPlane = `[{"Id":"x","State":{"Running":true}}]` },
 			kept, "kept: `up` in this folder did not create it", false},
 		{"a cluster without a mark", func(m *machine) { m.mark = "" }, kept, "did not create it", false},
 		{"another stack in the cluster", shared, kept, "another stack has namespace/shop in it", false},
 		{"another folder finished the creation", func(m *machine) { m.mark = unfinished },
 			kept, "another stack has namespace/scaleout namespace/traefik in it", false},
-		{"another stack, which is not in the cluster", neighbor, all, "", false},
-		{"another stack, and the cluster is stopped", func(m *machine) { neighbor(m); m.controlPlane = controlPlane(false) },
-			"", "is kept: stack acme/other may be in it; `make up` starts it", true},
+		{"another stack, and the cluster is stopped", func(m *machine) { shared(m); m.controlPlane = controlPlane(false) },
+			kept, "another stack has namespace/shop in it", false},
+		{"a stack on Docker uses the registry", func(m *machine) { m.containers = "scaleout-web-1\n" },
+			"rm cluster", "whose images scaleout-web-1 may need", false},
 		{"the destroy fails beside another stack", func(m *machine) { shared(m); m.destroy.fails = "error: deleting failed" },
 			"destroy", "destroying stack dev: failed to destroy stack: exit status 255: error: deleting failed", true},
 
@@ -107,7 +110,7 @@ func TestDown(t *testing.T) {
 
 		{"on Docker", onDocker, "destroy containers rm registry", "--refresh", false},
 		{"on Docker, beside a cluster", func(m *machine) { onDocker(m); m.otherNodes = "one-control-plane\n" },
-			"destroy containers rm", "one-control-plane may pull", false},
+			"destroy containers rm", "whose images one-control-plane may need", false},
 		{"on Docker, and the destroy fails", func(m *machine) { onDocker(m); m.destroy.fails = "error: deleting failed" },
 			"destroy", "destroying stack docker", true},
 	} {

@@ -61,7 +61,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	}
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
 		// Another folder may have finished it, or created its own in the meantime.
-		if others := d.othersIn(ctx); others != "" {
+		if others, _ := d.othersIn(ctx); others != "" { // a partial cluster need not answer
 			return "", fmt.Errorf("cluster %s: %s: set CLUSTER to another name", d.Cluster, others)
 		}
 		d.note("deleting what an interrupted creation left")

@@ -54,6 +54,7 @@ type driver struct {
 	began     time.Time
 	stdin     io.Reader
 	terminal  bool // whether a person can answer on stdin
+	exclusive bool // whether no other command changes something meanwhile
 }
 
 func main() {
@@ -90,6 +91,9 @@ func run(ctx context.Context, name string) error {
 		return fmt.Errorf("STACK=%q: want the plain name of a stack of this project", s.Stack)
 	}
 	root, err := os.Getwd()
+	if err == nil {
+		root, err = filepath.EvalSymlinks(root) // one name for the folder, however it was entered
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func run(ctx context.Context, name string) error {
 	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
 		return err
 	}
-	if c.exclusive {
+	if d.exclusive = c.exclusive; c.exclusive {
 		release, err := d.lock(name)
 		if err != nil {
 			return err

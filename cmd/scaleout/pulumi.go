@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,16 +18,40 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
+// pulumiCLI is the automation API's command, but for how it is interrupted: see interruptible. The API's own shares the
+// terminal's process group, and is killed after 10 s.
+type pulumiCLI struct {
+	auto.PulumiCommand
+	path string // pulumi, or an absolute path
+}
+
+// Run implements auto.PulumiCommand.
+func (c pulumiCLI) Run(ctx context.Context, dir string, stdin io.Reader, stdout, stderr []io.Writer, env []string,
+	args ...string) (string, string, int, error) {
+	cmd := exec.CommandContext(ctx, c.path, append([]string{"--non-interactive"}, args...)...)
+	cmd.Dir, cmd.Stdin, cmd.Env = dir, stdin, append(append(os.Environ(), env...), "PULUMI_AUTOMATION_API=true")
+	if filepath.IsAbs(c.path) { // not on PATH; the language host is beside it
+		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	var out, errOut bytes.Buffer
+	cmd.Stdout = io.MultiWriter(append(slices.Clone(stdout), &out)...)
+	cmd.Stderr = io.MultiWriter(append(slices.Clone(stderr), &errOut)...)
+	interruptible(cmd)
+	err := cmd.Run()
+	return out.String(), errOut.String(), cmd.ProcessState.ExitCode(), err
+}
+
 // findPulumi finds a Pulumi CLI on PATH or in localDir. It must not be older than the SDK in go.mod, which may use
 // newer features of the engine.
 func (d *driver) findPulumi() (err error) {
-	for _, root := range []string{"", d.local()} {
+	for _, at := range []struct{ root, path string }{{"", "pulumi"}, {d.local(), d.local("bin", "pulumi")}} {
 		if d.pulumi != nil {
 			return nil
 		}
 		var cli auto.PulumiCommand
-		if cli, err = auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: root, Version: sdk.Version}); err == nil {
-			d.pulumi = cli
+		cli, err = auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: at.root, Version: sdk.Version})
+		if err == nil {
+			d.pulumi = pulumiCLI{cli, at.path}
 		}
 	}
 	return err
@@ -34,7 +61,9 @@ func (d *driver) findPulumi() (err error) {
 func (d *driver) ensurePulumi(ctx context.Context, s *stack) (string, error) {
 	if err := d.findPulumi(); err != nil {
 		d.note("%v\ninstalling %s into %s/bin", err, sdk.Version, localDir)
-		d.pulumi, err = auto.InstallPulumiCommand(ctx, &auto.PulumiCommandOptions{Root: d.local()})
+		if _, err = auto.InstallPulumiCommand(ctx, &auto.PulumiCommandOptions{Root: d.local()}); err == nil {
+			err = d.findPulumi()
+		}
 		if err != nil {
 			return "", fmt.Errorf("needs the Pulumi CLI, 3.x, at least %s, and the installer failed: %w; put one on PATH or "+
 				"into %s/bin, or set HTTPS_PROXY", sdk.Version, err, localDir)
@@ -55,13 +84,16 @@ func (d *driver) connect(ctx context.Context, s *stack) (err error) {
 	if err != nil {
 		return err
 	}
-	s.backend.env["PULUMI_OPTION_CWD"] = dir // in place of the one that `make env` exports
+	// In place of those of the environment: `make env` exports a folder, and `stack rm NAME` fails with a second name.
+	s.backend.env["PULUMI_OPTION_CWD"], s.backend.env["PULUMI_OPTION_STACK"] = dir, ""
 	s.workspace, err = auto.NewLocalWorkspace(ctx, auto.Pulumi(d.pulumi), auto.EnvVars(s.backend.env), auto.WorkDir(dir))
 	if err != nil {
 		return err
 	}
-	s.all, err = s.workspace.ListStacks(ctx)
-	s.existed = slices.ContainsFunc(s.all, func(known auto.StackSummary) bool { return path.Base(known.Name) == s.name })
+	stacks, err := s.workspace.ListStacks(ctx)
+	s.existed = slices.ContainsFunc(stacks, func(known auto.StackSummary) bool {
+		return strings.TrimPrefix(known.Name, "organization/"+string(s.project.Name)+"/") == s.name
+	})
 	return brief(err)
 }
 
@@ -114,8 +146,8 @@ func (s *stack) pulumi(ctx context.Context, stdin io.Reader, args ...string) (st
 }
 
 // state reads the stack's state. Nothing in this program writes one.
-func (s *stack) state(ctx context.Context) (state apitype.DeploymentV3, err error) {
-	exported, err := s.workspace.ExportStack(ctx, s.name)
+func (s *stack) state(ctx context.Context, name string) (state apitype.DeploymentV3, err error) {
+	exported, err := s.workspace.ExportStack(ctx, name)
 	if err == nil && len(exported.Deployment) > 0 {
 		err = json.Unmarshal(exported.Deployment, &state)
 	}

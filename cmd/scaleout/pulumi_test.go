@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -98,3 +100,28 @@ func TestExplain(t *testing.T) {
 		t.Errorf("got %v for an error of another program", err)
 	}
 }
+
+// TestInterruptedPulumi checks that a canceled run interrupts the CLI, with all that it started, exactly once: Pulumi
+// abandons its operations at a second interrupt.
+func TestInterruptedPulumi(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pulumi")
+	writeProgram(t, path, `trap 'echo parent interrupted' INT
+sh -c 'trap "echo child interrupted; exit" INT; echo ready; while :; do sleep 0.05; done'
+sleep 0.3 # long enough for a second interrupt
+echo state written`)
+	ctx, cancel := context.WithCancel(t.Context())
+	ready := writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte("ready")) {
+			cancel()
+		}
+		return len(p), nil
+	})
+	out, _, _, _ := pulumiCLI{path: path}.Run(ctx, t.TempDir(), nil, []io.Writer{ready}, nil, nil, "up")
+	if want := "ready\nchild interrupted\nparent interrupted\nstate written\n"; out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

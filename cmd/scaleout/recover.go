@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -30,7 +31,7 @@ func (d *driver) recover(ctx context.Context, s *stack) (missing []string, err e
 	if err := d.removeStaleLock(ctx, s); err != nil {
 		return nil, err
 	}
-	state, err := s.state(ctx)
+	state, err := s.state(ctx, d.Stack)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +140,9 @@ func (d *driver) removeStaleLock(ctx context.Context, s *stack) error {
 // runsPulumi reports whether a process is Pulumi's: another program may have its number since. Z is a process that has
 // ended and was not reaped, as init in some containers never does.
 func (d *driver) runsPulumi(ctx context.Context, pid int) bool {
-	out, _ := d.host.Run(ctx, command{name: "ps", args: []string{"-o", "state=,comm=", "-p", fmt.Sprint(pid)}})
-	return !strings.HasPrefix(out, "Z") && strings.Contains(out, "pulumi")
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	out, err := d.host.Run(ctx, command{name: "ps", args: []string{"-o", "state=,comm=", "-p", fmt.Sprint(pid)}})
+	return err != nil || !strings.HasPrefix(out, "Z") && strings.Contains(out, "pulumi")
 }

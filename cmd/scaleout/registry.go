@@ -90,8 +90,10 @@ func (d *driver) removeRegistry(ctx context.Context) (string, error) {
 	case c.Config.Labels[madeIn] != d.root:
 		return "kept " + d.RegistryName + ", which `up` in this folder did not create", nil
 	}
-	if nodes, err := d.containers(ctx, kindLabel); err != nil || len(nodes) > 0 {
-		return fmt.Sprintf("kept %s, from which %s may pull", d.RegistryName, strings.Join(nodes, " ")), err
+	for _, users := range []string{kindLabel, "label=scaleout.network"} {
+		if names, err := d.containers(ctx, users); err != nil || len(names) > 0 {
+			return fmt.Sprintf("kept %s, whose images %s may need", d.RegistryName, strings.Join(names, " ")), err
+		}
 	}
 	_, err = d.docker(ctx, "rm", "--force", "--volumes", d.RegistryName)
 	return "removed " + d.RegistryName, err

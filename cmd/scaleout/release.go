@@ -82,11 +82,15 @@ func (d *driver) openRelease(ctx context.Context, verb string) (*release, error)
 		return nil, fmt.Errorf("STACK=%q: the project here is %s", d.Stack, s.project.Name)
 	}
 	r := &release{stack: s, verb: verb}
-	return r, d.do(ctx, step{"Pulumi CLI", s.with(d.ensurePulumi)},
+	var steps []step
+	if s.local() {
+		steps = append(steps, step{"Docker", s.with(d.dockerAnswers)})
+	}
+	return r, d.do(ctx, append(steps, step{"Pulumi CLI", s.with(d.ensurePulumi)},
 		step{"stack " + d.Stack, func(ctx context.Context) (string, error) {
 			r.now, err = s.outputs(ctx, d.Stack)
 			return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
-		}})
+		}})...)
 }
 
 // otherProject reports whether the full name of a stack is that of one of another project.
@@ -190,20 +194,18 @@ func (d *driver) goal(ctx context.Context, r *release) (string, error) {
 
 // deploy shows what will change, asks, and changes it: the image's place, the stack file, the stack.
 func (d *driver) deploy(ctx context.Context, r *release) error {
-	configured, file, folder := r.setting("image"), stackFileName(d.Stack), r.setting("buildContext")
+	configured, file := r.setting("image"), stackFileName(d.Stack)
 	if r.to == configured && r.to == r.now.Image {
 		d.note("stack %s runs it already: nothing to do", d.Stack)
 		return d.clearMark(markRollback, d.Stack)
 	}
 	d.printf("==> %s of stack %s\n", r.verb, d.Stack)
 	d.note("runs    %s\nwill    %s\nwrites  scaleout:image in %s", cmp.Or(r.now.Image, "nothing yet"), r.to, file)
-	back := "pulumi config rm image --stack " + d.Stack
-	if folder != "" {
+	if folder := r.setting("buildContext"); folder != "" {
 		d.note("removes scaleout:buildContext: %s", folder)
-		back += " && pulumi config set buildContext " + shellQuote(folder) + " --stack " + d.Stack
 	}
 	if configured == "" {
-		d.note("        from then on the stack builds no image; back: `%s`", back)
+		d.note("        from then on the stack builds no image; back: undo this change of %s", file)
 	}
 	if err := d.confirm(ctx); err != nil {
 		return err
@@ -214,7 +216,7 @@ func (d *driver) deploy(ctx context.Context, r *release) error {
 			return registry.Copy(ctx, r.source, r.to)
 		}})
 	}
-	steps = append(steps, step{file, func(ctx context.Context) (string, error) { return "set", d.configure(ctx, r) }},
+	steps = append(steps, step{file, func(context.Context) (string, error) { return "set", d.configure(r) }},
 		step{"pulumi up", r.with(d.update)})
 	err := d.do(ctx, steps...)
 	switch {
@@ -258,7 +260,7 @@ func (d *driver) confirm(ctx context.Context) error {
 // configure writes the image into the committed stack file, which is the result that the user wants, and into its copy.
 // The mark is for a rollback that ends here: the next one could not tell it from a failed promotion, and would revert
 // it.
-func (d *driver) configure(ctx context.Context, r *release) error {
+func (d *driver) configure(r *release) error {
 	err := d.clearMark(markRollback, d.Stack)
 	if r.verb == "rollback" {
 		err = d.setMark(markRollback, d.Stack, r.to)

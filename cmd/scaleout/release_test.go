@@ -242,7 +242,7 @@ func TestRollback(t *testing.T) {
 			reply{command: history, out: `[{"kind":"update","result":"succeeded"}]`})
 		ok(t, d.rollback(t.Context()))
 		wantDeployed(t, d, previous)
-		wantParts(t, out, "(runs)", "builds no image; back: `pulumi config rm image --stack prod`")
+		wantParts(t, out, "(runs)", "builds no image; back: undo this change of Pulumi.prod.yaml")
 		if r.writes.Load() != 0 || d.mark(markRollback, "prod") != "" {
 			t.Errorf("got %d writes and the mark %q, want neither", r.writes.Load(), d.mark(markRollback, "prod"))
 		}
@@ -255,7 +255,7 @@ func TestRollback(t *testing.T) {
 		if file := read(t, d.committed("prod")); strings.Contains(file, "buildContext") {
 			t.Errorf("got %s, want no folder: the program refuses it beside an image", file)
 		}
-		wantParts(t, out, "removes scaleout:buildContext: shop", "config set buildContext 'shop' --stack prod")
+		wantParts(t, out, "removes scaleout:buildContext: shop", "back: undo this change")
 	})
 	t.Run("to one that has expired", func(t *testing.T) {
 		config := "  scaleout:image: " + running + "\n"
@@ -290,7 +290,8 @@ func TestWayBack(t *testing.T) {
 func TestReleaseOnThisMachine(t *testing.T) {
 	r := newTestRegistry(t)
 	tested := r.push("app")
-	d, host, _ := newRelease(t, "", outputsAre("staging", tested), outputsAre("dev"))
+	d, host, _ := newRelease(t, "", outputsAre("staging", tested), outputsAre("dev"),
+		reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"})
 	d.Stack, d.lookupEnv = "dev", environment(nil)
 	// The repository of the stack is in the registry of this machine, which is the one of this test.
 	write(t, d.committed("dev"), strings.ReplaceAll(devYAML, "localhost:5001", r.host))

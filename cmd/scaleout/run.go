@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -49,15 +51,34 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
+// cancelGrace is how long an interrupted program may take to exit. Pulumi completes the operations in progress first,
+// and a Kubernetes one can wait minutes for a pod.
+const cancelGrace = 5 * time.Minute
+
+// interruptible makes a program end gracefully: it runs in its own process group, which is interrupted once when the
+// context ends, and terminated at a second Ctrl-C. In the group of this process, Ctrl-C in a terminal would reach the
+// program directly as well, and Pulumi abandons its operations at a second interrupt.
+func interruptible(cmd *exec.Cmd) {
+	cmd.SysProcAttr, cmd.WaitDelay = &syscall.SysProcAttr{Setpgid: true}, cancelGrace
+	cmd.Cancel = func() error {
+		go func() {
+			again := make(chan os.Signal, 1)
+			signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+			<-again
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		}()
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+	}
+}
+
 // execRunner runs real programs.
 type execRunner struct{}
 
-// Run interrupts the program when the context ends, and kills it 10 s later, as the automation API does with Pulumi.
+// Run implements runner.
 func (execRunner) Run(ctx context.Context, c command) (string, error) {
 	cmd := exec.CommandContext(ctx, c.name, c.args...)
 	cmd.Env, cmd.Stdin = append(os.Environ(), c.env...), c.stdin
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
+	interruptible(cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if c.live != nil {

@@ -34,8 +34,8 @@ type stack struct {
 
 	// From connect on.
 	workspace auto.Workspace
-	all       []auto.StackSummary // of the project
-	existed   bool                // before this run
+	existed   bool // before this run
+	forgotten bool // its resources are deleted with their cluster, not by Pulumi
 }
 
 // openStack reads a stack's settings, adds those named from its copy, and chooses the backend. The name may have
@@ -53,8 +53,10 @@ func (d *driver) openStack(name string, carried ...string) (*stack, error) {
 	if s.backend, err = d.chooseBackend(s.local()); err != nil {
 		return nil, err
 	}
-	if s.onKind() {
+	if own, _ := d.lookupEnv("KUBECONFIG"); s.onKind() {
 		s.backend.env["KUBECONFIG"] = d.local("kubeconfig")
+	} else if own == d.local("kubeconfig") { // of `make env` for another stack
+		s.backend.env["KUBECONFIG"] = ""
 	}
 	return s, d.carry(s, carried...)
 }
@@ -107,7 +109,11 @@ func (d *driver) carry(s *stack, keys ...string) error {
 }
 
 // saveProject writes the project that a local stack has in localDir: the committed one, with its program one folder up.
+// A command that may run beside another one leaves an existing copy alone.
 func (d *driver) saveProject(s *stack) error {
+	if !d.exclusive && isFile(d.local(stackFileName(s.name))) && isFile(d.local("Pulumi.yaml")) {
+		return nil
+	}
 	project := *s.project
 	project.Main = ".."
 	return errors.Join(project.Save(d.local("Pulumi.yaml")), d.saveCopy(s))
@@ -171,12 +177,18 @@ type backend struct {
 	local bool              // the state is in localDir, so nobody else uses it
 }
 
+// stateURL is the address of the state folder in localDir. Without metadata=skip the file backend writes a second file
+// beside each one, and a run that is killed meanwhile leaves it empty: then every command fails with "EOF".
+func (d *driver) stateURL() string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.local("state")), RawQuery: "metadata=skip"}).String()
+}
+
 // chooseBackend keeps the choice that the environment makes. Without one a local stack gets a folder and a passphrase
 // file in localDir, so that it needs no account and changes no login; any other stack uses the current login. Values
 // that `make env` exported are no choice, since they are those of one local stack.
 func (d *driver) chooseBackend(local bool) (backend, error) {
 	getenv := func(name string) string { value, _ := d.lookupEnv(name); return value }
-	own, ownFile := (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.local("state"))}).String(), d.local("passphrase")
+	own, ownFile := d.stateURL(), d.local("passphrase")
 	address, file := getenv("PULUMI_BACKEND_URL"), getenv("PULUMI_CONFIG_PASSPHRASE_FILE")
 	b := backend{env: map[string]string{"GOWORK": "off"}} // a go.work above this folder does not know its modules
 	if address == own {                                   // Pulumi takes an empty variable for an unset one

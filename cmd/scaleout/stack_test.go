@@ -69,7 +69,7 @@ func TestChooseBackend(t *testing.T) {
 			d, _, _ := newTestDriver(t)
 			d.root += "/a b#1%20?" // characters that URLs escape
 			ok(t, os.MkdirAll(d.local(), 0o700))
-			state := neturl.URL{Scheme: "file", Path: d.local("state")}
+			state := neturl.URL{Scheme: "file", Path: d.local("state"), RawQuery: "metadata=skip"}
 			own := map[string]string{url: state.String(), file: d.local("passphrase")}
 			for name, value := range tt.env {
 				tt.env[name] = strings.ReplaceAll(value, "OWN", own[name])
@@ -121,7 +121,7 @@ func TestEnvIsShell(t *testing.T) {
 	const variables = `"$PULUMI_STACK" "$PULUMI_OPTION_CWD" "$KUBECONFIG" "$DOCKER_HOST" "${PATH%%:*}" ` +
 		`"$PULUMI_BACKEND_URL"`
 	got := must(exec.Command("sh", "-c", out.String()+"printf '%s\\n' "+variables).Output())
-	state := (&neturl.URL{Scheme: "file", Path: d.local("state")}).String()
+	state := (&neturl.URL{Scheme: "file", Path: d.local("state"), RawQuery: "metadata=skip"}).String()
 	want := []string{"dev", d.local(), d.local("kubeconfig"), "unix:///run/user/1/docker.sock", d.local("bin"), state, ""}
 	if string(got) != strings.Join(want, "\n") {
 		t.Errorf("got %s\nwant %q", got, want)

@@ -17,7 +17,7 @@ func TestStatus(t *testing.T) {
 	defer server.Close()
 	d, _, out := newTestDriver(t, reply{command: "docker ps", out: "NAMES"},
 		reply{command: "docker exec", fails: "connection refused"},
-		reply{command: "pulumi stack ls", out: `[{"name":"acme/dev"}]`},
+		reply{command: "pulumi stack ls", out: `[{"name":"organization/scaleout/dev"}]`},
 		reply{command: "pulumi stack history --json --page-size 20", out: `[{"kind":"update","result":"failed",
 			"endTime":"2026-11-29T15:04:05.000Z","resourceChanges":{"same":3,"create":1}}]`},
 		reply{command: "pulumi stack output", out: `{"url":"` + server.URL + `/"}`})

@@ -18,10 +18,6 @@ func (d *driver) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.setting("redisHost") != "" && !s.has("redisPassword") {
-		return fmt.Errorf("stack %s has no password for the Redis at redisHost; set it with:\n"+
-			"  eval \"$(make -s env%s)\"; pulumi config set --secret redisPassword", d.Stack, stackArgument(d.Stack))
-	}
 	with := s.with
 	steps := []step{{"Docker", with(d.dockerAnswers)}, {"Pulumi CLI", with(d.ensurePulumi)}}
 	if s.onKind() || s.pushesHere() {
@@ -82,6 +78,9 @@ func stackArgument(stack string) string {
 func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 	did := "exists in " + s.backend.words
 	if !s.existed {
+		if err := d.refuseOthers(ctx, s); err != nil {
+			return "", err
+		}
 		// What the copy holds of a deleted stack was encrypted for that one.
 		committed, err := s.read(d.committed(d.Stack))
 		if err == nil {
@@ -117,6 +116,26 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 	return did, d.saveCopy(s)
 }
 
+// refuseOthers fails if the namespace of a new stack exists: what is in it belongs to another stack, whose containers
+// and objects the recovery of this one would remove or take over.
+func (d *driver) refuseOthers(ctx context.Context, s *stack) error {
+	namespace := s.setting("namespace")
+	var found string
+	var err error
+	if s.onDocker() {
+		var names []string
+		names, err = d.containers(ctx, stackLabel(s))
+		found = strings.Join(names, " ")
+	} else {
+		found, err = d.kubectl(ctx, "get", "namespace", namespace, "--ignore-not-found", "--output", "name")
+	}
+	if err == nil && found != "" {
+		err = fmt.Errorf("%s exists and does not belong to stack %s: choose another scaleout:namespace than %s, "+
+			"or see docs/operations.md if the state was lost", found, d.Stack, namespace)
+	}
+	return err
+}
+
 // ensurePassword generates a random Redis password for a local stack without one. Pulumi reads it from standard input
 // and encrypts it into the copy of the settings; the automation API would pass it as an argument, which process lists
 // show.
@@ -126,6 +145,9 @@ func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 		return "exists", nil
 	case s.setting("redis") == "false":
 		return "not needed", nil
+	case s.setting("redisHost") != "":
+		return "", fmt.Errorf("stack %s has no password for the Redis at redisHost; set it with:\n"+
+			"  eval \"$(make -s env%s)\"; pulumi config set --secret redisPassword", d.Stack, stackArgument(d.Stack))
 	}
 	random := strings.NewReader(rand.Text())
 	_, err := s.pulumi(ctx, random, "config", "set", "--secret", "redisPassword", "--stack", d.Stack)

@@ -57,7 +57,15 @@ func initWrites(t *testing.T) reply {
 }
 
 func TestEnsureStackCreates(t *testing.T) {
-	d, host, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"prod"}]`}, initWrites(t))
+	getNamespace := "docker exec --interactive scaleout-control-plane kubectl get namespace scaleout --ignore-not-found"
+	d, host, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"prod"}]`}, initWrites(t),
+		reply{command: getNamespace, out: "namespace/scaleout\n"})
+	_, err := d.ensureStack(t.Context(), openTestStack(t, d))
+	wantError(t, err, "namespace/scaleout exists and does not belong to stack dev", "another scaleout:namespace")
+	if got := host.asked("pulumi stack init"); len(got) > 0 {
+		t.Errorf("got %q, want no stack whose recovery would take over what others have", got)
+	}
+	host.replies[2].out = ""
 	wantParts(t, must(d.ensureStack(t.Context(), openTestStack(t, d))), "created in .local/state")
 	if got := read(t, d.committed("dev")); got != devYAML {
 		t.Errorf("got the committed file %q, want it unchanged", got)
@@ -65,8 +73,9 @@ func TestEnsureStackCreates(t *testing.T) {
 	wantParts(t, read(t, d.local("Pulumi.dev.yaml")), "encryptionsalt: v1:new=:v1:x\n", "\n  scaleout:target: kind\n",
 		`scaleout:maxReplicas: "10"`, "# nothing follows the current context")
 	wantParts(t, read(t, d.local("Pulumi.yaml")), "name: scaleout\n", "main: ..\n")
-	env := envOf(host.ran[0])
-	if env["PULUMI_BACKEND_URL"] != "file://"+d.local("state") || env["KUBECONFIG"] != d.local("kubeconfig") ||
+	env := envOf(host.ran[len(host.ran)-1])
+	if env["PULUMI_BACKEND_URL"] != "file://"+d.local("state")+"?metadata=skip" ||
+		env["KUBECONFIG"] != d.local("kubeconfig") ||
 		env["PULUMI_CONFIG_PASSPHRASE_FILE"] != d.local("passphrase") || env["PULUMI_OPTION_CWD"] != d.local() {
 		t.Errorf("got the environment %q, want the files in .local", env)
 	}
@@ -74,7 +83,7 @@ func TestEnsureStackCreates(t *testing.T) {
 
 // TestStaleEncryption covers settings of a deleted stack, and of another machine.
 func TestStaleEncryption(t *testing.T) {
-	d, _, _ := newTestDriver(t, initWrites(t))
+	d, _, _ := newTestDriver(t, initWrites(t), reply{command: "docker exec"})
 	write(t, d.local("Pulumi.dev.yaml"), "encryptionsalt: v1:old\nconfig:\n  scaleout:redisPassword: {secure: v1:old}\n")
 	s := openTestStack(t, d)
 	if !s.has("redisPassword") {
@@ -84,7 +93,8 @@ func TestStaleEncryption(t *testing.T) {
 	if got := read(t, d.local("Pulumi.dev.yaml")); strings.Contains(got, "v1:old") || !strings.Contains(got, "v1:new=") {
 		t.Errorf("got %q, want the old encryption replaced", got)
 	}
-	d, _, _ = newTestDriver(t, reply{command: "pulumi stack init", fails: "error: incorrect passphrase"})
+	d, _, _ = newTestDriver(t, reply{command: "pulumi stack init", fails: "error: incorrect passphrase"},
+		reply{command: "docker exec"})
 	_, err := d.ensureStack(t.Context(), openTestStack(t, d))
 	wantError(t, explain(d.Stack, err), "encrypted with another passphrase", ".local/passphrase", "encryptionsalt",
 		"Pulumi.dev.yaml")
@@ -118,9 +128,10 @@ func TestEnsurePassword(t *testing.T) {
 func TestPasswordOfAnotherRedis(t *testing.T) {
 	d, host, _ := newTestDriver(t)
 	write(t, d.committed("dev"), devYAML+"  scaleout:redisHost: redis.example\n")
-	wantError(t, d.up(t.Context()), "pulumi config set --secret redisPassword")
+	_, err := d.ensurePassword(t.Context(), must(d.openStack("dev")))
+	wantError(t, err, "pulumi config set --secret redisPassword")
 	if len(host.ran) > 0 {
-		t.Errorf("got %q, want nothing done before", host.asked(""))
+		t.Errorf("got %q, want no password generated", host.asked(""))
 	}
 }
 
@@ -144,7 +155,7 @@ func TestSettingsOfThisMachine(t *testing.T) {
 		{"Docker and HTTP_PORT", dockerYAML, 9090, 0, 5001, "linux/amd64", "9090", map[string]string{"publicPort": "9090"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"acme/dev"}]`})
+			d, _, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"organization/scaleout/dev"}]`})
 			write(t, d.committed("dev"), tt.settings)
 			d.Cluster, d.HTTPPort, d.HTTPSPort, d.RegistryPort, d.platform = "dev", tt.http, tt.https, tt.registry, tt.platform
 			s := openTestStack(t, d)
