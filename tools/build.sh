@@ -3,9 +3,9 @@
 # how many packages are done; go itself prints nothing.
 set -eu
 if [ ! -e "$2" ]; then
-	total="$(go list -deps "$1" | wc -l)"
 	echo "==> compiling $2 and the Pulumi SDKs that it uses; minutes for the first time, seconds from then on" >&2
 	if [ -t 2 ]; then
+		total="$(go list -deps "$1" | wc -l)"
 		go build -v -o "$2" "$1" 2>&1 | awk -v total="$((total))" '
 			/^[a-z].*\// { printf "\r    %d packages compiled, %d at most", ++n, total; fflush(); next }
 			{ print }

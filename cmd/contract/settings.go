@@ -46,37 +46,43 @@ var (
 
 const placeholders = "{redis.host}, {redis.port}, {redis.password}"
 
-// parseSettings reads the command line. Its error lists all problems. For -help it prints to help.
-func parseSettings(args []string, help io.Writer) (*settings, error) {
-	s := &settings{env: map[string]string{}, files: map[string]string{}}
-	var problems []error
-	check := func(what, value string, f form, set func(string) error) {
-		err := errors.New("want " + f.wanted)
-		if regexp.MustCompile(f.pattern).MatchString(value) {
-			err = set(value)
-		}
-		for _, p := range placeholder.FindAllString(value, -1) {
-			if !strings.Contains(placeholders, p) {
-				err = fmt.Errorf("no placeholder %s; the placeholders are %s", p, placeholders)
-			}
-		}
-		if err != nil {
-			shown, _, _ := strings.Cut(value, "=") // what follows may be a password
-			problems = append(problems, fmt.Errorf("%s %q: %w", what, shown, err))
+// commandLine reads flags and collects all that is wrong with them.
+type commandLine struct {
+	flags    *flag.FlagSet
+	problems []error
+}
+
+// check validates a value and sets it.
+func (c *commandLine) check(what, value string, f form, set func(string) error) {
+	err := errors.New("want " + f.wanted)
+	if regexp.MustCompile(f.pattern).MatchString(value) {
+		err = set(value)
+	}
+	for _, p := range placeholder.FindAllString(value, -1) {
+		if !strings.Contains(placeholders, p) {
+			err = fmt.Errorf("no placeholder %s; the placeholders are %s", p, placeholders)
 		}
 	}
-	flags := flag.NewFlagSet("contract", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	add := func(name, fallback string, f form, set func(string) error, usage string) {
-		if fallback != "" {
-			_ = set(fallback)
-			usage += " (default " + fallback + ")"
-		}
-		flags.Func(name, usage, func(value string) error {
-			check("-"+name, value, f, set)
-			return nil
-		})
+	if err != nil {
+		shown, _, _ := strings.Cut(value, "=") // what follows may be a password
+		c.problems = append(c.problems, fmt.Errorf("%s %q: %w", what, shown, err))
 	}
+}
+
+// add declares a flag.
+func (c *commandLine) add(name, fallback string, f form, set func(string) error, usage string) {
+	if fallback != "" {
+		_ = set(fallback)
+		usage += " (default " + fallback + ")"
+	}
+	c.flags.Func(name, usage, func(value string) error {
+		c.check("-"+name, value, f, set)
+		return nil
+	})
+}
+
+// declare declares the flags of the settings.
+func (s *settings) declare(add func(name, fallback string, f form, set func(string) error, usage string)) {
 	// The defaults are those of the component WebApp where it has the same setting.
 	add("port", "5000", portForm, into(&s.port), "`port` that the app listens on for HTTP")
 	add("user", "65532", userForm, into(&s.user), "`number` of the user and group that it runs as")
@@ -102,24 +108,31 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 	}, "regular `expression` with one group: a number in the answer to -path that must rise across both instances")
 	add("bad", "", envForm, onto(&s.bad), "invalid `setting`, NAME=VALUE, with which the app must refuse to start,\n"+
 		"naming it; repeatable")
+}
 
-	err := flags.Parse(args)
+// parseSettings reads the command line. Its error lists all problems. For -help it prints to help.
+func parseSettings(args []string, help io.Writer) (*settings, error) {
+	s := &settings{env: map[string]string{}, files: map[string]string{}}
+	c := &commandLine{flags: flag.NewFlagSet("contract", flag.ContinueOnError)}
+	c.flags.SetOutput(io.Discard)
+	s.declare(c.add)
+	err := c.flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		_, _ = fmt.Fprint(help, "Checks a container image against the requirements of scaling out: docs/contract.md.\n\n"+
 			"usage: contract [flags] IMAGE\n\n")
-		flags.SetOutput(help)
-		flags.PrintDefaults()
+		c.flags.SetOutput(help)
+		c.flags.PrintDefaults()
 		_, _ = fmt.Fprint(help, "\nExit codes: 0 no point failed, 1 some failed, 2 wrong flags or no usable Docker.\n")
 		return nil, err
 	case err != nil: // an unknown flag: what follows may be its value, so nothing else can be checked
-		problems = append(problems, fmt.Errorf("%w (-help lists the flags)", err))
-	case flags.NArg() > 1:
-		problems = append(problems, errors.New("more than one image: name one, after the flags"))
+		c.problems = append(c.problems, fmt.Errorf("%w (-help lists the flags)", err))
+	case c.flags.NArg() > 1:
+		c.problems = append(c.problems, errors.New("more than one image: name one, after the flags"))
 	default:
-		check("IMAGE, after the flags,", flags.Arg(0), imageForm, into(&s.image))
+		c.check("IMAGE, after the flags,", c.flags.Arg(0), imageForm, into(&s.image))
 	}
-	return s, errors.Join(problems...)
+	return s, errors.Join(c.problems...)
 }
 
 // uses reports whether the app's settings contain part, the beginning of a placeholder.

@@ -27,19 +27,17 @@ func (d *driver) down(ctx context.Context) error {
 	if at := s.setting("kubeContext"); s.onKind() && s.existed && at != "kind-"+d.Cluster {
 		return fmt.Errorf("stack %s runs in %s: add CLUSTER=%s", d.Stack, at, strings.TrimPrefix(at, "kind-"))
 	}
-	destroy, remove := step{"pulumi destroy", with(d.destroy)}, step{"stack " + d.Stack, with(d.removeStack)}
-	removeRegistry := step{"registry", d.removeRegistry}
+	destroy, removeRegistry := step{"pulumi destroy", with(d.destroy)}, step{"registry", d.removeRegistry}
 	if s.onDocker() {
-		err = d.do(ctx, destroy, remove, removeRegistry)
+		err = d.do(ctx, destroy, d.removeStack(s), removeRegistry)
 	} else if kept, keptErr := d.clusterKept(ctx, s); keptErr != nil {
 		err = keptErr
 	} else if kept != "" {
-		if err = d.do(ctx, destroy, remove); err == nil {
+		if err = d.do(ctx, destroy, d.removeStack(s)); err == nil {
 			d.note("cluster %s and the registry are kept: %s", d.Cluster, kept)
 		}
-	} else { // all that a stack on kind has is in the cluster
-		s.forgotten = true
-		err = d.do(ctx, remove, step{"cluster " + d.Cluster, d.deleteCluster}, removeRegistry)
+	} else { // the cluster holds all resources of the stack, so they need no destroy
+		err = d.do(ctx, d.removeStack(s, optremove.Force()), step{"cluster " + d.Cluster, d.deleteCluster}, removeRegistry)
 	}
 	if err == nil {
 		d.total("down")
@@ -65,10 +63,7 @@ func (d *driver) clusterKept(ctx context.Context, s *stack) (string, error) {
 	case made != controlPlane.ID:
 		return "`up` in this folder did not create it", nil
 	}
-	if _, err = d.docker(ctx, append([]string{"start"}, nodes...)...); err == nil {
-		err = d.waitForNodes(ctx)
-	}
-	if err != nil {
+	if err := d.startNodes(ctx, nodes); err != nil {
 		return "", fmt.Errorf("cluster %s does not run, so it is unknown what else is in it: %w; to delete it with "+
 			"everything: docker rm --force --volumes %s, and make down again", d.Cluster, err, strings.Join(nodes, " "))
 	}
@@ -118,23 +113,20 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 	return "destroyed", nil
 }
 
-// removeStack removes the stack's record and, with it, the copy of its settings. Forced, because resources that are
-// still recorded were deleted with their cluster.
-func (d *driver) removeStack(ctx context.Context, s *stack) (string, error) {
-	did := "none"
-	if s.existed {
-		if err := d.removeStaleLock(ctx, s); err != nil {
-			return "", err
+// removeStack is the step that removes the stack's record and, with it, the copy of its settings.
+func (d *driver) removeStack(s *stack, options ...optremove.Option) step {
+	return step{"stack " + d.Stack, func(ctx context.Context) (string, error) {
+		did := "none"
+		if s.existed {
+			if err := d.removeStaleLock(ctx, s); err != nil {
+				return "", err
+			}
+			if err := s.workspace.RemoveStack(ctx, d.Stack, options...); err != nil {
+				return "", brief(err)
+			}
+			did = "removed"
 		}
-		var options []optremove.Option
-		if s.forgotten {
-			options = append(options, optremove.Force())
-		}
-		if err := s.workspace.RemoveStack(ctx, d.Stack, options...); err != nil {
-			return "", brief(err)
-		}
-		did = "removed"
-	}
-	return did, errors.Join(os.RemoveAll(d.local(stackFileName(d.Stack))), d.clearMark(markDaemon, d.Stack),
-		d.clearMark(markActive, d.Stack))
+		return did, errors.Join(os.RemoveAll(d.local(stackFileName(d.Stack))), d.clearMark(markDaemon, d.Stack),
+			d.clearMark(markActive, d.Stack))
+	}}
 }

@@ -28,10 +28,10 @@ func newClusters() clusters {
 	return kind.NewProvider(kind.ProviderWithDocker(), kind.ProviderWithLogger(kindcmd.NewLogger()))
 }
 
-// nodesReady is how long the nodes may take to be ready; a laptop needs about 30 s after a reboot.
+// nodesReady limits the wait for ready nodes; a laptop needs about 30 s after a reboot.
 const nodesReady = 4 * time.Minute
 
-// unfinished is what markCluster holds while kind creates the cluster. A partial cluster is replaced, not repaired.
+// unfinished is the content of markCluster while kind creates the cluster. A partial cluster is replaced, not repaired.
 const unfinished = "unfinished"
 
 // nodeImages returns the images a new cluster can be created from. The first is what kind v0.33.0 publishes for
@@ -76,10 +76,7 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if err := d.adoptPorts(ctx); err != nil {
 		return "", err
 	}
-	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil { // no effect on a running one
-		return "", err
-	}
-	if err := d.waitForNodes(ctx); err != nil {
+	if err := d.startNodes(ctx, nodes); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort),
@@ -205,6 +202,14 @@ func (d *driver) inNode(program string, args ...string) command {
 func (d *driver) kubectl(ctx context.Context, args ...string) (string, error) {
 	out, err := d.host.Run(ctx, d.inNode("kubectl", args...))
 	return strings.TrimSpace(out), err
+}
+
+// startNodes starts the nodes, without an effect on running ones, and waits until they are ready.
+func (d *driver) startNodes(ctx context.Context, nodes []string) error {
+	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil {
+		return err
+	}
+	return d.waitForNodes(ctx)
 }
 
 // waitForNodes waits until the API server answers and all nodes are ready.

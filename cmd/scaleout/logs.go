@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// logLines is how many recent lines of each pod are printed: about a screen for two pods.
+// logLines limits the recent lines of each pod: about a screen for two pods.
 const logLines = "20"
 
 // followScript runs kubectl until standard input ends. Docker does not stop a process in a container when its client is

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"example.com/scaleout/internal/registry"
 )
@@ -21,12 +22,12 @@ import (
 // partOf is the label of every object of this program.
 const partOf = "app.kubernetes.io/part-of=scaleout"
 
-// deletionWait is how long objects that are being deleted may take; a pod's graceful shutdown takes most of it.
+// deletionWait limits the wait for objects that are being deleted; a pod's graceful shutdown takes most of it.
 const deletionWait = 5 * time.Minute
 
 // recover prepares the update of a local stack after whatever happened before. What an interrupted run was creating can
 // exist without being in the state: on kind the update takes it over, and on Docker it is removed first. It returns the
-// URNs of images that their registry on this machine, which may be a new one, does not have.
+// images that have to be built again: see missingImages.
 func (d *driver) recover(ctx context.Context, s *stack) (missing []string, err error) {
 	if err := d.removeStaleLock(ctx, s); err != nil {
 		return nil, err
@@ -51,19 +52,25 @@ func (d *driver) recover(ctx context.Context, s *stack) (missing []string, err e
 	if err == nil && s.onDocker() && s.existed {
 		err = d.startContainers(ctx, s)
 	}
-	for _, r := range state.Resources {
+	if err != nil {
+		return nil, err
+	}
+	return missingImages(ctx, state.Resources), d.setMark(markActive, d.Stack, "up")
+}
+
+// missingImages returns the URNs of images that their registry on this machine, which may be a new one, does not have.
+func missingImages(ctx context.Context, resources []apitype.ResourceV3) (urns []string) {
+	for _, r := range resources {
 		image, _ := r.Outputs["repoDigest"].(string)
-		ref, parseErr := name.NewDigest(image)
-		if r.Type == "docker:index/image:Image" && localRepository.MatchString(image) && parseErr == nil {
-			if _, headErr := remote.Head(ref, registry.Options(ctx)...); registry.NotFound(headErr) {
-				missing = append(missing, string(r.URN))
-			}
+		ref, err := name.NewDigest(image)
+		if r.Type != "docker:index/image:Image" || !localRepository.MatchString(image) || err != nil {
+			continue
+		}
+		if _, err := remote.Head(ref, registry.Options(ctx)...); registry.NotFound(err) {
+			urns = append(urns, string(r.URN))
 		}
 	}
-	if err == nil {
-		err = d.setMark(markActive, d.Stack, "up")
-	}
-	return missing, err
+	return urns
 }
 
 // ended passes on the error of an update or a destroy, and notes whether it was interrupted: an interrupted one keeps

@@ -137,9 +137,15 @@ func TestWaitForDeletions(t *testing.T) {
 // TestStaleLock checks that every change removes the lock of a run that was killed, before Pulumi would report it.
 func TestStaleLock(t *testing.T) {
 	here, changes := must(os.Hostname()), map[string]func(*driver, context.Context, *stack) (string, error){
-		"pulumi up": (*driver).update, "pulumi destroy": (*driver).destroy, "pulumi stack rm": (*driver).removeStack,
+		"pulumi up": (*driver).update, "pulumi destroy": (*driver).destroy,
+		"pulumi stack rm": func(d *driver, ctx context.Context, s *stack) (string, error) {
+			return d.removeStack(s).run(ctx)
+		},
 	}
-	held := func(host string) string { return fmt.Sprintf(`{"pid":7,"hostname":%q,"username":"me"}`, host) }
+	held := func(host string) string { // by a process that exists on every machine: this one
+		return fmt.Sprintf(`{"pid":%d,"hostname":%q,"username":"me"}`, os.Getpid(), host)
+	}
+	gone := fmt.Sprintf(`{"pid":%d,"hostname":%q}`, 1<<22+1, here) // above Linux' largest process ID
 	for _, tt := range []struct {
 		name    string
 		locks   map[string]string // of stack/file
@@ -147,7 +153,7 @@ func TestStaleLock(t *testing.T) {
 		shared  bool
 		want    bool
 	}{
-		{"its process is gone", map[string]string{"dev/x": held(here)}, "", false, true},
+		{"its process is gone", map[string]string{"dev/x": gone}, "", false, true},
 		{"its process was not reaped", map[string]string{"dev/x": held(here)}, "Z pulumi <defunct>", false, true},
 		{"another process has its number", map[string]string{"dev/x": held(here)}, "S bash", false, true},
 		{"its process runs", map[string]string{"dev/x": held(here)}, "S pulumi", false, false},
@@ -158,7 +164,8 @@ func TestStaleLock(t *testing.T) {
 		{"the state is elsewhere", map[string]string{"dev/x": held(here)}, "", true, false},
 	} {
 		for verb, change := range changes {
-			d, host, _ := newTestDriver(t, reply{command: "ps -o state=,comm= -p 7", out: tt.program + "\n"},
+			ps := fmt.Sprintf("ps -o state=,comm= -p %d", os.Getpid())
+			d, host, _ := newTestDriver(t, reply{command: ps, out: tt.program + "\n"},
 				reply{command: verb}, reply{command: "pulumi cancel"}, reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`})
 			for name, content := range tt.locks {
 				write(t, d.local("state", ".pulumi/locks/organization/scaleout", name+".json"), content)

@@ -51,8 +51,8 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// cancelGrace is how long an interrupted program may take to exit. Pulumi completes the operations in progress first,
-// and a Kubernetes one can wait minutes for a pod.
+// cancelGrace limits the time of an interrupted program until it is killed. Pulumi completes the operations in progress
+// first, and a Kubernetes one can wait minutes for a pod.
 const cancelGrace = 5 * time.Minute
 
 // interruptible makes a program end gracefully: it runs in its own process group, which is interrupted once when the

@@ -35,7 +35,6 @@ type stack struct {
 	// From connect on.
 	workspace auto.Workspace
 	existed   bool // before this run
-	forgotten bool // its resources are deleted with their cluster, not by Pulumi
 }
 
 // openStack reads a stack's settings, adds those named from its copy, and chooses the backend. The name may have
@@ -170,7 +169,7 @@ var localRepository = regexp.MustCompile(`^(localhost|127\.0\.0\.1):\d+/`)
 // pushesHere reports whether the images go to the registry that `up` runs.
 func (s *stack) pushesHere() bool { return localRepository.MatchString(s.setting("imageRepository")) }
 
-// backend is where Pulumi keeps the state and how it encrypts secrets.
+// backend selects Pulumi's storage of the state and its encryption of secrets.
 type backend struct {
 	env   map[string]string // for Pulumi commands
 	words string            // a description

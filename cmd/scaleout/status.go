@@ -15,7 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/opthistory"
 )
 
-// answerWait is how long the app may take to answer after `pulumi up`, which has waited for its pods: the ingress
+// answerWait limits the wait for the app's answer after `pulumi up`, which has waited for its pods: the ingress
 // controller still has to notice them. A registry that was just started needs about a second.
 const answerWait = time.Minute
 

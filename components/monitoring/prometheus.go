@@ -127,28 +127,12 @@ func NewPrometheus(
 	if _, err := o.NetworkPolicy(objects.PeersOf(args.Readers, prometheusPort), args.scraped()); err != nil {
 		return nil, err
 	}
-	flags := fmt.Sprintf(`
-		--config.file=%s/prometheus.yaml
-		--storage.tsdb.path=%s
-		--storage.tsdb.retention.time=%dd
-		--storage.tsdb.retention.size=%dB
-		--web.listen-address=:%d`,
-		prometheusConfigDir, prometheusDataDir, args.RetentionDays, args.retentionBytes(), prometheusPort)
 	_, err = o.SingleServer(service, o.Pod(prometheusUser, objects.Checksum(configuration, pulumi.String(rules)),
 		corev1.PodSpecArgs{
 			ServiceAccountName:            account,
 			TerminationGracePeriodSeconds: pulumi.Int(60), // to write the samples in memory to disk
 		},
-		corev1.ContainerArgs{
-			Image:                    pulumi.String(args.Image),
-			Args:                     objects.Args(flags),
-			Ports:                    corev1.ContainerPortArray{objects.Port("http", prometheusPort)},
-			Resources:                PrometheusSize.Resources.Requirements(),
-			TerminationMessagePolicy: objects.FallbackToLogs,
-			StartupProbe:             objects.HTTPProbe("/-/ready", "http", 2, 150), // it replays its WAL first
-			ReadinessProbe:           objects.HTTPProbe("/-/ready", "http", 5, 3),
-			LivenessProbe:            objects.HTTPProbe("/-/healthy", "http", 10, 3),
-		},
+		args.container(),
 		objects.ConfigVolume("config", prometheusConfigDir, config),
 		objects.Volume{Source: data, Path: prometheusDataDir},
 	))
@@ -158,6 +142,27 @@ func NewPrometheus(
 	p.Service = service.Metadata.Name().Elem()
 	p.URL = pulumi.Sprintf("http://%s.%s.svc:%d", p.Service, args.Namespace, prometheusPort)
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"url": p.URL, "service": p.Service})
+}
+
+// container returns the server, with the paths of its volumes.
+func (a *PrometheusArgs) container() corev1.ContainerArgs {
+	flags := fmt.Sprintf(`
+		--config.file=%s/prometheus.yaml
+		--storage.tsdb.path=%s
+		--storage.tsdb.retention.time=%dd
+		--storage.tsdb.retention.size=%dB
+		--web.listen-address=:%d`,
+		prometheusConfigDir, prometheusDataDir, a.RetentionDays, a.retentionBytes(), prometheusPort)
+	return corev1.ContainerArgs{
+		Image:                    pulumi.String(a.Image),
+		Args:                     objects.Args(flags),
+		Ports:                    corev1.ContainerPortArray{objects.Port("http", prometheusPort)},
+		Resources:                PrometheusSize.Resources.Requirements(),
+		TerminationMessagePolicy: objects.FallbackToLogs,
+		StartupProbe:             objects.HTTPProbe("/-/ready", "http", 2, 150), // it replays its WAL first
+		ReadinessProbe:           objects.HTTPProbe("/-/ready", "http", 5, 3),
+		LivenessProbe:            objects.HTTPProbe("/-/healthy", "http", 10, 3),
+	}
 }
 
 // scraped returns the egress peers. The addresses of the API server and the kubelets are unknown here, and the port

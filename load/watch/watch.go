@@ -20,7 +20,7 @@ import (
 
 // Watcher observes one autoscaler.
 type Watcher struct {
-	// Settings are those of the last look.
+	// Settings of the autoscaler when it was last read.
 	Settings *record.Settings
 
 	client          kubernetes.Interface
