@@ -20,6 +20,8 @@ PROGRAM         := bin/scaleout
 CLUSTER_PROGRAM := bin/cluster
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES := . app balancer e2e load monitoring tools/kubeconform
+# As in tools/build.sh.
+COMPILE = GOGC="$${GOGC:-400}"
 # With these variables pulumi and kubectl find the stack of make up.
 FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 # -set arguments of the words of SET. set -f keeps the shell from matching file names.
@@ -65,8 +67,10 @@ rollback: ## deploy in STACK the previous image, or TO: a number of the list tha
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
-up down promote rollback status logs env: driver
-	@sh tools/doctor.sh $@ && exec bin/driver $@
+# What is missing shows before minutes of compiling. Pulumi compiles the program again, but finds all of it in the cache.
+up down promote rollback status logs env:
+	@sh tools/doctor.sh $@ && { [ $@ != up ] || sh tools/build.sh . $(PROGRAM); } && \
+		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
 
 driver:
 	@sh tools/build.sh ./cmd/scaleout bin/driver
@@ -87,24 +91,24 @@ contract: ## check whether the container image IMAGE may run as a WebApp; CONTRA
 
 TESTED := . ./cluster/... ./cmd/... ./components/... ./examples/... ./internal/... ./offline/...
 
+# -vet=all is go vet in the same pass: a command of its own would analyze all dependencies a second time.
 test: ## the tests that a change needs: Go and make suffice; what else a machine lacks is listed at the end
 	@echo "==> a first run compiles Pulumi's SDKs and Kubernetes' types: about ten minutes on two cores"
-	go vet $(TESTED)
-	go test -skip '^TestRendered$$' $(TESTED)
-	cd app && go vet ./... && go test ./...
-	cd balancer && go vet ./... && go test ./...
+	$(COMPILE) go test -vet=all -skip '^TestRendered$$' $(TESTED)
+	cd app && go test -vet=all ./...
+	cd balancer && go test -vet=all ./...
 	@sh tools/doctor.sh test
 
 # The race detector compiles all dependencies once more, so it runs only here.
 test-all: test golden-check ## also the race detector, load, monitoring, and the golden files against Kubernetes' API
 	go vet -tags e2e ./internal/engine
-	go test -race -skip '^TestRendered$$' $(TESTED)
-	cd app && go test -race ./...
-	cd balancer && go test -race ./...
+	go test -race -vet=off -skip '^TestRendered$$' $(TESTED)
+	cd app && go test -race -vet=off ./...
+	cd balancer && go test -race -vet=off ./...
 	cd e2e && go vet -tags e2e ./... && go test ./report
-	cd load && go vet ./... && go test ./... && go test -race ./traffic
-	cd monitoring && go vet ./... && go test ./...
-	cd tools/kubeconform && go vet ./... && go test ./...
+	cd load && go test -vet=all ./... && go test -race -vet=off ./traffic
+	cd monitoring && go test -vet=all ./...
+	cd tools/kubeconform && go test -vet=all ./...
 
 golden: ## update the golden files from the stack files, and the dashboards from monitoring/
 	cd monitoring && go run . ../internal/counter/dashboards/scaleout.json

