@@ -57,36 +57,25 @@ var (
 
 // Validate reports everything wrong with the settings.
 func (a *ALB) Validate() field.ErrorList {
-	problems := slices.Concat(
+	arn, known := a.CertificateARN.(pulumi.String)
+	return slices.Concat(
 		a.Controller.Validate(),
 		check.OneOf("scheme", a.Scheme, "internet-facing", "internal"),
 		// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/#group.name
 		check.Optional(check.Label, "group", a.Group),
 		check.Match("accessLogsBucket", a.AccessLogsBucket, bucketForm,
 			"must be the name of an S3 bucket, without s3://, or empty"),
+		check.That(prefixForm.MatchString(a.AccessLogsPrefix) && (a.AccessLogsPrefix == "" || a.AccessLogsBucket != ""),
+			"accessLogsPrefix", a.AccessLogsPrefix,
+			"must be a folder in accessLogsBucket, without / at either end, or empty"),
 		check.Match("webAclArn", a.WebACLARN, webACLForm,
 			"must be arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>, or empty"),
+		check.That(!known || certificateForm.MatchString(string(arn)), "certificateArn", string(arn),
+			"must be arn:aws:acm:<region>:<account>:certificate/<id>, or empty"),
+		check.That(a.CertificateARN == nil || tlsPolicyForm.MatchString(a.TLSPolicy), "tlsPolicy", a.TLSPolicy,
+			"must be a security policy of Elastic Load Balancing, such as ELBSecurityPolicy-TLS13-1-2-2021-06"),
 	)
-	if arn, known := a.CertificateARN.(pulumi.String); known {
-		problems = append(problems, check.Match("certificateArn", string(arn), certificateForm,
-			"must be arn:aws:acm:<region>:<account>:certificate/<id>, or empty")...)
-	}
-	if a.CertificateARN != nil {
-		problems = append(problems, check.Match("tlsPolicy", a.TLSPolicy, tlsPolicyForm,
-			"must be a security policy of Elastic Load Balancing, such as ELBSecurityPolicy-TLS13-1-2-2021-06")...)
-	}
-	if !prefixForm.MatchString(a.AccessLogsPrefix) || a.AccessLogsPrefix != "" && a.AccessLogsBucket == "" {
-		problems = append(problems, check.Invalid("accessLogsPrefix", a.AccessLogsPrefix,
-			"must be a folder in accessLogsBucket, without / at either end, or empty")...)
-	}
-	return problems
 }
-
-// albIdleTimeout, in seconds, is AWS' default. It is explicit, because the app must keep idle connections for longer:
-// otherwise it may close a connection on which the load balancer has just sent a request, which is answered with a
-// 502. See HTTP 502 in
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
-const albIdleTimeout = 60
 
 const (
 	// albAnnotation is the prefix of the annotations that both controllers read.
@@ -100,7 +89,10 @@ const (
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 func (a *ALB) attributes() []string {
 	attributes := []string{
-		fmt.Sprintf("idle_timeout.timeout_seconds=%d", albIdleTimeout),
+		// AWS' default. It is explicit, because the app must keep idle connections for longer: otherwise it may close one
+		// on which the load balancer has just sent a request, which is answered with a 502. See HTTP 502 in
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+		"idle_timeout.timeout_seconds=60",
 		// Invalid header names enable request smuggling (Security Hub's rule ELB.4).
 		"routing.http.drop_invalid_header_fields.enabled=true",
 	}
@@ -152,8 +144,7 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 	return annotations
 }
 
-// ALBController selects the controller that creates Application Load Balancers for Ingresses. Both controllers read
-// the same annotations.
+// ALBController selects the controller that creates Application Load Balancers for Ingresses.
 type ALBController string
 
 const (
@@ -182,8 +173,10 @@ var albControllers = map[ALBController]struct {
 }
 
 // Validate reports an unknown controller.
-func (c ALBController) Validate() field.ErrorList {
-	return check.OneOf("controller", string(c), string(EKSAutoMode), string(AWSLoadBalancerController))
+func (c ALBController) Validate() field.ErrorList { return checkController("controller", string(c)) }
+
+func checkController(name, value string) field.ErrorList {
+	return check.OneOf(name, value, string(EKSAutoMode), string(AWSLoadBalancerController))
 }
 
 // ALBClassArgs describes an IngressClass for Application Load Balancers.

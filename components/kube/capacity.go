@@ -78,10 +78,7 @@ func (c Capacity) Fits(d Demand) field.ErrorList {
 }
 
 func fits(name, limit string, need resource.Quantity) field.ErrorList {
-	if need.Cmp(resource.MustParse(limit)) <= 0 {
-		return nil
-	}
-	return check.Invalid(name, limit, fmt.Sprintf(
+	return check.That(need.Cmp(resource.MustParse(limit)) <= 0, name, limit, fmt.Sprintf(
 		"is less than the %s that all pods request at maximum scale, with the extra pod that a rollout needs; "+
 			"lower that maximum, or raise the limit of the NodePool and then this value", need.String()))
 }

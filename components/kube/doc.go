@@ -1,20 +1,9 @@
-// Package kube runs a web app on any Kubernetes cluster. Each of the following types is a Pulumi component resource,
-// the parent of all resources that it creates:
-//
-//	WebApp       Service, Ingress, Deployment, autoscaler, network policy and more, in an order in which rollouts lose no
-//	             request; behind any ingress controller or an AWS Application Load Balancer
-//	Ingress      an Ingress for an existing Service, for any ingress controller or an AWS Application Load Balancer
-//	Autoscaler   a HorizontalPodAutoscaler for an existing Deployment, created once it receives metrics
-//	Secret       a Kubernetes Secret that outlives its consumers, with a version that reveals nothing about its content
-//	RedisSecret  the password of any Redis, and the Binding that connects an app to it
-//	Redis        one Redis server with a password and a persistent append-only file
-//	Namespace    a namespace that enforces Pod Security `restricted` and denies all traffic except DNS
-//	ALBClass     the IngressClass of Application Load Balancers
+// Package kube runs a web app on any Kubernetes cluster. WebApp, Ingress, Autoscaler, Secret, RedisSecret, Redis,
+// Namespace and ALBClass are Pulumi component resources, the parents of all resources that they create.
 //
 // NewKindProvider and NewEKSProvider connect to a cluster. Any other provider needs the same options:
-// EnableSecretMutable, EnableConfigMapMutable and EnablePatchForce. A Binding adds a backing service to the pods of
-// an app, a Peer is an allowed source or destination in a network policy, and Capacity and Demand compare the
-// requests of pods with the nodes.
+// EnableSecretMutable, EnableConfigMapMutable and EnablePatchForce. Without EnableSecretMutable, for example, a change
+// of a Secret deletes it first, because its name is fixed.
 //
 // Three rules hold for all components. The main child has the component's name and the names of the others start with
 // it, so that two instances can coexist. All arguments are validated before anything is registered, and one error

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"cmp"
-	"math"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -46,13 +45,13 @@ func (d Drain) Validate() field.ErrorList {
 func (d Drain) PreStop() int { return d.LoadBalancerDelay }
 
 // AppDrain returns the time after SIGTERM during which the app still accepts requests on open connections.
-func (d Drain) AppDrain() int { return max(1, int(math.Ceil(float64(d.LoadBalancerDelay)/5))) }
+func (d Drain) AppDrain() int { return (d.LoadBalancerDelay + 4) / 5 } // a fifth, rounded up
 
 // Shutdown returns the time for requests in flight after that.
 func (d Drain) Shutdown() int { return cmp.Or(d.LongestRequest, defaultLongestRequest) }
 
 // Grace returns the pod's terminationGracePeriodSeconds.
-func (d Drain) Grace() int { return d.PreStop() + d.AppDrain() + d.Shutdown() + killMargin }
+func (d Drain) Grace() int { return d.Deregistration() + killMargin }
 
 // Deregistration returns the deregistration delay of an AWS target group. It equals the time that the pod can serve:
 // a shorter delay cuts requests off, and a longer one keeps connections to a terminated pod.

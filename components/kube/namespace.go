@@ -35,20 +35,14 @@ var podSecurityForm = regexp.MustCompile(`^(|latest|v1\.[0-9]{1,3})$`)
 
 // Validate reports everything wrong with the arguments.
 func (a *NamespaceArgs) Validate() field.ErrorList {
-	problems := slices.Concat(
+	return slices.Concat(
 		check.Label("name", a.Name),
+		check.That(a.Name != "default" && !strings.HasPrefix(a.Name, "kube-"), "name", a.Name,
+			"must be a new namespace: default exists already, and kube- is reserved for Kubernetes"),
 		check.Match("podSecurityVersion", a.PodSecurityVersion, podSecurityForm,
 			"must be a version of Kubernetes such as v1.34, or latest"),
+		check.Optional(checkController, "albController", string(a.ALBController)),
 	)
-	if a.ALBController != "" {
-		problems = append(problems, check.OneOf("albController", string(a.ALBController),
-			string(EKSAutoMode), string(AWSLoadBalancerController))...)
-	}
-	if a.Name == "default" || strings.HasPrefix(a.Name, "kube-") {
-		problems = append(problems, check.Invalid("name", a.Name,
-			"must be a new namespace: default exists already, and kube- is reserved for Kubernetes")...)
-	}
-	return problems
 }
 
 // Namespace rejects pods that violate the Pod Security Standard `restricted`, and denies all traffic except DNS

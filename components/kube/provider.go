@@ -42,13 +42,13 @@ func CheckKindContext(context string) field.ErrorList {
 // Validate reports everything wrong with the cluster, except missing values that AWS reports: they are nil if the
 // cluster was not looked up.
 func (c *EKSCluster) Validate() field.ErrorList {
-	problems := append(check.Region("region", c.Region),
-		check.Match("roleArn", c.RoleARN, roleForm, "must be arn:aws:iam::<account>:role/<name>, or empty")...)
-	if name, known := c.Name.(pulumi.String); known || c.Name == nil {
-		problems = append(problems, check.Match("name", string(name), eksNameForm,
-			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production")...)
-	}
-	return problems
+	name, known := c.Name.(pulumi.String)
+	return slices.Concat(
+		check.Region("region", c.Region),
+		check.Match("roleArn", c.RoleARN, roleForm, "must be arn:aws:iam::<account>:role/<name>, or empty"),
+		check.That(c.Name != nil && !known || eksNameForm.MatchString(string(name)), "name", string(name),
+			"must be the name of an EKS cluster: up to 100 letters, digits, - and _, such as production"),
+	)
 }
 
 // KindCluster describes a local kind cluster.
