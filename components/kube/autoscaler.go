@@ -12,7 +12,6 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // Scaling describes the number of pods and its changes.
@@ -52,10 +51,9 @@ const maxPods = 150_000
 // Validate reports every invalid setting. The limits are those of the API.
 func (s Scaling) Validate() field.ErrorList {
 	if s.Fixed != 0 {
-		if s != (Scaling{Fixed: s.Fixed}) {
-			return check.Invalid("fixed", s.Fixed, "must be 0 with an autoscaler, or given alone")
-		}
-		return check.Range("fixed", s.Fixed, 1, maxPods)
+		alone := s == Scaling{Fixed: s.Fixed}
+		return append(check.Range("fixed", s.Fixed, 1, maxPods),
+			check.That(alone, "fixed", s.Fixed, "must be 0 with an autoscaler, or given alone")...)
 	}
 	problems := append(check.Range("min", s.Min, 1, maxPods), check.Range("max", s.Max, 1, maxPods)...)
 	if len(problems) == 0 && s.Max < s.Min {
@@ -92,14 +90,11 @@ type AutoscalerArgs struct {
 	Labels map[string]string
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *AutoscalerArgs) Validate() field.ErrorList {
-	problems := slices.Concat(check.Set("namespace", a.Namespace != nil), check.Label("container", a.Container),
-		check.In("scaling", a.Scaling.Validate()), check.Labels("labels", a.Labels))
-	if a.Scaling.Fixed != 0 {
-		problems = append(problems, check.Invalid("scaling.fixed", a.Scaling.Fixed, "must be 0 for an autoscaler")...)
-	}
-	return problems
+	return slices.Concat(check.Label("container", a.Container), check.Labels("labels", a.Labels),
+		check.In("scaling", a.Scaling.Validate()),
+		check.That(a.Scaling.Fixed == 0, "scaling.fixed", a.Scaling.Fixed, "must be 0 for an autoscaler"))
 }
 
 // Autoscaler scales the pods of a Deployment.
@@ -119,11 +114,10 @@ func NewAutoscaler(
 ) (*Autoscaler, error) {
 	args = cmp.Or(args, &AutoscalerArgs{})
 	scaler, s := &Autoscaler{}, args.Scaling
-	app := webApp(cmp.Or(args.Deployment, name))
+	app := webApp(args.Deployment)
 	app.Labels = args.Labels
 	o := objects.Owner{App: app, Context: ctx, Component: scaler, Name: name, Namespace: args.Namespace}
-	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
-	if err := component.Register(ctx, "scaleout:index", "Autoscaler", name, problems, scaler, opts); err != nil {
+	if err := o.Register("Autoscaler", args.Validate(), opts); err != nil {
 		return nil, err
 	}
 	hpa, err := autoscalingv2.NewHorizontalPodAutoscaler(o.Context, o.Name, &autoscalingv2.HorizontalPodAutoscalerArgs{

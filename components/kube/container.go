@@ -101,6 +101,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 	if c.Metrics != nil && c.Metrics.Port != c.Port {
 		ports = append(ports, objects.Port(metricsPortName, c.Metrics.Port))
 	}
+	startup := c.Probes.startup()
 	args := corev1.ContainerArgs{
 		Name:                     pulumi.String(c.name()),
 		Image:                    c.Image,
@@ -109,8 +110,10 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		Resources:                c.Resources.Requirements(),
 		Lifecycle:                objects.Sleep(a.Drain.PreStop()),
 		TerminationMessagePolicy: objects.FallbackToLogs,
+		StartupProbe:             startup.args(0, 0),
+		ReadinessProbe:           c.Probes.Readiness.args(2, 2),
+		LivenessProbe:            c.Probes.Liveness.args(10, 3),
 	}
-	args.StartupProbe, args.ReadinessProbe, args.LivenessProbe = c.Probes.args()
 	if len(c.Command) > 0 { // an empty list would replace the image's own
 		args.Command = pulumi.ToStringArray(c.Command)
 	}
@@ -199,26 +202,20 @@ type Resources struct {
 func (r Resources) Validate() field.ErrorList {
 	cpu := append(check.CPU("cpuRequest", r.CPURequest), check.Optional(check.CPU, "cpuLimit", r.CPULimit)...)
 	if len(cpu) == 0 {
-		cpu = notBelow("cpuLimit", r.CPULimit, "CPU request", r.CPURequest)
+		cpu = notBelow("cpuLimit", cmp.Or(r.CPULimit, r.CPURequest), "CPU request", r.CPURequest)
 	}
 	memory := append(check.Memory("memoryLimit", r.MemoryLimit),
 		check.Optional(check.Memory, "memoryRequest", r.MemoryRequest)...)
 	if len(memory) == 0 {
-		memory = notBelow("memoryLimit", r.MemoryLimit, "memory request", r.MemoryRequest)
+		memory = notBelow("memoryLimit", r.MemoryLimit, "memory request", r.memoryRequest())
 	}
 	return slices.Concat(cpu, memory, check.Optional(check.Storage, "ephemeralStorage", r.EphemeralStorage))
 }
 
-// notBelow reports a limit below its request, if both are set.
+// notBelow reports a limit below its request.
 func notBelow(name, limit, of, request string) field.ErrorList {
-	if limit == "" || request == "" {
-		return nil
-	}
 	least, most := resource.MustParse(request), resource.MustParse(limit)
-	if most.Cmp(least) < 0 {
-		return check.Invalid(name, limit, "must be at least the "+of+" of "+request)
-	}
-	return nil
+	return check.That(most.Cmp(least) >= 0, name, limit, "must be at least the "+of+" of "+request)
 }
 
 // Requirements returns the resources in the form of a container spec.
@@ -237,13 +234,11 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 
 func (r Resources) memoryRequest() string { return cmp.Or(r.MemoryRequest, r.MemoryLimit) }
 
-// Probe is a check of a container by the kubelet. Exactly one of HTTP, TCP and Exec is set.
-// https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
+// Probe is a check of a container by the kubelet: HTTP or Exec, or, if neither is set, whether the container's port
+// accepts connections. https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
 type Probe struct {
 	// HTTP is a path on the container's port that must answer with a status from 200 to 399.
 	HTTP string
-	// TCP checks that the container's port accepts connections.
-	TCP bool
 	// Exec is a command in the container that must exit with 0.
 	Exec []string
 	// PeriodSeconds is the interval, TimeoutSeconds the time for an answer, and FailureThreshold the number of
@@ -253,15 +248,14 @@ type Probe struct {
 
 // Probes are the probes of a container. Nil probes and fields that are 0 have defaults.
 type Probes struct {
-	// Startup succeeds once the container has started. Default: the check of Liveness, every second, 30 times. Without
-	// HTTP, TCP and Exec it uses the check of Liveness: &Probe{FailureThreshold: 120} allows two minutes for a slow
-	// start.
+	// Startup succeeds once the container has started. Default: every second, 30 times. Without HTTP and Exec it uses
+	// the check of Liveness: &Probe{FailureThreshold: 120} allows two minutes for a slow start.
 	Startup *Probe
 	// Readiness succeeds while the pod can serve requests, until its shutdown begins. It should fail while a backing
-	// service is unavailable. Default: TCP, every 2 s, two failures.
+	// service is unavailable. Default: every 2 s, two failures.
 	Readiness *Probe
 	// Liveness fails if the process is stuck, which restarts the container. It must not check a backing service, because
-	// an outage of the service would restart every pod. Default: TCP, every 10 s, three failures.
+	// an outage of the service would restart every pod. Default: every 10 s, three failures.
 	Liveness *Probe
 }
 
@@ -272,11 +266,6 @@ func HTTPProbes(live, ready string) Probes {
 
 // Validate reports everything wrong with the probes.
 func (p Probes) Validate() (problems field.ErrorList) {
-	if p.Startup != nil && p.Startup.questions() == 0 { // uses the check of Liveness, which is validated below
-		startup := *p.Startup
-		startup.TCP = true
-		p.Startup = &startup
-	}
 	for name, probe := range map[string]*Probe{"startup": p.Startup, "readiness": p.Readiness, "liveness": p.Liveness} {
 		if probe != nil {
 			problems = append(problems, check.In(name, probe.Validate())...)
@@ -285,22 +274,10 @@ func (p Probes) Validate() (problems field.ErrorList) {
 	return problems
 }
 
-// questions returns how many of HTTP, TCP and Exec are set.
-func (p *Probe) questions() (n int) {
-	for _, set := range []bool{p.HTTP != "", p.TCP, len(p.Exec) > 0} {
-		if set {
-			n++
-		}
-	}
-	return n
-}
-
 // Validate reports everything wrong with the probe.
-func (p *Probe) Validate() (problems field.ErrorList) {
-	if p.questions() != 1 {
-		problems = check.Invalid("http", p.HTTP, "exactly one of http, tcp and exec must be set")
-	}
-	return slices.Concat(problems,
+func (p *Probe) Validate() field.ErrorList {
+	return slices.Concat(
+		check.That(p.HTTP == "" || len(p.Exec) == 0, "http", p.HTTP, "must be empty with exec"),
 		check.Optional(checkPath, "http", p.HTTP),
 		check.Range("periodSeconds", p.PeriodSeconds, 0, 3600),
 		check.Range("timeoutSeconds", p.TimeoutSeconds, 0, 3600),
@@ -310,19 +287,16 @@ func (p *Probe) Validate() (problems field.ErrorList) {
 
 // checkPath accepts the path of a URL, without a query.
 func checkPath(name, path string) field.ErrorList {
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " \t\r\n?#") {
-		return check.Invalid(name, path, "must be a path that begins with / and has neither white space nor ? nor #")
-	}
-	return nil
+	return check.That(strings.HasPrefix(path, "/") && !strings.ContainsAny(path, " \t\r\n?#"), name, path,
+		"must be a path that begins with / and has neither white space nor ? nor #")
 }
 
 // startup returns the startup probe with its defaults.
 func (p Probes) startup() Probe {
 	startup := *cmp.Or(p.Startup, &Probe{})
-	if startup.questions() == 0 {
-		first := cmp.Or(p.Liveness, &Probe{TCP: true})
-		startup.HTTP, startup.TCP, startup.Exec = first.HTTP, first.TCP, first.Exec
-		startup.TimeoutSeconds = cmp.Or(startup.TimeoutSeconds, first.TimeoutSeconds)
+	if p.Liveness != nil && startup.HTTP == "" && len(startup.Exec) == 0 {
+		startup.HTTP, startup.Exec = p.Liveness.HTTP, p.Liveness.Exec
+		startup.TimeoutSeconds = cmp.Or(startup.TimeoutSeconds, p.Liveness.TimeoutSeconds)
 	}
 	startup.PeriodSeconds = cmp.Or(startup.PeriodSeconds, 1)
 	startup.FailureThreshold = cmp.Or(startup.FailureThreshold, 30)
@@ -332,14 +306,9 @@ func (p Probes) startup() Probe {
 // startupSeconds returns the maximum duration of a container's start.
 func (p Probes) startupSeconds() int { s := p.startup(); return s.PeriodSeconds * s.FailureThreshold }
 
-// args returns the arguments of the three probes.
-func (p Probes) args() (startup, readiness, liveness *corev1.ProbeArgs) {
-	tcp, first := &Probe{TCP: true}, p.startup()
-	return first.args(0, 0), cmp.Or(p.Readiness, tcp).args(2, 2), cmp.Or(p.Liveness, tcp).args(10, 3)
-}
-
-// args returns the arguments of a probe, with these defaults.
+// args returns the arguments of a probe, with these defaults. A nil probe has only defaults.
 func (p *Probe) args(period, failures int) *corev1.ProbeArgs {
+	p = cmp.Or(p, &Probe{})
 	args := &corev1.ProbeArgs{
 		PeriodSeconds:    pulumi.Int(cmp.Or(p.PeriodSeconds, period)),
 		TimeoutSeconds:   pulumi.Int(cmp.Or(p.TimeoutSeconds, 2)),
@@ -348,10 +317,10 @@ func (p *Probe) args(period, failures int) *corev1.ProbeArgs {
 	switch {
 	case p.HTTP != "":
 		args.HttpGet = &corev1.HTTPGetActionArgs{Path: pulumi.String(p.HTTP), Port: pulumi.String(portName)}
-	case p.TCP:
-		args.TcpSocket = &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
-	default:
+	case len(p.Exec) > 0:
 		args.Exec = &corev1.ExecActionArgs{Command: pulumi.ToStringArray(p.Exec)}
+	default:
+		args.TcpSocket = &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
 	}
 	return args
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -13,7 +12,6 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // Route describes the public address of an app.
@@ -40,31 +38,25 @@ type Route struct {
 // Validate reports everything wrong with the route.
 func (r Route) Validate() field.ErrorList {
 	problems := slices.Concat(
+		check.That(r.scheme() == "http" || len(r.Hosts) > 0, "hosts", "", "must be set: a certificate is for a name"),
+		check.That(r.ALB == nil || r.TLSSecret == "", "tlsSecret", r.TLSSecret,
+			"must be empty: an ALB takes a certificate of ACM"),
 		check.Name("class", r.Class),
 		check.Annotations("annotations", r.Annotations),
 		check.Range("publicPort", r.PublicPort, 0, 65535),
 		check.Optional(check.Name, "tlsSecret", r.TLSSecret),
 	)
 	for _, host := range r.Hosts {
-		if !check.IsDNSName(host) {
-			problems = append(problems, check.Invalid("hosts", host,
-				"must be a DNS name in lower case, with no wildcard and no dot at its end, such as app.example.com, or empty")...)
-		}
+		problems = append(problems, check.That(check.IsDNSName(host), "hosts", host,
+			"must be a DNS name in lower case, with no wildcard and no dot at its end, such as app.example.com, or empty")...)
 	}
 	for _, path := range r.Paths {
 		problems = append(problems, checkPath("paths", path)...)
 	}
-	if r.scheme() == "https" && len(r.Hosts) == 0 {
-		problems = append(problems, check.Invalid("hosts", "", "must be set: a certificate is for a name")...)
+	if r.ALB != nil {
+		problems = append(problems, check.In("alb", r.ALB.Validate())...)
 	}
-	if r.ALB == nil {
-		return problems
-	}
-	if r.TLSSecret != "" {
-		problems = append(problems, check.Invalid("tlsSecret", r.TLSSecret,
-			"must be empty: an ALB takes a certificate of ACM")...)
-	}
-	return append(problems, check.In("alb", r.ALB.Validate())...)
+	return problems
 }
 
 func (r Route) scheme() string {
@@ -91,10 +83,9 @@ type IngressArgs struct {
 	Labels map[string]string
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *IngressArgs) Validate() field.ErrorList {
-	problems := slices.Concat(check.Set("namespace", a.Namespace != nil), check.In("route", a.Route.Validate()),
-		check.Labels("labels", a.Labels))
+	problems := append(check.In("route", a.Route.Validate()), check.Labels("labels", a.Labels)...)
 	if a.Route.ALB != nil {
 		problems = slices.Concat(problems, checkPath("healthPath", a.HealthPath), check.In("drain", a.Drain.Validate()))
 	}
@@ -117,11 +108,10 @@ type Ingress struct {
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	args = cmp.Or(args, &IngressArgs{})
 	i, route := &Ingress{}, &args.Route
-	app := webApp(cmp.Or(args.Service, name))
+	app := webApp(args.Service)
 	app.Labels = args.Labels
 	o := objects.Owner{App: app, Context: ctx, Component: i, Name: name, Namespace: args.Namespace}
-	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
-	if err := component.Register(ctx, "scaleout:index", "Ingress", name, problems, i, opts); err != nil {
+	if err := o.Register("Ingress", args.Validate(), opts); err != nil {
 		return nil, err
 	}
 	spec := &networkingv1.IngressSpecArgs{IngressClassName: pulumi.String(route.Class), Rules: route.rules(o.Instance)}
@@ -184,13 +174,13 @@ func orElse(list []string, fallback string) []string {
 }
 
 // url is known before the Ingress exists if the route has a host. Otherwise it depends on the controller.
-func (r *Route) url(address pulumi.StringOutput) pulumi.StringOutput {
+func (r *Route) url(address pulumi.StringInput) pulumi.StringOutput {
 	port := ""
 	if r.PublicPort != 0 {
-		port = ":" + strconv.Itoa(r.PublicPort)
+		port = fmt.Sprintf(":%d", r.PublicPort)
 	}
 	if len(r.Hosts) > 0 {
-		return pulumi.String(r.scheme() + "://" + r.Hosts[0] + port + "/").ToStringOutput()
+		address = pulumi.String(r.Hosts[0])
 	}
 	return pulumi.Sprintf("%s://%s%s/", r.scheme(), address, port)
 }

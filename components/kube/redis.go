@@ -12,7 +12,6 @@ import (
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // RedisArgs describes a Redis in the cluster.
@@ -44,17 +43,15 @@ type RedisArgs struct {
 
 // Validate reports every invalid argument that can be checked before other resources exist.
 func (a *RedisArgs) Validate() field.ErrorList {
-	problems := slices.Concat(
+	return slices.Concat(
 		check.Image("image", a.Image),
 		check.Selectors("clients", a.Clients),
 		check.In("resources", a.Resources.Validate()),
 		check.Optional(check.Name, "storageClass", a.StorageClass),
+		check.Set("storageSize", a.Ephemeral || a.StorageSize != ""),
+		check.Optional(check.Storage, "storageSize", a.StorageSize),
 		redis.CheckFsync(a.Fsync),
 	)
-	if !a.Ephemeral {
-		problems = append(problems, check.Storage("storageSize", a.StorageSize)...)
-	}
-	return problems
 }
 
 // redisFinish is the number of seconds for Redis to finish its append-only file after SIGTERM.
@@ -72,10 +69,10 @@ type Redis struct {
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
 	args = cmp.Or(args, &RedisArgs{})
 	r := &Redis{}
-	o := redisOwner(ctx, r, name, args.Name, args.Namespace)
-	problems := slices.Concat(args.Validate(), check.ObjectName(o.Instance),
-		check.Set("namespace", args.Namespace != nil), check.Set("secret", args.Secret != nil))
-	if err := component.Register(ctx, "scaleout:index", "Redis", name, problems, r, opts); err != nil {
+	app := objects.App{Name: "redis", Instance: args.Name}
+	o := objects.Owner{App: app, Context: ctx, Component: r, Name: name, Namespace: args.Namespace}
+	problems := append(args.Validate(), check.Set("secret", args.Secret != nil)...)
+	if err := o.Register("Redis", problems, opts); err != nil {
 		return nil, err
 	}
 	configuration := pulumi.String(redis.Configuration(args.Resources.MemoryLimit, args.Fsync))
@@ -97,7 +94,8 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
-	liveness := pingProbe(10, 6)
+	ping := Probe{Exec: []string{"sh", "-c", redis.Probe}, TimeoutSeconds: 3}
+	liveness := ping.args(10, 6)
 	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // a server that hangs must not linger
 	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
 		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redis.LingerSeconds + redisFinish)},
@@ -109,10 +107,12 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 			TerminationMessagePolicy: objects.FallbackToLogs,
 			// After a switch to another Redis, old pods of the app still serve requests. The Service routes to a terminating
 			// pod as long as no other pod is ready (KEP 1669, Proxy Terminating Endpoints).
-			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: shell(redis.Linger())}},
+			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{Exec: &corev1.ExecActionArgs{
+				Command: pulumi.ToStringArray([]string{"sh", "-c", redis.Linger()}),
+			}}},
 			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
-			StartupProbe:   pingProbe(2, 120),
-			ReadinessProbe: pingProbe(5, 2),
+			StartupProbe:   ping.args(2, 120),
+			ReadinessProbe: ping.args(5, 2),
 			LivenessProbe:  liveness,
 		},
 		objects.ConfigVolume("config", redis.ConfigDir, config),
@@ -127,19 +127,6 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"host": host, "port": pulumi.Int(redis.Port)})
 }
 
-func pingProbe(period, failures int) *corev1.ProbeArgs {
-	return &corev1.ProbeArgs{
-		Exec:             shell(redis.Probe),
-		PeriodSeconds:    pulumi.Int(period),
-		TimeoutSeconds:   pulumi.Int(3),
-		FailureThreshold: pulumi.Int(failures),
-	}
-}
-
-func shell(script string) *corev1.ExecActionArgs {
-	return &corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", "-c", script})}
-}
-
 // RedisSecretArgs describes the secrets of any Redis, in the cluster or elsewhere.
 type RedisSecretArgs struct {
 	// Namespace of the pods that use it. Required.
@@ -151,12 +138,6 @@ type RedisSecretArgs struct {
 	// CA is the certificate (PEM) of a private authority that signed the server's. Nil for a public authority or without
 	// TLS.
 	CA pulumi.StringInput
-}
-
-// Validate reports everything wrong with the arguments.
-func (a *RedisSecretArgs) Validate() field.ErrorList {
-	problems := check.Set("namespace", a.Namespace != nil)
-	return append(problems, check.Set("password", a.Password != nil)...)
 }
 
 // RedisSecret contains the password in the forms that pods read. It is separate from the Redis: a Redis in the
@@ -175,11 +156,12 @@ func NewRedisSecret(
 ) (*RedisSecret, error) {
 	args = cmp.Or(args, &RedisSecretArgs{})
 	s := &RedisSecret{hasCA: args.CA != nil}
-	o := redisOwner(ctx, s, name, args.Name, args.Namespace)
-	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
+	app := objects.App{Name: "redis", Instance: args.Name}
+	o := objects.Owner{App: app, Context: ctx, Component: s, Name: name, Namespace: args.Namespace}
 	former := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:ExternalRedis")}})
 	opts = append(slices.Clone(opts), former) // a copy, because the slice belongs to the caller
-	if err := component.Register(ctx, "scaleout:index", "RedisSecret", name, problems, s, opts); err != nil {
+	err := o.Register("RedisSecret", check.Set("password", args.Password != nil), opts)
+	if err != nil {
 		return nil, err
 	}
 	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput)
@@ -195,7 +177,6 @@ func NewRedisSecret(
 		parents = append(parents, pulumi.Alias{ParentURN: pulumi.CreateURN(pulumi.String(name),
 			pulumi.String("scaleout:index:"+kind), nil, pulumi.String(ctx.Project()), pulumi.String(ctx.Stack()))})
 	}
-	var err error
 	if s.ref, err = newSecret(o, "-auth", data, pulumi.Aliases(parents)); err != nil {
 		return nil, err
 	}
@@ -204,28 +185,21 @@ func NewRedisSecret(
 
 // Bind returns the Binding that connects an app to a Redis with this password, through variables with these names.
 func (s *RedisSecret) Bind(connection redis.Connection, names redis.Environment) Binding {
-	return BindRedis(connection, names, s.ref, s.hasCA)
-}
-
-// BindRedis is Bind with a Secret of another origin, such as an operator. Its keys are redis.PasswordFile and, with
-// hasCA, redis.CAFile. A Redis without a password needs no Secret; names.Password and names.PasswordFile are then
-// empty.
-func BindRedis(connection redis.Connection, names redis.Environment, secret SecretRef, hasCA bool) Binding {
 	b := Binding{
 		Env: names.Variables(connection), After: present(connection.Ready),
 		AllowTo: []Peer{{Pods: connection.Pods, Anyone: connection.Pods == nil, Ports: []int{connection.Port}}},
 	}
 	if names.Password != "" {
-		b.SecretEnv = map[string]SecretKey{names.Password: {Secret: secret, Key: redis.PasswordFile}}
+		b.SecretEnv = map[string]SecretKey{names.Password: {Secret: s.ref, Key: redis.PasswordFile}}
 	}
-	mounted := SecretFiles{Dir: redis.ClientDir, Secret: secret}
+	mounted := SecretFiles{Dir: redis.ClientDir, Secret: s.ref}
 	mount := func(variable, file string) {
 		if variable != "" { // otherwise the app does not read it
 			b.Env[variable] = pulumi.String(path.Join(redis.ClientDir, file))
 			mounted.Keys = append(mounted.Keys, file)
 		}
 	}
-	if hasCA {
+	if s.hasCA {
 		mount(names.CAFile, redis.CAFile)
 	}
 	mount(names.PasswordFile, redis.PasswordFile)
@@ -233,12 +207,4 @@ func BindRedis(connection redis.Connection, names redis.Environment, secret Secr
 		b.Files = []SecretFiles{mounted}
 	}
 	return b
-}
-
-// redisOwner returns the owner of a Redis component's objects; object is their name, if it is not the component's.
-func redisOwner(
-	ctx *pulumi.Context, parent pulumi.Resource, name, object string, namespace pulumi.StringInput,
-) objects.Owner {
-	return objects.Owner{Context: ctx, Component: parent, Name: name, Namespace: namespace,
-		App: objects.App{Name: "redis", Instance: cmp.Or(object, name)}}
 }

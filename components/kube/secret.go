@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -18,7 +19,6 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // SecretArgs describes a Kubernetes Secret.
@@ -31,9 +31,9 @@ type SecretArgs struct {
 	Data map[string]pulumi.StringInput
 }
 
-// Validate reports everything wrong with the arguments.
+// Validate reports every invalid argument that can be checked before other resources exist.
 func (a *SecretArgs) Validate() field.ErrorList {
-	problems := append(check.Set("namespace", a.Namespace != nil), check.Set("data", len(a.Data) > 0)...)
+	problems := check.Set("data", len(a.Data) > 0)
 	for key, value := range a.Data {
 		problems = slices.Concat(problems, checkKey("data", key), check.Set("data["+key+"]", value != nil))
 	}
@@ -52,8 +52,7 @@ type SecretRef struct {
 
 // Secret is a Kubernetes Secret that outlives its consumers. It is a separate component, because pods of several
 // others mount it: as a child of a backing service, it would be deleted under the running pods when that is replaced
-// by another kind. The providers of this package update it in place. Other providers need EnableSecretMutable (and,
-// for ConfigMaps, EnableConfigMapMutable): without it, a change deletes the Secret first, because its name is fixed.
+// by another kind.
 type Secret struct {
 	pulumi.ResourceState
 
@@ -65,20 +64,22 @@ type Secret struct {
 func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulumi.ResourceOption) (*Secret, error) {
 	args = cmp.Or(args, &SecretArgs{})
 	s := &Secret{}
-	app := objects.App{Name: "secret", Instance: cmp.Or(args.Name, name)}
+	app := objects.App{Name: "secret", Instance: args.Name}
 	o := objects.Owner{App: app, Context: ctx, Component: s, Name: name, Namespace: args.Namespace}
-	problems := append(args.Validate(), check.ObjectName(o.Instance)...)
-	if err := component.Register(ctx, "scaleout:index", "Secret", name, problems, s, opts); err != nil {
+	err := o.Register("Secret", args.Validate(), opts)
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if s.Ref, err = newSecret(o, "", args.Data); err != nil {
 		return nil, err
 	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.Ref.Name})
 }
 
-// newSecret creates the Secret and the Stash with the key of its version.
+// newSecret creates the Secret, and a version that changes with the entries and reveals nothing about them. More people
+// may read pods, which contain it, than Secrets, and could test passwords against a plain hash. The hash therefore has
+// a random key, which is only in the state, where a Stash keeps its first value:
+// https://www.pulumi.com/docs/iac/concepts/resources/stash/
 func newSecret(
 	o objects.Owner, suffix string, data map[string]pulumi.StringInput, opts ...pulumi.ResourceOption,
 ) (SecretRef, error) {
@@ -92,29 +93,21 @@ func newSecret(
 	if err != nil {
 		return SecretRef{}, err
 	}
-	version, err := versionOf(o, o.Name+suffix, entries)
-	return SecretRef{Name: secret.Metadata.Name().Elem(), Version: version}, err
-}
-
-// versionOf returns a version that changes with the entries and reveals nothing about them. More people may read
-// pods, which contain it, than Secrets, and could test passwords against a plain hash. The hash therefore has a
-// random key, which is only in the state, where a Stash keeps its first value:
-// https://www.pulumi.com/docs/iac/concepts/resources/stash/
-func versionOf(o objects.Owner, name string, entries pulumi.StringMap) (pulumi.StringOutput, error) {
-	key, err := pulumi.NewStash(o.Context, name+"-version-key", &pulumi.StashArgs{
+	key, err := pulumi.NewStash(o.Context, o.Name+suffix+"-version-key", &pulumi.StashArgs{
 		Input: pulumi.ToSecret(pulumi.String(rand.Text())),
 	}, o.Child(), pulumi.IgnoreChanges([]string{"input"}))
 	if err != nil {
-		return pulumi.StringOutput{}, err
+		return SecretRef{}, err
 	}
 	version := pulumi.All(key.Output, entries).ApplyT(func(all []any) (string, error) {
 		random, known := all[0].(string)
 		if !known || random == "" {
-			return "", fmt.Errorf("the Stash %s-version-key has no key, without which the hash could reveal the secret", name)
+			return "", fmt.Errorf("the Stash %s%s-version-key has no key, without which the hash could reveal the secret",
+				o.Name, suffix)
 		}
 		return keyedHash(random, all[1])
 	})
-	return pulumi.Unsecret(version).(pulumi.StringOutput), nil
+	return SecretRef{Name: secret.Metadata.Name().Elem(), Version: pulumi.Unsecret(version).(pulumi.StringOutput)}, nil
 }
 
 // keyedHash returns the HMAC of the entries, sorted by key.
@@ -122,11 +115,8 @@ func keyedHash(key string, entries any) (string, error) {
 	text, err := json.Marshal(entries)
 	sum := hmac.New(sha256.New, []byte(key))
 	sum.Write(text)
-	return hex.EncodeToString(sum.Sum(nil))[:versionLength], err
+	return hex.EncodeToString(sum.Sum(nil)[:8]), err // 64 bits are enough to notice any change
 }
-
-// versionLength in hexadecimal digits: 64 bits, enough to notice any change.
-const versionLength = 16
 
 // Binding adds a backing service (a database, a queue, a cache) to the pods of an app: its address, the secrets that
 // it requires, the connections to it, and the resources that must exist before the pods start.
@@ -186,10 +176,8 @@ func (f *SecretFiles) validate() field.ErrorList {
 
 // checkKey accepts the key of an entry of a Secret.
 func checkKey(name, key string) field.ErrorList {
-	if wrong := validation.IsConfigMapKey(key); len(wrong) > 0 {
-		return check.Invalid(name, key, wrong[0])
-	}
-	return nil
+	wrong := validation.IsConfigMapKey(key)
+	return check.That(len(wrong) == 0, name, key, strings.Join(wrong, "; "))
 }
 
 func checkVariables[V any](name string, variables map[string]V) (problems field.ErrorList) {

@@ -35,8 +35,8 @@ func TestConstructorsRefuse(t *testing.T) {
 			c.Name, c.User, c.Metrics = "A", -1, &Metrics{Path: "metrics"}
 			c.Env = map[string]pulumi.StringInput{"A-B": pulumi.String("")}
 			c.DrainEnv, c.WritablePaths = DrainEnv{Delay: "a b", Timeout: "1"}, []string{"/tmp", "tmp", "/a/"}
-			c.Probes = Probes{Startup: &Probe{TCP: true, HTTP: "/"}, Readiness: &Probe{HTTP: "ready"},
-				Liveness: &Probe{TCP: true, Exec: []string{"a"}}}
+			c.Probes = Probes{Startup: &Probe{HTTP: "/", Exec: []string{"a"}}, Readiness: &Probe{HTTP: "ready"},
+				Liveness: &Probe{HTTP: "/", Exec: []string{"a"}}}
 			c.Resources = Resources{CPURequest: "500m", CPULimit: "100m", MemoryLimit: "64", EphemeralStorage: "1"}
 		}), []string{
 			"container.name", "container.user", "container.metrics.port", "container.metrics.path", "container.env",
@@ -45,7 +45,7 @@ func TestConstructorsRefuse(t *testing.T) {
 			"container.resources.cpuLimit", "container.resources.memoryLimit", "container.resources.ephemeralStorage",
 		}},
 		"probe times": {changed(func(w *WebAppArgs) {
-			w.Container.Probes.Liveness = &Probe{TCP: true, PeriodSeconds: -1, TimeoutSeconds: 3601, FailureThreshold: -1}
+			w.Container.Probes.Liveness = &Probe{PeriodSeconds: -1, TimeoutSeconds: 3601, FailureThreshold: -1}
 		}), []string{
 			"container.probes.liveness.periodSeconds", "container.probes.liveness.timeoutSeconds",
 			"container.probes.liveness.failureThreshold",
@@ -116,6 +116,12 @@ func TestConstructorsRefuse(t *testing.T) {
 			"namespace", "secret", "image", "clients[0]", "resources.cpuRequest", "resources.memoryLimit", "storageSize",
 			"storageClass", "fsync",
 		}},
+		"size of the folder of a redis": {func(ctx *pulumi.Context) error {
+			args := testRedis(&RedisSecret{})
+			args.Ephemeral, args.StorageSize = true, "big"
+			_, err := NewRedis(ctx, "redis", args)
+			return err
+		}, []string{"storageSize"}},
 		"redis secret": {func(ctx *pulumi.Context) error {
 			_, err := NewRedisSecret(ctx, "redis", &RedisSecretArgs{Name: "my redis"})
 			return err

@@ -14,7 +14,6 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // WebAppArgs describes a stateless web app: its pods are identical, and any of them may be terminated at any time.
@@ -95,7 +94,9 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		check.In("drain", a.Drain.Validate()),
 		check.Range("rolloutTimeoutSeconds", a.RolloutTimeoutSeconds,
 			max(30, min(a.Container.Probes.startupSeconds(), 3600)), 3600),
-		check.In("placement", a.Placement.validate()),
+		check.Labels("placement.nodeSelector", a.Placement.NodeSelector),
+		check.Optional(check.Label, "placement.architecture", a.Placement.Architecture),
+		check.Optional(check.Name, "placement.priorityClass", a.Placement.PriorityClass),
 		check.Labels("labels", a.Labels),
 		check.Annotations("annotations", a.Annotations),
 		check.Annotations("podAnnotations", a.PodAnnotations),
@@ -106,14 +107,13 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		problems = append(problems, check.Name("pullSecrets", name)...)
 	}
 	for key := range webApp("").Pods() {
-		if _, taken := a.Labels[key]; taken {
-			problems = append(problems, check.Invalid("labels", key, "must not be a label of the pod selector")...)
-		}
+		_, taken := a.Labels[key]
+		problems = append(problems, check.That(!taken, "labels", key, "must not be a label of the pod selector")...)
 	}
 	if a.Route == nil {
 		return problems
 	}
-	if ready := a.Container.Probes.Readiness; a.Route.ALB != nil && (ready == nil || ready.HTTP == "") {
+	if a.Route.ALB != nil && a.healthPath() == "" {
 		problems = append(problems, field.Required(field.NewPath("container", "probes", "readiness", "http"),
 			"must be a path that answers 200: an ALB uses it for its health checks"))
 	}
@@ -150,14 +150,6 @@ func (a *WebAppArgs) checkConflicts() (problems field.ErrorList) {
 	return problems
 }
 
-func (p *Placement) validate() field.ErrorList {
-	return slices.Concat(
-		check.Labels("nodeSelector", p.NodeSelector),
-		check.Optional(check.Label, "architecture", p.Architecture),
-		check.Optional(check.Name, "priorityClass", p.PriorityClass),
-	)
-}
-
 // WebApp runs an app without losing requests while pods start and terminate. Its parts are created in the order
 // Service, Ingress, Deployment, autoscaler, and deleted in reverse order: a load balancer injects its readiness gate
 // only into pods that are created after it, and must deregister the pods before they are deleted.
@@ -180,14 +172,13 @@ type WebApp struct {
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
-	app := webApp(cmp.Or(args.Name, name))
+	app := webApp(args.Name)
 	app.Labels, app.Annotations = args.Labels, args.Annotations
-	problems := slices.Concat(args.Validate(), check.ObjectName(app.Instance),
-		check.Set("namespace", args.Namespace != nil), check.Set("container.image", args.Container.Image != nil))
-	if err := component.Register(ctx, "scaleout:index", "WebApp", name, problems, w, opts); err != nil {
+	o := objects.Owner{App: app, Context: ctx, Component: w, Name: name, Namespace: args.Namespace}
+	problems := append(args.Validate(), check.Set("container.image", args.Container.Image != nil)...)
+	if err := o.Register("WebApp", problems, opts); err != nil {
 		return nil, err
 	}
-	o := objects.Owner{App: app, Context: ctx, Component: w, Name: name, Namespace: args.Namespace}
 	service, err := o.Service(portName, 80)
 	if err != nil {
 		return nil, err
@@ -197,8 +188,10 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	w.URL = pulumi.Sprintf("http://%s/", w.Address)
 	var exposed pulumi.Resource = service
 	if args.Route != nil {
-		ingress, err := NewIngress(ctx, name, args.ingress(o.Instance),
-			o.Child(), pulumi.DependsOn(present(service, args.IngressController)))
+		ingress, err := NewIngress(ctx, name, &IngressArgs{
+			Namespace: args.Namespace, Service: o.Instance, Route: *args.Route, HealthPath: args.healthPath(),
+			Drain: args.Drain, Labels: args.Labels,
+		}, o.Child(), pulumi.DependsOn(present(service, args.IngressController)))
 		if err != nil {
 			return nil, err
 		}
@@ -229,17 +222,8 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	})
 }
 
-// ingress returns the arguments of the app's Ingress. The health check of an ALB uses the path of the readiness
-// probe.
-func (a *WebAppArgs) ingress(service string) *IngressArgs {
-	args := &IngressArgs{
-		Namespace: a.Namespace, Service: service, Route: *a.Route, Drain: a.Drain, Labels: a.Labels,
-	}
-	if a.Route.ALB != nil {
-		args.HealthPath = a.Container.Probes.Readiness.HTTP
-	}
-	return args
-}
+// healthPath returns the path of an ALB's health checks: that of the readiness probe.
+func (a *WebAppArgs) healthPath() string { return cmp.Or(a.Container.Probes.Readiness, &Probe{}).HTTP }
 
 // createAccess creates the service account, without an API token, the network policy, and, from two pods on, a
 // PodDisruptionBudget.
@@ -252,14 +236,12 @@ func (a *WebAppArgs) createAccess(o objects.Owner, w *WebApp) ([]pulumi.Resource
 		return nil, err
 	}
 	w.ServiceAccount = account.Metadata.Name().Elem()
-	from := []Peer{}
-	for _, peer := range a.AllowFrom {
-		if len(peer.Ports)+len(peer.UDPPorts) == 0 {
-			peer.Ports = []int{a.Container.Port}
+	from, to := append([]Peer{}, a.AllowFrom...), append([]Peer{}, a.AllowTo...) // never nil, which would allow everyone
+	for i := range from {
+		if len(from[i].Ports)+len(from[i].UDPPorts) == 0 {
+			from[i].Ports = []int{a.Container.Port}
 		}
-		from = append(from, peer)
 	}
-	to := append([]Peer{}, a.AllowTo...)
 	for _, b := range a.Bindings {
 		to = append(to, b.AllowTo...)
 	}

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"errors"
+	"slices"
 
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
@@ -30,28 +31,25 @@ type Peer struct {
 }
 
 // Validate reports everything wrong with the peer.
-func (p *Peer) Validate() (problems field.ErrorList) {
+func (p *Peer) Validate() field.ErrorList {
 	given := 0
 	for _, set := range []bool{len(p.Pods) > 0, p.Namespace != "", p.CIDRs != nil, p.Anyone} {
 		if set {
 			given++
 		}
 	}
-	if given != 1 {
-		problems = check.Invalid("pods", len(p.Pods), "exactly one of pods, namespace, cidrs and anyone must be set")
-	}
-	problems = append(problems, check.Labels("pods", p.Pods)...)
-	problems = append(problems, check.Optional(check.Label, "namespace", p.Namespace)...)
+	blocks, plain := p.CIDRs.(pulumi.StringArray)
+	problems := slices.Concat(
+		check.That(given == 1, "pods", len(p.Pods), "exactly one of pods, namespace, cidrs and anyone must be set"),
+		check.Labels("pods", p.Pods),
+		check.Optional(check.Label, "namespace", p.Namespace),
+		check.That(!plain || len(blocks) > 0, "cidrs", "", "must not be empty: an empty list would admit every address"),
+	)
 	for _, port := range p.Ports {
 		problems = append(problems, check.Range("ports", port, 1, 65535)...)
 	}
 	for _, port := range p.UDPPorts {
 		problems = append(problems, check.Range("udpPorts", port, 1, 65535)...)
-	}
-	blocks, plain := p.CIDRs.(pulumi.StringArray)
-	if plain && len(blocks) == 0 {
-		problems = append(problems, field.Required(field.NewPath("cidrs"),
-			"must not be empty: an empty list would admit every address"))
 	}
 	for _, block := range blocks {
 		if cidr, known := block.(pulumi.String); known {

@@ -3,14 +3,20 @@
 package objects
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Owner is a component that creates objects: their Pulumi names start with Name, their names in the cluster with
@@ -18,9 +24,17 @@ import (
 type Owner struct {
 	App
 	Context   *pulumi.Context
-	Component pulumi.Resource
+	Component pulumi.ComponentResource
 	Name      string // of the component; it hides App.Name, the name of the software
 	Namespace pulumi.StringInput
+}
+
+// Register registers the component, unless there are problems with its arguments. Its objects need a namespace; without
+// an Instance they have the component's name.
+func (o *Owner) Register(kind string, problems field.ErrorList, opts []pulumi.ResourceOption) error {
+	o.Instance = cmp.Or(o.Instance, o.Name)
+	problems = slices.Concat(problems, check.ObjectName(o.Instance), check.Set("namespace", o.Namespace != nil))
+	return component.Register(o.Context, "scaleout:index", kind, o.Name, problems, o.Component, opts)
 }
 
 // Child makes a resource a child of the component.

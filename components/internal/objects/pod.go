@@ -75,22 +75,18 @@ func Tmp() Volume { return WritableDir("tmp", "/tmp", ScratchSize) }
 
 // ConfigVolume mounts the entries of a ConfigMap as files.
 func ConfigVolume(name, path string, config *corev1.ConfigMap, items ...corev1.KeyToPathInput) Volume {
-	source := &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name()}
-	if len(items) > 0 {
-		source.Items = corev1.KeyToPathArray(items)
-	}
+	source := &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name(), Items: corev1.KeyToPathArray(items)}
 	return Volume{Path: path, ReadOnly: true, Source: corev1.VolumeArgs{Name: pulumi.String(name), ConfigMap: source}}
 }
 
 // SecretVolume mounts a Secret, or only the given keys, readable for the user's group. A file, unlike an environment
 // variable, is not visible in /proc or in a crash dump, and is not inherited by child processes.
 func SecretVolume(name, path string, secret pulumi.StringInput, keys ...string) Volume {
-	source := &corev1.SecretVolumeSourceArgs{SecretName: secret, DefaultMode: pulumi.Int(0o440)}
 	var items corev1.KeyToPathArray
 	for _, key := range keys {
 		items = append(items, corev1.KeyToPathArgs{Key: pulumi.String(key), Path: pulumi.String(key)})
 	}
-	source.Items = items
+	source := &corev1.SecretVolumeSourceArgs{SecretName: secret, DefaultMode: pulumi.Int(0o440), Items: items}
 	return Volume{Path: path, ReadOnly: true, Source: corev1.VolumeArgs{Name: pulumi.String(name), Secret: source}}
 }
 
@@ -139,9 +135,6 @@ func (a App) Spread() corev1.TopologySpreadConstraintArray {
 	return constraints
 }
 
-// checksumLength is the number of hexadecimal digits of the hash: 64 bits, enough to detect any change.
-const checksumLength = 16
-
 // Checksum returns a pod annotation that changes with data that the pod reads only when it starts, so that a change
 // triggers a rollout. It must not get secrets, only their versions: everyone who may read pods could test passwords
 // against a hash.
@@ -151,6 +144,6 @@ func Checksum(values ...any) pulumi.StringMap {
 		for _, v := range all {
 			fmt.Fprintf(sum, "%q\n", v)
 		}
-		return hex.EncodeToString(sum.Sum(nil))[:checksumLength]
+		return hex.EncodeToString(sum.Sum(nil)[:8]) // 64 bits are enough to notice any change
 	}).(pulumi.StringOutput)}
 }
