@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"maps"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,83 +22,102 @@ var errNginxEnded = errors.New("nginx ended by itself")
 
 // balancer keeps nginx's upstream servers equal to the ready ones.
 type balancer struct {
-	conf     string // with DNS names as upstream servers
+	conf     string             // with DNS names as upstream servers
+	finders  map[string]*finder // one for each of these names, as host:port
 	log      *slog.Logger
-	finder   *finder
 	interval time.Duration
-	nginx    *nginx
 
-	applied string // the configuration that nginx uses
-	refused string // the last rejected one, so that it is neither tested nor reported again
+	nginx          string // the program
+	dir            string // for the configuration and everything that nginx writes
+	stdout, stderr io.Writer
+
+	written string // the newest configuration
 }
 
-// run updates nginx until ctx is done, or nginx ends by itself.
-func (b *balancer) run(ctx context.Context) error {
-	names := namesOf(b.conf)
-	if err := b.refresh(ctx, names); err != nil && ctx.Err() == nil {
-		return err // nginx does not run yet
+// newBalancer returns a balancer that runs the nginx of the container, whose only writable folder is /tmp.
+func newBalancer(conf, readyPath string, log *slog.Logger) *balancer {
+	b := &balancer{
+		conf: conf, finders: map[string]*finder{}, log: log, interval: time.Second,
+		nginx: "nginx", dir: "/tmp", stdout: os.Stdout, stderr: os.Stderr,
 	}
+	for _, line := range serverLine.FindAllStringSubmatch(conf, -1) {
+		b.finders[line[2]] = newFinder(line[2], readyPath)
+	}
+	return b
+}
+
+// run updates nginx until nginx ends. When ctx is done, nginx finishes its requests, up to worker_shutdown_timeout,
+// and the error is that of ctx.
+func (b *balancer) run(ctx context.Context) error {
+	if _, err := b.refresh(ctx); err != nil {
+		return err
+	}
+	// -e replaces the compiled-in log file, which nginx opens first.
+	nginx := exec.CommandContext(ctx, b.nginx, "-p", b.dir+"/", "-e", "stderr", "-c", b.file(), "-g", "daemon off;")
+	nginx.Cancel = func() error { return nginx.Process.Signal(syscall.SIGQUIT) }
+	nginx.Stdout, nginx.Stderr = b.stdout, b.stderr
+	if err := nginx.Start(); err != nil {
+		return fmt.Errorf("starting nginx: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- nginx.Wait() }()
 	ticker := time.NewTicker(b.interval) // not earlier: a reload must not reach an nginx that is still starting
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			b.log.Info("stopping")
-			return b.nginx.stop()
-		case err := <-b.nginx.ended:
+		case err := <-ended:
+			if ctx.Err() != nil {
+				return err
+			}
 			return errors.Join(errNginxEnded, err)
 		case <-ticker.C:
 		}
-		if err := b.refresh(ctx, names); err != nil {
+		changed, err := b.refresh(ctx)
+		if changed {
+			// The old workers finish their requests. If nginx rejects the new configuration, it keeps the old one:
+			// https://nginx.org/en/docs/control.html#reconfiguration
+			err = nginx.Process.Signal(syscall.SIGHUP)
+		}
+		if err != nil {
 			b.log.Error("nginx keeps its configuration", "error", err)
 		}
 	}
 }
 
-// refresh configures nginx with the servers that are ready now, if they have changed.
-func (b *balancer) refresh(ctx context.Context, names []endpoint) error {
-	servers := b.finder.find(ctx, names)
+// refresh writes a configuration with the servers that are ready now, if they have changed.
+func (b *balancer) refresh(ctx context.Context) (changed bool, err error) {
+	var group sync.WaitGroup
+	for _, f := range b.finders {
+		group.Go(func() { f.update(ctx) })
+	}
+	group.Wait()
+	servers := map[string][]netip.AddrPort{}
+	for name, f := range b.finders {
+		servers[name] = f.servers()
+	}
 	conf := expand(b.conf, servers)
-	if ctx.Err() != nil || conf == b.applied || conf == b.refused {
-		return nil
+	if conf == b.written || ctx.Err() != nil {
+		return false, nil
 	}
-	if err := b.nginx.apply(ctx, conf); err != nil {
-		if errors.Is(err, errRefused) { // other errors may be temporary
-			b.refused = conf
-		}
-		return err
+	if err := os.WriteFile(b.file(), []byte(conf), 0o600); err != nil {
+		return false, fmt.Errorf("writing the configuration of nginx: %w", err)
 	}
-	b.applied, b.refused = conf, ""
-	for _, name := range names {
-		b.log.Info("balancing", "name", name.String(), "servers", servers[name])
-	}
-	return nil
+	b.written = conf
+	b.log.Info("balancing", "servers", servers)
+	return true, nil
 }
 
-// serverLine matches an upstream server given by name: indent, name, port and parameters. One given by address begins
-// with a digit and stays unchanged.
-var serverLine = regexp.MustCompile(`(?m)^([ \t]*)server[ \t]+([A-Za-z][A-Za-z0-9_.-]*):([0-9]+)([^;\n]*);`)
+func (b *balancer) file() string { return filepath.Join(b.dir, "nginx.conf") }
 
-// endpoint is a host name and a port, as written in the configuration.
-type endpoint struct{ host, port string }
-
-// String returns the endpoint as host:port.
-func (e endpoint) String() string { return e.host + ":" + e.port }
-
-// namesOf lists the endpoints of a configuration without duplicates.
-func namesOf(conf string) []endpoint {
-	found := map[endpoint]bool{}
-	for _, m := range serverLine.FindAllStringSubmatch(conf, -1) {
-		found[endpoint{m[2], m[3]}] = true
-	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b endpoint) int { return strings.Compare(a.String(), b.String()) })
-}
+// serverLine matches an upstream server given by name: indent, name with port, and parameters. One given by address
+// begins with a digit and stays unchanged.
+var serverLine = regexp.MustCompile(`(?m)^([ \t]*)server[ \t]+([A-Za-z][A-Za-z0-9_.-]*:[0-9]+)([^;\n]*);`)
 
 // expand replaces each server given by name with one server per address, with the same parameters.
-func expand(conf string, servers map[endpoint][]netip.AddrPort) string {
+func expand(conf string, servers map[string][]netip.AddrPort) string {
 	return serverLine.ReplaceAllStringFunc(conf, func(line string) string {
 		m := serverLine.FindStringSubmatch(line)
-		indent, name, params := m[1], endpoint{m[2], m[3]}, m[4]
+		indent, name, params := m[1], m[2], m[3]
 		if len(servers[name]) == 0 {
 			// nginx rejects an upstream without servers. With this one it answers every request with 502.
 			return fmt.Sprintf("%sserver 127.0.0.1:1 down; # no %s is ready", indent, name)

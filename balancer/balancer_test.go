@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -74,7 +74,6 @@ func freePort(t *testing.T) string {
 type setup struct {
 	*balancer
 	url    string
-	dir    string
 	log    *os.File
 	result chan error
 	stop   context.CancelFunc
@@ -90,17 +89,6 @@ func (s *setup) logged(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(content)
-}
-
-// wrapped returns a script that runs nginx, or fails if the folder contains a file "refuse".
-func wrapped(t *testing.T, dir string) string {
-	t.Helper()
-	script := fmt.Sprintf("#!/bin/sh\nif [ -e %s/refuse ]; then exit 1; fi\nexec %s \"$@\"\n", dir, nginxBinary(t))
-	path := filepath.Join(dir, "nginx.sh")
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func (s *setup) set(addresses ...string) {
@@ -119,18 +107,12 @@ func start(t *testing.T, appPort string, addresses ...string) *setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &setup{log: log, dir: dir, url: "http://127.0.0.1:" + port + "/", result: make(chan error, 1)}
+	s := &setup{log: log, url: "http://127.0.0.1:" + port + "/", result: make(chan error, 1)}
 	s.set(addresses...)
-	finder := newFinder("/readyz")
-	finder.lookup = func(context.Context, string) ([]netip.Addr, error) {
-		s.mutex.Lock()
-		defer s.mutex.Unlock()
-		return append([]netip.Addr{}, s.addresses...), nil
-	}
-	s.balancer = &balancer{
-		conf: fmt.Sprintf(`
+	s.balancer = newBalancer(fmt.Sprintf(`
 pid nginx.pid;
 error_log stderr;
+include extra*.conf;
 worker_shutdown_timeout 5s;
 events {}
 http {
@@ -146,9 +128,12 @@ http {
         location / { proxy_pass http://app; }
     }
 }
-`, appPort, port),
-		log: slog.New(slog.NewJSONHandler(log, nil)), finder: finder, interval: 20 * time.Millisecond,
-		nginx: &nginx{binary: wrapped(t, dir), dir: dir, stdout: log, stderr: log},
+`, appPort, port), "/readyz", slog.New(slog.NewJSONHandler(log, nil)))
+	s.interval, s.nginx, s.dir, s.stdout, s.stderr = 20*time.Millisecond, nginxBinary(t), dir, log, log
+	s.finders["web:"+appPort].lookup = func(context.Context, string) ([]netip.Addr, error) {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		return append([]netip.Addr{}, s.addresses...), nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
@@ -262,22 +247,28 @@ func TestRefusedConfigurationChangesNothing(t *testing.T) {
 	startApp(t, "127.0.0.2:"+port)
 	s := start(t, port, "127.0.0.1")
 	s.expect(t, "at first", "127.0.0.1:"+port)
-	if err := os.WriteFile(filepath.Join(s.dir, "refuse"), nil, 0o600); err != nil { // whatever the configuration
+	if err := os.WriteFile(filepath.Join(s.dir, "extra.conf"), []byte("nonsense;"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// Add a server: a removed one would take effect only after DNS has omitted it twice.
 	s.set("127.0.0.1", "127.0.0.2")
 	deadline := time.Now().Add(10 * time.Second)
-	for !strings.Contains(s.logged(t), "refuses the new configuration") {
+	for !strings.Contains(s.logged(t), "unknown directive") {
 		if time.Now().After(deadline) {
 			t.Fatal("the rejection is not in the log")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.expect(t, "afterwards", "127.0.0.1:"+port)
-	if n := strings.Count(s.logged(t), "refuses the new configuration"); n != 1 {
+	if n := strings.Count(s.logged(t), "unknown directive"); n != 1 {
 		t.Errorf("the rejection is in the log %d times, want once", n)
 	}
+	startApp(t, "127.0.0.3:"+port)
+	if err := os.Remove(filepath.Join(s.dir, "extra.conf")); err != nil {
+		t.Fatal(err)
+	}
+	s.set("127.0.0.1", "127.0.0.2", "127.0.0.3")
+	s.expect(t, "once nginx accepts it again", "127.0.0.1:"+port, "127.0.0.2:"+port, "127.0.0.3:"+port)
 }
 
 func TestStopLetsNginxFinish(t *testing.T) {
@@ -293,8 +284,8 @@ func TestStopLetsNginxFinish(t *testing.T) {
 	}()
 	time.Sleep(100 * time.Millisecond)
 	s.stop()
-	if err := <-s.result; err != nil {
-		t.Errorf("stopping: %v", err)
+	if err := <-s.result; !errors.Is(err, context.Canceled) {
+		t.Errorf("stopping: got %v, want the error of the context", err)
 	}
 	if status := <-answered; status != http.StatusOK {
 		t.Errorf("the request in flight got %d, want 200", status)
@@ -323,39 +314,15 @@ func TestNginxThatEndsEndsTheBalancer(t *testing.T) {
 	}
 }
 
-func TestBadSettings(t *testing.T) {
-	for name, test := range map[string]struct {
-		env  map[string]string
-		args []string
-		want string
-	}{
-		"nothing":    {want: "NGINX_CONF: want"},
-		"no name":    {env: map[string]string{"NGINX_CONF": "server 10.0.0.1:80;"}, want: "NGINX_CONF: want"},
-		"ready path": {env: map[string]string{"NGINX_CONF": conf, "READY_PATH": "readyz"}, want: `READY_PATH="readyz": want`},
-		"argument":   {args: []string{"up"}, want: `unexpected argument "up"`},
-		"flag":       {args: []string{"-up"}, want: "not defined: -up"},
-	} {
-		var out bytes.Buffer
-		getenv := func(key string) string { return test.env[key] }
-		code := run(t.Context(), test.args, getenv, &out, &out)
-		if code != exitUsage || !strings.Contains(out.String(), test.want) {
-			t.Errorf("%s: exit code %d, output %q; want %d and %q", name, code, out.String(), exitUsage, test.want)
-		}
-	}
-}
-
 func TestHealthcheck(t *testing.T) {
 	port := freePort(t)
 	a := startApp(t, "127.0.0.1:"+port)
-	check := func() int {
-		args := []string{"-healthcheck", "http://127.0.0.1:" + port + "/readyz"}
-		return run(t.Context(), args, os.Getenv, io.Discard, io.Discard)
-	}
-	if code := check(); code != 0 {
-		t.Errorf("healthy: exit code %d", code)
+	url := "http://127.0.0.1:" + port + "/readyz"
+	if err := healthcheck(url); err != nil {
+		t.Errorf("healthy: %v", err)
 	}
 	a.ready.Store(false)
-	if code := check(); code != exitFailure {
-		t.Errorf("not ready: exit code %d, want %d", code, exitFailure)
+	if err := healthcheck(url); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("not ready: got %v, want the status", err)
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -20,16 +22,20 @@ server {
 }
 `
 
-func TestNamesOf(t *testing.T) {
-	want := []endpoint{{"canary.example", "5001"}, {"web", "5000"}}
-	if got := namesOf(conf); !slices.Equal(got, want) {
+func TestNewBalancerFindsTheNames(t *testing.T) {
+	want := []string{"canary.example:5001", "web:5000"}
+	b := newBalancer(conf, "/readyz", slog.Default())
+	if got := slices.Sorted(maps.Keys(b.finders)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	if f := b.finders["canary.example:5001"]; f.host != "canary.example" || f.port != 5001 {
+		t.Errorf("got the host %q and the port %d", f.host, f.port)
 	}
 }
 
 func TestExpand(t *testing.T) {
-	got := expand(conf, map[endpoint][]netip.AddrPort{
-		{"web", "5000"}: {netip.MustParseAddrPort("10.0.0.2:5000"), netip.MustParseAddrPort("10.0.0.3:5000")},
+	got := expand(conf, map[string][]netip.AddrPort{
+		"web:5000": {netip.MustParseAddrPort("10.0.0.2:5000"), netip.MustParseAddrPort("10.0.0.3:5000")},
 	})
 	want := strings.ReplaceAll(conf, "    server web:5000 weight=2 max_fails=1;",
 		"    server 10.0.0.2:5000 weight=2 max_fails=1;\n    server 10.0.0.3:5000 weight=2 max_fails=1;")

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -33,19 +35,25 @@ const (
 	silent // no response in time
 )
 
-// finder determines which servers are ready.
+// finder determines which servers of one name are ready.
 type finder struct {
+	host   string
+	port   uint16
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	ask    func(ctx context.Context, server netip.AddrPort) verdict
 
-	answers  map[endpoint][2][]netip.AddrPort // the last two DNS answers, the newest first
-	silences map[netip.AddrPort]int           // servers in use, with their consecutive probes without a response
+	answers  [2][]netip.Addr        // the last two of DNS, the newest last
+	silences map[netip.AddrPort]int // servers in use, with their consecutive probes without a response
 }
 
-func newFinder(readyPath string) *finder {
+// newFinder returns a finder for a name of the form host:port.
+func newFinder(name, readyPath string) *finder {
+	host, text, _ := strings.Cut(name, ":")
+	port, _ := strconv.ParseUint(text, 10, 16) // docker.Nginx checks it
 	// A new connection per probe, because a kept-alive one would delay the server's shutdown.
 	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	return &finder{
+		host: host, port: uint16(port),
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 		},
@@ -67,83 +75,50 @@ func newFinder(readyPath string) *finder {
 			}
 			return notReady
 		},
-		answers:  map[endpoint][2][]netip.AddrPort{},
-		silences: map[netip.AddrPort]int{},
 	}
 }
 
-// find returns the servers to use now for each name, sorted.
-func (f *finder) find(ctx context.Context, names []endpoint) map[endpoint][]netip.AddrPort {
-	found := map[endpoint][]netip.AddrPort{}
-	verdicts := map[netip.AddrPort]verdict{}
-	listed := map[netip.AddrPort]bool{}
-	var mutex sync.Mutex
-	var group sync.WaitGroup
-	for _, name := range names {
-		newest, before := f.resolve(ctx, name)
-		for _, server := range newest {
-			listed[server] = true
-		}
-		found[name] = slices.Concat(newest, before)
-		slices.SortFunc(found[name], netip.AddrPort.Compare) // a different order would be a different configuration
-		found[name] = slices.Compact(found[name])
-		for _, server := range found[name] {
-			group.Go(func() {
-				v := f.ask(ctx, server)
-				mutex.Lock()
-				defer mutex.Unlock()
-				verdicts[server] = v
-			})
-		}
-	}
-	group.Wait()
-	f.judge(verdicts, listed)
-	for name, servers := range found {
-		found[name] = slices.DeleteFunc(servers, func(s netip.AddrPort) bool {
-			_, used := f.silences[s]
-			return !used
-		})
-	}
-	return found
+// servers returns the servers in use. They are sorted: another order would be another configuration.
+func (f *finder) servers() []netip.AddrPort {
+	return slices.SortedFunc(maps.Keys(f.silences), netip.AddrPort.Compare)
 }
 
-// judge decides which servers are in use. A new server must be listed by DNS and ready. A server in use may miss
+// update decides which servers are in use. A new server must be listed by DNS and ready. A server in use may miss
 // fewer than maxSilent probes, or be missing from one DNS answer while it is ready; one that is both silent and
-// unlisted is removed at once, like a killed container.
-func (f *finder) judge(verdicts map[netip.AddrPort]verdict, listed map[netip.AddrPort]bool) {
-	for server := range f.silences {
-		if _, asked := verdicts[server]; !asked {
-			delete(f.silences, server) // missing from two DNS answers
-		}
-	}
-	for server, v := range verdicts {
-		count, used := f.silences[server]
-		switch {
-		case v == ready && (listed[server] || used):
-			f.silences[server] = 0
-		case v == silent && listed[server] && used && count+1 < maxSilent:
-			f.silences[server] = count + 1
-		default:
-			delete(f.silences, server)
-		}
-	}
-}
-
-// resolve queries DNS and returns its last two answers: Docker's DNS occasionally denies a name that exists
-// (https://github.com/moby/moby/issues/31244), which must not remove every server. A failure of DNS itself (a
-// timeout, SERVFAIL) does not count as an answer.
-func (f *finder) resolve(ctx context.Context, name endpoint) (newest, before []netip.AddrPort) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+// unlisted is removed at once, like a killed container. Docker's DNS occasionally denies a name that exists
+// (https://github.com/moby/moby/issues/31244), which must not remove every server. A failure of DNS itself (a timeout,
+// SERVFAIL) does not count as an answer.
+func (f *finder) update(ctx context.Context) {
+	soon, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	addresses, err := f.lookup(ctx, name.host)
+	addresses, err := f.lookup(soon, f.host)
 	var dns *net.DNSError
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
-		port, _ := strconv.ParseUint(name.port, 10, 16) // `nginx -t` rejects one that is too large
-		var servers []netip.AddrPort
-		for _, a := range addresses {
-			servers = append(servers, netip.AddrPortFrom(a.Unmap(), uint16(port)))
-		}
-		f.answers[name] = [2][]netip.AddrPort{servers, f.answers[name][0]}
+		f.answers = [2][]netip.Addr{f.answers[1], addresses}
 	}
-	return f.answers[name][0], f.answers[name][1]
+	candidates := map[netip.AddrPort]bool{} // with whether the newest answer lists them
+	for i, answer := range f.answers {
+		for _, a := range answer {
+			candidates[netip.AddrPortFrom(a.Unmap(), f.port)] = i == 1
+		}
+	}
+	silences := map[netip.AddrPort]int{}
+	var mutex sync.Mutex
+	var group sync.WaitGroup
+	for server, listed := range candidates {
+		group.Go(func() {
+			v := f.ask(ctx, server)
+			mutex.Lock()
+			defer mutex.Unlock()
+			count, used := f.silences[server]
+			switch {
+			case v == ready && (listed || used):
+				silences[server] = 0
+			case v == silent && listed && used && count+1 < maxSilent:
+				silences[server] = count + 1
+			}
+		})
+	}
+	group.Wait()
+	f.silences = silences
 }

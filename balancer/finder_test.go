@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -15,7 +16,6 @@ import (
 )
 
 var (
-	web = endpoint{"web", "5000"}
 	one = netip.MustParseAddrPort("10.0.0.1:5000")
 	two = netip.MustParseAddrPort("10.0.0.2:5000")
 )
@@ -31,7 +31,7 @@ type fakeFinder struct {
 }
 
 func newFakeFinder(verdicts map[netip.AddrPort]verdict) *fakeFinder {
-	f := &fakeFinder{finder: newFinder("/readyz"), verdicts: verdicts}
+	f := &fakeFinder{finder: newFinder("web:5000", "/readyz"), verdicts: verdicts}
 	f.lookup = func(context.Context, string) ([]netip.Addr, error) {
 		if f.lookupErr != nil {
 			return nil, f.lookupErr
@@ -50,7 +50,8 @@ func newFakeFinder(verdicts map[netip.AddrPort]verdict) *fakeFinder {
 
 func (f *fakeFinder) expect(t *testing.T, when string, want ...netip.AddrPort) {
 	t.Helper()
-	if got := f.find(t.Context(), []endpoint{web})[web]; !slices.Equal(got, want) {
+	f.update(t.Context())
+	if got := f.servers(); !slices.Equal(got, want) {
 		t.Errorf("%s: got %v, want %v", when, got, want)
 	}
 }
@@ -130,6 +131,17 @@ func TestOneDenialIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A busy machine answers neither DNS nor a probe in time.
+func TestSilentServerIsUsedForAWhileWithoutDNS(t *testing.T) {
+	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready})
+	f.expect(t, "at first", one)
+	f.verdicts[one], f.lookupErr = silent, context.DeadlineExceeded
+	for range maxSilent - 1 {
+		f.expect(t, "silent, but it was ready", one)
+	}
+	f.expect(t, "silent for too long")
+}
+
 // TestDeniedServerIsNotTakenIntoUse: only a server already in use is kept despite a denial. Adding one that the next
 // answer removes again would be a useless reload.
 func TestDeniedServerIsNotTakenIntoUse(t *testing.T) {
@@ -150,7 +162,7 @@ func TestAsk(t *testing.T) {
 		w.WriteHeader(int(status.Load()))
 	}))
 	address := netip.MustParseAddrPort(server.Listener.Addr().String())
-	f := newFinder("/readyz")
+	f := newFinder("web:5000", "/readyz")
 	got := map[string]verdict{"200": f.ask(t.Context(), address)}
 	status.Store(0)
 	got["late"] = f.ask(t.Context(), address)
@@ -180,14 +192,16 @@ func TestSlowDNSIsNotWaitedFor(t *testing.T) {
 	f.expect(t, "DNS is slow, which does not affect the servers", one)
 }
 
-func TestResolveOfARealName(t *testing.T) {
-	f := newFinder("/readyz")
-	got, _ := f.resolve(t.Context(), endpoint{"localhost", "80"})
-	if !slices.Contains(got, netip.MustParseAddrPort("127.0.0.1:80")) {
-		t.Errorf("localhost resolves to %v, want 127.0.0.1:80 among them", got)
-	}
-	f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
-	if got, _ := f.resolve(t.Context(), endpoint{"localhost", "80"}); len(got) == 0 {
-		t.Error("the last answer is lost when DNS fails")
+func TestLookupOfARealName(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	address := netip.MustParseAddrPort(server.Listener.Addr().String())
+	f := newFinder(fmt.Sprintf("localhost:%d", address.Port()), "/readyz")
+	for _, when := range []string{"at first", "when DNS fails"} {
+		f.update(t.Context())
+		if got := f.servers(); !slices.Equal(got, []netip.AddrPort{address}) {
+			t.Errorf("%s: localhost has the servers %v, want %s", when, got, address)
+		}
+		f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
 	}
 }
