@@ -24,19 +24,16 @@ type Limits struct {
 
 // Validate reports everything wrong with the limits.
 func (l Limits) Validate() field.ErrorList {
-	memory := check.Memory("memory", l.Memory)
-	if len(memory) == 0 {
-		if size := resource.MustParse(l.Memory); size.Value()%(1<<20) != 0 {
-			memory = check.Invalid("memory", l.Memory, "must be a whole number of Mi, the unit of Docker's limit")
-		}
+	problems := check.Memory("memory", l.Memory)
+	if len(problems) == 0 {
+		size := resource.MustParse(l.Memory)
+		problems = check.That(size.Value()%(1<<20) == 0, "memory", l.Memory,
+			"must be a whole number of Mi, the unit of Docker's limit")
 	}
-	cpu := check.Optional(check.CPU, "cpu", l.CPU)
-	if l.CPU != "" && len(cpu) == 0 {
-		if share := resource.MustParse(l.CPU); share.MilliValue() < 10 {
-			cpu = check.Invalid("cpu", l.CPU, "must be at least 10m, the minimum of Docker")
-		}
+	if l.CPU != "" { // 10m is Docker's minimum
+		problems = append(problems, check.Quantity("cpu", l.CPU, "10m", "1000", "250m")...)
 	}
-	return append(memory, cpu...)
+	return problems
 }
 
 // Labels of all objects on a Docker host: docker ps --filter label=scaleout.network=<name>.
@@ -96,7 +93,8 @@ func healthcheck(command ...string) *docker.ContainerHealthcheckArgs {
 }
 
 // file is copied into a container before its first process starts. It is world-readable, because the container has no
-// users besides its own.
+// users besides its own. Docker copies files only into a container whose file system is writable: it belongs to root,
+// and no process runs as root or has the capability to become root.
 func file(path string, content pulumi.StringInput) docker.ContainerUploadArgs {
 	return docker.ContainerUploadArgs{
 		File: pulumi.String(path), Content: content.ToStringOutput().ToStringPtrOutput(), Permissions: pulumi.String("0444"),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 
@@ -64,11 +63,12 @@ type Upstream struct {
 
 // Validate reports everything wrong with the upstream.
 func (u *Upstream) Validate() field.ErrorList {
-	problems := append(check.Range("port", u.Port, 1, 65535), check.Range("weight", u.Weight, 1, 1000)...)
-	if !check.IsDNSName(u.Host) || u.Host[0] < 'a' {
-		problems = append(problems, check.Invalid("host", u.Host, "must be a DNS name that begins with a letter")...)
-	}
-	return problems
+	return slices.Concat(
+		check.Range("port", u.Port, 1, 65535),
+		check.Range("weight", u.Weight, 1, 1000),
+		check.That(check.IsDNSName(u.Host) && u.Host[0] >= 'a', "host", u.Host,
+			"must be a DNS name that begins with a letter"),
+	)
 }
 
 // Balancing methods of nginx: https://nginx.org/en/docs/http/load_balancing.html
@@ -118,16 +118,12 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 	if err := component.Register(ctx, "scaleout:index", "Nginx", name, problems, n, opts); err != nil {
 		return nil, err
 	}
-	conf, err := args.configuration(strconv.Itoa(nginxHTTP), strconv.Itoa(nginxStatus))
-	if err != nil {
-		return nil, fmt.Errorf("writing the configuration of nginx: %w", err)
-	}
-	_, err = newContainer(ctx, n, name, name, args.Network, args.Limits, &docker.ContainerArgs{
+	_, err := newContainer(ctx, n, name, name, args.Network, args.Limits, &docker.ContainerArgs{
 		Image:    args.Image,
-		User:     pulumi.Sprintf("%d:%d", nginxUser, nginxUser),
+		User:     pulumi.String("65532:65532"),
 		ReadOnly: pulumi.Bool(true),
 		Tmpfs:    pulumi.ToStringMap(map[string]string{"/tmp": "rw,noexec,nosuid,size=16m"}),
-		Envs:     pulumi.ToStringArray([]string{"NGINX_CONF=" + conf, "READY_PATH=" + args.ReadyPath}),
+		Envs:     pulumi.ToStringArray([]string{"NGINX_CONF=" + args.configuration(), "READY_PATH=" + args.ReadyPath}),
 		Ports: docker.ContainerPortArray{docker.ContainerPortArgs{ // loopback only, not reachable from the host's network
 			Internal: pulumi.Int(nginxHTTP), External: pulumi.Int(args.PublicPort), Ip: pulumi.String("127.0.0.1"),
 		}},
@@ -156,21 +152,17 @@ const (
 	nginxConnect = 1
 	// nginxAttempts is the maximum number of servers for a request, as long as no byte of it was sent to any of them.
 	nginxAttempts = 3
-	// nginxIdle is the timeout, in seconds, of an idle connection. The app closes idle connections after 75 s. nginx
-	// must close first: a request that arrives while the app closes the connection would be lost.
-	nginxIdle = 60
-	nginxUser = 65532
 )
 
-// configuration requires nginx 1.22 or later and writes only below its folder (-p). http and status are addresses.
-func (a *NginxArgs) configuration(http, status string) (string, error) {
+// configuration requires nginx 1.22 or later and writes only below its folder (-p).
+func (a *NginxArgs) configuration() string {
 	var conf strings.Builder
-	err := nginxTemplate.Execute(&conf, struct {
+	// Arguments that pass Validate cannot cause an error.
+	_ = nginxTemplate.Execute(&conf, struct {
 		*NginxArgs
-		HTTP, Status                   string
-		Connect, Idle, Shutdown, Again int
-	}{a, http, status, nginxConnect, nginxIdle, a.shutdownSeconds(), nginxAttempts - 1})
-	return conf.String(), err
+		HTTP, Status, Connect, Shutdown, Again int
+	}{a, nginxHTTP, nginxStatus, nginxConnect, a.shutdownSeconds(), nginxAttempts - 1})
+	return conf.String()
 }
 
 // nginxTemplate never repeats a request that a server may have processed. proxy_next_upstream would: it retries every

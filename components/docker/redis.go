@@ -79,8 +79,6 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		Image:   image.ImageId,
 		Command: pulumi.ToStringArray([]string{"redis-server", redis.ConfigDir + "/" + redis.ConfigFile}),
 		User:    pulumi.Sprintf("%d:%d", redis.User, redis.User),
-		// Not read-only: Docker copies files only into a writable container. The file system belongs to root, and the
-		// server neither runs as root nor has the capability to become root.
 		Uploads: docker.ContainerUploadArray{
 			file(redis.ConfigDir+"/"+redis.ConfigFile, pulumi.String(redis.Configuration(args.Limits.Memory, args.Fsync))),
 			file(redis.AuthDir+"/"+redis.AuthFile, password.ApplyT(redis.RequirePass).(pulumi.StringOutput)),

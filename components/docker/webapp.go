@@ -118,35 +118,30 @@ func (a *WebAppArgs) checkInputs() field.ErrorList {
 // checkPaths reports paths that Docker does not accept, and files that are repeated or hidden by a writable folder.
 func (a *WebAppArgs) checkPaths() (problems field.ErrorList) {
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
-		problems = append(problems, check.Path("files", name)...)
-		problems = append(problems, check.Set("files["+name+"]", a.Files[name] != nil)...)
-		if name == passwordFile && a.Redis != nil && a.Redis.Environment.PasswordFile != "" {
-			problems = append(problems, check.Invalid("files", name, "must not be the path of the Redis password")...)
-		}
+		problems = slices.Concat(problems, check.Path("files", name),
+			check.Set("files["+name+"]", a.Files[name] != nil),
+			check.That(name != passwordFile || !a.hasPasswordFile(), "files", name,
+				"must not be the path of the Redis password"))
 	}
 	for _, dir := range a.WritablePaths {
 		problems = append(problems, check.Path("writablePaths", dir)...)
 		for _, name := range slices.Sorted(maps.Keys(a.files())) {
-			if name == dir || strings.HasPrefix(name, dir+"/") {
-				problems = append(problems, check.Invalid("writablePaths", dir, "must not contain the file "+name)...)
-			}
+			problems = append(problems, check.That(!strings.HasPrefix(name+"/", dir+"/"), "writablePaths", dir,
+				"must not contain the file "+name)...)
 		}
 	}
 	return problems
 }
 
 func (d *Drain) validate() field.ErrorList {
-	problems := slices.Concat(
+	return slices.Concat(
 		check.Range("serve", d.Serve, minServe, 3600),
 		check.Range("longestRequest", d.LongestRequest, 1, 3000),
 		check.Optional(check.Variable, "serveVariable", d.ServeVariable),
 		check.Optional(check.Variable, "timeoutVariable", d.TimeoutVariable),
+		check.That(d.ServeVariable == "" || d.ServeVariable != d.TimeoutVariable, "timeoutVariable", d.TimeoutVariable,
+			"must differ from serveVariable"),
 	)
-	if d.ServeVariable != "" && d.ServeVariable == d.TimeoutVariable {
-		problems = append(problems, check.Invalid("timeoutVariable", d.TimeoutVariable,
-			"must differ from serveVariable")...)
-	}
-	return problems
 }
 
 // WebApp runs an app in containers that share one DNS name. Each container depends on the previous one, so that the
@@ -194,11 +189,9 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 		uploads = append(uploads, file(name, pulumi.ToSecret(files[name]).(pulumi.StringOutput)))
 	}
 	args := &docker.ContainerArgs{
-		Image: a.Image,
-		User:  pulumi.Sprintf("%d:%d", a.User, a.User),
-		Envs:  a.environment(),
-		// Not read-only: Docker copies files only into a writable container. The file system belongs to root, and the app
-		// neither runs as root nor has the capability to become root.
+		Image:               a.Image,
+		User:                pulumi.Sprintf("%d:%d", a.User, a.User),
+		Envs:                a.environment(),
 		Uploads:             uploads,
 		DestroyGraceSeconds: pulumi.Int(a.Drain.Serve + a.Drain.LongestRequest + killMargin),
 	}
@@ -221,10 +214,14 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 	return args
 }
 
+func (a *WebAppArgs) hasPasswordFile() bool {
+	return a.Redis != nil && a.Redis.Environment.PasswordFile != ""
+}
+
 // files returns the files of the arguments and the Redis password.
 func (a *WebAppArgs) files() map[string]pulumi.StringInput {
 	files := map[string]pulumi.StringInput{}
-	if a.Redis != nil && a.Redis.Environment.PasswordFile != "" {
+	if a.hasPasswordFile() {
 		files[passwordFile] = a.Redis.Password
 	}
 	maps.Copy(files, a.Files)

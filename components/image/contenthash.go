@@ -1,10 +1,10 @@
 package image
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +31,8 @@ import (
 //   - An empty folder counts, because COPY creates it in the image.
 //   - Times and owners do not count, because clones differ in them.
 //
-// It fails if the folder, its Dockerfile or one of its files cannot be read, and if the ignore file is malformed.
+// It fails if the folder, its Dockerfile or one of its files cannot be read, if a file's name is not UTF-8, and if the
+// ignore file is malformed.
 func ContentHash(folder, dockerfile string) (string, error) {
 	sent, err := list(folder, dockerfile)
 	if err != nil {
@@ -39,18 +40,26 @@ func ContentHash(folder, dockerfile string) (string, error) {
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "Dockerfile %q\n", sent.dockerfile) // a hash never returns an error
-	for _, name := range sent.names {
+	for _, name := range slices.Sorted(maps.Keys(sent.leaves)) {
 		if err := sent.hash(sum, name); err != nil {
 			return "", err
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return fmt.Sprintf("%x", sum.Sum(nil)), nil
 }
 
-// tree is the part of a folder that a build reads.
+// tree is a folder, as a file system that has only what a build reads.
 type tree struct {
-	root, dockerfile string
-	names            []string // sorted paths of files, links and empty folders, with forward slashes
+	fs.ReadLinkFS
+	dockerfile string
+	sent       map[string]bool // paths
+	leaves     map[string]bool // paths of files, links and empty folders
+}
+
+// ReadDir lists the entries of a folder that are sent to the builder.
+func (t *tree) ReadDir(folder string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(t.ReadLinkFS, folder)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !t.sent[path.Join(folder, e.Name())] }), err
 }
 
 // list returns the content that is sent to the builder. It uses BuildKit's own walker, because another implementation
@@ -61,72 +70,54 @@ func list(folder, dockerfile string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	sent := &tree{root: root, dockerfile: path.Clean(cmp.Or(dockerfile, "Dockerfile"))}
-	excluded, err := sent.ignored()
+	t := &tree{
+		ReadLinkFS: os.DirFS(root).(fs.ReadLinkFS), dockerfile: path.Clean(cmp.Or(dockerfile, "Dockerfile")),
+		sent: map[string]bool{}, leaves: map[string]bool{},
+	}
+	excluded, err := t.excluded()
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]bool{}
 	// No file is opened during the walk: fsutil ends a folder early if one of its files disappears.
 	err = fsutil.Walk(context.Background(), root, &fsutil.FilterOpt{ExcludePatterns: excluded},
 		func(name string, info fs.FileInfo, err error) error {
-			name = filepath.ToSlash(name)
-			if err == nil && name == sent.dockerfile && !info.Mode().IsRegular() {
+			if err == nil && name == t.dockerfile && !info.Mode().IsRegular() {
 				err = fmt.Errorf("%s must be a regular file, not a folder or a link", filepath.Join(folder, name))
 			}
-			found[name] = true
+			t.sent[name], t.leaves[name] = true, true
+			delete(t.leaves, path.Dir(name))
 			return err
 		})
-	if err != nil {
-		return nil, err
+	if err == nil && !t.sent[t.dockerfile] {
+		err = fmt.Errorf("%s: %w in this folder (links to folders are not followed)",
+			filepath.Join(folder, t.dockerfile), fs.ErrNotExist)
 	}
-	if !found[sent.dockerfile] {
-		return nil, fmt.Errorf("%s: %w in this folder (links to folders are not followed)",
-			filepath.Join(folder, sent.dockerfile), fs.ErrNotExist)
-	}
-	for _, name := range slices.Collect(maps.Keys(found)) {
-		for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
-			delete(found, parent)
-		}
-	}
-	sent.names = slices.Sorted(maps.Keys(found))
-	return sent, nil
+	return t, err
 }
 
-// ignored returns the exclude patterns: those of <Dockerfile>.dockerignore, or else of .dockerignore
+// excluded returns the exclude patterns: those of <Dockerfile>.dockerignore, or else of .dockerignore
 // (https://docs.docker.com/build/concepts/context/#filename-and-location), followed by those of this package, which
 // take precedence because they are last. The Dockerfile is never excluded.
-func (t *tree) ignored() ([]string, error) {
-	patterns, err := readIgnoreFile(filepath.Join(t.root, t.dockerfile+ignoreSuffix))
+func (t *tree) excluded() ([]string, error) {
+	own := t.dockerfile + ignoreSuffix
+	content, err := fs.ReadFile(t, own)
 	if errors.Is(err, fs.ErrNotExist) {
-		patterns, err = readIgnoreFile(filepath.Join(t.root, ignoreSuffix))
+		content, err = fs.ReadFile(t, ignoreSuffix)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return append(patterns, "!"+t.dockerfile, t.dockerfile+ignoreSuffix, "**/"+stagingFolder), nil
+	patterns, err := ignorefile.ReadAll(bytes.NewReader(content))
+	return append(patterns, "!"+t.dockerfile, own, "**/"+stagingFolder), err
 }
 
 // ignoreSuffix is the name of the general ignore file, and the suffix of the ignore file of a single Dockerfile.
 const ignoreSuffix = ".dockerignore"
 
-func readIgnoreFile(name string) ([]string, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	patterns, err := ignorefile.ReadAll(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return patterns, nil
-}
-
 // hash adds the entry with this name to sum. Name and size precede the content, so that no two trees share a byte
 // stream.
 func (t *tree) hash(sum io.Writer, name string) error {
-	info, err := os.Lstat(t.path(name))
+	info, err := t.Lstat(name)
 	switch {
 	case err != nil:
 		return err
@@ -134,13 +125,13 @@ func (t *tree) hash(sum io.Writer, name string) error {
 		fmt.Fprintf(sum, "folder %q\n", name)
 		return nil
 	case isLink(info):
-		target, err := os.Readlink(t.path(name))
-		fmt.Fprintf(sum, "link %q %q\n", name, filepath.ToSlash(target))
+		target, err := t.ReadLink(name)
+		fmt.Fprintf(sum, "link %q %q\n", name, target)
 		return err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a file, a folder or a link: exclude it in %s", t.path(name), ignoreSuffix)
+		return fmt.Errorf("%s is not a file, a folder or a link: exclude it in %s", name, ignoreSuffix)
 	}
-	file, err := os.Open(t.path(name))
+	file, err := t.Open(name)
 	if err != nil {
 		return err
 	}
@@ -149,8 +140,6 @@ func (t *tree) hash(sum io.Writer, name string) error {
 	_, err = io.Copy(sum, file)
 	return err
 }
-
-func (t *tree) path(name string) string { return filepath.Join(t.root, filepath.FromSlash(name)) }
 
 func isLink(info fs.FileInfo) bool { return info.Mode()&fs.ModeSymlink != 0 }
 
@@ -223,92 +212,43 @@ func prepare() error {
 		return err
 	}
 	staged, err := os.ReadDir(stagingFolder)
-	if err != nil {
-		return err
-	}
 	for _, entry := range staged {
 		info, err := entry.Info()
-		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < stageAge {
-			continue // an error means that another run deleted it
-		}
-		if err := os.RemoveAll(filepath.Join(stagingFolder, entry.Name())); err != nil {
-			return err
+		if err == nil && info.IsDir() && time.Since(info.ModTime()) >= stageAge { // otherwise another run deleted it
+			_ = os.RemoveAll(filepath.Join(stagingFolder, entry.Name())) // or else the next run does
 		}
 	}
-	return nil
+	return err
 }
 
 // copyTo copies the tree to an empty folder, and adds an ignore file that excludes only itself.
 func (t *tree) copyTo(dir string) error {
-	for _, name := range t.names {
-		if err := copyOne(t.path(name), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
-			return err
-		}
+	if err := os.CopyFS(dir, t); err != nil {
+		return err
 	}
 	ignore := t.dockerfile + ignoreSuffix
 	if err := os.WriteFile(filepath.Join(dir, ignore), []byte(ignore+"\n"), 0o644); err != nil {
 		return err
 	}
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	return fs.WalkDir(t, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		info, err := entry.Info()
+		copied := filepath.Join(dir, name)
 		switch {
 		case err != nil:
 			return err
 		case isLink(info):
-			return checkLink(dir, path)
+			// The provider's Check would fail for it (4.11.2, provider/provider.go: hashPath).
+			if _, err := filepath.EvalSymlinks(copied); err != nil {
+				return fmt.Errorf("the link %s leads to no file in the build context, which the Docker provider rejects: "+
+					"exclude it in %s and create it in the Dockerfile", name, ignoreSuffix)
+			}
+			return nil
+		case info.IsDir() || isExecutable(info): // the permissions that Git sets with the usual umask
+			return os.Chmod(copied, 0o755)
 		}
-		return os.Chmod(path, modeOf(info)) // independent of the umask
+		return os.Chmod(copied, 0o644)
 	})
-}
-
-// checkLink rejects a link for which the provider's Check fails (4.11.2, provider/provider.go: hashPath).
-func checkLink(dir, path string) error {
-	if _, err := filepath.EvalSymlinks(path); err != nil {
-		name, _ := filepath.Rel(dir, path)
-		return fmt.Errorf("the link %s leads to no file in the build context, which the Docker provider rejects: "+
-			"exclude it in %s and create it in the Dockerfile", name, ignoreSuffix)
-	}
-	return nil
-}
-
-func copyOne(from, to string) error {
-	info, err := os.Lstat(from)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	switch {
-	case info.IsDir():
-		return os.MkdirAll(to, 0o755)
-	case isLink(info):
-		target, err := os.Readlink(from)
-		if err != nil {
-			return err
-		}
-		return os.Symlink(target, to)
-	}
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	copied, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, modeOf(info))
-	if err != nil {
-		return err
-	}
-	_, err = copied.ReadFrom(source)
-	return errors.Join(err, copied.Close())
-}
-
-// modeOf returns the permissions that Git sets with the usual umask.
-func modeOf(info fs.FileInfo) fs.FileMode {
-	if info.IsDir() || isExecutable(info) {
-		return 0o755
-	}
-	return 0o644
 }

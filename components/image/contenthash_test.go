@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // files is the content of a folder, keyed by path; a path that ends in / is an empty folder.
@@ -129,7 +130,8 @@ func TestWhatIsSent(t *testing.T) {
 			for _, ignore := range []string{ignoreSuffix, cmp.Or(test.dockerfile, "Dockerfile") + ignoreSuffix} {
 				sent, err := list(everything.with(files{ignore: test.ignore}).write(t), test.dockerfile)
 				must(t, err)
-				got := slices.DeleteFunc(sent.names, func(name string) bool { return name == ignoreSuffix })
+				delete(sent.leaves, ignoreSuffix)
+				got := slices.Sorted(maps.Keys(sent.leaves))
 				if want := strings.Fields(test.want); !slices.Equal(got, want) {
 					t.Errorf("%s: got %q, want %q", ignore, got, want)
 				}
@@ -268,7 +270,8 @@ func FuzzContentHash(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name1, content1, name2, content2 string) {
 		for _, name := range []string{name1, name2} {
 			if name == "" || name == "." || name == ".." || len(name) > 200 || strings.ContainsAny(name, "/\\*\x00") ||
-				strings.HasPrefix(strings.ToLower(name), "dockerfile") || strings.EqualFold(name, ignoreSuffix) {
+				strings.HasPrefix(strings.ToLower(name), "dockerfile") || strings.EqualFold(name, ignoreSuffix) ||
+				!utf8.ValidString(name) {
 				t.Skip("not a file name for this test")
 			}
 		}

@@ -49,20 +49,16 @@ type Args struct {
 
 // Validate reports every invalid argument that can be checked before other resources exist.
 func (a *Args) Validate() field.ErrorList {
-	problems := check.Match("platform", a.Platform, platformForm,
-		"must be a Linux platform such as linux/amd64 or linux/arm64")
-	if a.Context == "" {
-		problems = append(problems, check.Invalid("context", a.Context, "must be the path of a folder")...)
-	}
-	if !a.hasDockerfile() {
-		problems = append(problems, check.Invalid("dockerfile", a.Dockerfile, "must be a path inside the context, "+
-			"of letters, digits, ., _, - and /, such as build/app.Dockerfile")...)
-	}
+	_, hasVersion := a.BuildArgs["VERSION"]
+	problems := slices.Concat(
+		check.Match("platform", a.Platform, platformForm, "must be a Linux platform such as linux/amd64 or linux/arm64"),
+		check.That(a.Context != "", "context", a.Context, "must be the path of a folder"),
+		check.That(a.hasDockerfile(), "dockerfile", a.Dockerfile, "must be a path inside the context, "+
+			"of letters, digits, ., _, - and /, such as build/app.Dockerfile"),
+		check.That(!hasVersion, "buildArgs", "VERSION", "must not set VERSION: it is the image's tag"),
+	)
 	for _, name := range slices.Sorted(maps.Keys(a.BuildArgs)) {
 		problems = append(problems, check.Variable("buildArgs", name)...)
-	}
-	if _, set := a.BuildArgs["VERSION"]; set {
-		problems = append(problems, check.Invalid("buildArgs", "VERSION", "must not set VERSION: it is the image's tag")...)
 	}
 	return problems
 }
@@ -73,10 +69,8 @@ func (a *Args) checkInputs() field.ErrorList {
 	if repository, known := a.Repository.(pulumi.String); known {
 		problems = check.Repository("repository", string(repository))
 	}
-	if (a.Username == "") != (a.Password == nil) {
-		problems = append(problems, check.Invalid("username", a.Username, "must be given together with a password")...)
-	}
-	return problems
+	return append(problems, check.That((a.Username == "") == (a.Password == nil), "username", a.Username,
+		"must be given together with a password")...)
 }
 
 var (
@@ -113,26 +107,23 @@ type Image struct {
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Image, error) {
 	args = cmp.Or(args, &Args{})
 	problems := append(args.Validate(), args.checkInputs()...)
-	tag, staged := "", ""
-	if args.Context != "" && args.hasDockerfile() {
-		var err error
-		if tag, staged, err = args.stage(); err != nil {
-			problems = append(problems, check.Invalid("context", args.Context,
-				"must be a folder that can be built: "+err.Error())...)
-		}
+	tag, staged, err := args.stage()
+	if err != nil {
+		problems = append(problems, check.Invalid("context", args.Context,
+			"must be a folder that can be built: "+err.Error())...)
 	}
 	image := &Image{}
 	if err := component.Register(ctx, "scaleout:index", "Image", name, problems, image, opts); err != nil {
 		return nil, err
 	}
 
-	context, buildArgs := filepath.ToSlash(staged), pulumi.ToStringMap(args.BuildArgs)
+	buildArgs := pulumi.ToStringMap(args.BuildArgs)
 	buildArgs["VERSION"] = pulumi.String(tag)
 	built, err := docker.NewImage(ctx, name, &docker.ImageArgs{
 		ImageName: pulumi.Sprintf("%s:%s", args.Repository, tag),
 		Build: &docker.DockerBuildArgs{
-			Context:    pulumi.String(context),
-			Dockerfile: pulumi.String(path.Join(context, args.dockerfile())),
+			Context:    pulumi.String(staged),
+			Dockerfile: pulumi.String(path.Join(staged, args.dockerfile())),
 			Platform:   pulumi.String(args.Platform),
 			Args:       buildArgs,
 		},
@@ -148,17 +139,17 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 // stage hashes the context and all other build inputs, and copies the context to the folder that is built.
 func (a *Args) stage() (tag, staged string, err error) {
+	if a.Context == "" || !a.hasDockerfile() { // Validate reports it
+		return "", "", nil
+	}
 	content, err := ContentHash(a.Context, a.dockerfile())
 	if err != nil {
 		return "", "", err
 	}
-	// JSON sorts the keys of a map.
-	recipe, err := json.Marshal(map[string]any{
+	// JSON sorts the keys of a map. It has a form for every string.
+	recipe, _ := json.Marshal(map[string]any{
 		"content": content, "platform": a.Platform, "args": a.BuildArgs, "revision": a.Revision,
 	})
-	if err != nil {
-		return "", "", err
-	}
 	tag = fmt.Sprintf("%x", sha256.Sum256(recipe))[:tagLength]
 	staged, err = stage(a.Context, a.dockerfile(), tag, content)
 	return tag, staged, err
@@ -183,12 +174,9 @@ func (a *Args) registry() *docker.RegistryArgs {
 // The registry is required, because Docker and a cluster may complete a short name differently.
 func CheckReference(name, ref string) field.ErrorList {
 	named, err := reference.ParseNormalizedNamed(ref)
-	if err == nil && check.Image(name, ref) == nil && strings.HasPrefix(ref, reference.Domain(named)+"/") {
-		if _, ok := named.(reference.Digested); ok {
-			return nil
-		}
-	}
-	return check.Invalid(name, ref, "must be <registry>/<repository>@sha256:<64 digits>. "+
+	_, digested := named.(reference.Digested)
+	valid := err == nil && digested && check.Image(name, ref) == nil && strings.HasPrefix(ref, reference.Domain(named)+"/")
+	return check.That(valid, name, ref, "must be <registry>/<repository>@sha256:<64 digits>. "+
 		"To find the digest of a tag, run `docker buildx imagetools inspect <registry>/<repository>:<tag>` "+
 		"or `crane digest <registry>/<repository>:<tag>`")
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/tonistiigi/fsutil"
 )
 
@@ -28,7 +29,10 @@ func stageOf(t *testing.T, dir, dockerfile string) string {
 // (4.11.2, provider/provider.go: hashContext).
 func digestOf(t *testing.T, dir, dockerfile string) string {
 	t.Helper()
-	patterns, err := readIgnoreFile(filepath.Join(dir, dockerfile+ignoreSuffix))
+	ignore, err := os.Open(filepath.Join(dir, dockerfile+ignoreSuffix))
+	must(t, err)
+	defer ignore.Close()
+	patterns, err := ignorefile.ReadAll(ignore)
 	must(t, err)
 	sum := sha256.New()
 	must(t, fsutil.Walk(context.Background(), dir, &fsutil.FilterOpt{ExcludePatterns: patterns},

@@ -73,11 +73,8 @@ type Environment struct {
 
 // Validate reports invalid variable names, and a missing Host.
 func (e *Environment) Validate() field.ErrorList {
-	var problems field.ErrorList
-	if e.Host == "" {
-		problems = field.ErrorList{field.Required(field.NewPath("host"),
-			"host must be the name of the variable with the address, such as REDIS_HOST")}
-	}
+	problems := check.That(e.Host != "", "host", e.Host,
+		"host must be the name of the variable with the address, such as REDIS_HOST")
 	fieldOf := map[string]string{}
 	for _, f := range []struct{ name, variable string }{
 		{"host", e.Host}, {"port", e.Port}, {"tls", e.TLS}, {"username", e.Username}, {"password", e.Password},
@@ -181,11 +178,9 @@ maxmemory-policy noeviction
 // RequirePass returns the configuration line that sets the password. Every byte is escaped, so that no byte ends the
 // string.
 func RequirePass(password string) string {
-	var line strings.Builder
-	line.WriteString(`requirepass "`)
+	line := `requirepass "`
 	for _, b := range []byte(password) {
-		fmt.Fprintf(&line, `\x%02x`, b)
+		line += fmt.Sprintf(`\x%02x`, b)
 	}
-	line.WriteString("\"\n")
-	return line.String()
+	return line + "\"\n"
 }
