@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -203,5 +205,23 @@ func TestLookupOfARealName(t *testing.T) {
 			t.Errorf("%s: localhost has the servers %v, want %s", when, got, address)
 		}
 		f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
+	}
+}
+
+// Names must not wait for each other: the time until a stopping server is removed is that of one (maxSilent).
+func TestNamesAreLookedUpTogether(t *testing.T) {
+	b := newBalancer(conf, "/readyz", slog.New(slog.DiscardHandler))
+	b.dir = t.TempDir()
+	var started sync.WaitGroup
+	started.Add(len(b.finders))
+	for _, f := range b.finders {
+		f.lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+			started.Done()
+			started.Wait()
+			return nil, ctx.Err()
+		}
+	}
+	if changed, err := b.refresh(t.Context()); !changed || err != nil {
+		t.Errorf("got %t, %v, want a configuration", changed, err)
 	}
 }
