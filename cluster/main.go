@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -41,23 +42,21 @@ func program(ctx *pulumi.Context) error {
 		return err
 	}
 	if cfg.FlowLogDays > 0 {
-		_, err := platform.NewFlowLogs(ctx, "flow-logs", &platform.FlowLogsArgs{
-			VPC: network.VPC, Account: cfg.Account, Cluster: cfg.Network.Cluster, RetentionDays: cfg.FlowLogDays,
-		})
-		if err != nil {
+		if _, err := platform.NewFlowLogs(ctx, "flow-logs", cfg.Cluster, network.VPC, cfg.FlowLogDays); err != nil {
 			return err
 		}
 	}
-	roles, err := platform.NewRoles(ctx, "roles", &cfg.Roles)
+	roles, err := platform.NewRoles(ctx, "roles", cfg.Cluster)
 	if err != nil {
 		return err
 	}
 	cfg.ControlPlane.Network, cfg.ControlPlane.Roles = network, roles
+	cfg.Nodes.Role, cfg.Nodes.Subnets = roles.NodeName, network.PrivateSubnets
 	cluster, err := platform.NewControlPlane(ctx, "cluster", &cfg.ControlPlane)
 	if err != nil {
 		return err
 	}
-	if err := createClusterResources(ctx, cfg, network, roles, cluster); err != nil {
+	if err := createClusterResources(ctx, cfg, cluster); err != nil {
 		return err
 	}
 	export(ctx, cfg, network, cluster)
@@ -75,19 +74,13 @@ func program(ctx *pulumi.Context) error {
 }
 
 // ingressClass and storageClass are the names of the classes that app stacks use.
-const (
-	ingressClass = "alb"
-	storageClass = "gp3"
-)
+const ingressClass, storageClass = "alb", "gp3"
 
 // createClusterResources creates the resources in the cluster that an app requires. They depend on the cluster and
 // the access entries, and are deleted before them; the nodes are deleted before the resources that they depend on.
-func createClusterResources(
-	ctx *pulumi.Context, cfg *config.Config,
-	network *platform.Network, roles *platform.Roles, cluster *platform.ControlPlane,
-) error {
+func createClusterResources(ctx *pulumi.Context, cfg *config.Config, cluster *platform.ControlPlane) error {
 	provider, err := kube.NewEKSProvider(ctx, "cluster", kube.EKSCluster{
-		Name: cluster.Name, Region: cfg.Account.Region,
+		Name: cluster.Name, Region: cfg.Cluster.Region,
 		Endpoint: cluster.Endpoint, CertificateAuthority: cluster.CertificateAuthority, ARN: cluster.ARN,
 	}, pulumi.DependsOn(cluster.Ready))
 	if err != nil {
@@ -98,38 +91,32 @@ func createClusterResources(
 	if err != nil {
 		return err
 	}
-	pool := &cfg.Nodes
-	pool.Role, pool.Subnets, pool.SecurityGroup = roles.NodeName, network.PrivateSubnets, cluster.SecurityGroup
-	pool.After = []pulumi.Resource{policies.Ready}
-	nodes, err := platform.NewNodePool(ctx, "apps", pool, inCluster)
+	cfg.Nodes.SecurityGroup, cfg.Nodes.After = cluster.SecurityGroup, []pulumi.Resource{policies.Ready}
+	nodes, err := platform.NewNodePool(ctx, "apps", &cfg.Nodes, inCluster)
 	if err != nil {
 		return err
 	}
-	_, err = platform.NewMetricsServer(ctx, "metrics-server", &platform.MetricsServerArgs{
-		Cluster: cluster.Name, Version: cfg.MetricsServerVersion,
-	}, pulumi.DependsOn([]pulumi.Resource{nodes.Ready}))
+	_, err = platform.NewMetricsServer(ctx, "metrics-server", cluster.Name, cfg.MetricsServerVersion,
+		pulumi.DependsOn([]pulumi.Resource{nodes.Ready}))
 	if err != nil {
 		return err
 	}
 	if _, err := platform.NewStorageClass(ctx, storageClass, inCluster); err != nil {
 		return err
 	}
-	_, err = kube.NewALBClass(ctx, ingressClass, &kube.ALBClassArgs{
-		Name: ingressClass, Controller: kube.EKSAutoMode,
-	}, inCluster)
+	class := &kube.ALBClassArgs{Name: ingressClass, Controller: kube.EKSAutoMode}
+	_, err = kube.NewALBClass(ctx, ingressClass, class, inCluster)
 	return err
 }
 
 // export exports the values that app stacks read (names: internal/config/clusterstack.go) and the commands to run next.
-func export(
-	ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane,
-) {
+func export(ctx *pulumi.Context, cfg *config.Config, network *platform.Network, cluster *platform.ControlPlane) {
 	if len(cfg.AWSTags) > 0 {
 		ctx.Export("awsTags", pulumi.ToStringMap(cfg.AWSTags))
 	}
 	ctx.Export("clusterName", cluster.Name)
 	ctx.Export("clusterArn", cluster.ARN)
-	ctx.Export("region", pulumi.String(cfg.Account.Region))
+	ctx.Export("region", pulumi.String(cfg.Cluster.Region))
 	ctx.Export("oidcIssuer", cluster.OIDCIssuer)
 	ctx.Export("vpcId", network.VPC)
 	ctx.Export("publicSubnetIds", network.PublicSubnets)
@@ -142,9 +129,9 @@ func export(
 	ctx.Export("ingressClass", pulumi.String(ingressClass))
 	ctx.Export("storageClass", pulumi.String(storageClass))
 	ctx.Export("nextCommands", pulumi.StringArray{
-		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Account.Region, cluster.Name),
+		pulumi.Sprintf("aws eks update-kubeconfig --region %s --name %s", cfg.Cluster.Region, cluster.Name),
 		pulumi.Sprintf("aws eks update-cluster-config --region %s --name %s --deletion-protection",
-			cfg.Account.Region, cluster.Name),
+			cfg.Cluster.Region, cluster.Name),
 	})
 }
 
@@ -171,14 +158,11 @@ func requireAdmin(ctx *pulumi.Context, cfg *config.Config) error {
 // the role's name without its path: arn:aws:sts::111122223333:assumed-role/ci/session for
 // arn:aws:iam::111122223333:role/teams/ci.
 func actsAs(caller, principal string) bool {
-	session := strings.Split(caller, ":")
-	owner := strings.Split(principal, ":")
-	role, isSession := strings.CutPrefix(session[len(session)-1], "assumed-role/")
+	account, session, isSession := strings.Cut(caller, ":assumed-role/")
 	if !isSession {
 		return caller == principal
 	}
-	name, _, _ := strings.Cut(role, "/")
-	path := strings.Split(owner[len(owner)-1], "/")
-	const account = 4
-	return path[0] == "role" && path[len(path)-1] == name && session[account] == owner[account]
+	name, _, _ := strings.Cut(session, "/")
+	owner, role, isRole := strings.Cut(principal, ":role/")
+	return isRole && path.Base(role) == name && owner == strings.Replace(account, ":sts:", ":iam:", 1)
 }

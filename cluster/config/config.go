@@ -14,18 +14,15 @@ import (
 
 // Config holds everything that may differ between two clusters.
 type Config struct {
-	// Account is the AWS account and region of all resources.
-	Account platform.Account
+	Cluster platform.Cluster
 	Network platform.NetworkArgs
 	// AWSTags are added to all resources that the AWS provider creates.
 	AWSTags map[string]string
 	// FlowLogDays is 0 for no flow logs.
 	FlowLogDays int
-	Roles       platform.RolesArgs
-	// ControlPlane is the cluster itself, without Network and Roles.
+	// ControlPlane is without the network and the roles, Nodes without the inputs from other resources.
 	ControlPlane platform.ControlPlaneArgs
-	// Nodes describes the nodes for pods, without the inputs from other resources.
-	Nodes platform.NodePoolArgs
+	Nodes        platform.NodePoolArgs
 	// MetricsServerVersion is empty for the default of EKS.
 	MetricsServerVersion string
 	// Certificate is for the names directly below Domain; nil without one.
@@ -44,15 +41,12 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 
 // keys maps the argument fields that the checks below report to their configuration keys.
 var keys = map[string]string{
-	"network.cluster": "name", "network.region": "aws:region", "network.cidr": "vpcCidr", "network.zones": "zones",
-	"network.interfaceEndpoints": "interfaceEndpoints",
-	"roles.cluster":              "name", "roles.account": "aws:allowedAccountIds", "roles.region": "aws:region",
-	"controlPlane.name": "name", "controlPlane.region": "aws:region",
-	"controlPlane.account": "aws:allowedAccountIds", "controlPlane.version": "kubernetesVersion",
-	"controlPlane.publicCidrs": "apiCidrs", "controlPlane.admins": "adminArns", "controlPlane.viewers": "viewerArns",
-	"controlPlane.logTypes": "logTypes", "controlPlane.logRetentionDays": "logDays",
-	"controlPlane.supportType": "supportType",
-	"nodes.cpuLimit":           "nodeCpuLimit", "nodes.memoryLimit": "nodeMemoryLimit",
+	"cluster.name": "name", "cluster.account": "aws:allowedAccountIds", "cluster.region": "aws:region",
+	"network.cidr": "vpcCidr", "network.zones": "zones", "network.interfaceEndpoints": "interfaceEndpoints",
+	"controlPlane.version": "kubernetesVersion", "controlPlane.publicCidrs": "apiCidrs",
+	"controlPlane.admins": "adminArns", "controlPlane.viewers": "viewerArns", "controlPlane.logTypes": "logTypes",
+	"controlPlane.logRetentionDays": "logDays", "controlPlane.supportType": "supportType",
+	"nodes.cpuLimit": "nodeCpuLimit", "nodes.memoryLimit": "nodeMemoryLimit",
 	"nodes.architecture": "nodeArchitecture", "nodes.capacity": "nodeCapacity", "nodes.maxAgeHours": "nodeMaxAgeHours",
 	"certificate.domain": "domain", "certificate.zoneId": "hostedZoneId",
 }
@@ -60,22 +54,22 @@ var keys = map[string]string{
 // Parse decodes and checks the configuration of a stack. values has full keys; secrets lists the encrypted ones.
 func Parse(project, stack string, values map[string]string, secrets []string) (*Config, error) {
 	d := decode.New(project, "docs/cluster-configuration.md", values, secrets, keys)
-	name, protect := d.Text("name"), d.Boolean("deletionProtection")
-	account := platform.Account{ID: accountID(d), Region: d.Optional("aws:region")}
+	cluster := platform.Cluster{
+		Account: accountID(d), Region: d.Optional("aws:region"), Protect: d.Boolean("deletionProtection"),
+	}
+	d.Fill("cluster", &cluster)
 	c := &Config{
-		Account: account, AWSTags: d.AWSTags(),
-		Network: platform.NetworkArgs{Region: account.Region, SingleNAT: d.Boolean("singleNat"), Protect: protect},
-		Roles:   platform.RolesArgs{Cluster: name, Account: account}, FlowLogDays: d.Integer("flowLogDays"),
-		ControlPlane:         platform.ControlPlaneArgs{Account: account, Protect: protect},
+		Cluster: cluster, AWSTags: d.AWSTags(), FlowLogDays: d.Integer("flowLogDays"), Domain: d.Text("domain"),
+		Network:              platform.NetworkArgs{Cluster: cluster, SingleNAT: d.Boolean("singleNat")},
+		ControlPlane:         platform.ControlPlaneArgs{Cluster: cluster},
 		MetricsServerVersion: d.Text("metricsServerVersion"),
-		Domain:               d.Text("domain"),
 	}
 	zone := d.Text("hostedZoneId")
 	d.Fill("network", &c.Network)
 	d.Fill("controlPlane", &c.ControlPlane)
 	d.Fill("nodes", &c.Nodes)
+	d.Check("cluster", cluster.Validate())
 	d.Check("network", c.Network.Validate())
-	d.Check("roles", c.Roles.Validate())
 	d.Check("controlPlane", c.ControlPlane.Validate())
 	d.Check("nodes", c.Nodes.Validate())
 	d.CheckKey("metricsServerVersion", platform.CheckAddonVersion("metricsServerVersion", c.MetricsServerVersion))

@@ -142,15 +142,15 @@ func TestNobodyIsNoAdmin(t *testing.T) {
 
 // Every field that a check reports has a key, and every entry of the table is for a field that a check reports.
 func TestEveryFieldHasAKey(t *testing.T) {
-	account := platform.Account{Region: "cn-x"}
+	cluster := platform.Cluster{Region: "cn-x"}
 	named := map[string]bool{}
 	for of, problems := range map[string]field.ErrorList{
+		"cluster":     cluster.Validate(),
 		"network":     (&platform.NetworkArgs{InterfaceEndpoints: []string{"s3"}}).Validate(),
-		"roles":       (&platform.RolesArgs{Account: account}).Validate(),
 		"nodes":       (&platform.NodePoolArgs{}).Validate(),
 		"certificate": (&aws.CertificateArgs{}).Validate(),
 		"controlPlane": (&platform.ControlPlaneArgs{
-			Account: account, PublicCIDRs: []string{"x"}, LogTypes: []string{"x"}, Viewers: []string{"x"},
+			Cluster: cluster, PublicCIDRs: []string{"x"}, LogTypes: []string{"x"}, Viewers: []string{"x"},
 		}).Validate(),
 	} {
 		for _, problem := range problems {

@@ -29,27 +29,51 @@ type Part struct {
 // part registers a component. build creates its resources and returns the last of them.
 func part(
 	ctx *pulumi.Context, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
-	build func(child pulumi.ResourceOption) (pulumi.Resource, error),
+	build func(b *builder) pulumi.Resource,
 ) (*Part, error) {
 	p := &Part{}
-	err := component.Register(ctx, module, kind, name, problems, p, opts)
-	if err != nil {
+	if err := component.Register(ctx, module, kind, name, problems, p, opts); err != nil {
 		return nil, err
 	}
-	if p.Ready, err = build(pulumi.Parent(p)); err != nil {
-		return nil, err
-	}
-	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{})
+	b := &builder{ctx: ctx, parent: p, name: name}
+	p.Ready = build(b)
+	return p, b.finish(pulumi.Map{})
 }
 
-// tags returns the tags of a resource: Name, which the AWS console and bill show, and others.
-func tags(name string, others map[string]string) pulumi.StringMap {
-	all := pulumi.StringMap{"Name": pulumi.String(name)}
-	for key, value := range others {
-		all[key] = pulumi.String(value)
-	}
-	return all
+// builder creates the resources of a component until the first error, which finish returns.
+type builder struct {
+	ctx    *pulumi.Context
+	parent pulumi.ComponentResource
+	name   string
+	err    error
 }
+
+// create creates a resource with the constructor of an SDK; suffix follows the component's name in its name. After an
+// error it creates nothing and returns an empty resource, whose outputs are good for arguments only.
+func create[Args, Resource any](
+	b *builder, construct func(*pulumi.Context, string, *Args, ...pulumi.ResourceOption) (*Resource, error),
+	suffix string, args *Args, opts ...pulumi.ResourceOption,
+) *Resource {
+	if b.err == nil {
+		resource, err := construct(b.ctx, b.name+suffix, args, append(opts, pulumi.Parent(b.parent))...)
+		if err == nil {
+			return resource
+		}
+		b.err = err
+	}
+	return new(Resource)
+}
+
+// finish registers the outputs of the component.
+func (b *builder) finish(outputs pulumi.Map) error {
+	if b.err != nil {
+		return b.err
+	}
+	return b.ctx.RegisterResourceOutputs(b.parent, outputs)
+}
+
+// tags returns the tag Name, which the AWS console and bill show.
+func tags(name string) pulumi.StringMap { return pulumi.StringMap{"Name": pulumi.String(name)} }
 
 // statement is a statement of an IAM policy.
 type statement struct {
@@ -66,10 +90,8 @@ func policy(statements ...statement) pulumi.String {
 	for i := range statements {
 		statements[i].Effect = "Allow"
 	}
-	text, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statements})
-	if err != nil {
-		panic(err) // cannot fail for a struct of strings
-	}
+	document := map[string]any{"Version": "2012-10-17", "Statement": statements}
+	text, _ := json.Marshal(document) // cannot fail for structs of strings
 	return pulumi.String(text)
 }
 
@@ -80,39 +102,52 @@ func assumableBy(service string, condition map[string]map[string]string, actions
 	})
 }
 
-// Account is an AWS account and region. With both, policies can contain ARNs of resources that do not exist yet.
-type Account struct {
-	// ID has twelve digits. Required.
-	ID string
-	// Region, e.g. eu-central-1. Required.
-	Region string
+// checkEach requires that each element of a list is right, and that none is repeated.
+func checkEach(name string, list []string, right func(string) bool, want string) (problems field.ErrorList) {
+	for i, element := range list {
+		ok := right(element) && !slices.Contains(list[:i], element)
+		problems = append(problems, check.That(ok, name, element, want)...)
+	}
+	return problems
 }
 
-var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+// Cluster identifies a cluster. With the account and the region, policies can contain ARNs of resources that do not
+// exist yet.
+type Cluster struct {
+	// Name is the prefix of the names of all resources. Required.
+	Name string
+	// Account has twelve digits. Required.
+	Account string
+	// Region, e.g. eu-central-1. Required.
+	Region string
+	// Protect makes Pulumi refuse to delete or replace the VPC, its subnets, the cluster, its key and its logs.
+	Protect bool
+}
 
-// otherPartitionForm matches regions of unsupported partitions, which have other ARNs, other service names, or no EKS
-// Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
-var otherPartitionForm = regexp.MustCompile(`^(cn-|eusc-|us-iso|eu-iso)`)
+var (
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html; 40, since it is the prefix of role names
+	nameForm    = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,39}$`)
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	// otherPartitionForm matches regions of unsupported partitions, which have other ARNs, other service names, or no EKS
+	// Auto Mode: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+	otherPartitionForm = regexp.MustCompile(`^(cn-|eusc-|us-iso|eu-iso)`)
+)
 
-// Validate reports everything wrong with the account.
-func (a Account) Validate() field.ErrorList {
+// Validate reports everything wrong with it.
+func (c Cluster) Validate() field.ErrorList {
 	return slices.Concat(
-		check.Region("region", a.Region),
-		check.That(!otherPartitionForm.MatchString(a.Region), "region", a.Region,
+		check.Match("name", c.Name, nameForm, "must be up to 40 letters, digits and -, beginning with a letter or digit"),
+		check.Match("account", c.Account, accountForm, "must be the twelve digits of an AWS account"),
+		check.Region("region", c.Region),
+		check.That(!otherPartitionForm.MatchString(c.Region), "region", c.Region,
 			"must be a region of the partition aws or aws-us-gov"),
-		check.That(accountForm.MatchString(a.ID), "account", a.ID, "must be the twelve digits of an AWS account"),
 	)
 }
 
-// partition returns the partition of the region, as in ARNs.
-func (a Account) partition() string {
-	if strings.HasPrefix(a.Region, "us-gov-") {
-		return "aws-us-gov"
+// arn returns the ARN that continues with rest after the partition of the region.
+func (c Cluster) arn(rest string) string {
+	if strings.HasPrefix(c.Region, "us-gov-") {
+		return "arn:aws-us-gov:" + rest
 	}
-	return "aws"
-}
-
-// arn returns the ARN of a resource. For resources outside a region or account, that part is empty, or aws.
-func (a Account) arn(service, region, account, resource string) string {
-	return strings.Join([]string{"arn", a.partition(), service, region, account, resource}, ":")
+	return "arn:aws:" + rest
 }

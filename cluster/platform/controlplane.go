@@ -21,10 +21,8 @@ type ControlPlaneArgs struct {
 	// Network and Roles are the network and the IAM roles of the cluster. Required.
 	Network *Network
 	Roles   *Roles
-	// Name of the cluster. Required.
-	Name string
-	// Account is the account of the cluster. Required.
-	Account Account
+	// Cluster has its name and its account. Required.
+	Cluster Cluster
 	// Version of Kubernetes, e.g. 1.35. EKS upgrades one minor version at a time. Required.
 	Version string
 	// PublicCIDRs may reach the API over the internet. Empty: the API is reachable from within the VPC only.
@@ -40,64 +38,53 @@ type ControlPlaneArgs struct {
 	// automatically, EXTENDED keeps the version, at six times the price. Required.
 	// https://docs.aws.amazon.com/eks/latest/userguide/view-upgrade-policy.html
 	SupportType string
-	// Protect makes Pulumi refuse to delete the cluster, its key and its logs.
-	Protect bool
 }
 
 var (
 	// https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
 	logTypes      = []string{"api", "audit", "authenticator", "controllerManager", "scheduler"}
 	versionForm   = regexp.MustCompile(`^1\.[3-9][0-9]$`) // the sleep action of preStop hooks needs 1.30
-	principalForm = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
+	principalForm = regexp.MustCompile(`^[0-9]{12}:(role|user)/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
-// Validate reports everything wrong with the arguments that is known before other resources exist.
+// Validate reports everything wrong with the arguments that is known before other resources exist, except with Cluster.
 func (a *ControlPlaneArgs) Validate() field.ErrorList {
-	problems := checkCluster("name", a.Name)
-	problems = append(problems, a.Account.Validate()...)
-	problems = append(problems, check.That(versionForm.MatchString(a.Version), "version", a.Version,
-		"must be a version of Kubernetes from 1.30, such as 1.35, in quotation marks")...)
+	isLog := func(name string) bool { return slices.Contains(logTypes, name) }
+	iam := a.Cluster.arn("iam::")
+	isPrincipal := func(arn string) bool {
+		principal, inPartition := strings.CutPrefix(arn, iam)
+		return inPartition && principalForm.MatchString(principal)
+	}
+	isViewer := func(arn string) bool { return isPrincipal(arn) && !slices.Contains(a.Admins, arn) }
+	principal := "must be " + iam + "<account>:role/<name>, or user/<name>; for a session (assumed-role), its role; " +
+		"listed once, as an admin or a viewer" // EKS has one access entry per principal
+	problems := slices.Concat(
+		check.Match("version", a.Version, versionForm,
+			"must be a version of Kubernetes from 1.30, such as 1.35, in quotation marks"),
+		checkEach("logTypes", a.LogTypes, isLog, "must be one of "+strings.Join(logTypes, ", ")+", not repeated"),
+		CheckRetention("logRetentionDays", a.LogRetentionDays),
+		checkEach("admins", a.Admins, isPrincipal, principal),
+		checkEach("viewers", a.Viewers, isViewer, principal),
+		check.OneOf("supportType", a.SupportType, "STANDARD", "EXTENDED"),
+	)
 	for _, cidr := range a.PublicCIDRs {
-		wrong := check.CIDR("publicCidrs", cidr)
-		if len(wrong) == 0 {
-			wrong = check.That(isPublic(netip.MustParsePrefix(cidr)), "publicCidrs", cidr,
-				"must be public IPv4 addresses, and no more than a /8 of them: those of the office, the VPN and CI")
-		}
-		problems = append(problems, wrong...)
+		problems = append(problems, check.That(isPublic(cidr), "publicCidrs", cidr, "must be a CIDR of public IPv4 "+
+			"addresses, and no more than a /8 of them, such as 203.0.113.0/24: those of the office, the VPN and CI")...)
 	}
-	for i, log := range a.LogTypes {
-		problems = append(problems, check.OneOf("logTypes", log, logTypes...)...)
-		problems = append(problems,
-			check.That(!slices.Contains(a.LogTypes[:i], log), "logTypes", log, "must not be repeated")...)
-	}
-	problems = append(problems, CheckRetention("logRetentionDays", a.LogRetentionDays)...)
 	if len(a.Admins) == 0 {
 		problems = append(problems, field.Required(field.NewPath("admins"),
 			"without an admin not even this program could access the cluster: add the ARN of your own role"))
 	}
-	problems = append(problems, a.checkPrincipals("admins", a.Admins, nil)...)
-	problems = append(problems, a.checkPrincipals("viewers", a.Viewers, a.Admins)...)
-	return append(problems, check.OneOf("supportType", a.SupportType, "STANDARD", "EXTENDED")...)
-}
-
-// isPublic reports whether a block has public addresses and is not most of the internet. EKS refuses others only
-// after a quarter of an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
-func isPublic(block netip.Prefix) bool {
-	address := block.Addr()
-	return address.Is4() && address.IsGlobalUnicast() && !address.IsPrivate() && block.Bits() >= 8
-}
-
-// checkPrincipals requires ARNs without repetition: EKS has one access entry per principal.
-func (a *ControlPlaneArgs) checkPrincipals(name string, arns, others []string) (problems field.ErrorList) {
-	partition := "arn:" + a.Account.partition() + ":"
-	for i, arn := range arns {
-		right := principalForm.MatchString(arn) && strings.HasPrefix(arn, partition)
-		problems = append(problems, check.That(right, name, arn, "must be "+partition+
-			"iam::<account>:role/<name>, or user/<name>; for a session (assumed-role), its role")...)
-		once := !slices.Contains(arns[:i], arn) && !slices.Contains(others, arn)
-		problems = append(problems, check.That(once, name, arn, "must be listed once, as an admin or a viewer")...)
-	}
 	return problems
+}
+
+// isPublic reports whether a CIDR has public addresses and is not most of the internet. EKS refuses others only after
+// a quarter of an hour: https://docs.aws.amazon.com/eks/latest/APIReference/API_VpcConfigRequest.html
+func isPublic(cidr string) bool {
+	block, err := netip.ParsePrefix(cidr)
+	address := block.Addr()
+	return err == nil && block == block.Masked() && block.Bits() >= 8 &&
+		address.Is4() && address.IsGlobalUnicast() && !address.IsPrivate()
 }
 
 // ControlPlane is an EKS cluster in Auto Mode: AWS manages its nodes, load balancers and volumes.
@@ -115,86 +102,59 @@ type ControlPlane struct {
 }
 
 // NewControlPlane creates the cluster, its key, its log group and its access entries.
-func NewControlPlane(
-	ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption,
-) (*ControlPlane, error) {
+func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs) (*ControlPlane, error) {
 	c := &ControlPlane{}
-	if err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, opts); err != nil {
+	if err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, nil); err != nil {
 		return nil, err
 	}
-	key, err := args.key(ctx, name, c)
-	if err != nil {
-		return nil, err
-	}
+	b := &builder{ctx: ctx, parent: c, name: name}
+	key := args.key(b)
 	// Created before the cluster, since EKS would otherwise create one without retention that outlives the cluster.
-	logs, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
-		Name: pulumi.String("/aws/eks/" + args.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
-	}, pulumi.Parent(c), pulumi.Protect(args.Protect))
-	if err != nil {
-		return nil, err
-	}
-	after := append([]pulumi.Resource{logs}, args.Roles.Ready...)
-	cluster, err := args.cluster(ctx, name, c, key, append(after, args.Network.Ready...))
-	if err != nil {
-		return nil, err
-	}
-	c.Ready = append(c.Ready, cluster)
-	// https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
-	for policy, principals := range map[string][]string{
-		"AmazonEKSClusterAdminPolicy": args.Admins, "AmazonEKSViewPolicy": args.Viewers,
-	} {
-		for _, principal := range principals {
-			policyARN := args.Account.arn("eks", "", "aws", "cluster-access-policy/"+policy)
-			if err := c.admit(ctx, entryName(name, principal, args.Account.ID), cluster, principal, policyARN); err != nil {
-				return nil, err
-			}
-		}
+	logs := create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
+		Name: pulumi.String("/aws/eks/" + args.Cluster.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
+	}, pulumi.Protect(args.Cluster.Protect))
+	cluster := args.cluster(b, key, slices.Concat([]pulumi.Resource{logs}, args.Roles.Ready, args.Network.Ready))
+	c.Ready = append(args.admit(b, cluster), cluster)
+	if b.err != nil {
+		return nil, b.err
 	}
 	c.Name, c.ARN, c.Endpoint = cluster.Name, cluster.Arn, cluster.Endpoint
 	c.CertificateAuthority = cluster.CertificateAuthority.Data().Elem()
 	c.SecurityGroup = cluster.VpcConfig.ClusterSecurityGroupId().Elem()
 	c.OIDCIssuer = cluster.Identities.Index(pulumi.Int(0)).Oidcs().Index(pulumi.Int(0)).Issuer().Elem()
-	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
+	return c, b.finish(pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
 }
-
-// keyDeletionDays is the maximum of AWS: without the key, the Secrets of a restored cluster are unreadable.
-const keyDeletionDays = 30
 
 // key creates the key that encrypts the cluster's Secrets. Its policy delegates access to IAM, like the default policy.
 // EKS creates a grant with the permissions of the caller that creates the cluster: kms:DescribeKey and kms:CreateGrant.
 // https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
-func (a *ControlPlaneArgs) key(ctx *pulumi.Context, name string, parent *ControlPlane) (*kms.Key, error) {
-	key, err := kms.NewKey(ctx, name, &kms.KeyArgs{
-		Description:          pulumi.String("Secrets of EKS cluster " + a.Name),
-		EnableKeyRotation:    pulumi.Bool(true),
-		DeletionWindowInDays: pulumi.Int(keyDeletionDays),
+func (a *ControlPlaneArgs) key(b *builder) *kms.Key {
+	key := create(b, kms.NewKey, "", &kms.KeyArgs{
+		Description:       pulumi.String("Secrets of EKS cluster " + a.Cluster.Name),
+		EnableKeyRotation: pulumi.Bool(true),
+		// The maximum of AWS: without the key, the Secrets of a restored cluster are unreadable.
+		DeletionWindowInDays: pulumi.Int(30),
 		Policy: policy(statement{
-			Sid: "Account", Principal: map[string]string{"AWS": a.Account.arn("iam", "", a.Account.ID, "root")},
+			Sid: "Account", Principal: map[string]string{"AWS": a.Cluster.arn("iam::" + a.Cluster.Account + ":root")},
 			Action: []string{"kms:*"}, Resource: []string{"*"}, // in the policy of a key, this key
 		}),
-		Tags: tags(a.Name, nil),
-	}, pulumi.Parent(parent), pulumi.Protect(a.Protect))
-	if err != nil {
-		return nil, err
-	}
-	_, err = kms.NewAlias(ctx, name, &kms.AliasArgs{
-		Name: pulumi.String("alias/eks/" + a.Name), TargetKeyId: key.KeyId,
-	}, pulumi.Parent(parent))
-	return key, err
+		Tags: tags(a.Cluster.Name),
+	}, pulumi.Protect(a.Cluster.Protect))
+	create(b, kms.NewAlias, "", &kms.AliasArgs{
+		Name: pulumi.String("alias/eks/" + a.Cluster.Name), TargetKeyId: key.KeyId,
+	})
+	return key
 }
 
-// createLimit exceeds the 10 to 15 minutes that EKS takes to create a cluster; deletion is as slow.
-const createLimit = "45m"
-
-func (a *ControlPlaneArgs) cluster(
-	ctx *pulumi.Context, name string, parent *ControlPlane, key *kms.Key, after []pulumi.Resource,
-) (*eks.Cluster, error) {
+func (a *ControlPlaneArgs) cluster(b *builder, key *kms.Key, after []pulumi.Resource) *eks.Cluster {
 	var publicCIDRs pulumi.StringArrayInput // EKS refuses an empty list
 	if len(a.PublicCIDRs) > 0 {
 		publicCIDRs = pulumi.ToStringArray(a.PublicCIDRs)
 	}
-	return eks.NewCluster(ctx, name, &eks.ClusterArgs{
-		Name:    pulumi.String(a.Name),
+	// EKS takes 10 to 15 minutes to create a cluster; deletion is as slow.
+	limits := &pulumi.CustomTimeouts{Create: "45m", Delete: "45m"}
+	return create(b, eks.NewCluster, "", &eks.ClusterArgs{
+		Name:    pulumi.String(a.Cluster.Name),
 		Version: pulumi.String(a.Version),
 		RoleArn: a.Roles.Cluster,
 		// Auto Mode requires that these three have the same value, which the provider must know in the preview
@@ -230,35 +190,29 @@ func (a *ControlPlaneArgs) cluster(
 			Resources: pulumi.ToStringArray([]string{"secrets"}),
 		},
 		UpgradePolicy: &eks.ClusterUpgradePolicyArgs{SupportType: pulumi.String(a.SupportType)},
-		Tags:          tags(a.Name, nil),
-	}, pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.DependsOn(after),
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: createLimit, Delete: createLimit}))
+		Tags:          tags(a.Cluster.Name),
+	}, pulumi.Protect(a.Cluster.Protect), pulumi.DependsOn(after), pulumi.Timeouts(limits))
 }
 
-// entryName includes the account of a principal from another account: two accounts may have roles of the same name.
-func entryName(name, principal, account string) string {
-	parts := strings.SplitN(principal, ":", 6) // arn:aws:iam::<account>:<role or user>/<name>
-	if parts[4] == account {
-		return name + "-" + parts[5]
+// admit grants the admins and the viewers access to the cluster. The name of an entry contains the account unless it is
+// the cluster's own, since two accounts may have roles of the same name.
+func (a *ControlPlaneArgs) admit(b *builder, cluster *eks.Cluster) (entries []pulumi.Resource) {
+	for _, principal := range slices.Concat(a.Admins, a.Viewers) {
+		// https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+		policy := "AmazonEKSViewPolicy"
+		if slices.Contains(a.Admins, principal) {
+			policy = "AmazonEKSClusterAdminPolicy"
+		}
+		who := strings.TrimPrefix(principal, a.Cluster.arn("iam::")) // <account>:<role or user>/<name>
+		who = strings.Replace(strings.TrimPrefix(who, a.Cluster.Account+":"), ":", "-", 1)
+		entry := create(b, eks.NewAccessEntry, "-"+who, &eks.AccessEntryArgs{
+			ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
+		})
+		entries = append(entries, create(b, eks.NewAccessPolicyAssociation, "-"+who, &eks.AccessPolicyAssociationArgs{
+			ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn,
+			PolicyArn:   pulumi.String(a.Cluster.arn("eks::aws:cluster-access-policy/" + policy)),
+			AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
+		}))
 	}
-	return name + "-" + parts[4] + "-" + parts[5]
-}
-
-// admit grants a role or user access to the cluster.
-func (c *ControlPlane) admit(ctx *pulumi.Context, name string, cluster *eks.Cluster, principal, policy string) error {
-	entry, err := eks.NewAccessEntry(ctx, name, &eks.AccessEntryArgs{
-		ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
-	}, pulumi.Parent(c))
-	if err != nil {
-		return err
-	}
-	association, err := eks.NewAccessPolicyAssociation(ctx, name, &eks.AccessPolicyAssociationArgs{
-		ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn, PolicyArn: pulumi.String(policy),
-		AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
-	}, pulumi.Parent(c))
-	if err != nil {
-		return err
-	}
-	c.Ready = append(c.Ready, association)
-	return nil
+	return entries
 }

@@ -16,8 +16,8 @@ func TestTwoAdminsOfOneNameInTwoAccounts(t *testing.T) {
 		arn := pulumi.String("arn:x").ToStringOutput()
 		_, err := NewControlPlane(ctx, "cluster", &ControlPlaneArgs{
 			Network: &Network{}, Roles: &Roles{Cluster: arn, Node: arn, NodeName: arn},
-			Name: "production", Account: Account{ID: "111122223333", Region: "eu-central-1"}, Version: "1.35",
-			LogRetentionDays: 30, SupportType: "STANDARD",
+			Cluster: Cluster{Name: "production", Account: "111122223333", Region: "eu-central-1"},
+			Version: "1.35", LogRetentionDays: 30, SupportType: "STANDARD",
 			Admins:  []string{"arn:aws:iam::111122223333:role/teams/ci", "arn:aws:iam::444455556666:role/teams/ci"},
 			Viewers: []string{"arn:aws:iam::111122223333:user/teams/ci"},
 		})

@@ -12,24 +12,6 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// FlowLogsArgs describe the flow logs of a VPC.
-type FlowLogsArgs struct {
-	// VPC is the ID of the VPC. Required.
-	VPC pulumi.StringInput
-	// Account is the account of the VPC. Required.
-	Account Account
-	// Cluster is the prefix of the names. Required.
-	Cluster string
-	// RetentionDays is the retention of the logs, one of the values that CloudWatch accepts. Required.
-	RetentionDays int
-}
-
-// Validate reports everything wrong with the arguments.
-func (a *FlowLogsArgs) Validate() field.ErrorList {
-	return slices.Concat(check.Set("vpc", a.VPC != nil), a.Account.Validate(), checkCluster("cluster", a.Cluster),
-		CheckRetention("retentionDays", a.RetentionDays))
-}
-
 // retentions lists the values that CloudWatch accepts:
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 var retentions = []int{
@@ -42,29 +24,24 @@ func CheckRetention(name string, days int) field.ErrorList {
 		"must be one of the values that CloudWatch accepts: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
 }
 
-// NewFlowLogs creates flow logs of all connections in a VPC, including rejected ones.
-func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "FlowLogs", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
-		groupName := "/aws/vpc/" + args.Cluster
-		group, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
-			Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(args.RetentionDays),
-		}, child)
-		if err != nil {
-			return nil, err
-		}
-		role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-			Name: pulumi.String(args.Cluster + "-flow-logs"),
+// NewFlowLogs creates flow logs of all connections in the VPC of a cluster, including rejected ones, and keeps them for
+// a number of days that CloudWatch accepts.
+func NewFlowLogs(ctx *pulumi.Context, name string, cluster Cluster, vpc pulumi.StringInput, days int) (*Part, error) {
+	return part(ctx, "FlowLogs", name, CheckRetention("days", days), nil, func(b *builder) pulumi.Resource {
+		groupName := "/aws/vpc/" + cluster.Name
+		group := create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
+			Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(days),
+		})
+		role := create(b, iam.NewRole, "", &iam.RoleArgs{
+			Name: pulumi.String(cluster.Name + "-flow-logs"),
 			// Without the condition a flow log of another account could write with this role.
 			AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com",
-				map[string]map[string]string{"StringEquals": {"aws:SourceAccount": args.Account.ID}}, "sts:AssumeRole"),
-		}, child)
-		if err != nil {
-			return nil, err
-		}
-		groups := args.Account.arn("logs", args.Account.Region, args.Account.ID, "log-group:")
+				map[string]map[string]string{"StringEquals": {"aws:SourceAccount": cluster.Account}}, "sts:AssumeRole"),
+		})
+		groups := cluster.arn("logs:" + cluster.Region + ":" + cluster.Account + ":log-group:")
 		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, limited to one log group and without
 		// the permission to create it.
-		permission, err := iam.NewRolePolicy(ctx, name, &iam.RolePolicyArgs{
+		permission := create(b, iam.NewRolePolicy, "", &iam.RolePolicyArgs{
 			Name: pulumi.String("write"), Role: role.Name,
 			Policy: policy(
 				statement{
@@ -75,13 +52,10 @@ func NewFlowLogs(ctx *pulumi.Context, name string, args *FlowLogsArgs, opts ...p
 				// DescribeLogGroups applies to all log groups of the account.
 				statement{Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: []string{groups + "*"}},
 			),
-		}, child)
-		if err != nil {
-			return nil, err
-		}
-		return ec2.NewFlowLog(ctx, name, &ec2.FlowLogArgs{
-			VpcId: args.VPC, TrafficType: pulumi.String("ALL"),
-			LogDestination: group.Arn, IamRoleArn: role.Arn, Tags: tags(args.Cluster, nil),
-		}, child, pulumi.DependsOn([]pulumi.Resource{permission}))
+		})
+		return create(b, ec2.NewFlowLog, "", &ec2.FlowLogArgs{
+			VpcId: vpc, TrafficType: pulumi.String("ALL"),
+			LogDestination: group.Arn, IamRoleArn: role.Arn, Tags: tags(cluster.Name),
+		}, pulumi.DependsOn([]pulumi.Resource{permission}))
 	})
 }

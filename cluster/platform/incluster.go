@@ -18,19 +18,19 @@ import (
 // setting.
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "NetworkPolicies", name, nil, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
-		return corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
+	return part(ctx, "NetworkPolicies", name, nil, opts, func(b *builder) pulumi.Resource {
+		return create(b, corev1.NewConfigMap, "", &corev1.ConfigMapArgs{
 			Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("amazon-vpc-cni"), Namespace: pulumi.String("kube-system")},
 			Data:     pulumi.StringMap{"enable-network-policy-controller": pulumi.String("true")},
-		}, child)
+		})
 	})
 }
 
 // NewStorageClass creates the default StorageClass, for encrypted gp3 volumes. Auto Mode has none.
 // https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
 func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "StorageClass", name, nil, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
-		return storagev1.NewStorageClass(ctx, name, &storagev1.StorageClassArgs{
+	return part(ctx, "StorageClass", name, nil, opts, func(b *builder) pulumi.Resource {
+		return create(b, storagev1.NewStorageClass, "", &storagev1.StorageClassArgs{
 			Metadata: &metav1.ObjectMetaArgs{
 				Name:        pulumi.String(name),
 				Annotations: pulumi.StringMap{"storageclass.kubernetes.io/is-default-class": pulumi.String("true")},
@@ -46,43 +46,35 @@ func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOp
 			}},
 			AllowVolumeExpansion: pulumi.Bool(true),
 			ReclaimPolicy:        pulumi.String("Delete"),
-		}, child)
+		})
 	})
 }
 
-// MetricsServerArgs describe the add-on metrics-server, which autoscalers require.
-type MetricsServerArgs struct {
-	// Cluster is the name of the cluster. Required.
-	Cluster pulumi.StringInput
-	// Version of the add-on, e.g. v0.8.0-eksbuild.1. Empty for the EKS default at its creation.
-	Version string
-}
-
-var addonVersionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$`)
+var addonVersionForm = regexp.MustCompile(`^$|^v[0-9]+\.[0-9]+\.[0-9]+-eksbuild\.[0-9]+$`)
 
 // CheckAddonVersion requires a version of an add-on, or empty for the EKS default.
 func CheckAddonVersion(name, version string) field.ErrorList {
-	return check.That(version == "" || addonVersionForm.MatchString(version), name, version,
-		"must be a version such as v0.8.0-eksbuild.1, or empty; "+
-			"`aws eks describe-addon-versions --addon-name metrics-server` lists them")
+	return check.Match(name, version, addonVersionForm, "must be a version such as v0.8.0-eksbuild.1, or empty; "+
+		"`aws eks describe-addon-versions --addon-name metrics-server` lists them")
 }
 
-// NewMetricsServer creates the EKS add-on metrics-server, which AWS builds and scans, and waits until it is active. It
-// keeps its version until Version changes. https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
+// NewMetricsServer creates the EKS add-on metrics-server, which AWS builds and scans and autoscalers require, and waits
+// until it is active. An empty version is the EKS default at its creation, which it keeps until version changes.
+// https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
 func NewMetricsServer(
-	ctx *pulumi.Context, name string, args *MetricsServerArgs, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, cluster pulumi.StringInput, version string, opts ...pulumi.ResourceOption,
 ) (*Part, error) {
-	problems := CheckAddonVersion("version", args.Version)
-	return part(ctx, "MetricsServer", name, problems, opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
+	problems := CheckAddonVersion("version", version)
+	return part(ctx, "MetricsServer", name, problems, opts, func(b *builder) pulumi.Resource {
 		addon := &eks.AddonArgs{
-			ClusterName: args.Cluster, AddonName: pulumi.String("metrics-server"),
+			ClusterName: cluster, AddonName: pulumi.String("metrics-server"),
 			// Existing objects of the same name become part of the add-on; later manual changes are kept.
 			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
 			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"),
 		}
-		if args.Version != "" {
-			addon.AddonVersion = pulumi.String(args.Version)
+		if version != "" {
+			addon.AddonVersion = pulumi.String(version)
 		}
-		return eks.NewAddon(ctx, name, addon, child)
+		return create(b, eks.NewAddon, "", addon)
 	})
 }

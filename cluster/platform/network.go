@@ -17,10 +17,8 @@ import (
 
 // NetworkArgs describe the network of one cluster.
 type NetworkArgs struct {
-	// Cluster is the name of the cluster, which finds its subnets by tags. It is also the prefix of all names. Required.
-	Cluster string
-	// Region is the AWS region. Required.
-	Region string
+	// Cluster is the cluster, which finds its subnets by tags with its name. Required.
+	Cluster Cluster
 	// CIDR is the block of the VPC, from /16 to /23, e.g. 10.0.0.0/16. It cannot be changed later. Required.
 	CIDR string
 	// Zones are three availability zones of the region, e.g. eu-central-1a. Required.
@@ -31,41 +29,26 @@ type NetworkArgs struct {
 	// InterfaceEndpoints are AWS services that the nodes reach without the NAT gateway, e.g. ecr.api and ecr.dkr. Each is
 	// billed per hour and zone. S3, which stores image layers, always has a free gateway endpoint.
 	InterfaceEndpoints []string
-	// Protect makes Pulumi refuse to delete or replace the VPC and its subnets.
-	Protect bool
 }
 
-// Validate reports everything wrong with the arguments.
+var serviceForm = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
+
+// Validate reports everything wrong with the arguments, except with Cluster.
 func (a *NetworkArgs) Validate() field.ErrorList {
-	problems := append(checkCluster("cluster", a.Cluster), check.Region("region", a.Region)...)
-	if _, err := PlanAddresses(a.CIDR); err != nil {
-		problems = append(problems, check.Invalid("cidr", a.CIDR, err.Error())...)
-	}
-	distinct := slices.Compact(slices.Sorted(slices.Values(a.Zones)))
-	wrong := func(zone string) bool { return !zoneForm.MatchString(zone) || zone[:len(zone)-1] != a.Region }
+	region := a.Cluster.Region
+	zoneForm := regexp.MustCompile(`^` + regexp.QuoteMeta(region) + `[a-z]$`)
+	wrong := func(zone string) bool { return !zoneForm.MatchString(zone) }
 	// A different order would assign each zone the addresses of another.
+	distinct := slices.Compact(slices.Sorted(slices.Values(a.Zones)))
 	right := slices.Equal(a.Zones, distinct) && len(distinct) == zoneCount && !slices.ContainsFunc(a.Zones, wrong)
-	problems = append(problems, check.That(right, "zones", a.Zones,
-		fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", a.Region, a.Region))...)
-	for i, service := range a.InterfaceEndpoints {
-		right := serviceForm.MatchString(service) && service != "s3" &&
-			!slices.Contains(a.InterfaceEndpoints[:i], service)
-		problems = append(problems, check.That(right, "interfaceEndpoints", service,
-			"must be an AWS service name without its prefix, such as ecr.api, not repeated; s3 always has an endpoint")...)
-	}
-	return problems
-}
-
-var (
-	zoneForm    = regexp.MustCompile(`^[a-z]{2,5}(-[a-z]+)+-[0-9]+[a-z]$`)
-	serviceForm = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
-	// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html; 40, since it is the prefix of role names
-	clusterForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,39}$`)
-)
-
-func checkCluster(name, value string) field.ErrorList {
-	return check.That(clusterForm.MatchString(value), name, value,
-		"must be up to 40 letters, digits and -, beginning with a letter or digit")
+	isService := func(name string) bool { return serviceForm.MatchString(name) && name != "s3" }
+	_, problems := PlanAddresses(a.CIDR)
+	return slices.Concat(problems,
+		check.That(right, "zones", a.Zones,
+			fmt.Sprintf("must be three different zones of region %s in alphabetical order, such as %sa", region, region)),
+		checkEach("interfaceEndpoints", a.InterfaceEndpoints, isService,
+			"must be an AWS service name without its prefix, such as ecr.api, not repeated; s3 always has an endpoint"),
+	)
 }
 
 // Network is a VPC over three zones: public subnets for load balancers, private ones behind NAT for nodes and pods.
@@ -83,21 +66,17 @@ type Network struct {
 }
 
 // NewNetwork creates the network.
-func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
+func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs) (*Network, error) {
 	n := &Network{}
-	if err := component.Register(ctx, module, "Network", name, args.Validate(), n, opts); err != nil {
+	if err := component.Register(ctx, module, "Network", name, args.Validate(), n, nil); err != nil {
 		return nil, err
 	}
 	n.Addresses, _ = PlanAddresses(args.CIDR) // Validate has checked it
-	b := &networkBuilder{
-		Network: n, ctx: ctx, name: name, args: args, child: pulumi.Parent(n), guard: pulumi.Protect(args.Protect),
-	}
-	for _, build := range []func() error{b.vpc, b.zones, b.endpoints} {
-		if err := build(); err != nil {
-			return nil, err
-		}
-	}
-	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{
+	b := &networkBuilder{Network: n, builder: &builder{ctx: ctx, parent: n, name: name}, args: args}
+	b.vpc()
+	b.zones()
+	b.endpoints()
+	return n, b.finish(pulumi.Map{
 		"vpc": n.VPC, "publicSubnets": n.PublicSubnets, "privateSubnets": n.PrivateSubnets,
 	})
 }
@@ -105,163 +84,111 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 // networkBuilder holds the state that the steps of NewNetwork share.
 type networkBuilder struct {
 	*Network
-	ctx          *pulumi.Context
-	name         string
-	args         *NetworkArgs
-	child, guard pulumi.ResourceOption
-
+	*builder
+	args          *NetworkArgs
 	internet      *ec2.InternetGateway
 	privateTables pulumi.StringArray
 }
 
-func (b *networkBuilder) vpc() error {
-	vpc, err := ec2.NewVpc(b.ctx, b.name, &ec2.VpcArgs{
+func (b *networkBuilder) tags(suffix string) pulumi.StringMap {
+	return tags(b.args.Cluster.Name + suffix)
+}
+
+func (b *networkBuilder) vpc() {
+	b.VPC = create(b.builder, ec2.NewVpc, "", &ec2.VpcArgs{
 		CidrBlock: pulumi.String(b.args.CIDR),
 		// Interface endpoints and the private endpoint of EKS require both.
 		EnableDnsHostnames: pulumi.Bool(true),
 		EnableDnsSupport:   pulumi.Bool(true),
-		Tags:               tags(b.args.Cluster, nil),
-	}, b.child, b.guard)
-	if err != nil {
-		return err
-	}
-	b.VPC = vpc.ID()
+		Tags:               b.tags(""),
+	}, pulumi.Protect(b.args.Cluster.Protect)).ID()
 	// Instances without a security group get this one. Without rules it blocks all traffic.
-	_, err = ec2.NewDefaultSecurityGroup(b.ctx, b.name, &ec2.DefaultSecurityGroupArgs{
-		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-default", nil),
-	}, b.child)
-	if err != nil {
-		return err
-	}
-	b.internet, err = ec2.NewInternetGateway(b.ctx, b.name, &ec2.InternetGatewayArgs{
-		VpcId: b.VPC, Tags: tags(b.args.Cluster, nil),
-	}, b.child)
-	return err
+	create(b.builder, ec2.NewDefaultSecurityGroup, "", &ec2.DefaultSecurityGroupArgs{
+		VpcId: b.VPC, Tags: b.tags("-default"),
+	})
+	b.internet = create(b.builder, ec2.NewInternetGateway, "", &ec2.InternetGatewayArgs{
+		VpcId: b.VPC, Tags: b.tags(""),
+	})
 }
 
 // zones creates a public and a private subnet per zone. The public ones share a route table; each private one has its
 // own, so that each zone can have its own NAT gateway. EKS finds the subnets for load balancers by their tags:
 // https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html
-func (b *networkBuilder) zones() error {
+func (b *networkBuilder) zones() {
 	var nat *ec2.NatGateway
 	for i, zone := range b.args.Zones {
-		public, err := b.subnet("public-"+zone, zone, b.Addresses.Public[i], "kubernetes.io/role/elb")
-		if err != nil {
-			return err
-		}
-		private, err := b.subnet("private-"+zone, zone, b.Addresses.Private[i], "kubernetes.io/role/internal-elb")
-		if err != nil {
-			return err
-		}
-		b.PublicSubnets = append(b.PublicSubnets, public.ID())
-		b.PrivateSubnets = append(b.PrivateSubnets, private.ID())
+		public := b.subnet("-public-"+zone, zone, b.Addresses.Public[i], "kubernetes.io/role/elb")
+		private := b.subnet("-private-"+zone, zone, b.Addresses.Private[i], "kubernetes.io/role/internal-elb")
+		b.PublicSubnets = append(b.PublicSubnets, public)
+		b.PrivateSubnets = append(b.PrivateSubnets, private)
 		if nat == nil || !b.args.SingleNAT {
-			if nat, err = b.nat(zone, public); err != nil {
-				return err
-			}
+			nat = b.nat(zone, public)
 		}
-		table, err := b.table("private-"+zone, ec2.RouteArgs{NatGatewayId: nat.ID()}, b.PrivateSubnets[i])
-		if err != nil {
-			return err
-		}
+		table := b.table("-private-"+zone, ec2.RouteArgs{NatGatewayId: nat.ID()}, private)
 		b.privateTables = append(b.privateTables, table)
 	}
-	_, err := b.table("public", ec2.RouteArgs{GatewayId: b.internet.ID()}, b.PublicSubnets...)
-	return err
+	b.table("-public", ec2.RouteArgs{GatewayId: b.internet.ID()}, b.PublicSubnets...)
 }
 
-func (b *networkBuilder) subnet(kind, zone, cidr, role string) (*ec2.Subnet, error) {
-	return ec2.NewSubnet(b.ctx, b.name+"-"+kind, &ec2.SubnetArgs{
-		VpcId: b.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr),
+func (b *networkBuilder) subnet(suffix, zone, cidr, role string) pulumi.IDOutput {
+	label := b.tags(suffix)
+	label[role] = pulumi.String("1")
+	label["kubernetes.io/cluster/"+b.args.Cluster.Name] = pulumi.String("shared")
+	return create(b.builder, ec2.NewSubnet, suffix, &ec2.SubnetArgs{
+		VpcId: b.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr), Tags: label,
 		MapPublicIpOnLaunch: pulumi.Bool(false), // they contain only NAT gateways and load balancers, which have their own
-		Tags: tags(b.args.Cluster+"-"+kind, map[string]string{
-			role: "1", "kubernetes.io/cluster/" + b.args.Cluster: "shared",
-		}),
-	}, b.child, b.guard)
+	}, pulumi.Protect(b.args.Cluster.Protect)).ID()
 }
 
 // nat creates the NAT gateway of private subnets, in a public one.
-func (b *networkBuilder) nat(zone string, public *ec2.Subnet) (*ec2.NatGateway, error) {
-	name, label := b.name+"-"+zone, tags(b.args.Cluster+"-"+zone, nil)
+func (b *networkBuilder) nat(zone string, public pulumi.IDOutput) *ec2.NatGateway {
+	label := b.tags("-" + zone)
 	after := pulumi.DependsOn([]pulumi.Resource{b.internet})
-	address, err := ec2.NewEip(b.ctx, name, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: label}, b.child, after)
-	if err != nil {
-		return nil, err
-	}
-	return ec2.NewNatGateway(b.ctx, name, &ec2.NatGatewayArgs{
-		SubnetId: public.ID(), AllocationId: address.ID(), Tags: label,
-	}, b.child, after)
+	address := create(b.builder, ec2.NewEip, "-"+zone, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: label}, after)
+	return create(b.builder, ec2.NewNatGateway, "-"+zone, &ec2.NatGatewayArgs{
+		SubnetId: public, AllocationId: address.ID(), Tags: label,
+	}, after)
 }
 
 // table creates a route table with a default route for subnets and returns its ID. Nodes need it until they terminate.
-func (b *networkBuilder) table(
-	kind string, route ec2.RouteArgs, subnets ...pulumi.StringInput,
-) (id pulumi.IDOutput, err error) {
-	name := b.name + "-" + kind
-	table, err := ec2.NewRouteTable(b.ctx, name, &ec2.RouteTableArgs{
-		VpcId: b.VPC, Tags: tags(b.args.Cluster+"-"+kind, nil),
-	}, b.child)
-	if err != nil {
-		return id, err
-	}
+func (b *networkBuilder) table(suffix string, route ec2.RouteArgs, subnets ...pulumi.StringInput) pulumi.IDOutput {
+	table := create(b.builder, ec2.NewRouteTable, suffix, &ec2.RouteTableArgs{VpcId: b.VPC, Tags: b.tags(suffix)})
 	route.RouteTableId, route.DestinationCidrBlock = table.ID(), pulumi.String("0.0.0.0/0")
-	defaultRoute, err := ec2.NewRoute(b.ctx, name, &route, b.child)
-	if err != nil {
-		return id, err
-	}
-	b.Ready = append(b.Ready, defaultRoute)
+	b.Ready = append(b.Ready, create(b.builder, ec2.NewRoute, suffix, &route))
 	for i, subnet := range subnets {
-		args := &ec2.RouteTableAssociationArgs{RouteTableId: table.ID(), SubnetId: subnet.ToStringOutput()}
-		association, err := ec2.NewRouteTableAssociation(b.ctx, fmt.Sprintf("%s-%d", name, i), args, b.child)
-		if err != nil {
-			return id, err
-		}
+		args := &ec2.RouteTableAssociationArgs{RouteTableId: table.ID(), SubnetId: subnet}
+		association := create(b.builder, ec2.NewRouteTableAssociation, fmt.Sprintf("%s-%d", suffix, i), args)
 		b.Ready = append(b.Ready, association)
 	}
-	return table.ID(), nil
+	return table.ID()
 }
 
 // endpoints creates the VPC endpoints for AWS services.
-func (b *networkBuilder) endpoints() error {
-	err := b.endpoint("s3", &ec2.VpcEndpointArgs{
-		VpcEndpointType: pulumi.String("Gateway"), RouteTableIds: b.privateTables,
-	})
-	if err != nil || len(b.args.InterfaceEndpoints) == 0 {
-		return err
+func (b *networkBuilder) endpoints() {
+	b.endpoint("s3", ec2.VpcEndpointArgs{VpcEndpointType: pulumi.String("Gateway"), RouteTableIds: b.privateTables})
+	if len(b.args.InterfaceEndpoints) == 0 {
+		return
 	}
-	group, err := ec2.NewSecurityGroup(b.ctx, b.name+"-endpoints", &ec2.SecurityGroupArgs{
+	group := create(b.builder, ec2.NewSecurityGroup, "-endpoints", &ec2.SecurityGroupArgs{
 		VpcId: b.VPC, Description: pulumi.String("Interface endpoints: HTTPS from within the network"),
 		Ingress: ec2.SecurityGroupIngressArray{ec2.SecurityGroupIngressArgs{
 			Protocol: pulumi.String("tcp"), FromPort: pulumi.Int(443), ToPort: pulumi.Int(443),
 			CidrBlocks: pulumi.ToStringArray([]string{b.args.CIDR}),
 		}},
-		Tags: tags(b.args.Cluster+"-endpoints", nil),
-	}, b.child)
-	if err != nil {
-		return err
-	}
+		Tags: b.tags("-endpoints"),
+	})
 	for _, service := range b.args.InterfaceEndpoints {
-		err := b.endpoint(service, &ec2.VpcEndpointArgs{
+		b.endpoint(service, ec2.VpcEndpointArgs{
 			VpcEndpointType: pulumi.String("Interface"), PrivateDnsEnabled: pulumi.Bool(true),
 			SubnetIds: b.PrivateSubnets, SecurityGroupIds: pulumi.StringArray{group.ID()},
 		})
-		if err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
-func (b *networkBuilder) endpoint(service string, args *ec2.VpcEndpointArgs) error {
-	name := b.name + "-" + service
-	args.VpcId, args.Tags = b.VPC, tags(b.args.Cluster+"-"+service, nil)
-	args.ServiceName = pulumi.String("com.amazonaws." + b.args.Region + "." + service)
-	endpoint, err := ec2.NewVpcEndpoint(b.ctx, name, args, b.child)
-	if err != nil {
-		return err
-	}
-	b.Ready = append(b.Ready, endpoint)
-	return nil
+func (b *networkBuilder) endpoint(service string, args ec2.VpcEndpointArgs) {
+	args.VpcId, args.Tags = b.VPC, b.tags("-"+service)
+	args.ServiceName = pulumi.String("com.amazonaws." + b.args.Cluster.Region + "." + service)
+	b.Ready = append(b.Ready, create(b.builder, ec2.NewVpcEndpoint, "-"+service, &args))
 }
 
 // zoneCount is the number of availability zones of a cluster: losing one leaves two thirds, and a quorum needs three.
@@ -283,12 +210,13 @@ type Addresses struct {
 	Public, Private [zoneCount]string
 }
 
-// PlanAddresses divides a network into subnets. Its error describes the accepted networks.
-func PlanAddresses(cidr string) (a Addresses, err error) {
+// PlanAddresses divides a network into subnets. Its problem describes the accepted networks.
+func PlanAddresses(cidr string) (a Addresses, problems field.ErrorList) {
 	network, err := netip.ParsePrefix(cidr)
 	if err != nil || !network.Addr().Is4() || !network.Addr().IsPrivate() || network != network.Masked() ||
 		network.Bits() < minBits || network.Bits() > maxBits {
-		return a, fmt.Errorf("must be a private IPv4 network from /%d to /%d such as 10.0.0.0/16", minBits, maxBits)
+		return a, check.Invalid("cidr", cidr,
+			fmt.Sprintf("must be a private IPv4 network from /%d to /%d such as 10.0.0.0/16", minBits, maxBits))
 	}
 	for zone := range zoneCount {
 		a.Public[zone] = subnet(network, publicBits, zone)

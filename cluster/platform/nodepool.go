@@ -49,25 +49,19 @@ func (a *NodePoolArgs) Validate() field.ErrorList {
 	)
 }
 
-// drainHours is the maximum time for which PodDisruptionBudgets may delay the drain of a node.
-const drainHours = 24
-
 // NewNodePool creates a NodeClass and a NodePool, whose nodes are created and removed with the demand of the pods.
 func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "NodePool", name, args.Validate(), opts, func(child pulumi.ResourceOption) (pulumi.Resource, error) {
-		class, err := apiextensions.NewCustomResource(ctx, name+"-class", &apiextensions.CustomResourceArgs{
+	return part(ctx, "NodePool", name, args.Validate(), opts, func(b *builder) pulumi.Resource {
+		class := create(b, apiextensions.NewCustomResource, "-class", &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String("eks.amazonaws.com/v1"), Kind: pulumi.String("NodeClass"),
 			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
 			OtherFields: kubernetes.UntypedArgs{"spec": args.class()},
-		}, child, pulumi.DependsOn(args.After))
-		if err != nil {
-			return nil, err
-		}
-		return apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+		}, pulumi.DependsOn(args.After))
+		return create(b, apiextensions.NewCustomResource, "", &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String("karpenter.sh/v1"), Kind: pulumi.String("NodePool"),
 			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
 			OtherFields: kubernetes.UntypedArgs{"spec": args.pool(name)},
-		}, child, pulumi.DependsOn([]pulumi.Resource{class}),
+		}, pulumi.DependsOn([]pulumi.Resource{class}),
 			pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "30m"})) // the deletion waits for the last node
 	})
 }
@@ -106,8 +100,8 @@ func (a *NodePoolArgs) pool(name string) pulumi.Map {
 				requirement("eks.amazonaws.com/instance-category", "In", "c", "m", "r"),
 				requirement("eks.amazonaws.com/instance-generation", "Gt", "5"),
 			},
-			"expireAfter":            hours(a.MaxAgeHours),
-			"terminationGracePeriod": hours(drainHours),
+			"expireAfter":            pulumi.String(fmt.Sprintf("%dh", a.MaxAgeHours)),
+			"terminationGracePeriod": pulumi.String("24h"), // for which PodDisruptionBudgets may delay the drain of a node
 		}},
 		"limits": pulumi.StringMap{"cpu": pulumi.String(a.CPULimit), "memory": pulumi.String(a.MemoryLimit)},
 		"disruption": pulumi.Map{
@@ -125,5 +119,3 @@ func requirement(key, operator string, values ...string) pulumi.Map {
 		"key": pulumi.String(key), "operator": pulumi.String(operator), "values": pulumi.ToStringArray(values),
 	}
 }
-
-func hours(n int) pulumi.String { return pulumi.String(fmt.Sprintf("%dh", n)) }
