@@ -32,10 +32,7 @@ func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Image("ima
 // MetricsServerSize is the resource request of its pod, for the check of the nodes' capacity.
 var MetricsServerSize = kube.OnePod(kube.Resources{CPURequest: "100m", MemoryLimit: "200Mi"})
 
-const (
-	metricsServerPort = 10250
-	metricsServerUser = 1000
-)
+const metricsServerPort, metricsServerUser = 10250, 1000
 
 // MetricsServer serves the API metrics.k8s.io, which exists once per cluster: unlike other components, it cannot be
 // installed twice. It is ready when the API responds.
@@ -103,14 +100,11 @@ func metricsPermissions(o objects.Owner) (account pulumi.StringOutput, err error
 		return account, err
 	}
 	// Everyone who may view a namespace may see its metrics, e.g. with `kubectl top`.
-	viewers := o.ClusterMeta(pulumi.String(o.Name + "-reader"))
-	labels := o.LabelSet()
-	for _, role := range []string{"view", "edit", "admin"} {
-		labels["rbac.authorization.k8s.io/aggregate-to-"+role] = pulumi.String("true")
-	}
-	viewers.Labels = labels
-	_, err = rbacv1.NewClusterRole(o.Context, o.Name+"-reader", &rbacv1.ClusterRoleArgs{
-		Metadata: viewers,
+	const aggregate, reader = "rbac.authorization.k8s.io/aggregate-to-", "-reader"
+	viewers := o.App
+	viewers.Labels = map[string]string{aggregate + "view": "true", aggregate + "edit": "true", aggregate + "admin": "true"}
+	_, err = rbacv1.NewClusterRole(o.Context, o.Name+reader, &rbacv1.ClusterRoleArgs{
+		Metadata: viewers.ClusterMeta(pulumi.String(o.Name + reader)),
 		Rules:    rbacv1.PolicyRuleArray{objects.Rule("metrics.k8s.io", "pods nodes", objects.Read)},
 	}, o.Child())
 	if err != nil {

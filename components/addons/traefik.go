@@ -39,22 +39,17 @@ type TraefikArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *TraefikArgs) Validate() field.ErrorList {
-	problems := slices.Concat(
+	return slices.Concat(
 		check.Image("image", a.Image),
 		check.Range("httpNodePort", a.HTTPNodePort, 30000, 32767),
 		check.Range("httpsNodePort", a.HTTPSNodePort, 30000, 32767),
 		check.Range("redirectPort", a.RedirectPort, 0, 65535),
 		check.Range("longestRequest", a.LongestRequest, 1, 3000),
 		check.Range("replicas", a.Replicas, 1, math.MaxInt),
+		check.That(a.HTTPSNodePort != a.HTTPNodePort, "httpsNodePort", a.HTTPSNodePort, "must differ from httpNodePort"),
+		check.That(check.IsDNSName(a.PublishedHost), "publishedHost", a.PublishedHost, // white space would start another flag
+			"must be a DNS name in lower case, such as localhost or www.example.com"),
 	)
-	if a.HTTPSNodePort == a.HTTPNodePort {
-		problems = append(problems, check.Invalid("httpsNodePort", a.HTTPSNodePort, "must differ from httpNodePort")...)
-	}
-	if !check.IsDNSName(a.PublishedHost) { // on the command line, white space would start another flag
-		problems = append(problems, check.Invalid("publishedHost", a.PublishedHost,
-			"must be a DNS name in lower case, such as localhost or www.example.com")...)
-	}
-	return problems
 }
 
 // traefikResources of each container.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/acm"
@@ -31,24 +30,21 @@ type CertificateArgs struct {
 var zoneForm = regexp.MustCompile(`^Z[0-9A-Z]{4,31}$`)
 
 // checkZone accepts the ID of a hosted zone, and a value that is not known yet.
-func checkZone(name string, zone pulumi.StringInput) field.ErrorList {
+func checkZone(zone pulumi.StringInput) field.ErrorList {
 	text, known := zone.(pulumi.String)
 	if zone != nil && !known {
 		return nil
 	}
-	return check.Match(name, string(text), zoneForm,
+	return check.Match("zoneId", string(text), zoneForm,
 		"must be the ID of a hosted zone of Route 53, such as Z0123456789ABCDEFGHIJ")
 }
 
 // Validate reports everything wrong with the arguments.
 func (a *CertificateArgs) Validate() field.ErrorList {
-	problems := checkZone("zoneId", a.ZoneID)
 	name := strings.TrimPrefix(a.Domain, "*.")
-	if !check.IsDNSName(name) || !strings.Contains(name, ".") || len(a.Domain) > 64 {
-		problems = append(problems, check.Invalid("domain", a.Domain,
-			"must be a DNS name of up to 64 characters, such as app.example.com, or *.example.com")...)
-	}
-	return problems
+	right := check.IsDNSName(name) && strings.Contains(name, ".") && len(a.Domain) <= 64
+	return append(checkZone(a.ZoneID), check.That(right, "domain", a.Domain,
+		"must be a DNS name of up to 64 characters, such as app.example.com, or *.example.com")...)
 }
 
 // Certificate is issued by AWS, which renews it while the validation record exists.
@@ -108,11 +104,8 @@ type LoadBalancerRecordArgs struct {
 
 // Validate reports every invalid argument that can be checked before other resources exist.
 func (a *LoadBalancerRecordArgs) Validate() field.ErrorList {
-	problems := checkZone("zoneId", a.ZoneID)
-	if !check.IsDNSName(a.Host) {
-		problems = append(problems, check.Invalid("host", a.Host, "must be a DNS name such as app.example.com")...)
-	}
-	return problems
+	return append(checkZone(a.ZoneID), check.That(check.IsDNSName(a.Host), "host", a.Host,
+		"must be a DNS name such as app.example.com")...)
 }
 
 // LoadBalancerRecord is an alias record for an AWS load balancer. Unlike a CNAME it may be at the apex of the zone.
@@ -124,8 +117,9 @@ func NewLoadBalancerRecord(
 ) (*LoadBalancerRecord, error) {
 	args = cmp.Or(args, &LoadBalancerRecordArgs{})
 	a := &LoadBalancerRecord{}
-	const oldType = "scaleout:index:Alias" // in existing stacks, whose record would be replaced without the alias
-	opts = append(slices.Clone(opts), pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String(oldType)}}))
+	// The earlier type, in existing stacks, whose record would be replaced without the alias.
+	alias := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:Alias")}})
+	opts = append([]pulumi.ResourceOption{alias}, opts...)
 	problems := append(args.Validate(), check.Set("target", args.Target != nil)...)
 	if err := component.Register(ctx, "scaleout:index", "LoadBalancerRecord", name, problems, a, opts); err != nil {
 		return nil, err

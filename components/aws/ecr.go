@@ -29,17 +29,24 @@ type ECRRepositoryArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *ECRRepositoryArgs) Validate() field.ErrorList {
-	problems := check.Range("keepImages", a.KeepImages, 2, 10_000) // a rollout needs the old and the new image
-	if !ecrNameForm.MatchString(a.Name) || len(a.Name) < 2 || len(a.Name) > 256 {
-		problems = append(problems, check.Invalid("name", a.Name,
-			"must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")...)
-	}
+	named := ecrNameForm.MatchString(a.Name) && len(a.Name) >= 2 && len(a.Name) <= 256
+	problems := check.That(named, "name", a.Name,
+		"must be 2 to 256 characters in lower case, such as scaleout or team/scaleout")
+	problems = append(problems, check.Range("keepImages", a.KeepImages, 2, 10_000)...) // a rollout needs two images
 	return append(problems, checkKey(a.KMSKeyARN)...)
 }
 
 // checkKey accepts the ARN of a KMS key, or an empty string.
 func checkKey(arn string) field.ErrorList {
 	return check.Match("kmsKeyArn", arn, keyForm, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
+}
+
+// unlessEmpty returns the input of an optional argument, which is absent if empty.
+func unlessEmpty(text string) pulumi.StringPtrInput {
+	if text == "" {
+		return nil
+	}
+	return pulumi.String(text)
 }
 
 var (
@@ -68,10 +75,8 @@ func NewECRRepository(
 	if err := component.Register(ctx, "scaleout:index", "ECRRepository", name, args.Validate(), r, opts); err != nil {
 		return nil, err
 	}
-
-	encryption := ecr.RepositoryEncryptionConfigurationArgs{EncryptionType: pulumi.String("KMS")}
-	if args.KMSKeyARN != "" {
-		encryption.KmsKey = pulumi.String(args.KMSKeyARN)
+	encryption := ecr.RepositoryEncryptionConfigurationArgs{
+		EncryptionType: pulumi.String("KMS"), KmsKey: unlessEmpty(args.KMSKeyARN),
 	}
 	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
 		Name:               pulumi.String(args.Name),

@@ -75,53 +75,34 @@ type ElastiCacheServerless struct {
 
 // Validate reports every invalid argument that can be checked before other resources exist.
 func (a *ElastiCacheArgs) Validate() field.ErrorList {
+	version := engineVersions[a.Engine] // nil for an engine that is refused
 	problems := slices.Concat(
+		check.That(cacheNameForm.MatchString(a.Name) && len(a.Name) <= maxCacheName, "name", a.Name, fmt.Sprintf(
+			"must be up to %d lower case letters, digits and single -, beginning with a letter", maxCacheName)),
+		check.That(usernameForm.MatchString(a.username()) && a.username() != "default", "username", a.Username,
+			"must be up to 128 letters, digits, - and _, and not default"),
 		check.OneOf("engine", a.Engine, "valkey", "redis"),
+		check.That(version == nil || version.MatchString(a.EngineVersion), "engineVersion", a.EngineVersion,
+			"must be a version of "+a.Engine+" that supports users and TLS, in quotation marks: valkey 7.2 or later, "+
+				"such as 8.0; redis 7.0 or 7.1"),
 		check.Range("backupDays", a.BackupDays, 0, 35),
 		checkKey(a.KMSKeyARN),
+		check.That((a.Replicas == nil) != (a.Serverless == nil), "replicas", "",
+			"exactly one of replicas and serverless must be set"),
 	)
-	if !cacheNameForm.MatchString(a.Name) || len(a.Name) > maxCacheName {
-		problems = append(problems, check.Invalid("name", a.Name, fmt.Sprintf(
-			"must be up to %d lower case letters, digits and single -, beginning with a letter", maxCacheName))...)
-	}
-	if !usernameForm.MatchString(a.username()) || a.username() == "default" {
-		problems = append(problems, check.Invalid("username", a.Username,
-			"must be up to 128 letters, digits, - and _, and not default")...)
-	}
-	if form, known := engineVersions[a.Engine]; known {
-		problems = append(problems, check.Match("engineVersion", a.EngineVersion, form, "must be a version of "+a.Engine+
-			" that supports users and TLS, in quotation marks: valkey 7.2 or later, such as 8.0; redis 7.0 or 7.1")...)
-	}
-	if (a.Replicas == nil) == (a.Serverless == nil) {
-		problems = append(problems, check.Invalid("replicas", "", "exactly one of replicas and serverless must be set")...)
-	}
 	if r := a.Replicas; r != nil {
 		problems = append(problems, check.In("replicas", slices.Concat(
 			check.Range("count", r.Count, 0, 5),
 			check.Match("nodeType", r.NodeType, nodeTypeForm, "must be a node type such as cache.t4g.small"),
 			check.Match("finalSnapshot", r.FinalSnapshot, snapshotForm,
 				"must be lower case letters, digits and single -, beginning with a letter, or empty"),
+			check.That(isWindow(r.MaintenanceWindow), "maintenanceWindow", r.MaintenanceWindow,
+				"must be a window of at least an hour in UTC, such as sun:03:00-sun:04:00"),
 		))...)
-		if !isWindow(r.MaintenanceWindow) {
-			problems = append(problems, check.Invalid("replicas.maintenanceWindow", r.MaintenanceWindow,
-				"must be a window of at least an hour in UTC, such as sun:03:00-sun:04:00")...)
-		}
 	}
 	if a.Serverless != nil {
 		problems = append(problems, check.Range("serverless.maxGigabytes", a.Serverless.MaxGigabytes, 1, 5000)...)
 		problems = append(problems, check.Range("serverless.maxEcpus", a.Serverless.MaxECPUs, 1000, 15_000_000)...)
-	}
-	return problems
-}
-
-// checkInputs validates the inputs that other resources may produce.
-func (a *ElastiCacheArgs) checkInputs() field.ErrorList {
-	problems := slices.Concat(check.Set("password", a.Password != nil), check.Set("access", a.Access != ""),
-		check.Set("vpc", a.VPC != nil), check.Set("subnets", a.Subnets != nil), check.Set("clients", a.Clients != nil))
-	if text, known := a.Password.(pulumi.String); known {
-		if _, err := checkPassword(string(text)); err != nil {
-			problems = append(problems, check.Invalid("password", field.OmitValueType{}, err.Error())...)
-		}
 	}
 	return problems
 }
@@ -190,7 +171,13 @@ func NewElastiCache(
 ) (*ElastiCache, error) {
 	args = cmp.Or(args, &ElastiCacheArgs{})
 	e := &ElastiCache{}
-	problems := append(args.Validate(), args.checkInputs()...)
+	problems := slices.Concat(args.Validate(), check.Set("access", args.Access != ""),
+		check.Set("password", args.Password != nil), check.Set("vpc", args.VPC != nil),
+		check.Set("subnets", args.Subnets != nil), check.Set("clients", args.Clients != nil))
+	password, known := args.Password.(pulumi.String)
+	if _, err := checkPassword(string(password)); known && err != nil {
+		problems = append(problems, check.Invalid("password", field.OmitValueType{}, err.Error())...)
+	}
 	if err := component.Register(ctx, "scaleout:index", "ElastiCache", name, problems, e, opts); err != nil {
 		return nil, err
 	}
@@ -284,20 +271,15 @@ func (a *ElastiCacheArgs) replicationGroup(
 		UserGroupIds: pulumi.StringArray{users.UserGroupId},
 		// A promoted replica is in another zone, so that a zone failure does not affect both.
 		AutomaticFailoverEnabled: pulumi.Bool(a.Replicas.Count > 0), MultiAzEnabled: pulumi.Bool(a.Replicas.Count > 0),
-		AtRestEncryptionEnabled: pulumi.Bool(true),
+		AtRestEncryptionEnabled: pulumi.Bool(true), KmsKeyId: unlessEmpty(a.KMSKeyARN),
 		// The app connects with TLS only; `preferred` would also allow passwords in plain text.
 		TransitEncryptionEnabled: pulumi.Bool(true), TransitEncryptionMode: pulumi.String("required"),
-		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), MaintenanceWindow: pulumi.String(a.Replicas.MaintenanceWindow),
+		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), FinalSnapshotIdentifier: unlessEmpty(a.Replicas.FinalSnapshot),
+		MaintenanceWindow: pulumi.String(a.Replicas.MaintenanceWindow),
 		// Changes are applied at once, while an operator watches, and not in the next maintenance window.
 		ApplyImmediately: pulumi.Bool(true),
 		// After an upgrade by AWS, the version here would be a downgrade, which replaces the cache with an empty one.
 		AutoMinorVersionUpgrade: pulumi.Bool(false),
-	}
-	if a.KMSKeyARN != "" {
-		args.KmsKeyId = pulumi.String(a.KMSKeyARN)
-	}
-	if a.Replicas.FinalSnapshot != "" {
-		args.FinalSnapshotIdentifier = pulumi.String(a.Replicas.FinalSnapshot)
 	}
 	// Creation takes 10 to 20 minutes, and up to 40 with some node types.
 	limits := &pulumi.CustomTimeouts{Create: "60m", Update: "60m", Delete: "60m"}
@@ -309,7 +291,7 @@ func (a *ElastiCacheArgs) serverless(
 	ctx *pulumi.Context, parent *ElastiCache, name string, group *securityGroup, users *elasticache.UserGroup,
 ) (*elasticache.ServerlessCache, error) {
 	major, _, _ := strings.Cut(a.EngineVersion, ".")
-	args := &elasticache.ServerlessCacheArgs{
+	return elasticache.NewServerlessCache(ctx, name, &elasticache.ServerlessCacheArgs{
 		Name: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name),
 		Engine: pulumi.String(a.Engine), MajorEngineVersion: pulumi.String(major),
 		CacheUsageLimits: &elasticache.ServerlessCacheCacheUsageLimitsArgs{
@@ -322,9 +304,6 @@ func (a *ElastiCacheArgs) serverless(
 		},
 		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), SubnetIds: a.Subnets,
 		SecurityGroupIds: pulumi.StringArray{group.ID()}, UserGroupId: users.UserGroupId,
-	}
-	if a.KMSKeyARN != "" {
-		args.KmsKeyId = pulumi.String(a.KMSKeyARN)
-	}
-	return elasticache.NewServerlessCache(ctx, name, args, pulumi.Parent(parent), pulumi.Protect(a.Protect))
+		KmsKeyId: unlessEmpty(a.KMSKeyARN),
+	}, pulumi.Parent(parent), pulumi.Protect(a.Protect))
 }
