@@ -169,13 +169,10 @@ func CIDR(name, value string) field.ErrorList {
 // IsDNSName reports whether a value is a DNS name. IsDNS1123Subdomain is for object names: it accepts labels of any
 // length, and a numeric last label, as in an IP address.
 func IsDNSName(value string) bool {
-	if len(validation.IsDNS1123Subdomain(value)) > 0 {
-		return false
-	}
 	labels := strings.Split(value, ".")
-	tooLong := func(label string) bool { return len(label) > validation.DNS1123LabelMaxLength }
+	invalid := func(label string) bool { return len(validation.IsDNS1123Label(label)) > 0 }
 	isNumber := strings.Trim(labels[len(labels)-1], "0123456789") == ""
-	return !isNumber && !slices.ContainsFunc(labels, tooLong)
+	return len(value) <= validation.DNS1123SubdomainMaxLength && !isNumber && !slices.ContainsFunc(labels, invalid)
 }
 
 // regionForm matches the regions of all AWS partitions, e.g. eu-central-1, us-gov-west-1.
@@ -188,10 +185,8 @@ func Region(name, value string) field.ErrorList {
 
 // Path requires a path in a container that can be a mount point.
 func Path(name, value string) field.ErrorList {
-	if !path.IsAbs(value) || path.Clean(value) != value || value == "/" || strings.Contains(value, ":") {
-		return Invalid(name, value, "must be an absolute path such as /tmp, without : and without / at its end")
-	}
-	return nil
+	right := path.IsAbs(value) && path.Clean(value) == value && value != "/" && !strings.Contains(value, ":")
+	return That(right, name, value, "must be an absolute path such as /tmp, without : and without / at its end")
 }
 
 // Image requires an image reference with a tag or digest: with `latest`, explicit or implied, two nodes could run
@@ -212,23 +207,18 @@ func hasVersion(named reference.Named) bool {
 }
 
 // Repository requires a repository that images can be pushed to. The registry is mandatory, since it determines the
-// login.
+// login. Some image tools do not accept an IPv6 address.
 func Repository(name, value string) field.ErrorList {
-	if strings.HasPrefix(value, "[") {
-		return Invalid(name, value, "must not contain an IPv6 address, which some image tools do not accept: "+
-			"give the registry a DNS name, such as registry.example.com:5000/scaleout")
-	}
 	named, err := reference.ParseNormalizedNamed(value)
 	registry, _, hasPath := strings.Cut(value, "/")
-	return That(err == nil && reference.IsNameOnly(named) && hasPath && isRegistry(registry), name, value,
-		"must be <registry>/<name> in lower case, with no scheme, no tag and no digest, such as localhost:5001/scaleout")
+	right := err == nil && reference.IsNameOnly(named) && hasPath && isRegistry(registry) && registry[0] != '['
+	return That(right, name, value, "must be <registry>/<name> in lower case, with no scheme, no tag and no digest, "+
+		"such as localhost:5001/scaleout; instead of an IPv6 address use a DNS name")
 }
 
 // isRegistry reports whether the first part of a name is a registry rather than an organization on Docker Hub. The
 // parser mistakes an organization in capitals for a registry.
-func isRegistry(part string) bool {
-	return part == "localhost" || strings.ContainsAny(part, ".:")
-}
+func isRegistry(part string) bool { return part == "localhost" || strings.ContainsAny(part, ".:") }
 
 // Selectors requires pod labels in each element of a list. In a network policy, an empty selector matches all pods.
 func Selectors(name string, list []map[string]string) (problems field.ErrorList) {
