@@ -9,29 +9,23 @@ import (
 	"example.com/scaleout/internal/config"
 )
 
-// routeWithCertificate returns the route of the configuration, with a new certificate for the host if none is given.
-func routeWithCertificate(ctx *pulumi.Context, target *config.Kubernetes) (*kube.Route, error) {
+// provideCertificate requests a certificate for the host of the ALB if the configuration asks for a new one.
+func provideCertificate(ctx *pulumi.Context, target *config.Kubernetes) error {
 	route := target.Web.Route
 	if route == nil || route.ALB == nil {
-		return route, nil
+		return nil
 	}
-	secured, alb := *route, *route.ALB
-	secured.ALB = &alb
 	if target.Certificate != nil {
 		certificate, err := aws.NewCertificate(ctx, webName, target.Certificate)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		alb.CertificateARN = certificate.ARN
+		route.ALB.CertificateARN = certificate.ARN
 	}
-	return &secured, warnOfPlainHTTP(ctx, &alb)
-}
-
-// warnOfPlainHTTP warns if a change of the certificate's source has left none. It is no error: a trial may do without.
-func warnOfPlainHTTP(ctx *pulumi.Context, alb *kube.ALB) error {
-	if alb.CertificateARN != nil || alb.Scheme != "internet-facing" {
+	if route.ALB.CertificateARN != nil || route.ALB.Scheme != "internet-facing" {
 		return nil
 	}
+	// A change of the certificate's source may have left none. It is no error: a trial may do without.
 	return ctx.Log.Warn("the load balancer is on the internet and serves plain HTTP: "+
 		"neither certificateArn nor hostedZoneId is set", nil)
 }
@@ -48,15 +42,15 @@ func nameLoadBalancer(ctx *pulumi.Context, target *config.Kubernetes, web *kube.
 
 // createElastiCache creates an ElastiCache in the VPC of the cluster's nodes.
 func createElastiCache(
-	ctx *pulumi.Context, cfg *config.Config, settings *config.ElastiCache, eks *aws.Cluster,
+	ctx *pulumi.Context, cfg *config.Config, args *aws.ElastiCacheArgs, eks *aws.Cluster,
 ) (redis.Connection, error) {
-	args := settings.ElastiCacheArgs
 	args.Password, args.VPC = cfg.RedisPassword, eks.VPC
-	args.Clients = append(pulumi.StringArray{eks.SecurityGroup}, pulumi.ToStringArray(settings.Others)...)
+	others, _ := args.Clients.(pulumi.StringArray)
+	args.Clients = append(pulumi.StringArray{eks.SecurityGroup}, others...)
 	if args.Subnets == nil {
 		args.Subnets = eks.Subnets
 	}
-	cache, err := aws.NewElastiCache(ctx, "redis", &args)
+	cache, err := aws.NewElastiCache(ctx, "redis", args)
 	if err != nil {
 		return redis.Connection{}, err
 	}

@@ -19,22 +19,21 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 			return err
 		}
 	}
-	args := target.Web
+	args := &target.Web
 	args.Network, args.Image = network, app
 	if target.Redis != nil {
-		args.Redis, err = runRedis(ctx, cfg, *target.Redis, network)
-		if err != nil {
+		if args.Redis, err = runRedis(ctx, cfg, target.Redis, network); err != nil {
 			return err
 		}
 	}
-	web, err := docker.NewWebApp(ctx, webName, &args)
+	web, err := docker.NewWebApp(ctx, webName, args)
 	if err != nil {
 		return err
 	}
-	proxy := target.Nginx
-	proxy.Network, proxy.Image, proxy.After, proxy.ReadyPath = network, balancer, web.Ready, cfg.App.ReadyPath
+	proxy := &target.Nginx
+	proxy.Network, proxy.Image, proxy.After = network, balancer, web.Ready
 	proxy.Upstreams = []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}}
-	nginx, err := docker.NewNginx(ctx, "nginx", &proxy)
+	nginx, err := docker.NewNginx(ctx, "nginx", proxy)
 	if err != nil {
 		return err
 	}
@@ -50,10 +49,10 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 }
 
 func runRedis(
-	ctx *pulumi.Context, cfg *config.Config, args docker.RedisArgs, network *docker.Network,
+	ctx *pulumi.Context, cfg *config.Config, args *docker.RedisArgs, network *docker.Network,
 ) (*docker.RedisBinding, error) {
 	args.Network, args.Password = network, cfg.RedisPassword
-	server, err := docker.NewRedis(ctx, "redis", &args)
+	server, err := docker.NewRedis(ctx, "redis", args)
 	if err != nil {
 		return nil, err
 	}

@@ -25,12 +25,12 @@ func provideImage(ctx *pulumi.Context, cfg *config.Config) (pulumi.StringOutput,
 	if cfg.Build == nil {
 		return pulumi.String(cfg.Image).ToStringOutput(), nil
 	}
-	args := *cfg.Build
+	args := cfg.Build
 	args.Repository, args.Password = repository, cfg.RegistryPassword
 	if cfg.ECRToken {
 		args.Username, args.Password = aws.ECRUser, aws.ECRToken(ctx)
 	}
-	return build(ctx, "app", &args)
+	return build(ctx, "app", args)
 }
 
 // build builds and pushes an image, and returns it by digest.

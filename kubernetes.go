@@ -27,25 +27,23 @@ func deployToKubernetes(
 		return err
 	}
 	cluster := pulumi.Providers(provider)
-	addons, err := installAddons(ctx, target, cluster)
-	if err != nil {
+	if err := installAddons(ctx, target, cluster); err != nil {
 		return err
 	}
 	namespace, err := kube.NewNamespace(ctx, "namespace", &target.Namespace, cluster)
 	if err != nil {
 		return err
 	}
-	web := target.Web
+	web := &target.Web
 	web.Namespace, web.Container.Image = namespace.Name, image
-	web.IngressController, web.MetricsServer = addons.ingress, addons.metrics
-	web.AllowFrom = slices.Concat(web.AllowFrom, scrapers(cfg, target))
-	if web.Route, err = routeWithCertificate(ctx, target); err != nil {
+	web.AllowFrom = append(web.AllowFrom, scrapers(cfg, target)...)
+	if err := provideCertificate(ctx, target); err != nil {
 		return err
 	}
 	if web.Bindings, err = bind(ctx, cfg, target, eks, namespace, cluster); err != nil {
 		return err
 	}
-	app, err := kube.NewWebApp(ctx, webName, &web, cluster)
+	app, err := kube.NewWebApp(ctx, webName, web, cluster)
 	if err != nil {
 		return err
 	}
@@ -75,33 +73,30 @@ func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provid
 	return provider, &found, err
 }
 
-// installed holds the add-ons that this stack installs; nil where the cluster has its own.
-type installed struct{ ingress, metrics pulumi.Resource }
-
-func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulumi.ResourceOption) (installed, error) {
-	var a installed
+// installAddons installs what the cluster does not have, and makes the app depend on it.
+func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulumi.ResourceOption) error {
 	if target.Traefik != nil {
 		traefik, err := addons.NewTraefik(ctx, config.TraefikName, target.Traefik, cluster)
 		if err != nil {
-			return a, err
+			return err
 		}
-		a.ingress = traefik.Ready
+		target.Web.IngressController = traefik.Ready
 	}
 	if target.ALBClass != nil {
 		class, err := kube.NewALBClass(ctx, "alb", target.ALBClass, cluster)
 		if err != nil {
-			return a, err
+			return err
 		}
-		a.ingress = class.Ready
+		target.Web.IngressController = class.Ready
 	}
 	if target.MetricsServer != nil {
 		metrics, err := addons.NewMetricsServer(ctx, "metrics-server", target.MetricsServer, cluster)
 		if err != nil {
-			return a, err
+			return err
 		}
-		a.metrics = metrics.Ready
+		target.Web.MetricsServer = metrics.Ready
 	}
-	return a, nil
+	return nil
 }
 
 // bind returns the bindings of the app to its Redis and to the secrets of the configuration.
@@ -140,10 +135,10 @@ func connectRedis(
 	case target.External != nil:
 		return *target.External, nil
 	}
-	args := *target.Redis
+	args := target.Redis
 	args.Namespace, args.Secret = namespace.Name, secret
 	args.Clients = []map[string]string{kube.WebAppPods(webName)}
-	server, err := kube.NewRedis(ctx, "redis", &args, cluster)
+	server, err := kube.NewRedis(ctx, "redis", args, cluster)
 	if err != nil {
 		return redis.Connection{}, err
 	}
@@ -158,12 +153,9 @@ func bindSecrets(
 	if len(variables)+len(files) == 0 {
 		return nil, nil
 	}
-	data := map[string]pulumi.StringInput{}
-	for name, value := range variables {
-		data[name] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
-	}
+	data := maps.Clone(variables)
 	for name, value := range files {
-		data[path.Base(name)] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
+		data[path.Base(name)] = value
 	}
 	args := &kube.SecretArgs{Namespace: namespace.Name, Data: data}
 	secret, err := kube.NewSecret(ctx, webName+"-secrets", args, cluster)

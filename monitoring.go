@@ -30,20 +30,13 @@ func monitor(
 	cluster pulumi.ResourceOption,
 ) error {
 	m := &target.Monitoring
-	dashboards, err := counter.Dashboards()
-	if err != nil {
-		return err
-	}
 	app := monitoring.Target{Pods: kube.WebAppPods(webName)}
 	if metrics := cfg.App.Metrics; metrics != nil {
 		app.Port, app.PortName, app.Path = metrics.Port, target.Web.Container.MetricsPortName(), metrics.Path
 	}
-	alerts := m.Alerts
-	alerts.Rules = counter.Alerts
-	if m.Operator {
-		_, err := monitoring.NewOperator(ctx, "monitoring", &monitoring.OperatorArgs{
-			Namespace: namespace.Name, Name: webName, App: app, Alerts: alerts, Labels: m.OperatorLabels, Dashboards: dashboards,
-		}, cluster)
+	if args := m.Operator; args != nil {
+		args.Namespace, args.Name, args.App, args.Dashboards = namespace.Name, webName, app, counter.Dashboards
+		_, err := monitoring.NewOperator(ctx, "monitoring", args, cluster)
 		return err
 	}
 	if m.Prometheus == nil {
@@ -56,12 +49,11 @@ func monitor(
 	if err != nil {
 		return err
 	}
-	args := *m.Prometheus
-	args.Namespace, args.App, args.Alerts = namespace.Name, app, alerts
+	args := m.Prometheus
+	args.Namespace, args.App = namespace.Name, app
 	args.KubeStateMetrics, args.KubeStateMetricsPods = state.Address, monitoring.KubeStateMetricsPods(stateName)
-	args.KubeletInsecureTLS = m.KubeletInsecureTLS
 	args.Readers = []map[string]string{monitoring.GrafanaPods(grafanaName)}
-	prometheus, err := monitoring.NewPrometheus(ctx, prometheusName, &args, cluster)
+	prometheus, err := monitoring.NewPrometheus(ctx, prometheusName, args, cluster)
 	if err != nil {
 		return err
 	}
@@ -71,7 +63,8 @@ func monitor(
 	}
 	grafana, err := monitoring.NewGrafana(ctx, grafanaName, &monitoring.GrafanaArgs{
 		Namespace: namespace.Name, Image: m.GrafanaImage, Prometheus: prometheus.URL,
-		PrometheusPods: monitoring.PrometheusPods(prometheusName), Dashboards: dashboards, Home: counter.HomeDashboard,
+		PrometheusPods: monitoring.PrometheusPods(prometheusName),
+		Dashboards:     counter.Dashboards, Home: counter.HomeDashboard,
 	}, cluster)
 	if err != nil {
 		return err

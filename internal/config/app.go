@@ -18,55 +18,51 @@ import (
 
 // App describes the app, on any target. The defaults are those of the hit counter in app/.
 type App struct {
-	Command, Args []string
-	Port, User    int
-	// Metrics is nil for an app without metrics.
-	Metrics *kube.Metrics
-	// LivePath and ReadyPath are empty for a TCP probe of the port.
-	LivePath, ReadyPath string
-	StartupSeconds      int
-	Environment         map[string]string
+	// Container is without the image and the resources. Its readiness probe has a path or is TCP.
+	kube.Container
+	Drain kube.Drain
 	// SecretEnvironment is keyed by variable, SecretFiles by absolute path.
-	SecretEnvironment, SecretFiles map[string]string
-	WritablePaths                  []string
-	Drain                          kube.Drain
-	DrainEnv                       kube.DrainEnv
+	SecretEnvironment, SecretFiles map[string]pulumi.StringInput
 }
 
 func (d *decoder) app() App {
-	a := App{
-		LivePath: d.Text("livePath"), ReadyPath: d.Text("readyPath"), StartupSeconds: d.Integer("startupSeconds"),
-		Environment: d.StringMap("environment"), SecretEnvironment: d.secretMap("secretEnvironment"),
-		SecretFiles: d.secretMap("secretFiles"),
+	a := App{SecretEnvironment: d.secretMap("secretEnvironment"), SecretFiles: d.secretMap("secretFiles")}
+	a.Env, a.Metrics = pulumi.ToStringMap(d.StringMap("environment")), &kube.Metrics{}
+	a.Probes = kube.Probes{
+		Startup:  &kube.Probe{FailureThreshold: d.Integer("startupSeconds")}, // once a second
+		Liveness: probe(d.Text("livePath")), Readiness: probe(d.Text("readyPath")),
 	}
-	metrics := &kube.Metrics{}
-	d.Fill("web.container", &a)
+	d.Fill("web.container", &a.Container)
 	d.Fill("web.container.drainEnv", &a.DrainEnv)
-	d.Fill("web.container.metrics", metrics)
+	d.Fill("web.container.metrics", a.Metrics)
 	d.Fill("web.drain", &a.Drain)
-	if metrics.Port != 0 {
-		a.Metrics = metrics
+	if a.Metrics.Port == 0 {
+		a.Metrics = nil
 	}
 	d.checkApp(&a)
 	return a
 }
 
+// probe returns the probe of a path, or of the port for an empty one.
+func probe(path string) *kube.Probe { return &kube.Probe{HTTP: path, TCP: path == ""} }
+
 // checkApp refuses zero values that the components would replace with defaults. It also refuses invalid names in the
 // secrets, which the components receive only after other resources have changed.
 func (d *decoder) checkApp(a *App) {
 	d.CheckKey("user", check.Range("user", a.User, 1, math.MaxInt32))
-	if problems := check.Range("startupSeconds", a.StartupSeconds, 1, 3600); len(problems) > 0 {
-		d.CheckKey("startupSeconds", problems)
-		a.StartupSeconds = 0 // the default, so that rolloutTimeoutSeconds is not refused for it too
+	start := check.Range("startupSeconds", a.Probes.Startup.FailureThreshold, 1, 3600)
+	d.CheckKey("startupSeconds", start)
+	if len(start) > 0 {
+		a.Probes.Startup = nil // the default, so that rolloutTimeoutSeconds is not refused for it too
 	}
 	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
 	d.CheckKey("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
 		"must be a path such as /metrics; without metrics set metricsPort to 0"))
-	var problems field.ErrorList
+	var variables field.ErrorList
 	for _, variable := range slices.Sorted(maps.Keys(a.SecretEnvironment)) {
-		problems = append(problems, check.Variable("secretEnvironment", variable)...)
+		variables = append(variables, check.Variable("secretEnvironment", variable)...)
 	}
-	d.CheckKey("secretEnvironment", problems)
+	d.CheckKey("secretEnvironment", variables)
 	d.CheckKey("secretFiles", checkSecretFiles(a))
 }
 
@@ -78,8 +74,7 @@ func checkSecretFiles(a *App) (problems field.ErrorList) {
 	}
 	for _, file := range slices.Sorted(maps.Keys(a.SecretFiles)) {
 		base := path.Base(file)
-		if !path.IsAbs(file) || path.Clean(file) != file || path.Dir(file) == "/" || strings.Contains(file, ":") ||
-			len(validation.IsConfigMapKey(base)) > 0 {
+		if len(check.Path("", file)) > 0 || path.Dir(file) == "/" || len(validation.IsConfigMapKey(base)) > 0 {
 			problems = append(problems, check.Invalid("secretFiles", file, "must be an absolute path with a folder, without :, "+
 				"whose last part has letters, digits, -, _ and . only, such as /etc/app/key.pem")...)
 			continue
@@ -95,89 +90,60 @@ func checkSecretFiles(a *App) (problems field.ErrorList) {
 
 // checkVariables requires that each variable of the app is set by one key only: of two values one would silently win.
 func (d *decoder) checkVariables(c *Config) {
-	type source struct {
-		key   string
-		names []string
-	}
-	sources := []source{
-		{"environment", slices.Sorted(maps.Keys(c.App.Environment))},
-		{"secretEnvironment", slices.Sorted(maps.Keys(c.App.SecretEnvironment))},
-		{"drainDelayVariable", []string{c.App.DrainEnv.Delay}}, {"drainTimeoutVariable", []string{c.App.DrainEnv.Timeout}},
-	}
-	if e := c.RedisEnvironment; c.UsesRedis {
-		names := []string{e.Host, e.Port, e.TLS, e.Username, e.Password, e.PasswordFile, e.CAFile}
-		sources = append(sources, source{"redisEnvironment", names})
-	}
 	from := map[string]string{}
-	for _, s := range sources {
-		for _, name := range s.names {
-			if other, taken := from[name]; taken && name != "" && other != s.key {
-				d.Problem(s.key, "sets %q, which %s also sets; remove one of them", name, other)
+	set := func(key string, variables ...string) {
+		for _, name := range variables {
+			if other, taken := from[name]; taken && name != "" && other != key {
+				d.Problem(key, "sets %q, which %s also sets; remove one of them", name, other)
 			}
-			from[name] = s.key
+			from[name] = key
 		}
+	}
+	set("environment", slices.Collect(maps.Keys(c.App.Env))...)
+	set("secretEnvironment", slices.Collect(maps.Keys(c.App.SecretEnvironment))...)
+	set("drainDelayVariable", c.App.DrainEnv.Delay)
+	set("drainTimeoutVariable", c.App.DrainEnv.Timeout)
+	if e := c.RedisEnvironment; c.UsesRedis {
+		set("redisEnvironment", e.Host, e.Port, e.TLS, e.Username, e.Password, e.PasswordFile, e.CAFile)
 	}
 }
 
 // checkFolders refuses folders of the app inside a read-only mount: the container would not start.
 func (d *decoder) checkFolders(c *Config) {
-	var readOnly []string
-	if c.UsesRedis && c.RedisEnvironment.PasswordFile+c.RedisEnvironment.CAFile != "" {
-		readOnly = []string{redis.ClientDir}
-	}
-	refuse := func(key, dir, other string) {
-		d.Problem(key, "has the folder %q, which overlaps the mount %q; choose another", dir, other)
-	}
-	for _, file := range slices.Sorted(maps.Keys(c.App.SecretFiles)) {
-		dir := path.Dir(file)
-		for _, other := range readOnly {
-			if within(dir, other) && (dir != other || other == redis.ClientDir) || dir != other && within(other, dir) {
-				refuse("secretFiles", dir, other)
+	var mounts []string // read-only
+	refuse := func(key, dir string, overlap func(mount string) bool) {
+		for _, mount := range mounts {
+			if overlap(mount) {
+				d.Problem(key, "has the folder %q, which overlaps the mount %q; choose another", dir, mount)
 			}
 		}
-		readOnly = append(readOnly, dir)
+	}
+	if c.UsesRedis && c.RedisEnvironment.PasswordFile+c.RedisEnvironment.CAFile != "" {
+		mounts = []string{redis.ClientDir}
+	}
+	folders := map[string]bool{}
+	for file := range c.App.SecretFiles {
+		folders[path.Dir(file)] = true
+	}
+	for _, dir := range slices.Sorted(maps.Keys(folders)) {
+		refuse("secretFiles", dir, func(mount string) bool { return within(dir, mount) || within(mount, dir) })
+		mounts = append(mounts, dir)
 	}
 	for _, dir := range c.App.WritablePaths {
-		for _, other := range readOnly {
-			if within(dir, other) {
-				refuse("writablePaths", dir, other)
-			}
-		}
+		refuse("writablePaths", dir, func(mount string) bool { return within(dir, mount) })
 	}
 }
 
 func within(dir, parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
 
 // secretMap returns a map whose values must be encrypted. Messages never contain them.
-func (d *decoder) secretMap(name string) map[string]string {
-	values := d.StringMap(name)
-	if len(values) > 0 && !d.Encrypted(name) {
+func (d *decoder) secretMap(name string) map[string]pulumi.StringInput {
+	secrets := map[string]pulumi.StringInput{}
+	for key, value := range d.StringMap(name) {
+		secrets[key] = secretInput(value)
+	}
+	if len(secrets) > 0 && !d.Encrypted(name) {
 		d.Problem(name, "is in plain text; encrypt it: pulumi config set --secret --path '%s[\"<name>\"]'", name)
 	}
-	return values
-}
-
-// container returns the app as a Kubernetes container, without its image and resources.
-func (a *App) container() kube.Container {
-	c := kube.Container{
-		Command: a.Command, Args: a.Args, Port: a.Port, User: a.User, Metrics: a.Metrics,
-		Env: pulumi.ToStringMap(a.Environment), WritablePaths: a.WritablePaths, DrainEnv: a.DrainEnv,
-	}
-	c.Probes.Startup = &kube.Probe{FailureThreshold: a.StartupSeconds} // once a second
-	if a.LivePath != "" {
-		c.Probes.Liveness = &kube.Probe{HTTP: a.LivePath}
-	}
-	if a.ReadyPath != "" {
-		c.Probes.Readiness = &kube.Probe{HTTP: a.ReadyPath}
-	}
-	return c
-}
-
-// secretInputs converts values to secret inputs.
-func secretInputs(values map[string]string) map[string]pulumi.StringInput {
-	all := map[string]pulumi.StringInput{}
-	for name, value := range values {
-		all[name] = secretInput(value)
-	}
-	return all
+	return secrets
 }

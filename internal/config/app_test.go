@@ -297,7 +297,7 @@ func TestAppRefuses(t *testing.T) {
 		"no pods without autoscaler": {base, map[string]string{"autoscale": "false", "replicas": "0"},
 			[]string{"scaleout:replicas", "0", "at least 1"}},
 		"fewer than none": {base, map[string]string{"autoscale": "false", "replicas": "-1"},
-			[]string{"scaleout:replicas", "-1", "1 to 150000"}},
+			[]string{"scaleout:replicas", "-1", "at least 1"}},
 		"a word for pods": {base, map[string]string{"autoscale": "false", "replicas": "few"},
 			[]string{"scaleout:replicas", "few", "whole number"}},
 
@@ -447,7 +447,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 	}
 	k := c.Kubernetes
 	if k.Web.Route != nil || c.UsesRedis || k.Redis != nil || k.External != nil || k.ElastiCache != nil ||
-		c.App.Metrics != nil || k.Web.Container.Metrics != nil || k.Monitoring.Alerts.Objectives != nil {
+		c.App.Metrics != nil || k.Web.Container.Metrics != nil || k.Monitoring.Prometheus.Alerts.Objectives != nil {
 		t.Errorf("got %+v, %+v", c, k)
 	}
 	if _, err := parsed(with(alone(t), map[string]string{"image": finished})); err != nil {
@@ -491,8 +491,8 @@ func TestSecretsOnDocker(t *testing.T) {
 	if _, plain := web.Env["API_KEY"].(pulumi.String); plain {
 		t.Error("the variable is not a secret")
 	}
-	if len(c.App.Environment) != 1 {
-		t.Errorf("the app's own variables have changed to %v", c.App.Environment)
+	if len(c.App.Env) != 1 {
+		t.Errorf("the app's own variables have changed to %v", c.App.Env)
 	}
 }
 
@@ -502,13 +502,16 @@ func TestDefaultsAreTheHitCounters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	none := map[string]string{}
+	none := map[string]pulumi.StringInput{}
+	probes := kube.HTTPProbes("/healthz", "/readyz")
+	probes.Startup = &kube.Probe{FailureThreshold: 30}
 	want := App{
-		Command: []string{}, Args: []string{}, Port: 5000, User: 65532, Metrics: &kube.Metrics{Port: 9090, Path: "/metrics"},
-		LivePath: "/healthz", ReadyPath: "/readyz", StartupSeconds: 30,
-		Environment: none, SecretEnvironment: none, SecretFiles: none,
-		WritablePaths: []string{}, Drain: kube.Drain{LoadBalancerDelay: 25, LongestRequest: 10},
-		DrainEnv: kube.DrainEnv{Delay: "DRAIN_DELAY", Timeout: "SHUTDOWN_TIMEOUT"},
+		Container: kube.Container{
+			Command: []string{}, Args: []string{}, Port: 5000, User: 65532,
+			Metrics: &kube.Metrics{Port: 9090, Path: "/metrics"}, Probes: probes, Env: none, WritablePaths: []string{},
+			DrainEnv: kube.DrainEnv{Delay: "DRAIN_DELAY", Timeout: "SHUTDOWN_TIMEOUT"},
+		},
+		SecretEnvironment: none, SecretFiles: none, Drain: kube.Drain{LoadBalancerDelay: 25, LongestRequest: 10},
 	}
 	if !reflect.DeepEqual(c.App, want) {
 		t.Errorf("got %+v, want %+v", c.App, want)

@@ -13,20 +13,19 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
+// albKeys have no effect without an ALB.
+var albKeys = []string{
+	"certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket", "albAccessLogsPrefix", "albWebAclArn",
+}
+
 // alb returns the settings of the ALB, or nil for other controllers. A certificate that the program requests is added
 // later.
 func (d *decoder) alb() *kube.ALB {
 	a := &kube.ALB{Controller: kube.ALBController(d.Text("albController"))}
 	d.Fill("web.route.alb", a)
-	certificate := d.clusterText("certificateArn", clusterOutput, outputCertificate)
+	certificate := d.clusterText("certificateArn", clusterOutput, "certificateArn")
 	if certificate != pulumi.String("") {
 		a.CertificateARN = certificate
-	}
-	for _, key := range []string{"certificateArn", "hostedZoneId"} {
-		if d.cluster == nil && d.Optional(key) == clusterOutput {
-			d.Refuse(key, "which takes the value from clusterStack; set that too")
-			d.Malformed(key)
-		}
 	}
 	if !d.on("ingress") { // route reports the problem
 		return nil
@@ -37,15 +36,14 @@ func (d *decoder) alb() *kube.ALB {
 		return nil
 	}
 	if a.Scheme == "" {
-		d.without("without albScheme there is no ALB to use it",
-			"certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket", "albAccessLogsPrefix", "albWebAclArn")
+		d.without("without albScheme there is no ALB to use it", albKeys...)
 		return nil
 	}
 	region := d.Optional("aws:region")
 	for _, key := range []string{"certificateArn", "albWebAclArn"} {
-		if parts := strings.Split(d.Text(key), ":"); len(parts) > 3 && region != "" && parts[3] != region {
-			d.Refuse(key, "but an ALB uses only resources in its own region, aws:region %s", d.Display("aws:region"))
-		}
+		parts := strings.Split(d.Text(key), ":")
+		d.RefuseIf(len(parts) > 3 && region != "" && parts[3] != region,
+			key, "but an ALB uses only resources in its own region, aws:region %s", d.Display("aws:region"))
 	}
 	return a
 }
@@ -66,30 +64,27 @@ func (d *decoder) albClass(alb *kube.ALB) *kube.ALBClassArgs {
 	if !install {
 		return nil
 	}
-	if class := d.Text("ingressClass"); d.cluster != nil && d.cluster.known[outputClass] == class {
-		d.Refuse("ingressClass", "which stack %s has created; with installAlbIngressClass set an unused name",
-			d.cluster.name)
-	}
 	class := &kube.ALBClassArgs{Name: d.Text("ingressClass"), Controller: alb.Controller}
+	d.RefuseIf(d.cluster != nil && d.cluster.known["ingressClass"] == class.Name, "ingressClass",
+		"which the cluster's stack has created; with installAlbIngressClass set an unused name")
 	d.Check("albClass", class.Validate())
 	class.LoadBalancers = alb // already checked as part of the route
 	return class
 }
 
 // dns points the host to the ALB if there is a hosted zone, and requests a certificate unless one is given.
-func (d *decoder) dns(t *Kubernetes) {
-	zone, alb := d.clusterText("hostedZoneId", clusterOutput, outputZone), albOf(t.Web.Route)
+func (d *decoder) dns(t *Kubernetes, alb *kube.ALB) {
+	zone, host := d.clusterText("hostedZoneId", clusterOutput, "hostedZoneId"), d.Text("host")
 	if zone == pulumi.String("") || alb == nil {
 		return
 	}
-	host := d.Text("host")
 	if host == "" {
 		d.Refuse("host", "must be set with hostedZoneId: the DNS name of the ALB")
 		return
 	}
 	t.Record = &aws.LoadBalancerRecordArgs{Host: host, ZoneID: zone}
+	d.Check("record", t.Record.Validate())
 	if alb.CertificateARN != nil {
-		d.Check("record", t.Record.Validate())
 		return
 	}
 	t.Certificate = &aws.CertificateArgs{Domain: host, ZoneID: zone}
@@ -112,24 +107,17 @@ func (d *decoder) checkIDs(key, kind string, ids []string) {
 	d.CheckKey(key, problems)
 }
 
-// ElastiCache is a Redis that AWS manages for this stack. Its Subnets are nil for those of the cluster.
-type ElastiCache struct {
-	aws.ElastiCacheArgs
-	// Others lists security groups that may connect besides the cluster's own.
-	Others []string
-}
-
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
 const maxElastiCachePassword = 128
 
 // elastiCache returns the ElastiCache, or nil for any other Redis.
-func (d *decoder) elastiCache(target string) *ElastiCache {
-	e, replicas, serverless := &ElastiCache{}, &aws.ElastiCacheReplicas{}, &aws.ElastiCacheServerless{}
-	d.Fill("elasticache", &e.ElastiCacheArgs)
+func (d *decoder) elastiCache(target string) *aws.ElastiCacheArgs {
+	e, replicas, serverless := &aws.ElastiCacheArgs{}, &aws.ElastiCacheReplicas{}, &aws.ElastiCacheServerless{}
+	d.Fill("elasticache", e)
 	d.Fill("elasticache.replicas", replicas)
 	d.Fill("elasticache.serverless", serverless)
-	e.Others = d.List("elasticacheSecurityGroups")
-	kind, subnets := d.Text("elasticacheKind"), d.List("elasticacheSubnets")
+	clients, subnets, kind := d.List("elasticacheSecurityGroups"), d.List("elasticacheSubnets"), d.Text("elasticacheKind")
+	e.Clients = pulumi.ToStringArray(clients)
 	if e.Name == "" {
 		return nil
 	}
@@ -147,16 +135,14 @@ func (d *decoder) elastiCache(target string) *ElastiCache {
 	}
 	d.RefuseIf(target != "eks", "elasticacheName", "but only target eks supports ElastiCache; leave it empty")
 	d.Check("elasticache", e.Validate())
-	if e.Access == "" {
-		d.Problem("elasticacheAccess",
-			`got "", must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
-	}
-	password := d.Optional("redisPassword")
+	d.RefuseIf(e.Access == "", "elasticacheAccess",
+		`must be an access string such as "on ~cart:* -@all +@read +@write +@connection"`)
+	password := d.Text("redisPassword")
 	if len(password) > maxElastiCachePassword || strings.ContainsAny(password, `,"/@`) {
 		d.Problem("redisPassword", `must have at most %d characters with elasticacheName, none of them , " / or @`,
 			maxElastiCachePassword)
 	}
 	d.checkIDs("elasticacheSubnets", "subnet", subnets)
-	d.checkIDs("elasticacheSecurityGroups", "sg", e.Others)
+	d.checkIDs("elasticacheSecurityGroups", "sg", clients)
 	return e
 }

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,11 +124,11 @@ func TestAWSRefuses(t *testing.T) {
 // up returns the cluster's stack after its `pulumi up`.
 func up() *clusterStack {
 	return &clusterStack{name: "organization/scaleout-cluster/prod", known: map[string]any{
-		outputName: "production", outputRegion: "eu-central-1", outputPlatform: "linux/amd64", outputClass: "alb",
-		outputDomain:        "example.com",
-		outputARN:           "arn:aws:eks:eu-central-1:111122223333:cluster/production",
-		outputPublicSubnets: []any{"10.0.0.0/20"}, outputPrivateSubnets: []any{"10.0.64.0/18"},
-		outputNodeCPULimit: "32", outputNodeMemoryLimit: "128Gi", outputCertificate: certificate, outputZone: "Z0123456789",
+		"clusterName": "production", "region": "eu-central-1", "imagePlatform": "linux/amd64", "ingressClass": "alb",
+		"domain":            "example.com",
+		"clusterArn":        "arn:aws:eks:eu-central-1:111122223333:cluster/production",
+		"publicSubnetCidrs": []any{"10.0.0.0/20"}, "privateSubnetCidrs": []any{"10.0.64.0/18"},
+		"nodeCpuLimit": "32", "nodeMemoryLimit": "128Gi", "certificateArn": certificate, "hostedZoneId": "Z0123456789",
 	}}
 }
 
@@ -141,6 +143,10 @@ func fromStack(t testing.TB, set map[string]string) map[string]string {
 }
 
 func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
+	read, used := slices.Sorted(slices.Values(ClusterOutputs)), slices.Sorted(maps.Keys(up().known))
+	if !slices.Equal(read, used) {
+		t.Errorf("the outputs %q are read, want %q", read, used)
+	}
 	for scheme, subnets := range map[string]string{"internet-facing": "10.0.0.0/20", "internal": "10.0.64.0/18"} {
 		c, err := parse("scaleout", "prod", fromStack(t, map[string]string{"albScheme": scheme}), secrets, up())
 		if err != nil {
@@ -178,25 +184,25 @@ func TestClusterStackRefuses(t *testing.T) {
 		change func(map[string]any)
 		want   []string
 	}{
-		"other region": {func(o map[string]any) { o[outputRegion] = "us-east-1" },
+		"other region": {func(o map[string]any) { o["region"] = "us-east-1" },
 			[]string{"aws:region", "eu-central-1", "us-east-1"}},
-		"other nodes": {func(o map[string]any) { o[outputPlatform] = "linux/arm64" },
+		"other nodes": {func(o map[string]any) { o["imagePlatform"] = "linux/arm64" },
 			[]string{"scaleout:imagePlatform", "linux/amd64", "linux/arm64"}},
-		"other account": {func(o map[string]any) { o[outputARN] = "arn:aws:eks:eu-central-1:999999999999:cluster/x" },
+		"other account": {func(o map[string]any) { o["clusterArn"] = "arn:aws:eks:eu-central-1:999999999999:cluster/x" },
 			[]string{"aws:allowedAccountIds", "111122223333", "999999999999"}},
-		"other domain": {func(o map[string]any) { o[outputDomain] = "b.example.com" },
+		"other domain": {func(o map[string]any) { o["domain"] = "b.example.com" },
 			[]string{"scaleout:host", "a.example.com", "directly below b.example.com"}},
-		"deeper name": {func(o map[string]any) { o[outputDomain] = "com" }, []string{"scaleout:host", "directly below com"}},
-		"other project": {func(o map[string]any) { delete(o, outputName) },
+		"deeper name": {func(o map[string]any) { o["domain"] = "com" }, []string{"scaleout:host", "directly below com"}},
+		"other project": {func(o map[string]any) { delete(o, "clusterName") },
 			[]string{"scaleout:eksCluster", "clusterName", "project in cluster/"}},
 		"not up yet": {func(o map[string]any) { clear(o) }, []string{"scaleout:clusterStack", "no outputs", "pulumi up"}},
-		"no certificate": {func(o map[string]any) { delete(o, outputCertificate) },
+		"no certificate": {func(o map[string]any) { delete(o, "certificateArn") },
 			[]string{"scaleout:certificateArn", "certificateArn", "set domain and hostedZoneId there"}},
-		"no text": {func(o map[string]any) { o[outputName] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
-		"no list": {func(o map[string]any) { o[outputPublicSubnets] = []any{1.0} },
-			[]string{"scaleout:loadBalancerCidrs", outputPublicSubnets}},
-		"cannot fit": {func(o map[string]any) { o[outputNodeCPULimit] = "1" }, []string{"scaleout:nodeCpuLimit", "1200m"}},
-		"malformed subnet": {func(o map[string]any) { o[outputPublicSubnets] = []any{"10.0.0.1/8"} },
+		"no text": {func(o map[string]any) { o["clusterName"] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
+		"no list": {func(o map[string]any) { o["publicSubnetCidrs"] = []any{1.0} },
+			[]string{"scaleout:loadBalancerCidrs", "publicSubnetCidrs"}},
+		"cannot fit": {func(o map[string]any) { o["nodeCpuLimit"] = "1" }, []string{"scaleout:nodeCpuLimit", "1200m"}},
+		"malformed subnet": {func(o map[string]any) { o["publicSubnetCidrs"] = []any{"10.0.0.1/8"} },
 			[]string{"scaleout:loadBalancerCidrs", "10.0.0.1/8"}},
 	} {
 		cluster := up()
@@ -247,7 +253,7 @@ func TestStackFileAgainstTheCluster(t *testing.T) {
 
 func TestClusterTakesAVariantOfItsArchitecture(t *testing.T) {
 	cluster := up()
-	cluster.known[outputPlatform] = "linux/arm64"
+	cluster.known["imagePlatform"] = "linux/arm64"
 	values := fromStack(t, map[string]string{"imagePlatform": "linux/arm64/v8"})
 	if _, err := parse("scaleout", "prod", values, secrets, cluster); err != nil {
 		t.Error(err)

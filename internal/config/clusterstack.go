@@ -1,10 +1,9 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -22,26 +21,10 @@ type clusterStack struct {
 	unknown func(output string) pulumi.AnyOutput
 }
 
-// Outputs of the cluster's program: cluster/main.go.
-const (
-	outputARN             = "clusterArn"
-	outputPlatform        = "imagePlatform"
-	outputClass           = "ingressClass"
-	outputDomain          = "domain"
-	outputName            = "clusterName"
-	outputRegion          = "region"
-	outputPublicSubnets   = "publicSubnetCidrs"
-	outputPrivateSubnets  = "privateSubnetCidrs"
-	outputNodeCPULimit    = "nodeCpuLimit"
-	outputNodeMemoryLimit = "nodeMemoryLimit"
-	outputCertificate     = "certificateArn"
-	outputZone            = "hostedZoneId"
-)
-
-// ClusterOutputs lists the outputs that are read from a cluster's stack.
+// ClusterOutputs lists the outputs that are read from a cluster's stack: cluster/main.go.
 var ClusterOutputs = []string{
-	outputName, outputARN, outputRegion, outputPublicSubnets, outputPrivateSubnets, outputNodeCPULimit,
-	outputNodeMemoryLimit, outputPlatform, outputClass, outputDomain, outputCertificate, outputZone,
+	"clusterName", "clusterArn", "region", "publicSubnetCidrs", "privateSubnetCidrs", "nodeCpuLimit", "nodeMemoryLimit",
+	"imagePlatform", "ingressClass", "domain", "certificateArn", "hostedZoneId",
 }
 
 // clusterOutput is the value of a key that selects the output of the cluster's stack.
@@ -86,18 +69,21 @@ func (c *clusterStack) later() bool { return c.preview && len(c.known) == 0 }
 // clusterText returns the value of a key, or of an output if the key is set to meaning: empty, or clusterOutput.
 func (d *decoder) clusterText(key, meaning, output string) pulumi.StringInput {
 	text := d.Text(key)
-	if text != meaning || d.cluster == nil {
+	switch {
+	case text != meaning || d.cluster == nil && meaning == "":
 		return pulumi.String(text)
-	}
-	value := d.cluster.known[output]
-	if s, ok := value.(string); ok {
-		return pulumi.String(s)
-	}
-	if d.cluster.later() {
+	case d.cluster == nil:
+		d.Refuse(key, "which takes the value from clusterStack; set that too")
+		d.Malformed(key)
+		return pulumi.String("")
+	case d.cluster.later():
 		return d.cluster.unknown(output).AsStringOutput()
 	}
-	d.missingOutput(key, output)
-	return pulumi.String("")
+	value, ok := d.cluster.known[output].(string)
+	if !ok {
+		d.missingOutput(key, output)
+	}
+	return pulumi.String(value)
 }
 
 // clusterList is clusterText for lists: an empty list is replaced by the output.
@@ -112,8 +98,8 @@ func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 			return texts
 		}).(pulumi.StringArrayOutput)
 	}
-	texts, ok := decode.Strings(d.cluster.known[output])
-	if !ok || len(texts) == 0 {
+	texts, _ := decode.Strings(d.cluster.known[output])
+	if len(texts) == 0 {
 		d.missingOutput(key, output)
 	}
 	return pulumi.ToStringArray(texts)
@@ -121,14 +107,11 @@ func (d *decoder) clusterList(key, output string) pulumi.StringArrayInput {
 
 // missingOutput reports a missing output, and suppresses problems of the empty value used instead.
 func (d *decoder) missingOutput(key, output string) {
-	switch {
-	case len(d.cluster.known) == 0:
+	if len(d.cluster.known) == 0 {
 		d.Refuse("clusterStack", "which has no outputs yet; run pulumi up there first")
-	case output == outputCertificate || output == outputZone:
-		d.Problem(key, "takes its value from stack %s, which has no output %s: set domain and hostedZoneId there and "+
-			"run pulumi up, or set %s here", d.cluster.name, output, d.Key(key))
-	default:
-		d.Problem(key, "takes its value from stack %s, which has no output %s; use a stack of the project in cluster/",
+	} else {
+		d.Problem(key, "takes its value from stack %s, which has no output %s; use a stack of the project in cluster/ "+
+			"(for certificateArn and hostedZoneId, set domain and hostedZoneId there and run pulumi up)",
 			d.cluster.name, output)
 	}
 	d.Malformed(key)
@@ -145,44 +128,39 @@ func (d *decoder) checkClusterStack(target string) {
 	case target != "eks":
 		d.Refuse("clusterStack", "but only target eks uses it; leave it empty")
 	case d.cluster != nil:
-		d.compare("aws:region", d.Optional("aws:region"), outputRegion)
+		d.compare("aws:region", d.Optional("aws:region"), "region")
 		platform := strings.Split(d.Text("imagePlatform"), "/") // nodes have no variant such as linux/arm64/v8
-		d.compare("imagePlatform", strings.Join(platform[:min(2, len(platform))], "/"), outputPlatform)
+		d.compare("imagePlatform", strings.Join(platform[:min(2, len(platform))], "/"), "imagePlatform")
 		if cluster := d.Text("eksCluster"); cluster != "" {
-			d.compare("eksCluster", cluster, outputName)
+			d.compare("eksCluster", cluster, "clusterName")
 		}
 		d.compareAccount()
+		d.compareDomain()
 	}
 }
 
 // compare requires the value of a key to equal that of an output.
 func (d *decoder) compare(key, value, output string) {
-	if of, known := d.cluster.known[output]; known && of != value {
-		d.Refuse(key, "but output %s of stack %s is %v", output, d.cluster.name, of)
-	}
+	of, known := d.cluster.known[output]
+	d.RefuseIf(known && of != value, key, "but output %s of stack %s is %v", output, d.cluster.name, of)
 }
 
 // compareAccount requires the cluster to be in an account that the AWS provider may use, if the configuration
 // restricts it.
 func (d *decoder) compareAccount() {
 	const key, account = "aws:allowedAccountIds", 4 // arn:aws:eks:<region>:<account>:cluster/<name>
-	arn, _ := d.cluster.known[outputARN].(string)
-	parts, allowed := strings.Split(arn, ":"), d.Optional(key)
-	if allowed == "" || len(parts) <= account {
-		return
-	}
-	var ids []string
-	if err := json.Unmarshal([]byte(allowed), &ids); err != nil {
-		d.WrongType(key, `a list of quoted strings, such as ["111122223333"]`)
-	} else if !slices.Contains(ids, parts[account]) {
-		d.Refuse(key, "but the cluster of stack %s is in account %s", d.cluster.name, parts[account])
+	arn, _ := d.cluster.known["clusterArn"].(string)
+	if parts, allowed := strings.Split(arn, ":"), d.Optional(key); allowed != "" && len(parts) > account {
+		d.RefuseIf(!strings.Contains(allowed, strconv.Quote(parts[account])), key,
+			"must be a list of quoted strings with the account of the cluster of stack %s: [%q]",
+			d.cluster.name, parts[account])
 	}
 }
 
-// checkClusterCertificate requires a host that the cluster's wildcard certificate covers: one label below its domain.
-func (d *decoder) checkClusterCertificate(host string) {
-	domain, known := d.cluster.known[outputDomain].(string)
-	if label, below, _ := strings.Cut(host, "."); known && (below != domain || label == "") {
-		d.Refuse("host", "but the certificate of stack %s covers only names directly below %s", d.cluster.name, domain)
-	}
+// compareDomain requires a host that the cluster's wildcard certificate covers: one label below its domain.
+func (d *decoder) compareDomain() {
+	domain, known := d.cluster.known["domain"].(string)
+	label, below, _ := strings.Cut(d.Text("host"), ".")
+	d.RefuseIf(known && d.Text("certificateArn") == clusterOutput && (below != domain || label == ""),
+		"host", "but the certificate of stack %s covers only names directly below %s", d.cluster.name, domain)
 }

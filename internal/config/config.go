@@ -4,8 +4,8 @@ package config
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/aws"
 	"example.com/scaleout/components/image"
@@ -49,8 +48,6 @@ type Config struct {
 }
 
 const (
-	// ecrLoginToken is the value of ecrLogin that sets ECRToken.
-	ecrLoginToken = "token"
 	// defaultContext is the build context of the hit counter's image.
 	defaultContext = "./app"
 	// minPasswordLength makes guessing infeasible: 16 letters and digits allow 10^28 passwords, and a Redis answers about
@@ -126,9 +123,7 @@ func parse(project, stack string, values map[string]string, secrets []string, cl
 	d.checkFolders(c)
 	d.checkClusterStack(target)
 	onDocker, onKubernetes := target == "docker", target == "kind" || target == "eks"
-	if !onDocker && !onKubernetes { // further problems depend on the target
-		d.Refuse("target", "want kind, eks or docker")
-	}
+	d.RefuseIf(!onDocker && !onKubernetes, "target", "want kind, eks or docker") // further problems depend on it
 	c.Kubernetes = decode.Part(d.Decoder, onKubernetes, func() *Kubernetes { return d.kubernetes(c, target) })
 	c.Docker = decode.Part(d.Decoder, onDocker, func() *Docker { return d.docker(c) })
 	return c, d.Finish(stack)
@@ -139,25 +134,24 @@ func (d *decoder) image(c *Config) {
 	c.Image = d.Text("image")
 	build := &image.Args{}
 	d.Fill("build", build)
-	context := build.Context
-	build.Context = cmp.Or(context, defaultContext)
-	d.registry(c, build)
+	d.RefuseIf(c.Image != "" && build.Context != "",
+		"image", "and buildContext %s: a finished image is not built; remove one of them", d.Display("buildContext"))
+	build.Context = cmp.Or(build.Context, defaultContext)
+	d.registry(c, build.Username)
 	d.Check("build", build.Validate()) // also for a finished image: the platform determines which nodes can run it
 	if c.Image == "" {
 		c.Build = build
-		return
+	} else {
+		d.CheckKey("image", image.CheckReference("image", c.Image))
 	}
-	d.Check("image", image.CheckReference("", c.Image))
-	d.RefuseIf(context != "",
-		"image", "and buildContext %s: a finished image is not built; remove one of them", d.Display("buildContext"))
 }
 
 // registry sets the repository of a built image and the login of the push.
-func (d *decoder) registry(c *Config, build *image.Args) {
+func (d *decoder) registry(c *Config, username string) {
 	password := d.Secret("registryPassword")
-	if (password == "") != (build.Username == "") {
-		d.Refuse("registryUsername", "must be set together with registryPassword, or neither")
-	} else if password != "" {
+	d.RefuseIf((password == "") != (username == ""),
+		"registryUsername", "must be set together with registryPassword, or neither")
+	if password != "" {
 		c.RegistryPassword = secretInput(password)
 	}
 	ecr, login := &aws.ECRRepositoryArgs{}, d.Text("ecrLogin")
@@ -165,24 +159,28 @@ func (d *decoder) registry(c *Config, build *image.Args) {
 	c.Repository = d.Text("imageRepository")
 	d.RefuseIf(ecr.Name != "" && c.Repository != "" || ecr.Name == "" && c.Repository == "" && c.Image == "",
 		"imageRepository", "and ecrRepository %s: exactly one of them must be set", d.Display("ecrRepository"))
-	if c.Repository != "" {
-		d.CheckKey("imageRepository", check.Repository("imageRepository", c.Repository))
-	}
+	d.CheckKey("imageRepository", check.Optional(check.Repository, "imageRepository", c.Repository))
 	if ecr.Name == "" {
 		return
 	}
-	c.ECR, c.ECRToken = ecr, login == ecrLoginToken
+	c.ECR, c.ECRToken = ecr, login == "token"
 	d.Check("ecr", ecr.Validate())
 	d.CheckKey("aws:region", check.Region("aws:region", d.Optional("aws:region")))
-	d.CheckKey("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", ecrLoginToken))
-	d.RefuseIf(c.ECRToken && build.Username != "",
+	d.CheckKey("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", "token"))
+	d.RefuseIf(c.ECRToken && username != "",
 		"ecrLogin", "must be dockerConfig with registryUsername: only one login can be used")
 }
 
 // redisSettings sets the password of the app's Redis and the app's variables for the connection.
 func (d *decoder) redisSettings(c *Config, stack string) {
 	c.UsesRedis = d.on("redis")
-	c.RedisEnvironment = d.redisEnvironment()
+	names := json.NewDecoder(strings.NewReader(d.Text("redisEnvironment")))
+	names.DisallowUnknownFields()
+	if err := names.Decode(&c.RedisEnvironment); err != nil {
+		d.WrongType("redisEnvironment",
+			"a map of strings with the keys caFile, host, password, passwordFile, port, tls, username, or some of them")
+	}
+	d.CheckKey("redisEnvironment", c.RedisEnvironment.Validate())
 	password := d.Secret("redisPassword")
 	if !c.UsesRedis {
 		return
@@ -197,26 +195,6 @@ func (d *decoder) redisSettings(c *Config, stack string) {
 		d.Problem("redisPassword", "must have no line ends and no other control characters")
 	}
 	c.RedisPassword = secretInput(password)
-}
-
-// redisEnvironment returns the names of the variables that pass the connection to the app.
-func (d *decoder) redisEnvironment() (e redis.Environment) {
-	const key = "redisEnvironment"
-	names := d.StringMap(key)
-	fields := map[string]*string{
-		"host": &e.Host, "port": &e.Port, "tls": &e.TLS, "username": &e.Username, "password": &e.Password,
-		"passwordFile": &e.PasswordFile, "caFile": &e.CAFile,
-	}
-	var problems field.ErrorList
-	for _, what := range slices.Sorted(maps.Keys(names)) {
-		if name, known := fields[what]; known {
-			*name = names[what]
-		} else {
-			problems = append(problems, check.OneOf(key, what, slices.Sorted(maps.Keys(fields))...)...)
-		}
-	}
-	d.CheckKey(key, append(problems, e.Validate()...))
-	return e
 }
 
 // on returns the value of a switch. A malformed one counts as on, so that the settings that depend on it are not

@@ -43,15 +43,13 @@ var nginxDefaults = docker.NginxArgs{
 func (d *decoder) docker(c *Config) *Docker {
 	app := &c.App
 	t := &Docker{
-		Network:  docker.NetworkArgs{Name: d.Text("namespace")},
-		Web:      d.dockerApp(app),
-		Nginx:    nginxDefaults,
-		Balancer: d.balancer(c),
+		Network: docker.NetworkArgs{Name: d.Text("namespace")}, Web: d.dockerApp(app), Nginx: nginxDefaults,
+		Balancer: d.balancer(c), BalancerImage: d.Text("balancerImage"),
 	}
 	redis := &docker.RedisArgs{Limits: docker.Limits{Memory: redisResources.MemoryLimit}}
 	d.Fill("redis", redis)
 	d.Fill("docker.nginx", &t.Nginx)
-	t.Nginx.LongestRequestSeconds = app.Drain.Shutdown()
+	t.Nginx.LongestRequestSeconds, t.Nginx.ReadyPath = app.Drain.Shutdown(), app.Probes.Readiness.HTTP
 	if c.UsesRedis {
 		t.Redis = redis
 		d.Check("redis", redis.Validate())
@@ -59,20 +57,18 @@ func (d *decoder) docker(c *Config) *Docker {
 		d.without(noRedis, "redisVolume")
 	}
 	d.checkDockerApp(app)
-	d.Check("build", t.Balancer.Validate())
 	d.Check("docker.network", t.Network.Validate())
 	d.Check("docker.web", t.Web.Validate())
 	// Added after the check, so that problems of the secrets are not reported under environment.
-	maps.Copy(t.Web.Env, secretInputs(app.SecretEnvironment))
-	t.Web.Files = secretInputs(app.SecretFiles)
+	maps.Copy(t.Web.Env, app.SecretEnvironment)
+	t.Web.Files = app.SecretFiles
 	d.Check("docker.nginx", t.Nginx.Validate())
-	if t.BalancerImage = d.Text("balancerImage"); t.BalancerImage != "" {
+	if t.BalancerImage != "" {
 		d.CheckKey("balancerImage", image.CheckReference("balancerImage", t.BalancerImage))
 		t.Balancer = nil
-	} else if c.Repository == "" {
-		d.Problem("imageRepository",
-			"is required with target docker for the image of nginx, unless balancerImage is set: only EKS uses ECR repositories")
 	}
+	d.RefuseIf(t.BalancerImage == "" && c.Repository == "", "imageRepository", "but it is required with target docker "+
+		"for the image of nginx, unless balancerImage is set: only EKS uses ECR repositories")
 	d.without("target docker does not support it; leave it empty", "redisHost", "redisTls", "redisUsername", "redisCa",
 		"elasticacheName", "host", "extraHosts", "paths", "hostedZoneId", "tlsSecret", "certificateArn", "albScheme")
 	return t
@@ -83,18 +79,17 @@ func (d *decoder) checkDockerApp(app *App) {
 	const minDelay, maxDelay = 3, 300 // the balancer uses a fifth more: docker.Drain
 	d.CheckKey("loadBalancerDelaySeconds",
 		check.Range("loadBalancerDelaySeconds", app.Drain.LoadBalancerDelay, minDelay, maxDelay))
-	if ready := app.container().Probes.Readiness; ready != nil {
-		d.Check("web.container.probes.readiness", ready.Validate())
-	} else {
+	if app.Probes.Readiness.HTTP == "" {
 		d.Problem("readyPath",
 			"is required with target docker: nginx sends requests only to containers that answer it with 200")
 	}
+	d.Check("web.container.probes.readiness", app.Probes.Readiness.Validate())
 }
 
 // dockerApp returns the app for Docker. Docker has no preStop hook, so the app itself serves for the whole delay.
 func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 	w := docker.WebAppArgs{
-		Env: pulumi.ToStringMap(app.Environment), HealthCommand: d.List("healthCommand"),
+		Env: maps.Clone(app.Env), HealthCommand: d.List("healthCommand"),
 		Drain: docker.Drain{
 			Serve: app.Drain.PreStop() + app.Drain.AppDrain(), LongestRequest: app.Drain.Shutdown(),
 			ServeVariable: app.DrainEnv.Delay, TimeoutVariable: app.DrainEnv.Timeout,
@@ -108,14 +103,14 @@ func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 // balancer returns the build of the nginx image. It passes only the arguments that its Dockerfile declares, since a new
 // image replaces nginx, whose port is closed meanwhile.
 func (d *decoder) balancer(c *Config) *image.Args {
-	base, args := d.Text("nginxImage"), d.StringMap("imageBuildArgs")
+	base := d.Text("nginxImage")
 	d.CheckKey("nginxImage", check.Image("nginxImage", base))
-	b := &image.Args{
-		Repository: pulumi.String(c.Repository + "-nginx"), Password: c.RegistryPassword,
-		Context: balancerContext, Platform: d.Text("imagePlatform"), Username: d.Text("registryUsername"),
-		Revision: d.Text("imageRevision"), BuildArgs: map[string]string{"NGINX_IMAGE": base},
-	}
-	if compiler, set := args["GO_IMAGE"]; set {
+	b := &image.Args{}
+	d.Fill("build", b)
+	given := b.BuildArgs
+	b.Context, b.Dockerfile, b.BuildArgs = balancerContext, "", map[string]string{"NGINX_IMAGE": base}
+	b.Repository, b.Password = pulumi.String(c.Repository+"-nginx"), c.RegistryPassword
+	if compiler, set := given["GO_IMAGE"]; set {
 		b.BuildArgs["GO_IMAGE"] = compiler
 	}
 	return b

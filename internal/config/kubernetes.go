@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"crypto/x509"
+	"math"
 	"slices"
 	"strings"
 
@@ -38,10 +39,11 @@ type Kubernetes struct {
 	// Record points the host to the load balancer; nil for none.
 	Record *aws.LoadBalancerRecordArgs
 	// Redis runs in the cluster, External runs elsewhere, ElastiCache is managed by AWS: at most one of them is set.
+	// ElastiCache has the clients besides the cluster's nodes, and no subnets for those of the cluster.
 	Redis       *kube.RedisArgs
 	External    *redis.Connection
-	RedisCA     string
-	ElastiCache *ElastiCache
+	RedisCA     string // of External
+	ElastiCache *aws.ElastiCacheArgs
 }
 
 // redisResources are sized for a counter: a few hundred bytes of data; a full core serves over 60,000 increments a
@@ -49,62 +51,54 @@ type Kubernetes struct {
 var redisResources = kube.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
 
 func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
+	alb := d.alb()
 	t := &Kubernetes{
 		Namespace:     kube.NamespaceArgs{Name: d.Text("namespace"), PodSecurityVersion: d.Text("podSecurityVersion")},
 		Traefik:       d.traefik(),
 		MetricsServer: d.metricsServer(),
-		Web:           d.webApp(&c.App),
+		Web:           d.webApp(&c.App, alb),
+		ALBClass:      d.albClass(alb),
+	}
+	if parts := strings.Split(d.Text("imagePlatform"), "/"); target == "eks" && len(parts) > 1 {
+		t.Web.Placement.Architecture = parts[1] // nodes have no label for a variant (arm64/v8)
 	}
 	d.clusterOf(t, target)
-	if alb := albOf(t.Web.Route); alb != nil && len(alb.Controller.Validate()) == 0 { // else the route reports it
-		t.Namespace.ALBController = alb.Controller
-	}
-	if _, architecture, ok := strings.Cut(d.Text("imagePlatform"), "/"); ok && target == "eks" {
-		t.Web.Placement.Architecture, _, _ = strings.Cut(architecture, "/") // nodes have no label for a variant (arm64/v8)
-	}
-	if d.cluster != nil && d.Text("certificateArn") == clusterOutput {
-		d.checkClusterCertificate(d.Text("host"))
-	}
-	t.ALBClass = d.albClass(albOf(t.Web.Route))
-	d.dns(t)
+	d.dns(t, alb)
 	d.redis(c, t, target)
 	t.Monitoring = d.monitoring(c, t)
 	t.Capacity = d.capacity(t)
+	if alb != nil {
+		t.Namespace.ALBController = alb.Controller
+	}
 	d.Check("namespace", t.Namespace.Validate())
 	// An empty version selects the component's default, which may change with a new version of the library.
 	d.CheckKey("podSecurityVersion", check.That(t.Namespace.PodSecurityVersion != "", "podSecurityVersion", "",
 		"must be a version of Kubernetes such as v1.34, or latest"))
 	d.RefuseIf(t.Traefik != nil && t.Namespace.Name == TraefikName,
 		"namespace", "which is the namespace of installTraefik; choose another")
-	d.RefuseIf(target == "kind" && albOf(t.Web.Route) != nil,
+	d.RefuseIf(target == "kind" && alb != nil,
 		"albScheme", "but kind has no AWS Application Load Balancer; leave it empty")
 	return t
 }
 
-func albOf(route *kube.Route) *kube.ALB {
-	if route == nil {
-		return nil
-	}
-	return route.ALB
-}
-
 func (d *decoder) clusterOf(t *Kubernetes, target string) {
-	kind := kube.KindCluster{Context: d.Text("kubeContext"), AdoptExisting: d.Boolean("adoptExisting")}
-	name, role := d.clusterText("eksCluster", "", outputName), d.Text("eksRoleArn")
+	t.Kind = kube.KindCluster{Context: d.Text("kubeContext"), AdoptExisting: d.Boolean("adoptExisting")}
+	eks := &kube.EKSCluster{
+		Name: d.clusterText("eksCluster", "", "clusterName"), Region: d.Optional("aws:region"), RoleARN: d.Text("eksRoleArn"),
+	}
 	if target == "kind" {
-		t.Kind = kind
-		d.Check("kind", kube.CheckKindContext(kind.Context))
+		d.Check("kind", kube.CheckKindContext(t.Kind.Context))
 		return
 	}
-	t.EKS = &kube.EKSCluster{Name: name, Region: d.Optional("aws:region"), RoleARN: role}
-	t.AWSTags = d.AWSTags()
-	d.Check("eks", t.EKS.Validate())
+	t.EKS, t.AWSTags = eks, d.AWSTags()
+	d.Check("eks", eks.Validate())
 }
 
 func (d *decoder) traefik() *addons.TraefikArgs {
 	t := &addons.TraefikArgs{
 		Image: d.Text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
-		PublishedHost: "localhost", Replicas: traefikReplicas, LongestRequest: d.Integer("longestRequestSeconds"),
+		PublishedHost: "localhost", LongestRequest: d.Integer("longestRequestSeconds"),
+		Replicas: 2, // the second pod (40 MB) serves while the first is replaced or its node is drained
 	}
 	if d.Text("tlsSecret") != "" {
 		t.RedirectPort = cmp.Or(d.Integer("publicPort"), 443)
@@ -133,33 +127,31 @@ func (d *decoder) redis(c *Config, t *Kubernetes, target string) {
 	d.Fill("connection", external)
 	inCluster := &kube.RedisArgs{Resources: redisResources, Ephemeral: !d.Boolean("redisPersistent")}
 	d.Fill("redis", inCluster)
-	t.RedisCA, t.ElastiCache = d.Text("redisCa"), d.elastiCache(target)
-	switch {
-	case !c.UsesRedis:
+	ca, elastiCache := d.Text("redisCa"), d.elastiCache(target)
+	if !c.UsesRedis {
 		d.without(noRedis, "redisHost", "redisTls", "redisUsername", "redisCa", "elasticacheName")
-		t.ElastiCache = nil
 		return
-	case host == "":
+	}
+	if host == "" {
 		d.without("it is for an external Redis; set redisHost too, or remove it", "redisTls", "redisUsername", "redisCa")
 	}
+	d.RefuseIf(host != "" && elastiCache != nil,
+		"elasticacheName", "and redisHost %s: at most one of them may be set", d.Display("redisHost"))
 	switch {
-	case host != "" && t.ElastiCache != nil:
-		d.Refuse("elasticacheName", "and redisHost %s: at most one of them may be set", d.Display("redisHost"))
+	case elastiCache != nil:
+		t.ElastiCache = elastiCache
 	case host != "":
-		t.External = external
+		t.External, t.RedisCA = external, ca
 		d.Check("connection", external.Validate())
-		d.checkExternal(external, t.RedisCA, c.RedisEnvironment)
-	case t.ElastiCache == nil:
+		d.checkExternal(external, ca, c.RedisEnvironment)
+	default:
 		t.Redis = inCluster
 		d.Check("redis", inCluster.Validate())
 	}
 }
 
-// noRedis and noIngress are reasons why a setting has no effect.
-const (
-	noRedis   = "redis is false; remove one of the two settings"
-	noIngress = "ingress is false; remove one of the two settings"
-)
+// noRedis is the reason why a setting has no effect.
+const noRedis = "redis is false; remove one of the two settings"
 
 // checkExternal requires that the app's variables pass everything that the connection needs.
 func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Environment) {
@@ -176,24 +168,20 @@ func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Envi
 	}
 }
 
-func (d *decoder) webApp(app *App) kube.WebAppArgs {
+func (d *decoder) webApp(app *App, alb *kube.ALB) kube.WebAppArgs {
 	a := kube.WebAppArgs{
-		Container: app.container(), Scaling: d.scaling(), Route: d.route(), Drain: app.Drain,
+		Container: app.Container, Scaling: d.scaling(), Route: d.route(alb), Drain: app.Drain,
 		Placement: kube.Placement{NodeSelector: d.StringMap("nodeSelector"), PriorityClass: d.Text("priorityClass")},
 	}
 	d.Fill("web", &a)
 	d.Fill("web.container.resources", &a.Container.Resources)
 	a.AllowFrom = d.allowFrom(a.Route != nil)
-	scraper, moreHosts := d.scraperNamespace(), d.extraHosts()
+	moreHosts := d.extraHosts()
 	if cidrs := d.List("egressCidrs"); len(cidrs) > 0 {
 		a.AllowTo = []kube.Peer{{CIDRs: pulumi.ToStringArray(cidrs)}}
 	}
 	d.Check("web", a.Validate())
-	// The elements added here have other keys than the rest of their lists, and are already checked.
-	if scraper != "" && app.Metrics != nil {
-		a.AllowFrom = append(a.AllowFrom, kube.Peer{Namespace: scraper, Ports: []int{app.Metrics.Port}})
-	}
-	if a.Route != nil {
+	if a.Route != nil { // already checked, under their own key
 		a.Route.Hosts = append(a.Route.Hosts, moreHosts...)
 	}
 	return a
@@ -202,31 +190,26 @@ func (d *decoder) webApp(app *App) kube.WebAppArgs {
 func (d *decoder) scaling() kube.Scaling {
 	var s kube.Scaling
 	d.Fill("web.scaling", &s)
-	fixed := s.Fixed
 	if d.on("autoscale") {
 		s.Fixed = 0
 		return s
 	}
-	if fixed == 0 { // 0 would mean an autoscaler
-		d.CheckKey("replicas", check.Invalid("replicas", fixed, "must be at least 1"))
-		fixed = 1
-	}
-	return kube.Scaling{Fixed: fixed}
+	d.CheckKey("replicas", check.Range("replicas", s.Fixed, 1, math.MaxInt))
+	return kube.Scaling{Fixed: max(1, s.Fixed)} // 0 would mean an autoscaler
 }
 
 // route returns the route, or nil for a Service only. webApp adds the hosts of extraHosts later.
-func (d *decoder) route() *kube.Route {
+func (d *decoder) route(alb *kube.ALB) *kube.Route {
 	r := &kube.Route{
 		Class: d.Text("ingressClass"), Paths: d.List("paths"), PublicPort: d.Integer("publicPort"),
-		TLSSecret: d.Text("tlsSecret"), Annotations: d.StringMap("ingressAnnotations"), ALB: d.alb(),
+		TLSSecret: d.Text("tlsSecret"), Annotations: d.StringMap("ingressAnnotations"), ALB: alb,
 	}
 	if host := d.Text("host"); host != "" {
 		r.Hosts = []string{host}
 	}
 	if !d.on("ingress") {
-		d.without(noIngress, "host", "extraHosts", "paths", "tlsSecret", "ingressAnnotations", "albScheme", "albController",
-			"installAlbIngressClass", "certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket",
-			"albAccessLogsPrefix", "albWebAclArn")
+		d.without("ingress is false; remove one of the two settings", append(albKeys, "albScheme", "albController",
+			"installAlbIngressClass", "host", "extraHosts", "paths", "tlsSecret", "ingressAnnotations")...)
 		return nil
 	}
 	return r
@@ -236,11 +219,11 @@ func (d *decoder) route() *kube.Route {
 func (d *decoder) extraHosts() []string {
 	const key = "extraHosts"
 	host, more := d.Text("host"), d.List(key)
-	names := kube.Route{Class: TraefikName, Hosts: more}
-	problems := names.Validate()
+	var problems field.ErrorList
 	for i, name := range more {
-		once := name != host && !slices.Contains(more[:i], name)
-		problems = append(problems, check.That(once, key, name, "must be listed once, and not in host too")...)
+		right := check.IsDNSName(name) && name != host && !slices.Contains(more[:i], name)
+		problems = append(problems, check.That(right, key, name,
+			"must be a DNS name in lower case, with no wildcard, listed once, and not in host too")...)
 	}
 	d.CheckKey(key, problems)
 	d.RefuseIf(host == "" && len(more) > 0, key, "but host is not set; move the first of them to host")
@@ -249,13 +232,14 @@ func (d *decoder) extraHosts() []string {
 
 // allowFrom returns the peers that forward requests to the pods.
 func (d *decoder) allowFrom(routed bool) []kube.Peer {
-	subnets := outputPublicSubnets
-	if d.Optional("albScheme") == "internal" {
-		subnets = outputPrivateSubnets
+	subnets := "publicSubnetCidrs"
+	if d.Text("albScheme") == "internal" {
+		subnets = "privateSubnetCidrs"
 	}
 	namespace, cidrs := d.Text("ingressNamespace"), d.clusterList("loadBalancerCidrs", subnets)
 	if d.Boolean("installTraefik") {
-		namespace = d.traefikNamespace()
+		d.checkTraefik(namespace)
+		namespace = TraefikName
 	}
 	var peers []kube.Peer
 	if namespace != "" {
@@ -264,30 +248,20 @@ func (d *decoder) allowFrom(routed bool) []kube.Peer {
 	if list, plain := cidrs.(pulumi.StringArray); !plain || len(list) > 0 {
 		peers = append(peers, kube.Peer{CIDRs: cidrs})
 	}
-	if routed && len(peers) == 0 {
-		d.CheckKey("loadBalancerCidrs", field.ErrorList{field.Required(field.NewPath("loadBalancerCidrs"),
-			"no peer may reach the pods: set loadBalancerCidrs or ingressNamespace (installTraefik sets it), "+
-				"or set ingress to false")})
-	}
+	d.CheckKey("loadBalancerCidrs", check.That(len(peers) > 0 || !routed, "loadBalancerCidrs", "[]", "no peer may reach "+
+		"the pods: set loadBalancerCidrs or ingressNamespace (installTraefik sets it), or set ingress to false"))
 	return peers
 }
 
-// traefikNamespace returns the namespace of the Traefik that this program installs, and refuses contradicting settings.
-func (d *decoder) traefikNamespace() string {
-	class := []string{TraefikName}
-	if !d.on("ingress") {
-		class = append(class, "") // Traefik then serves other apps
-	}
-	for name, allowed := range map[string][]string{
-		"ingressClass": class, "ingressNamespace": {TraefikName, ""}, "albScheme": {""},
-	} {
-		d.RefuseIf(!slices.Contains(allowed, d.Optional(name)), name, "must be %q with installTraefik", allowed[0])
-	}
-	return TraefikName
+// checkTraefik refuses settings that contradict the Traefik that this program installs.
+func (d *decoder) checkTraefik(namespace string) {
+	const must = "must be %q with installTraefik"
+	class := d.Text("ingressClass")
+	other := class != "" || d.on("ingress") // without an Ingress, Traefik serves other apps
+	d.RefuseIf(class != TraefikName && other, "ingressClass", must, TraefikName)
+	d.RefuseIf(namespace != TraefikName && namespace != "", "ingressNamespace", must, TraefikName)
+	d.RefuseIf(d.Text("albScheme") != "", "albScheme", must, "")
 }
-
-// traefikReplicas has a second pod (40 MB), which serves while the first is replaced or its node is drained.
-const traefikReplicas = 2
 
 // TraefikName is the name of the Traefik component, its namespace and its IngressClass.
 const TraefikName = "traefik"
@@ -301,35 +275,28 @@ type Capacity struct {
 
 func (d *decoder) capacity(t *Kubernetes) Capacity {
 	c := Capacity{
-		CPULimit:    d.clusterText("nodeCpuLimit", "", outputNodeCPULimit),
-		MemoryLimit: d.clusterText("nodeMemoryLimit", "", outputNodeMemoryLimit),
+		CPULimit:    d.clusterText("nodeCpuLimit", "", "nodeCpuLimit"),
+		MemoryLimit: d.clusterText("nodeMemoryLimit", "", "nodeMemoryLimit"),
 	}
-	cpu, cpuKnown := c.CPULimit.(pulumi.String)
-	memory, memoryKnown := c.MemoryLimit.(pulumi.String)
-	if (d.Text("nodeCpuLimit") == "") != (d.Text("nodeMemoryLimit") == "") {
-		d.Refuse("nodeCpuLimit", "must be set together with nodeMemoryLimit, or neither")
+	d.RefuseIf((d.Text("nodeCpuLimit") == "") != (d.Text("nodeMemoryLimit") == ""),
+		"nodeCpuLimit", "must be set together with nodeMemoryLimit, or neither")
+	// Invalid sizes of the app are reported as part of it; those of the other workloads are constants.
+	sized := len(t.Web.Container.Resources.Validate())+len(t.Web.Scaling.Validate()) == 0
+	if sized {
+		c.Demand = kube.DemandOf(t.pods())
+	}
+	cpu, _ := c.CPULimit.(pulumi.String) // empty if it is not known yet
+	memory, _ := c.MemoryLimit.(pulumi.String)
+	if cpu == "" || memory == "" {
 		return c
 	}
 	nodes := kube.Capacity{CPU: string(cpu), Memory: string(memory)}
-	compare := cpuKnown && memoryKnown && cpu != "" && memory != ""
-	if compare {
-		problems := nodes.Validate()
-		d.Check("nodes", problems)
-		compare = len(problems) == 0
+	problems := nodes.Validate()
+	if sized && len(problems) == 0 {
+		problems = nodes.Fits(c.Demand)
 	}
-	if t.sized() {
-		c.Demand = kube.DemandOf(t.pods())
-		if compare {
-			d.Check("nodes", nodes.Fits(c.Demand))
-		}
-	}
+	d.Check("nodes", problems)
 	return c
-}
-
-// sized reports whether all sizes are valid quantities. Invalid ones are reported elsewhere.
-func (t *Kubernetes) sized() bool {
-	unsized := func(pods kube.Workload) bool { return len(pods.Resources.Validate()) > 0 }
-	return !slices.ContainsFunc(t.pods(), unsized) && len(t.Web.Scaling.Validate()) == 0
 }
 
 // pods returns all workloads of the stack.

@@ -1,11 +1,10 @@
 package config
 
 import (
-	"fmt"
 	"net/url"
-	"slices"
-	"strings"
+	"strconv"
 
+	"example.com/scaleout/components/kube"
 	"example.com/scaleout/components/monitoring"
 	"example.com/scaleout/internal/check"
 	"example.com/scaleout/internal/counter"
@@ -14,54 +13,51 @@ import (
 // Monitoring configures the monitoring of the app. At most one of Prometheus and Operator is set; without them there
 // is none.
 type Monitoring struct {
-	Alerts monitoring.Alerts
 	// Prometheus runs in the namespace, with a kube-state-metrics of KubeStateMetricsImage.
 	Prometheus            *monitoring.PrometheusArgs
 	KubeStateMetricsImage string
-	KubeletInsecureTLS    bool
 	// GrafanaImage is empty for no Grafana.
 	GrafanaImage string
-	// Operator creates objects with the OperatorLabels for a Prometheus Operator in the cluster.
-	Operator       bool
-	OperatorLabels map[string]string
+	// Operator describes the objects for a Prometheus Operator in the cluster.
+	Operator *monitoring.OperatorArgs
 }
 
+// monitoring also lets the operator's Prometheus reach the app's metrics.
 func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
-	namespace := t.Namespace.Name
-	m := Monitoring{
-		Alerts: monitoring.Alerts{
-			Namespace:  namespace,
-			Objectives: d.objectives(c),
-			Autoscaled: t.Web.Scaling.Fixed == 0,
-			Runbook:    d.Text("runbookUrl"),
-		},
-		KubeStateMetricsImage: d.Text("kubeStateMetricsImage"),
-		KubeletInsecureTLS:    d.Boolean("kubeletInsecureTls"),
-		Operator:              d.Boolean("prometheusOperator"),
-		OperatorLabels:        d.StringMap("prometheusLabels"),
+	alerts := monitoring.Alerts{
+		Namespace: t.Namespace.Name, Objectives: d.objectives(c), Autoscaled: t.Web.Scaling.Fixed == 0,
+		Rules: counter.Alerts, Runbook: d.Text("runbookUrl"),
 	}
-	prometheus := &monitoring.PrometheusArgs{}
+	scraper := d.Text("prometheusNamespace")
+	m := Monitoring{KubeStateMetricsImage: d.Text("kubeStateMetricsImage")}
+	prometheus := &monitoring.PrometheusArgs{Alerts: alerts, KubeletInsecureTLS: d.Boolean("kubeletInsecureTls")}
 	d.Fill("prometheus", prometheus)
-	install, grafana, image := d.Boolean("installPrometheus"), d.Boolean("installGrafana"), d.Text("grafanaImage")
-	d.RefuseIf(install && m.Operator,
-		"prometheusOperator", "and installPrometheus %s: at most one of them may be true, since the app needs one "+
-			"Prometheus", d.Display("installPrometheus"))
+	operator := &monitoring.OperatorArgs{Alerts: alerts, Labels: d.StringMap("prometheusLabels")}
+	install, operated := d.Boolean("installPrometheus"), d.Boolean("prometheusOperator")
+	grafana, image := d.Boolean("installGrafana"), d.Text("grafanaImage")
+	d.RefuseIf(install && operated, "prometheusOperator", "and installPrometheus %s: at most one of them may be true, "+
+		"since the app needs one Prometheus", d.Display("installPrometheus"))
 	if install {
-		prometheus.Alerts = m.Alerts
 		m.Prometheus = prometheus
 		d.Check("prometheus", prometheus.Validate())
 		d.CheckKey("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
 	}
-	if m.Operator {
-		d.Check("prometheus", check.In("alerts", m.Alerts.Validate())) // under the same keys as the stack's own Prometheus
-		if u, err := url.Parse(m.Alerts.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			d.Refuse("runbookUrl", "must be an http or https URL with prometheusOperator, whose alerts link to it")
-		}
-		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", m.OperatorLabels))
+	if operated {
+		m.Operator = operator
+		d.Check("prometheus.alerts", alerts.Validate())
+		u, err := url.Parse(alerts.Runbook)
+		d.RefuseIf(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http",
+			"runbookUrl", "must be an http or https URL with prometheusOperator, whose alerts link to it")
+		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", operator.Labels))
 	}
-	if grafana && !install {
-		d.Refuse("installGrafana", "but Grafana shows the data of installPrometheus; set that too")
-	} else if grafana {
+	d.RefuseIf(operated != (scraper != ""),
+		"prometheusNamespace", "must be set together with prometheusOperator, or neither: the namespace of its Prometheus")
+	d.CheckKey("prometheusNamespace", check.Optional(check.Label, "prometheusNamespace", scraper))
+	if scraper != "" && c.App.Metrics != nil { // otherwise the network policy would silently block the scraping
+		t.Web.AllowFrom = append(t.Web.AllowFrom, kube.Peer{Namespace: scraper, Ports: []int{c.App.Metrics.Port}})
+	}
+	d.RefuseIf(grafana && !install, "installGrafana", "but Grafana shows the data of installPrometheus; set that too")
+	if grafana {
 		m.GrafanaImage = image
 		d.CheckKey("grafanaImage", check.Image("grafanaImage", image))
 	}
@@ -75,23 +71,9 @@ func (d *decoder) objectives(c *Config) *monitoring.Objectives {
 	if c.App.Metrics == nil || o.Histogram == "" {
 		return nil
 	}
-	hitCounter := c.Build != nil && c.Build.Context == defaultContext
-	if hitCounter && !slices.Contains(counter.FastMilliseconds, o.FastMilliseconds) {
-		d.CheckKey("sloFastMilliseconds", check.Invalid("sloFastMilliseconds", o.FastMilliseconds,
-			"must be one of "+strings.Trim(strings.ReplaceAll(fmt.Sprint(counter.FastMilliseconds), " ", ", "), "[]")+
-				": the bucket bounds of the hit counter's histogram"))
+	if c.Build != nil && c.Build.Context == defaultContext { // the hit counter
+		bound := strconv.Itoa(o.FastMilliseconds)
+		d.CheckKey("sloFastMilliseconds", check.OneOf("sloFastMilliseconds", bound, counter.FastMilliseconds...))
 	}
 	return o
-}
-
-// scraperNamespace returns the namespace of the operator's Prometheus. Without it the network policy would silently
-// block the scraping.
-func (d *decoder) scraperNamespace() string {
-	namespace, operator := d.Text("prometheusNamespace"), d.Optional("prometheusOperator") == "true"
-	d.RefuseIf(operator != (namespace != ""),
-		"prometheusNamespace", "must be set together with prometheusOperator, or neither: the namespace of its Prometheus")
-	if namespace != "" {
-		d.CheckKey("prometheusNamespace", check.Label("prometheusNamespace", namespace))
-	}
-	return namespace
 }

@@ -3,15 +3,14 @@
 package counter
 
 import (
-	"embed"
-	"path"
+	_ "embed"
 
 	"example.com/scaleout/components/monitoring"
 )
 
 // FastMilliseconds lists the bucket bounds of the app's histogram (durationBuckets in app/metrics.go) that a latency
 // objective can use. A rule with any other threshold would never fire.
-var FastMilliseconds = []int{5, 10, 25, 50, 100, 250, 500}
+var FastMilliseconds = []string{"5", "10", "25", "50", "100", "250", "500"}
 
 // Alerts use the app's own metrics of its Redis calls.
 var Alerts = []monitoring.Alert{{
@@ -24,24 +23,10 @@ var Alerts = []monitoring.Alert{{
 // HomeDashboard is the dashboard that Grafana opens first.
 const HomeDashboard = "scaleout.json"
 
-// `make golden` generates dashboards/ from the module monitoring/.
+// `make golden` generates the dashboard from the module monitoring/.
 //
-//go:embed dashboards/*.json
-var dashboards embed.FS
+//go:embed dashboards/scaleout.json
+var dashboard string
 
-// Dashboards returns the contents of these files by name.
-func Dashboards() (map[string]string, error) {
-	entries, err := dashboards.ReadDir("dashboards")
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]string{}
-	for _, entry := range entries {
-		content, err := dashboards.ReadFile(path.Join("dashboards", entry.Name()))
-		if err != nil {
-			return nil, err
-		}
-		all[entry.Name()] = string(content)
-	}
-	return all, nil
-}
+// Dashboards holds the dashboards by file name.
+var Dashboards = map[string]string{HomeDashboard: dashboard}

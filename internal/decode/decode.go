@@ -70,10 +70,13 @@ func (d *Decoder) Key(name string) string {
 	return d.project + ":" + name
 }
 
-// Problem adds a problem with the value of a key.
+// Problem adds a problem with a key. A line end in the key, as in one that is unknown, does not end the line.
 func (d *Decoder) Problem(name, format string, args ...any) {
-	d.problems = append(d.problems, d.Key(name)+": "+fmt.Sprintf(format, args...))
+	d.problems = append(d.problems, Plain(d.Key(name))+": "+fmt.Sprintf(format, args...))
 }
+
+// Plain returns a key as messages show it: on one line.
+func Plain(key string) string { return strings.Trim(strconv.Quote(key), `"`) }
 
 // Refuse adds a problem whose message shows the value of the key.
 func (d *Decoder) Refuse(name, why string, args ...any) {
@@ -166,11 +169,10 @@ func (d *Decoder) Boolean(name string) bool {
 // List returns the value of a key that is a list of strings.
 func (d *Decoder) List(name string) []string {
 	var given any
-	err := json.Unmarshal([]byte(d.Text(name)), &given)
+	_ = json.Unmarshal([]byte(d.Text(name)), &given) // no JSON is no list either
 	list, ok := Strings(given)
-	if err != nil || !ok {
+	if !ok {
 		d.WrongType(name, "a list of strings")
-		return nil
 	}
 	return list
 }
@@ -180,8 +182,9 @@ func Strings(value any) ([]string, bool) {
 	elements, ok := value.([]any)
 	list := make([]string, len(elements))
 	for i, element := range elements {
-		text, isText := element.(string)
-		list[i], ok = text, ok && isText
+		if list[i], ok = element.(string); !ok {
+			return nil, false
+		}
 	}
 	return list, ok
 }
@@ -257,29 +260,29 @@ func (d *Decoder) Secret(name string) string {
 }
 
 // Check adds the problems of arguments that were built from this configuration. A problem of the field scaling.max of
-// "web" is reported under the key for web.scaling.max in the table, or else for the nearest enclosing field.
+// "web" is reported under the key for web.scaling.max in the table, or else for the nearest enclosing field. Problems
+// that a later Check finds for the same keys have the same cause and are suppressed.
 func (d *Decoder) Check(of string, problems field.ErrorList) {
+	known := maps.Clone(d.malformed)
 	for _, p := range problems {
-		d.refuse(d.keyOf(of, p.Field), p)
+		name := d.keyOf(of, p.Field)
+		if known[d.Key(name)] {
+			continue
+		}
+		if d.Encrypted(name) {
+			p.BadValue = hidden
+		}
+		d.Problem(name, "%s", p.ErrorBody())
+		d.Malformed(name)
 	}
 }
 
-// CheckKey adds the problems of the value of one key, and suppresses those that a later Check finds for the key.
+// CheckKey is Check for the value of one key, whatever the fields of its problems.
 func (d *Decoder) CheckKey(name string, problems field.ErrorList) {
 	for _, p := range problems {
-		d.refuse(name, p)
+		p.Field = ""
 	}
-	d.malformed[d.Key(name)] = d.malformed[d.Key(name)] || len(problems) > 0
-}
-
-func (d *Decoder) refuse(name string, p *field.Error) {
-	if d.malformed[d.Key(name)] {
-		return
-	}
-	if d.Encrypted(name) {
-		p.BadValue = hidden
-	}
-	d.Problem(name, "%s", p.ErrorBody())
+	d.Check(name, problems)
 }
 
 // indexForm matches the index of an element in a list or a map.
@@ -306,27 +309,19 @@ func Part[T any](d *Decoder, used bool, decode func() *T) *T {
 	return nil
 }
 
-// Plain returns a key unquoted, or quoted if it contains characters that would break a message.
-func Plain(key string) string {
-	if quoted := strconv.Quote(key); quoted != `"`+key+`"` {
-		return quoted
-	}
-	return key
-}
-
 // Finish returns all problems as one error, including unknown keys: a misspelled key would otherwise silently do
 // nothing.
 func (d *Decoder) Finish(stack string) error {
-	for _, key := range slices.Sorted(maps.Keys(d.values)) {
+	for key := range d.values {
 		namespace, name, _ := strings.Cut(key, ":")
 		switch current, renamed := d.Renamed[name]; {
-		case namespace == d.project && !d.read[key] && renamed:
+		case slices.Contains([]string{"pulumi", "aws", "docker", "kubernetes"}, namespace) || d.read[key]:
+		case namespace != d.project:
+			d.Problem(key, "there is no such namespace; this project's keys begin with %s:", d.project)
+		case renamed:
 			d.Problem(key, "is now %s", d.Key(current))
-		case namespace == d.project && !d.read[key]:
-			d.problems = append(d.problems, Plain(key)+": there is no such key; "+d.reference+" lists them")
-		case namespace != d.project && !slices.Contains([]string{"pulumi", "aws", "docker", "kubernetes"}, namespace):
-			d.problems = append(d.problems,
-				Plain(key)+": there is no such namespace; this project's keys begin with "+d.project+":")
+		default:
+			d.Problem(key, "there is no such key; %s lists them", d.reference)
 		}
 	}
 	if len(d.problems) == 0 {

@@ -206,8 +206,8 @@ func TestFinish(t *testing.T) {
 	d.RefuseIf(false, "port", "is never refused")
 	d.RefuseIf(true, "port", "must be %d", 1)
 	d.Refuse("port", "must be 1")
-	want := `  "app:a\nb": there is no such key; docs/keys.md lists them
-  ap:port: there is no such namespace; this project's keys begin with app:
+	want := `  ap:port: there is no such namespace; this project's keys begin with app:
+  app:a\nb: there is no such key; docs/keys.md lists them
   app:old: is now app:port
   app:port: got "a\n", must be 1
   app:prot: there is no such key; docs/keys.md lists them
