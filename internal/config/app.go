@@ -49,21 +49,21 @@ func probe(path string) *kube.Probe { return &kube.Probe{HTTP: path, TCP: path =
 // checkApp refuses zero values that the components would replace with defaults. It also refuses invalid names in the
 // secrets, which the components receive only after other resources have changed.
 func (d *decoder) checkApp(a *App) {
-	d.CheckKey("user", check.Range("user", a.User, 1, math.MaxInt32))
+	d.Check("user", check.Range("user", a.User, 1, math.MaxInt32))
 	start := check.Range("startupSeconds", a.Probes.Startup.FailureThreshold, 1, 3600)
-	d.CheckKey("startupSeconds", start)
+	d.Check("startupSeconds", start)
 	if len(start) > 0 {
 		a.Probes.Startup = nil // the default, so that rolloutTimeoutSeconds is not refused for it too
 	}
-	d.CheckKey("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
-	d.CheckKey("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
+	d.Check("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
+	d.Check("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
 		"must be a path such as /metrics; without metrics set metricsPort to 0"))
 	var variables field.ErrorList
 	for _, variable := range slices.Sorted(maps.Keys(a.SecretEnvironment)) {
 		variables = append(variables, check.Variable("secretEnvironment", variable)...)
 	}
-	d.CheckKey("secretEnvironment", variables)
-	d.CheckKey("secretFiles", checkSecretFiles(a))
+	d.Check("secretEnvironment", variables)
+	d.Check("secretFiles", checkSecretFiles(a))
 }
 
 // checkSecretFiles requires paths that can be mounted, with different file names: files and variables share one Secret.

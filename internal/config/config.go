@@ -142,7 +142,7 @@ func (d *decoder) image(c *Config) {
 	if c.Image == "" {
 		c.Build = build
 	} else {
-		d.CheckKey("image", image.CheckReference("image", c.Image))
+		d.Check("image", image.CheckReference("image", c.Image))
 	}
 }
 
@@ -159,14 +159,14 @@ func (d *decoder) registry(c *Config, username string) {
 	c.Repository = d.Text("imageRepository")
 	d.RefuseIf(ecr.Name != "" && c.Repository != "" || ecr.Name == "" && c.Repository == "" && c.Image == "",
 		"imageRepository", "and ecrRepository %s: exactly one of them must be set", d.Display("ecrRepository"))
-	d.CheckKey("imageRepository", check.Optional(check.Repository, "imageRepository", c.Repository))
+	d.Check("imageRepository", check.Optional(check.Repository, "imageRepository", c.Repository))
 	if ecr.Name == "" {
 		return
 	}
 	c.ECR, c.ECRToken = ecr, login == "token"
 	d.Check("ecr", ecr.Validate())
-	d.CheckKey("aws:region", check.Region("aws:region", d.Optional("aws:region")))
-	d.CheckKey("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", "token"))
+	d.Check("aws:region", check.Region("aws:region", d.Optional("aws:region")))
+	d.Check("ecrLogin", check.OneOf("ecrLogin", login, "dockerConfig", "token"))
 	d.RefuseIf(c.ECRToken && username != "",
 		"ecrLogin", "must be dockerConfig with registryUsername: only one login can be used")
 }
@@ -180,7 +180,7 @@ func (d *decoder) redisSettings(c *Config, stack string) {
 		d.WrongType("redisEnvironment",
 			"a map of strings with the keys caFile, host, password, passwordFile, port, tls, username, or some of them")
 	}
-	d.CheckKey("redisEnvironment", c.RedisEnvironment.Validate())
+	d.Check("redisEnvironment", c.RedisEnvironment.Validate())
 	password := d.Secret("redisPassword")
 	if !c.UsesRedis {
 		return

@@ -64,7 +64,7 @@ func (d *decoder) docker(c *Config) *Docker {
 	t.Web.Files = app.SecretFiles
 	d.Check("docker.nginx", t.Nginx.Validate())
 	if t.BalancerImage != "" {
-		d.CheckKey("balancerImage", image.CheckReference("balancerImage", t.BalancerImage))
+		d.Check("balancerImage", image.CheckReference("balancerImage", t.BalancerImage))
 		t.Balancer = nil
 	}
 	d.RefuseIf(t.BalancerImage == "" && c.Repository == "", "imageRepository", "but it is required with target docker "+
@@ -77,7 +77,7 @@ func (d *decoder) docker(c *Config) *Docker {
 // checkDockerApp contains checks of the app that the components for clusters do and those for Docker do not.
 func (d *decoder) checkDockerApp(app *App) {
 	const minDelay, maxDelay = 3, 300 // the balancer uses a fifth more: docker.Drain
-	d.CheckKey("loadBalancerDelaySeconds",
+	d.Check("loadBalancerDelaySeconds",
 		check.Range("loadBalancerDelaySeconds", app.Drain.LoadBalancerDelay, minDelay, maxDelay))
 	if app.Probes.Readiness.HTTP == "" {
 		d.Problem("readyPath",
@@ -104,7 +104,7 @@ func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 // image replaces nginx, whose port is closed meanwhile.
 func (d *decoder) balancer(c *Config) *image.Args {
 	base := d.Text("nginxImage")
-	d.CheckKey("nginxImage", check.Image("nginxImage", base))
+	d.Check("nginxImage", check.Image("nginxImage", base))
 	b := &image.Args{}
 	d.Fill("build", b)
 	given := b.BuildArgs

@@ -72,7 +72,7 @@ func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
 	}
 	d.Check("namespace", t.Namespace.Validate())
 	// An empty version selects the component's default, which may change with a new version of the library.
-	d.CheckKey("podSecurityVersion", check.That(t.Namespace.PodSecurityVersion != "", "podSecurityVersion", "",
+	d.Check("podSecurityVersion", check.That(t.Namespace.PodSecurityVersion != "", "podSecurityVersion", "",
 		"must be a version of Kubernetes such as v1.34, or latest"))
 	d.RefuseIf(t.Traefik != nil && t.Namespace.Name == TraefikName,
 		"namespace", "which is the namespace of installTraefik; choose another")
@@ -194,7 +194,7 @@ func (d *decoder) scaling() kube.Scaling {
 		s.Fixed = 0
 		return s
 	}
-	d.CheckKey("replicas", check.Range("replicas", s.Fixed, 1, math.MaxInt))
+	d.Check("replicas", check.Range("replicas", s.Fixed, 1, math.MaxInt))
 	return kube.Scaling{Fixed: max(1, s.Fixed)} // 0 would mean an autoscaler
 }
 
@@ -225,7 +225,7 @@ func (d *decoder) extraHosts() []string {
 		problems = append(problems, check.That(right, key, name,
 			"must be a DNS name in lower case, with no wildcard, listed once, and not in host too")...)
 	}
-	d.CheckKey(key, problems)
+	d.Check(key, problems)
 	d.RefuseIf(host == "" && len(more) > 0, key, "but host is not set; move the first of them to host")
 	return more
 }
@@ -248,7 +248,7 @@ func (d *decoder) allowFrom(routed bool) []kube.Peer {
 	if list, plain := cidrs.(pulumi.StringArray); !plain || len(list) > 0 {
 		peers = append(peers, kube.Peer{CIDRs: cidrs})
 	}
-	d.CheckKey("loadBalancerCidrs", check.That(len(peers) > 0 || !routed, "loadBalancerCidrs", "[]", "no peer may reach "+
+	d.Check("loadBalancerCidrs", check.That(len(peers) > 0 || !routed, "loadBalancerCidrs", "[]", "no peer may reach "+
 		"the pods: set loadBalancerCidrs or ingressNamespace (installTraefik sets it), or set ingress to false"))
 	return peers
 }

@@ -40,7 +40,7 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 	if install {
 		m.Prometheus = prometheus
 		d.Check("prometheus", prometheus.Validate())
-		d.CheckKey("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
+		d.Check("kubeStateMetricsImage", check.Image("kubeStateMetricsImage", m.KubeStateMetricsImage))
 	}
 	if operated {
 		m.Operator = operator
@@ -48,18 +48,18 @@ func (d *decoder) monitoring(c *Config, t *Kubernetes) Monitoring {
 		u, err := url.Parse(alerts.Runbook)
 		d.RefuseIf(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http",
 			"runbookUrl", "must be an http or https URL with prometheusOperator, whose alerts link to it")
-		d.CheckKey("prometheusLabels", check.Labels("prometheusLabels", operator.Labels))
+		d.Check("prometheusLabels", check.Labels("prometheusLabels", operator.Labels))
 	}
 	d.RefuseIf(operated != (scraper != ""),
 		"prometheusNamespace", "must be set together with prometheusOperator, or neither: the namespace of its Prometheus")
-	d.CheckKey("prometheusNamespace", check.Optional(check.Label, "prometheusNamespace", scraper))
+	d.Check("prometheusNamespace", check.Optional(check.Label, "prometheusNamespace", scraper))
 	if scraper != "" && c.App.Metrics != nil { // otherwise the network policy would silently block the scraping
 		t.Web.AllowFrom = append(t.Web.AllowFrom, kube.Peer{Namespace: scraper, Ports: []int{c.App.Metrics.Port}})
 	}
 	d.RefuseIf(grafana && !install, "installGrafana", "but Grafana shows the data of installPrometheus; set that too")
 	if grafana {
 		m.GrafanaImage = image
-		d.CheckKey("grafanaImage", check.Image("grafanaImage", image))
+		d.Check("grafanaImage", check.Image("grafanaImage", image))
 	}
 	return m
 }
@@ -73,7 +73,7 @@ func (d *decoder) objectives(c *Config) *monitoring.Objectives {
 	}
 	if c.Build != nil && c.Build.Context == defaultContext { // the hit counter
 		bound := strconv.Itoa(o.FastMilliseconds)
-		d.CheckKey("sloFastMilliseconds", check.OneOf("sloFastMilliseconds", bound, counter.FastMilliseconds...))
+		d.Check("sloFastMilliseconds", check.OneOf("sloFastMilliseconds", bound, counter.FastMilliseconds...))
 	}
 	return o
 }

@@ -59,9 +59,6 @@ func Environment() (values map[string]string, secrets []string, err error) {
 	return values, secrets, nil
 }
 
-// Read returns the keys that were read so far, sorted.
-func (d *Decoder) Read() []string { return slices.Sorted(maps.Keys(d.read)) }
-
 // Key returns the full key: name itself if it has a namespace (aws:region), else with the namespace of the project.
 func (d *Decoder) Key(name string) string {
 	if strings.Contains(name, ":") {
@@ -259,9 +256,10 @@ func (d *Decoder) Secret(name string) string {
 	return value
 }
 
-// Check adds the problems of arguments that were built from this configuration. A problem of the field scaling.max of
-// "web" is reported under the key for web.scaling.max in the table, or else for the nearest enclosing field. Problems
-// that a later Check finds for the same keys have the same cause and are suppressed.
+// Check adds the problems of the value of a key, or of arguments that were built from several. A problem of the field
+// scaling.max of "web" is reported under the key for web.scaling.max in the table, or else for the nearest enclosing
+// field, or else under "web". Problems that a later Check finds for the same keys have the same cause and are
+// suppressed.
 func (d *Decoder) Check(of string, problems field.ErrorList) {
 	known := maps.Clone(d.malformed)
 	for _, p := range problems {
@@ -277,25 +275,20 @@ func (d *Decoder) Check(of string, problems field.ErrorList) {
 	}
 }
 
-// CheckKey is Check for the value of one key, whatever the fields of its problems.
-func (d *Decoder) CheckKey(name string, problems field.ErrorList) {
-	for _, p := range problems {
-		p.Field = ""
-	}
-	d.Check(name, problems)
-}
+// CheckKey is Check: cluster/config uses the name.
+func (d *Decoder) CheckKey(name string, problems field.ErrorList) { d.Check(name, problems) }
 
 // indexForm matches the index of an element in a list or a map.
 var indexForm = regexp.MustCompile(`\[[^]]*\]`)
 
 func (d *Decoder) keyOf(of, path string) string {
-	path = strings.TrimSuffix(of+"."+indexForm.ReplaceAllString(path, ""), ".")
+	path = of + "." + indexForm.ReplaceAllString(path, "")
 	for at := path; at != ""; at = at[:max(0, strings.LastIndex(at, "."))] {
 		if key, known := d.keys[at]; known {
 			return key
 		}
 	}
-	return path
+	return of
 }
 
 // Part decodes the keys of some targets. For other targets they count as known keys, and their problems are dropped.
