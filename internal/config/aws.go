@@ -78,10 +78,7 @@ func (d *decoder) dns(t *Kubernetes, alb *kube.ALB) {
 	if zone == pulumi.String("") || alb == nil {
 		return
 	}
-	if host == "" {
-		d.Refuse("host", "must be set with hostedZoneId: the DNS name of the ALB")
-		return
-	}
+	d.Check("host", check.That(host != "", "host", "", "must be set with hostedZoneId: the DNS name of the ALB"))
 	t.Record = &aws.LoadBalancerRecordArgs{Host: host, ZoneID: zone}
 	d.Check("record", t.Record.Validate())
 	if alb.CertificateARN != nil {
@@ -94,17 +91,15 @@ func (d *decoder) dns(t *Kubernetes, alb *kube.ALB) {
 	d.Check("web.route.alb", withCertificate.Validate())
 }
 
-// idForm matches most IDs of AWS, e.g. subnet-0123456789abcdef0.
-var idForm = regexp.MustCompile(`^[a-z]+-[0-9a-f]{8}([0-9a-f]{9})?$`)
-
 func (d *decoder) checkIDs(key, kind string, ids []string) {
+	form := regexp.MustCompile(`^` + kind + `-[0-9a-f]{8}([0-9a-f]{9})?$`)
 	var problems field.ErrorList
 	for i, id := range ids {
-		right := idForm.MatchString(id) && strings.HasPrefix(id, kind+"-") && !slices.Contains(ids[:i], id)
+		right := form.MatchString(id) && !slices.Contains(ids[:i], id)
 		problems = append(problems,
 			check.That(right, key, id, "must be an ID such as "+kind+"-0123456789abcdef0, not repeated")...)
 	}
-	d.CheckKey(key, problems)
+	d.Check(key, problems)
 }
 
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateUser.html
@@ -121,14 +116,11 @@ func (d *decoder) elastiCache(target string) *aws.ElastiCacheArgs {
 	if e.Name == "" {
 		return nil
 	}
-	switch kind {
-	case "replicas":
-		e.Replicas = replicas
-	case "serverless":
+	d.Check("elasticacheKind", check.OneOf("elasticacheKind", kind, "replicas", "serverless"))
+	if kind == "serverless" {
 		e.Serverless = serverless
-	default:
-		d.Refuse("elasticacheKind", "want replicas or serverless")
-		return nil
+	} else {
+		e.Replicas = replicas
 	}
 	if len(subnets) > 0 {
 		e.Subnets = pulumi.ToStringArray(subnets)

@@ -80,7 +80,7 @@ func TestAWSRefuses(t *testing.T) {
 		"name of a cache": {managed, map[string]string{"elasticacheName": "Cache"},
 			[]string{"scaleout:elasticacheName", "Cache", "lower case"}},
 		"kind of a cache": {managed, map[string]string{"elasticacheKind": "cluster"},
-			[]string{"scaleout:elasticacheKind", "cluster", "replicas or serverless"}},
+			[]string{"scaleout:elasticacheKind", "cluster", "replicas, serverless"}},
 		"engine": {managed, map[string]string{"elasticacheEngine": "memcached"},
 			[]string{"scaleout:elasticacheEngine", "memcached", "valkey"}},
 		"engine version": {managed, map[string]string{"elasticacheEngineVersion": "8"},
