@@ -72,9 +72,9 @@ func Parse(project, stack string, values map[string]string, secrets []string) (*
 	d.Check("network", c.Network.Validate())
 	d.Check("controlPlane", c.ControlPlane.Validate())
 	d.Check("nodes", c.Nodes.Validate())
-	d.CheckKey("metricsServerVersion", platform.CheckAddonVersion("metricsServerVersion", c.MetricsServerVersion))
+	d.Check("metricsServerVersion", platform.CheckAddonVersion("metricsServerVersion", c.MetricsServerVersion))
 	if c.FlowLogDays != 0 {
-		d.CheckKey("flowLogDays", platform.CheckRetention("flowLogDays", c.FlowLogDays))
+		d.Check("flowLogDays", platform.CheckRetention("flowLogDays", c.FlowLogDays))
 	}
 	if (c.Domain == "") != (zone == "") {
 		d.Refuse("domain", "must be set together with hostedZoneId, or neither")

@@ -30,7 +30,7 @@ func (d *decoder) app() App {
 	a.Env, a.Metrics = pulumi.ToStringMap(d.StringMap("environment")), &kube.Metrics{}
 	a.Probes = kube.Probes{
 		Startup:  &kube.Probe{FailureThreshold: d.Integer("startupSeconds")}, // once a second
-		Liveness: probe(d.Text("livePath")), Readiness: probe(d.Text("readyPath")),
+		Liveness: &kube.Probe{HTTP: d.Text("livePath")}, Readiness: &kube.Probe{HTTP: d.Text("readyPath")},
 	}
 	d.Fill("web.container", &a.Container)
 	d.Fill("web.container.drainEnv", &a.DrainEnv)
@@ -42,9 +42,6 @@ func (d *decoder) app() App {
 	d.checkApp(&a)
 	return a
 }
-
-// probe returns the probe of a path, or of the port for an empty one.
-func probe(path string) *kube.Probe { return &kube.Probe{HTTP: path, TCP: path == ""} }
 
 // checkApp refuses zero values that the components would replace with defaults. It also refuses invalid names in the
 // secrets, which the components receive only after other resources have changed.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/aws"
 	"example.com/scaleout/components/image"
@@ -174,13 +175,14 @@ func (d *decoder) registry(c *Config, username string) {
 // redisSettings sets the password of the app's Redis and the app's variables for the connection.
 func (d *decoder) redisSettings(c *Config, stack string) {
 	c.UsesRedis = d.on("redis")
-	names := json.NewDecoder(strings.NewReader(d.Text("redisEnvironment")))
-	names.DisallowUnknownFields()
-	if err := names.Decode(&c.RedisEnvironment); err != nil {
-		d.WrongType("redisEnvironment",
-			"a map of strings with the keys caFile, host, password, passwordFile, port, tls, username, or some of them")
+	const key = "redisEnvironment"
+	var problems field.ErrorList
+	for name := range d.StringMap(key) {
+		problems = append(problems,
+			check.OneOf(key, name, "caFile", "host", "password", "passwordFile", "port", "tls", "username")...)
 	}
-	d.Check("redisEnvironment", c.RedisEnvironment.Validate())
+	_ = json.Unmarshal([]byte(d.Text(key)), &c.RedisEnvironment) // what it refuses was reported by StringMap
+	d.Check(key, append(problems, c.RedisEnvironment.Validate()...))
 	password := d.Secret("redisPassword")
 	if !c.UsesRedis {
 		return

@@ -1,7 +1,5 @@
 package config
 
-import "strings"
-
 // renamed maps the keys of earlier versions to the current ones.
 var renamed = map[string]string{
 	"clientCidrs": "loadBalancerCidrs", "elasticacheClients": "elasticacheSecurityGroups",
@@ -10,71 +8,89 @@ var renamed = map[string]string{
 
 // keys maps the fields of the components' arguments to their configuration keys, for filling the fields and for
 // naming them in messages. A problem of a field without an entry is reported under the enclosing field.
-var keys = keysOfFields()
+var keys = map[string]string{
+	"build.context": "buildContext", "build.dockerfile": "buildDockerfile", "build.platform": "imagePlatform",
+	"build.buildArgs": "imageBuildArgs", "build.username": "registryUsername", "build.revision": "imageRevision",
 
-// fields lists the fields that have a configuration key, by the path of their struct. The key is the name of the field,
-// after the prefix if there is one (elasticache and engineVersion: elasticacheEngineVersion), or what follows a =.
-var fields = []struct{ path, prefix, names string }{
-	{"build", "", "context=buildContext dockerfile=buildDockerfile platform=imagePlatform buildArgs=imageBuildArgs"},
-	{"build", "", "username=registryUsername revision=imageRevision"},
-	{"ecr", "ecr", "name=ecrRepository keepImages kmsKeyArn forceDelete"},
-	{"certificate", "", "domain=host zoneId=hostedZoneId"},
-	{"record", "", "host zoneId=hostedZoneId"},
+	"ecr.name": "ecrRepository", "ecr.keepImages": "ecrKeepImages", "ecr.kmsKeyArn": "ecrKmsKeyArn",
+	"ecr.forceDelete":    "ecrForceDelete",
+	"certificate.domain": "host", "certificate.zoneId": "hostedZoneId",
+	"record.host": "host", "record.zoneId": "hostedZoneId",
 
-	{"kind", "", "context=kubeContext"},
-	{"eks", "eks", "name=eksCluster region=aws:region roleArn"},
-	{"nodes", "", "cpu=nodeCpuLimit memory=nodeMemoryLimit"},
-	{"namespace", "", "name=namespace podSecurityVersion albController"},
-	{"traefik", "", "image=traefikImage redirectPort=publicPort longestRequest=longestRequestSeconds"},
-	{"metricsServer", "metricsServer", "image"},
-	{"albClass", "", "name=ingressClass controller=albController"},
+	"kind.context": "kubeContext",
+	"eks.name":     "eksCluster", "eks.region": "aws:region", "eks.roleArn": "eksRoleArn",
+	"nodes.cpu": "nodeCpuLimit", "nodes.memory": "nodeMemoryLimit",
+	"namespace.name": "namespace", "namespace.podSecurityVersion": "podSecurityVersion",
+	"namespace.albController": "albController",
+	"traefik.redirectPort":    "publicPort", "traefik.longestRequest": "longestRequestSeconds",
+	"traefik.image":       "traefikImage",
+	"metricsServer.image": "metricsServerImage",
+	"albClass.name":       "ingressClass",
+	"albClass.controller": "albController",
 
-	{"web", "", "labels serviceAccountAnnotations pullSecrets=imagePullSecrets rolloutTimeoutSeconds"},
-	{"web", "", "allowFrom=loadBalancerCidrs allowFrom.namespace=ingressNamespace allowTo=egressCidrs"},
-	{"web.container", "", "command args port user env=environment writablePaths"},
-	{"web.container.metrics", "metrics", "port path"},
-	{"web.container.probes", "", "liveness.http=livePath readiness.http=readyPath"},
-	{"web.container.drainEnv", "", "delay=drainDelayVariable timeout=drainTimeoutVariable"},
-	{"web.container.resources", "", "cpuRequest cpuLimit memoryLimit memoryRequest ephemeralStorage"},
-	{"web.placement", "", "nodeSelector priorityClass architecture=imagePlatform"},
-	{"web.scaling", "", "fixed=replicas min=minReplicas max=maxReplicas targetCpuUtilization tolerance=scaleTolerance"},
-	{"web.scaling", "", "scaleUpWindowSeconds scaleUpPercent"},
-	{"web.scaling", "", "scaleDownWindowSeconds scaleDownPercent scaleDownPeriodSeconds"},
-	{"web.route", "", "class=ingressClass hosts=host paths publicPort tlsSecret annotations=ingressAnnotations"},
-	{"web.route.alb", "alb", "controller scheme tlsPolicy group accessLogsBucket accessLogsPrefix webAclArn"},
-	{"web.route.alb", "", "certificateArn"},
-	{"web.drain", "", "loadBalancerDelay=loadBalancerDelaySeconds longestRequest=longestRequestSeconds"},
+	"web.container.command": "command", "web.container.args": "args",
+	"web.container.port": "port", "web.container.user": "user", "web.container.env": "environment",
+	"web.container.metrics.port": "metricsPort", "web.container.metrics.path": "metricsPath",
+	"web.container.probes.liveness.http": "livePath", "web.container.probes.readiness.http": "readyPath",
+	"web.container.writablePaths":  "writablePaths",
+	"web.container.drainEnv.delay": "drainDelayVariable", "web.container.drainEnv.timeout": "drainTimeoutVariable",
+	"web.container.resources.cpuRequest": "cpuRequest", "web.container.resources.cpuLimit": "cpuLimit",
+	"web.container.resources.memoryLimit": "memoryLimit", "web.container.resources.memoryRequest": "memoryRequest",
+	"web.container.resources.ephemeralStorage": "ephemeralStorage",
+	"web.labels":                    "labels",
+	"web.serviceAccountAnnotations": "serviceAccountAnnotations", "web.route.annotations": "ingressAnnotations",
+	"web.pullSecrets":            "imagePullSecrets",
+	"web.placement.nodeSelector": "nodeSelector", "web.placement.priorityClass": "priorityClass",
+	"web.placement.architecture": "imagePlatform",
+	"web.scaling.fixed":          "replicas", "web.scaling.min": "minReplicas", "web.scaling.max": "maxReplicas",
+	"web.scaling.targetCpuUtilization": "targetCpuUtilization",
+	"web.scaling.scaleUpWindowSeconds": "scaleUpWindowSeconds", "web.scaling.scaleUpPercent": "scaleUpPercent",
+	"web.scaling.scaleDownWindowSeconds": "scaleDownWindowSeconds", "web.scaling.scaleDownPercent": "scaleDownPercent",
+	"web.scaling.scaleDownPeriodSeconds": "scaleDownPeriodSeconds", "web.scaling.tolerance": "scaleTolerance",
+	"web.route.class": "ingressClass", "web.route.hosts": "host", "web.route.paths": "paths",
+	"web.route.publicPort": "publicPort", "web.route.tlsSecret": "tlsSecret",
+	"web.allowFrom": "loadBalancerCidrs", "web.allowFrom.namespace": "ingressNamespace",
+	"web.allowTo":                 "egressCidrs",
+	"web.drain.loadBalancerDelay": "loadBalancerDelaySeconds", "web.drain.longestRequest": "longestRequestSeconds",
+	"web.rolloutTimeoutSeconds": "rolloutTimeoutSeconds",
 
-	{"redis", "redis", "image storageSize storageClass fsync volume protect"},
-	{"connection", "redis", "host port username tls"},
-	{"elasticache", "elasticache", "name engine engineVersion backupDays kmsKeyArn access protect"},
-	{"elasticache.replicas", "elasticache", "nodeType count=elasticacheReplicas maintenanceWindow finalSnapshot"},
-	{"elasticache.serverless", "elasticache", "maxGigabytes maxEcpus"},
+	"web.route.alb.controller": "albController", "web.route.alb.scheme": "albScheme",
+	"web.route.alb.certificateArn": "certificateArn",
+	"web.route.alb.tlsPolicy":      "albTlsPolicy", "web.route.alb.group": "albGroup",
+	"web.route.alb.accessLogsBucket": "albAccessLogsBucket",
+	"web.route.alb.accessLogsPrefix": "albAccessLogsPrefix", "web.route.alb.webAclArn": "albWebAclArn",
 
-	{"prometheus", "prometheus", "image retentionDays storageSize storageClass"},
-	{"prometheus.alerts", "", "namespace runbook=runbookUrl"},
-	{"prometheus.alerts.objectives", "slo", "availabilityPercent fastPercent fastMilliseconds histogram selector"},
+	"redis.image": "redisImage", "redis.storageSize": "redisStorageSize", "redis.storageClass": "redisStorageClass",
+	"redis.fsync": "redisFsync", "redis.volume": "redisVolume", "redis.protect": "redisProtect",
+	"connection.host": "redisHost", "connection.port": "redisPort", "connection.username": "redisUsername",
+	"connection.tls":   "redisTls",
+	"elasticache.name": "elasticacheName", "elasticache.engine": "elasticacheEngine",
+	"elasticache.engineVersion": "elasticacheEngineVersion", "elasticache.backupDays": "elasticacheBackupDays",
+	"elasticache.kmsKeyArn": "elasticacheKmsKeyArn", "elasticache.access": "elasticacheAccess",
+	"elasticache.protect": "elasticacheProtect", "elasticache.replicas.nodeType": "elasticacheNodeType",
+	"elasticache.replicas.count":             "elasticacheReplicas",
+	"elasticache.replicas.maintenanceWindow": "elasticacheMaintenanceWindow",
+	"elasticache.replicas.finalSnapshot":     "elasticacheFinalSnapshot",
+	"elasticache.serverless.maxGigabytes":    "elasticacheMaxGigabytes",
+	"elasticache.serverless.maxEcpus":        "elasticacheMaxEcpus",
 
-	{"docker.network", "", "name=namespace"},
-	{"docker.web", "", "command args port user env=environment writablePaths replicas"},
-	{"docker.web.limits", "", "cpu=cpuLimit memory=memoryLimit"},
-	{"docker.web.drain", "", "serveVariable=drainDelayVariable timeoutVariable=drainTimeoutVariable"},
-	{"docker.web.drain", "", "serve=loadBalancerDelaySeconds longestRequest=longestRequestSeconds"},
-	{"docker.nginx", "", "publicPort balancing=nginxBalancing longestRequestSeconds maxBodyKilobytes"},
-}
+	"prometheus.alerts.objectives.availabilityPercent": "sloAvailabilityPercent",
+	"prometheus.alerts.objectives.fastPercent":         "sloFastPercent",
+	"prometheus.alerts.objectives.fastMilliseconds":    "sloFastMilliseconds",
+	"prometheus.alerts.objectives.histogram":           "sloHistogram",
+	"prometheus.alerts.objectives.selector":            "sloSelector",
+	"prometheus.alerts.namespace":                      "namespace", "prometheus.alerts.runbook": "runbookUrl",
+	"prometheus.image": "prometheusImage", "prometheus.retentionDays": "prometheusRetentionDays",
+	"prometheus.storageSize": "prometheusStorageSize", "prometheus.storageClass": "prometheusStorageClass",
 
-func keysOfFields() map[string]string {
-	all := map[string]string{}
-	for _, f := range fields {
-		for _, field := range strings.Fields(f.names) {
-			name, key, given := strings.Cut(field, "=")
-			if !given && f.prefix == "" {
-				key = name
-			} else if !given {
-				key = f.prefix + strings.ToUpper(name[:1]) + name[1:]
-			}
-			all[f.path+"."+name] = key
-		}
-	}
-	return all
+	"docker.network.name": "namespace",
+	"docker.web.command":  "command", "docker.web.args": "args",
+	"docker.web.port": "port", "docker.web.user": "user", "docker.web.env": "environment",
+	"docker.web.writablePaths": "writablePaths", "docker.web.replicas": "replicas",
+	"docker.web.limits.cpu": "cpuLimit", "docker.web.limits.memory": "memoryLimit",
+	"docker.web.drain.serveVariable": "drainDelayVariable", "docker.web.drain.timeoutVariable": "drainTimeoutVariable",
+	"docker.web.drain.serve": "loadBalancerDelaySeconds", "docker.web.drain.longestRequest": "longestRequestSeconds",
+	"docker.nginx.publicPort": "publicPort", "docker.nginx.balancing": "nginxBalancing",
+	"docker.nginx.longestRequestSeconds": "longestRequestSeconds",
+	"docker.nginx.maxBodyKilobytes":      "maxBodyKilobytes",
 }

@@ -275,9 +275,6 @@ func (d *Decoder) Check(of string, problems field.ErrorList) {
 	}
 }
 
-// CheckKey is Check: cluster/config uses the name.
-func (d *Decoder) CheckKey(name string, problems field.ErrorList) { d.Check(name, problems) }
-
 // indexForm matches the index of an element in a list or a map.
 var indexForm = regexp.MustCompile(`\[[^]]*\]`)
 
