@@ -574,7 +574,7 @@ func refusals() map[string]refusal {
 		"long delay": {onDocker, map[string]string{"loadBalancerDelaySeconds": "301"},
 			[]string{"scaleout:loadBalancerDelaySeconds", "301", "3 to 300"}},
 		"less CPU than Docker takes": {onDocker, map[string]string{"cpuLimit": "9m"},
-			[]string{"scaleout:cpuLimit", "9m", "at least 10m"}},
+			[]string{"scaleout:cpuLimit", "9m", "from 10m"}},
 		"less memory than Docker takes": {onDocker, map[string]string{"memoryLimit": "5Mi"},
 			[]string{"scaleout:memoryLimit", "5Mi", "from 6Mi to 32Ti, such as 64Mi"}},
 		"memory beside the unit of Docker": {onDocker, map[string]string{"memoryLimit": "64M"},
