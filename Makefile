@@ -105,7 +105,7 @@ test-all: test golden-check ## also the race detector, load, monitoring, and the
 	go test -race -vet=off -skip '^TestRendered$$' $(TESTED)
 	cd app && go test -race -vet=off ./...
 	cd balancer && go test -race -vet=off ./...
-	cd e2e && go vet -tags e2e ./... && go test ./report
+	cd e2e && go vet -tags e2e ./... && go test .
 	cd load && go test -vet=all ./... && go test -race -vet=off ./traffic
 	cd monitoring && go test -vet=all ./...
 	cd tools/kubeconform && go test -vet=all ./...
@@ -119,7 +119,7 @@ golden-check: ## fail if the golden files of this project's stacks are stale: ru
 
 docs: ## update the configuration reference from Pulumi.yaml, docs/reliability.md from its measurements
 	go test -run ConfigurationReference . -update
-	cd e2e && go test -run Page ./report -update
+	cd e2e && go test -run Page . -update
 
 bench: ## CPU of the app per request, beside a bare handler, and at rest; of the content hash
 	cd app && go test -run '^$$' -bench . -benchtime 3s .

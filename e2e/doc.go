@@ -4,7 +4,7 @@
 //	make up WORKERS=2
 //	make e2e RUN=TestScaling
 //
-// Their measurements go to docs/reliability.json, and from there into docs/reliability.md (package report). A
-// repeated test replaces its own figures, so an interrupted run can continue with the missing tests.
+// Their measurements go to docs/reliability.json, and from there into docs/reliability.md (type Book). A repeated test
+// replaces its own figures, so an interrupted run can continue with the missing tests.
 // SUBSTITUTES="kubernetes docker" names plugins that are not Pulumi's own, and the page marks them as substitutes.
 package e2e

@@ -13,15 +13,13 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"example.com/scaleout/e2e/report"
 )
 
 // book holds the measurements of the tests. It is saved after each test, so that an interrupted run keeps its
 // measurements.
 var book struct {
 	sync.Mutex
-	*report.Book
+	*Book
 	commit  string
 	ofKind  bool // whether the stack under test is one on kind
 	started map[string]bool
@@ -34,7 +32,7 @@ var (
 
 // openBook reads what earlier runs measured.
 func openBook(versions string) error {
-	b, err := report.Open(measurements)
+	b, err := readBook(measurements)
 	if err != nil {
 		return err
 	}
@@ -59,11 +57,11 @@ func closeBook(start time.Time, passed bool) error {
 	if selected := flag.Lookup("test.run").Value.String(); selected != "" && selected != "." || !book.ofKind {
 		return nil
 	}
-	result := report.Passed
+	result := Passed
 	if !passed {
-		result = report.Failed
+		result = Failed
 	}
-	book.FinishRun(report.Test{
+	book.FinishRun(Test{
 		Result: result, Seconds: time.Since(start).Seconds(), When: start.UTC().Truncate(time.Second), Commit: book.commit,
 	})
 	return book.Save(measurements, document)
@@ -92,13 +90,13 @@ func measures(t *testing.T) {
 		if t.Skipped() { // another stack, or too few nodes: earlier measurements stay
 			return
 		}
-		result := report.Passed
+		result := Passed
 		if t.Failed() {
-			result = report.Failed
+			result = Failed
 		}
 		book.Lock()
 		defer book.Unlock()
-		book.Finish(report.Test{
+		book.Finish(Test{
 			Name: t.Name(), Result: result, Seconds: time.Since(start).Seconds(),
 			When: start.UTC().Truncate(time.Second), Commit: book.commit,
 		})

@@ -1,4 +1,4 @@
-package report
+package e2e
 
 import (
 	"flag"
@@ -13,8 +13,8 @@ var update = flag.Bool("update", false, "regenerate docs/reliability.md from the
 // TestPageIsWrittenFromMeasurements: the page in docs matches the measurements next to it, so neither was edited
 // without the other.
 func TestPageIsWrittenFromMeasurements(t *testing.T) {
-	docs := filepath.Join("..", "..", "docs")
-	b, err := Open(filepath.Join(docs, "reliability.json"))
+	docs := filepath.Join("..", "docs")
+	b, err := readBook(filepath.Join(docs, "reliability.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

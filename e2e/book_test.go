@@ -1,9 +1,4 @@
-// Package report stores the measurements of the end-to-end tests and generates docs/reliability.md from them, so that
-// no figure is typed by hand.
-//
-// The measurements are in a JSON file next to the page. A repeated test replaces its own rows and keeps the others,
-// so the page stays complete when tests are run one by one.
-package report
+package e2e
 
 import (
 	"bytes"
@@ -18,7 +13,9 @@ import (
 	"time"
 )
 
-// Book holds all measurements.
+// Book holds all measurements, in a JSON file next to docs/reliability.md, and generates that page from them, so that
+// no figure is typed by hand. A repeated test replaces its own rows and keeps the others, so the page stays complete
+// when tests are run one by one. This file and its test have no build tag: the page can be generated without a stack.
 type Book struct {
 	// Machine and Versions describe the environment of the newest measurements.
 	Machine  string `json:"machine"`
@@ -62,8 +59,8 @@ const (
 //go:embed reliability.md.tmpl
 var page string
 
-// Open reads the measurements from a file, which need not exist yet.
-func Open(path string) (*Book, error) {
+// readBook reads the measurements from a file, which need not exist yet.
+func readBook(path string) (*Book, error) {
 	b := &Book{Tables: map[string][]Row{}}
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
