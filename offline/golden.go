@@ -13,13 +13,12 @@ import (
 // Golden returns the result as golden files, by name: tree.txt, outputs.yaml, and the inputs and options of each custom
 // resource. Tags of built images are replaced by zeros, since they change with every source change.
 func (r *Result) Golden() (map[string]string, error) {
-	outputs, err := toYAML(printable(r.Exports))
+	outputs, err := toYAML(r.Exports)
 	if err != nil {
 		return nil, err
 	}
 	files, tags := map[string]string{"tree.txt": r.Tree(), "outputs.yaml": outputs}, []string{}
-	for i := range r.Resources {
-		resource := &r.Resources[i]
+	for _, resource := range r.Resources {
 		if !resource.Custom {
 			continue // a component appears in the tree, its inputs in its children
 		}
@@ -27,9 +26,9 @@ func (r *Result) Golden() (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rendering %s: %w", resource.title(), err)
 		}
-		name := resource.goldenName()
+		name := resource.fileName()                  // without rank: another kind in kindOrder would rename the golden files
 		for n := 2; files[name+".yaml"] != ""; n++ { // same type and name, different parent
-			name = fmt.Sprintf("%s-%d", resource.goldenName(), n)
+			name = fmt.Sprintf("%s-%d", resource.fileName(), n)
 		}
 		files[name+".yaml"] = body
 		tag := text(resource.Inputs, "build", "args", "VERSION")
@@ -44,29 +43,22 @@ func (r *Result) Golden() (map[string]string, error) {
 	return files, nil
 }
 
-// goldenName has no rank, unlike the name of a rendered file: adding a kind to kindOrder would rename the golden files.
-func (r *Resource) goldenName() string {
-	if object, ok := r.Object(); ok {
-		return object.fileName()
-	}
-	return fileName(strings.NewReplacer(":", "-", "/", "-").Replace(displayType(r.Type)), r.Name)
-}
-
 // body returns the inputs of a resource as YAML, followed by its options as comments.
-func (r *Resource) body() (string, error) {
-	body, err := toYAML(printable(r.Inputs))
-	if manifest, ok := r.Manifest(); ok {
-		body, err = manifestYAML(manifest)
-	}
+func (r Resource) body() (string, error) {
+	body, err := r.inputsYAML()
 	if err != nil || len(r.Options) == 0 {
 		return body, err
 	}
-	options, err := toYAML(map[string]any{"options": printable(r.Options)})
+	options, err := toYAML(map[string]any{"options": r.Options})
 	return body + "# " + strings.ReplaceAll(strings.TrimSuffix(options, "\n"), "\n", "\n# ") + "\n", err
 }
 
-// manifestYAML returns an object as YAML, with its top-level keys in the usual order.
-func manifestYAML(manifest map[string]any) (string, error) {
+// inputsYAML returns the manifest of an object, with its top-level keys in the usual order, or else the inputs.
+func (r Resource) inputsYAML() (string, error) {
+	manifest, ok := r.Manifest()
+	if !ok {
+		return toYAML(r.Inputs)
+	}
 	rest := maps.Clone(manifest)
 	maps.DeleteFunc(rest, func(key string, _ any) bool {
 		return slices.Contains([]string{"apiVersion", "kind", "metadata"}, key)
@@ -76,7 +68,7 @@ func manifestYAML(manifest map[string]any) (string, error) {
 		Kind       any
 		Metadata   any
 		Rest       map[string]any `yaml:",inline"`
-	}{manifest["apiVersion"], manifest["kind"], printable(manifest["metadata"]), printable(rest).(map[string]any)})
+	}{manifest["apiVersion"], manifest["kind"], manifest["metadata"], rest})
 }
 
 // toYAML writes a value with sorted keys.

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 )
 
 // Object is the identity of a Kubernetes object.
@@ -27,21 +29,20 @@ func (o Object) String() string {
 }
 
 // Object returns the identity of a resource's Kubernetes object, and false if it is not a Kubernetes object.
-func (r *Resource) Object() (Object, bool) {
-	o := Object{APIVersion: text(r.Inputs, "apiVersion"), Kind: text(r.Inputs, "kind")}
+func (r Resource) Object() (Object, bool) {
+	o := Object{APIVersion: text(r.Inputs, "apiVersion"), Kind: text(r.Inputs, "kind"), Name: fmt.Sprint(r.objectName())}
 	if !strings.HasPrefix(r.Type, "kubernetes:") || o.APIVersion == "" || o.Kind == "" {
 		return Object{}, false
 	}
 	if namespace := Lookup(r.Inputs, "metadata", "namespace"); namespace != nil {
 		o.Namespace = fmt.Sprint(namespace)
 	}
-	o.Name = fmt.Sprint(r.objectName())
 	return o, true
 }
 
 // objectName returns the name of the object. It is unknown if not set: Pulumi then generates one from the resource's
 // name.
-func (r *Resource) objectName() any {
+func (r Resource) objectName() any {
 	if name := Lookup(r.Inputs, "metadata", "name"); name != nil {
 		return name
 	}
@@ -49,7 +50,7 @@ func (r *Resource) objectName() any {
 }
 
 // Manifest returns the manifest of the object, with Secret and Unknown values; false if it is not a Kubernetes object.
-func (r *Resource) Manifest() (map[string]any, bool) {
+func (r Resource) Manifest() (map[string]any, bool) {
 	object, ok := r.Object()
 	if !ok {
 		return nil, false
@@ -59,39 +60,34 @@ func (r *Resource) Manifest() (map[string]any, bool) {
 	maps.Copy(metadata, given)
 	metadata["name"] = r.objectName()
 	manifest["metadata"] = metadata
-	if object.Kind == "Secret" && object.APIVersion == "v1" {
-		protect(manifest, "data")
-		protect(manifest, "stringData")
+	if object.Kind != "Secret" || object.APIVersion != "v1" {
+		return manifest, true
+	}
+	for _, field := range []string{"data", "stringData"} {
+		given := manifest[field]
+		if secret, ok := given.(Secret); ok {
+			given = secret.Value
+		}
+		if values, ok := given.(map[string]any); ok { // each value is secret, instead of the map, so that the keys are shown
+			marked := map[string]any{}
+			for key, value := range values {
+				marked[key] = Secret{value}
+			}
+			manifest[field] = marked
+		}
 	}
 	return manifest, true
 }
 
-// protect marks each value of a Kubernetes Secret as secret, instead of the whole map, so that the keys are shown.
-func protect(manifest map[string]any, field string) {
-	given := manifest[field]
-	if secret, ok := given.(Secret); ok {
-		given = secret.Value
-	}
-	if values, ok := given.(map[string]any); ok {
-		marked := maps.Clone(values)
-		for key, value := range values {
-			if _, done := value.(Secret); !done {
-				marked[key] = Secret{value}
-			}
-		}
-		manifest[field] = marked
-	}
-}
-
 // objects returns the Kubernetes objects of the given kinds, or of all kinds if none is given, in creation order.
-func (r *Result) objects(kinds ...string) []*Resource {
-	var objects []*Resource
-	for i := range r.Resources {
-		if o, ok := r.Resources[i].Object(); ok && (len(kinds) == 0 || slices.Contains(kinds, o.Kind)) {
-			objects = append(objects, &r.Resources[i])
+func (r *Result) objects(kinds ...string) []Resource {
+	var objects []Resource
+	for _, resource := range r.Resources {
+		if o, ok := resource.Object(); ok && (len(kinds) == 0 || slices.Contains(kinds, o.Kind)) {
+			objects = append(objects, resource)
 		}
 	}
-	slices.SortFunc(objects, func(a, b *Resource) int {
+	slices.SortFunc(objects, func(a, b Resource) int {
 		x, _ := a.Object()
 		y, _ := b.Object()
 		return cmp.Or(cmp.Compare(x.rank(), y.rank()), cmp.Compare(x.String(), y.String()))
@@ -100,29 +96,15 @@ func (r *Result) objects(kinds ...string) []*Resource {
 }
 
 // title returns the name of a resource in lists: the object, or else type and name.
-func (r *Resource) title() string {
+func (r Resource) title() string {
 	if object, ok := r.Object(); ok {
 		return object.String()
 	}
-	return displayType(r.Type) + " " + r.Name
+	return r.displayType() + " " + r.Name
 }
 
-// displayType shortens a type as the Pulumi CLI does: docker:index/image:Image is docker:index:Image.
-func displayType(typ string) string {
-	parts := strings.Split(typ, ":")
-	if len(parts) == 3 {
-		if module, file, _ := strings.Cut(parts[1], "/"); strings.EqualFold(file, parts[2]) {
-			parts[1] = module
-		}
-	}
-	return strings.Join(parts, ":")
-}
-
-// typeInWords returns a type in words: docker:index/image:Image is "docker image".
-func typeInWords(typ string) string {
-	parts := strings.Split(typ, ":")
-	return strings.ToLower(parts[0] + " " + parts[len(parts)-1])
-}
+// displayType returns the type as the Pulumi CLI shows it: docker:index/image:Image is docker:index:Image.
+func (r Resource) displayType() string { return tokens.Type(r.Type).DisplayName() }
 
 // kindOrder is the creation order of objects; kinds that are not listed precede the autoscalers. It is Helm's order
 // (InstallOrder in its pkg/release/util) plus the kinds of EKS, with Ingresses before workloads, so that the load
@@ -149,14 +131,15 @@ func (o Object) rank() int {
 	return slices.Index(kindOrder, "") + 1
 }
 
-// fileName returns a name that is unique in a cluster, since a namespace's name has no dot.
-func (o Object) fileName() string {
-	return fileName(o.Kind, strings.TrimPrefix(o.Namespace+"."+o.Name, "."))
-}
-
-// fileName replaces characters that are problematic in file names: the colons of RBAC names, the brackets of unknown
-// ones.
-func fileName(kind, name string) string {
+// fileName returns a name without rank and extension. That of an object is unique in a cluster, since the name of a
+// namespace has no dot. Characters that are problematic in file names are replaced: the colons of types and of RBAC
+// names, the brackets of unknown names.
+func (r Resource) fileName() string {
+	kind, name := r.displayType(), r.Name
+	if object, ok := r.Object(); ok {
+		kind, name = object.Kind, strings.TrimPrefix(object.Namespace+"."+object.Name, ".")
+	}
+	kind = strings.NewReplacer(":", "-", "/", "-").Replace(strings.ToLower(kind))
 	safe := strings.NewReplacer("/", "_", `\`, "_", ":", "_", " ", "_", `"`, "_", "[", "_", "]", "_")
-	return strings.ToLower(kind) + "-" + safe.Replace(name)
+	return kind + "-" + safe.Replace(name)
 }

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -9,23 +10,18 @@ import (
 
 // replicaRange is the possible number of pods of a workload.
 type replicaRange struct {
-	min, max int64
-	unknown  bool
+	bounds  []int64 // the smallest and the largest number; 0 if unknown
+	unknown bool
 }
 
 // replicasBetween returns the range between two fields of the spec. An unset field means 1, the default of Kubernetes.
-func replicasBetween(resource *Resource, from, to string) replicaRange {
-	bounds := [2]int64{1, 1}
-	for i, field := range []string{from, to} {
-		if v := Lookup(resource.Inputs, "spec", field); v != nil {
-			n, known := v.(int64)
-			if !known {
-				return replicaRange{unknown: true}
-			}
-			bounds[i] = n
-		}
+func replicasBetween(resource Resource, from, to string) (r replicaRange) {
+	for _, field := range []string{from, to} {
+		n, known := cmp.Or(Lookup(resource.Inputs, "spec", field), any(int64(1))).(int64)
+		r.bounds = append(r.bounds, n)
+		r.unknown = r.unknown || !known
 	}
-	return replicaRange{min: bounds[0], max: bounds[1]}
+	return r
 }
 
 // String returns e.g. "2..10", or "1" for a fixed number.
@@ -33,18 +29,18 @@ func (r replicaRange) String() string {
 	switch {
 	case r.unknown:
 		return "[unknown]"
-	case r.min == r.max:
-		return fmt.Sprint(r.min)
+	case r.bounds[0] == r.bounds[1]:
+		return fmt.Sprint(r.bounds[0])
 	}
-	return fmt.Sprintf("%d..%d", r.min, r.max)
+	return fmt.Sprintf("%d..%d", r.bounds[0], r.bounds[1])
 }
 
 // scaled returns the target of an autoscaler and its replica range.
-func scaled(autoscaler *Resource) (Object, replicaRange) {
+func scaled(autoscaler Resource) (target string, replicas replicaRange) {
 	object, _ := autoscaler.Object()
-	target := Lookup(autoscaler.Inputs, "spec", "scaleTargetRef")
-	return Object{Kind: text(target, "kind"), Name: text(target, "name"), Namespace: object.Namespace},
-		replicasBetween(autoscaler, "minReplicas", "maxReplicas")
+	reference := Lookup(autoscaler.Inputs, "spec", "scaleTargetRef")
+	object.Kind, object.Name = text(reference, "kind"), text(reference, "name")
+	return object.String(), replicasBetween(autoscaler, "minReplicas", "maxReplicas")
 }
 
 // scaling returns a table of the autoscalers with their ranges and metrics.
@@ -57,7 +53,7 @@ func (r *Result) scaling() string {
 		}
 		target, replicas := scaled(autoscaler)
 		rows = append(rows, []string{
-			autoscaler.title(), replicas.String() + " replicas of " + target.String(), strings.Join(metrics, "; "),
+			autoscaler.title(), replicas.String() + " replicas of " + target, strings.Join(metrics, "; "),
 		})
 	}
 	return table(rows)
@@ -66,12 +62,10 @@ func (r *Result) scaling() string {
 // metricInWords returns e.g. "cpu of container web at 50 %". For other than resource metrics it returns the type.
 func metricInWords(metric any) string {
 	source, of := Lookup(metric, "resource"), "all containers"
-	switch text(metric, "type") {
-	case "ContainerResource":
-		source = Lookup(metric, "containerResource")
-		of = "container " + text(source, "container")
-	case "Resource":
-	default:
+	if container := Lookup(metric, "containerResource"); container != nil {
+		source, of = container, "container "+text(container, "container")
+	}
+	if source == nil {
 		return "a metric of type " + text(metric, "type")
 	}
 	target := fmt.Sprint(Lookup(source, "target", "averageValue"))
@@ -81,66 +75,65 @@ func metricInWords(metric any) string {
 	return text(source, "name") + " of " + of + " at " + target
 }
 
-// workload is a set of identical pods, with the size of each by measure.
-type workload struct {
-	replicas replicaRange
-	sizes    []size
-}
-
 // sizes returns a table of the resource requests and limits of each pod and in total. The totals exclude DaemonSets.
 func (r *Result) sizes() string {
 	ranges := map[string]replicaRange{}
 	for _, autoscaler := range r.objects("HorizontalPodAutoscaler") {
 		target, replicas := scaled(autoscaler)
-		ranges[target.String()] = replicas
+		ranges[target] = replicas
 	}
-	rows, counted, perNode := [][]string{{"", "Replicas"}}, []workload{}, ""
+	rows, perNode, unknown := [][]string{{"", "Replicas"}}, "", ""
 	for _, m := range measures {
 		rows[0] = append(rows[0], m.heading)
 	}
+	var pods [2]int64 // at each bound of the replicas
+	var totals [2][len(measures)]size
 	for _, resource := range r.objects("Deployment", "StatefulSet", "ReplicaSet", "DaemonSet") {
-		w, isScaled := workload{}, false
-		if w.replicas, isScaled = ranges[resource.title()]; !isScaled {
-			w.replicas = replicasBetween(resource, "replicas", "replicas")
+		replicas, isScaled := ranges[resource.title()]
+		if !isScaled {
+			replicas = replicasBetween(resource, "replicas", "replicas")
 		}
-		row := []string{resource.title(), w.replicas.String()}
-		for _, m := range measures {
-			s := m.of(Lookup(resource.Inputs, "spec", "template", "spec"))
-			w.sizes, row = append(w.sizes, s), append(row, s.String())
+		row := []string{resource.title(), replicas.String()}
+		if replicas.unknown {
+			unknown = " + [unknown]"
 		}
 		if resource.Inputs["kind"] == "DaemonSet" {
 			row[1], perNode = "per node", ", no DaemonSets"
-		} else {
-			counted = append(counted, w)
+			replicas.bounds = nil
+		}
+		for bound, n := range replicas.bounds {
+			pods[bound] += n
+		}
+		for i, m := range measures {
+			pod := m.of(Lookup(resource.Inputs, "spec", "template", "spec"))
+			row = append(row, pod.String())
+			pod.unknown = pod.unknown || replicas.unknown
+			for bound, n := range replicas.bounds {
+				totals[bound][i] = totals[bound][i].plus(pod, n)
+			}
 		}
 		rows = append(rows, row)
 	}
 	if len(rows) == 1 {
 		return ""
 	}
-	return table(append(rows,
-		total("All at min replicas"+perNode, counted, func(r replicaRange) int64 { return r.min }),
-		total("All at max replicas"+perNode, counted, func(r replicaRange) int64 { return r.max })))
+	for bound, title := range []string{"All at min replicas", "All at max replicas"} {
+		row := []string{title + perNode, fmt.Sprint(pods[bound]) + unknown}
+		for _, total := range totals[bound] {
+			row = append(row, total.String())
+		}
+		rows = append(rows, row)
+	}
+	return table(rows)
 }
 
-// total returns the sum of all workloads at one end of their ranges.
-func total(title string, workloads []workload, count func(replicaRange) int64) []string {
-	pods, unknown, sums := int64(0), "", make([]size, len(measures))
-	for _, w := range workloads {
-		n := count(w.replicas) // 0 if unknown
-		if pods += n; w.replicas.unknown {
-			unknown = " + [unknown]"
-		}
-		for i, s := range w.sizes {
-			sums[i] = sums[i].plus(s, n)
-			sums[i].unknown = sums[i].unknown || w.replicas.unknown
-		}
-	}
-	row := []string{title, fmt.Sprint(pods) + unknown}
-	for _, sum := range sums {
-		row = append(row, sum.String())
-	}
-	return row
+// measure is a resource field of a container: resources.<field>.<name>.
+type measure struct{ field, name, heading string }
+
+// measures are the columns of a preview.
+var measures = [...]measure{
+	{"requests", "cpu", "CPU request"}, {"limits", "cpu", "CPU limit"},
+	{"requests", "memory", "Memory request"}, {"limits", "memory", "Memory limit"},
 }
 
 // size is the request or limit of a pod, or a sum of them.
@@ -150,26 +143,17 @@ type size struct {
 	unlimited, unknown bool
 }
 
-// measure is a resource field of a container: resources.<field>.<name>.
-type measure struct{ field, name, heading string }
-
-// measures are the columns of a preview.
-var measures = []measure{
-	{"requests", "cpu", "CPU request"}, {"limits", "cpu", "CPU limit"},
-	{"requests", "memory", "Memory request"}, {"limits", "memory", "Memory limit"},
-}
-
 // of returns the size of a pod, computed like in the scheduler: init containers run sequentially before the others,
 // except sidecars, which continue to run.
 // https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
 func (m measure) of(podSpec any) size {
 	var total, peak size
 	for _, container := range elements(podSpec, "initContainers") {
+		during := total.plus(m.ofContainer(container), 1)
 		if text(container, "restartPolicy") == "Always" {
-			total = total.plus(m.ofContainer(container), 1)
-		} else {
-			peak = peak.atLeast(total.plus(m.ofContainer(container), 1))
+			total = during
 		}
+		peak = peak.atLeast(during)
 	}
 	for _, container := range elements(podSpec, "containers") {
 		total = total.plus(m.ofContainer(container), 1)
@@ -179,10 +163,8 @@ func (m measure) of(podSpec any) size {
 
 // ofContainer returns the size of a container. A missing request defaults to the limit, as in Kubernetes, or else to 0.
 func (m measure) ofContainer(container any) size {
-	value := Lookup(container, "resources", m.field, m.name)
-	if value == nil && m.field == "requests" {
-		value = Lookup(container, "resources", "limits", m.name)
-	}
+	limit := Lookup(container, "resources", "limits", m.name)
+	value := cmp.Or(Lookup(container, "resources", m.field, m.name), limit)
 	if value == nil {
 		return size{unlimited: m.field == "limits"}
 	}

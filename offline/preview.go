@@ -20,27 +20,21 @@ func (r *Result) Preview() string {
 	for _, key := range r.MissingSecrets {
 		secrets = append(secrets, []string{key, fmt.Sprintf("pulumi config set --secret %s --stack %s", key, r.Stack)})
 	}
-	return r.Tree() + sections([]section{
-		{"Autoscalers", r.scaling()},
-		{"Pods", r.sizes()},
-		{"Known only after `pulumi up`", r.unknowns()},
-		{"Outputs", r.outputs()},
-		{"Secrets that are not set yet", table(secrets)},
-		{"Values that depend on a secret but are not marked as one", table(exposed)},
-	})
+	return r.Tree() +
+		section("Autoscalers", r.scaling()) +
+		section("Pods", r.sizes()) +
+		section("Known only after `pulumi up`", r.unknowns()) +
+		section("Outputs", r.outputs()) +
+		section("Secrets that are not set yet", table(secrets)) +
+		section("Values that depend on a secret but are not marked as one", table(exposed))
 }
 
-type section struct{ title, text string }
-
-// sections formats the sections that have a text.
-func sections(all []section) string {
-	var out strings.Builder
-	for _, s := range all {
-		if s.text != "" {
-			fmt.Fprintf(&out, "\n%s:\n%s", s.title, s.text)
-		}
+// section returns a text with a title, or nothing if there is no text.
+func section(title, text string) string {
+	if text == "" {
+		return ""
 	}
-	return out.String()
+	return "\n" + title + ":\n" + text
 }
 
 // table aligns columns and indents them by two spaces.
@@ -62,24 +56,23 @@ func align(indent string, rows [][]string) string {
 
 // Tree returns the resource tree like `pulumi preview`, siblings sorted by type and name.
 func (r *Result) Tree() string {
-	children := map[string][]*Resource{}
-	for i := range r.Resources {
-		resource := &r.Resources[i]
+	children := map[string][]Resource{}
+	for _, resource := range r.Resources {
 		children[resource.Parent] = append(children[resource.Parent], resource)
 	}
 	rows := [][]string{{"Type", "Name"}, {"pulumi:pulumi:Stack", r.Project + "-" + r.Stack}}
 	var branch func(parent, indent string)
 	branch = func(parent, indent string) {
 		siblings := children[parent]
-		slices.SortFunc(siblings, func(a, b *Resource) int {
-			return cmp.Or(cmp.Compare(displayType(a.Type), displayType(b.Type)), cmp.Compare(a.Name, b.Name))
+		slices.SortFunc(siblings, func(a, b Resource) int {
+			return cmp.Or(cmp.Compare(a.displayType(), b.displayType()), cmp.Compare(a.Name, b.Name))
 		})
 		for i, resource := range siblings {
 			fork, below := "├─ ", "│  "
 			if i == len(siblings)-1 {
 				fork, below = "└─ ", "   "
 			}
-			rows = append(rows, []string{indent + fork + displayType(resource.Type), resource.Name})
+			rows = append(rows, []string{indent + fork + resource.displayType(), resource.Name})
 			branch(resource.URN, indent+below)
 		}
 	}
@@ -105,8 +98,7 @@ func (r *Result) unknowns() string {
 			return leaf
 		})
 	}
-	for i := range r.Resources {
-		resource := &r.Resources[i]
+	for _, resource := range r.Resources {
 		if manifest, ok := resource.Manifest(); ok {
 			note(resource.title(), manifest)
 		} else if resource.Custom { // a component's inputs are those of its children
@@ -125,7 +117,7 @@ func (r *Result) outputs() string {
 	rows := [][]string{}
 	for _, name := range sortedKeys(r.Exports) {
 		var lines []string
-		switch value := printable(r.Exports[name]).(type) {
+		switch value := r.Exports[name].(type) {
 		case []any:
 			for _, element := range value {
 				lines = append(lines, inline(element))
@@ -144,14 +136,12 @@ func (r *Result) outputs() string {
 	return table(rows)
 }
 
-// inline returns strings unchanged and other values as JSON.
+// inline returns texts unchanged and other values as JSON.
 func inline(v any) string {
-	if s, ok := v.(string); ok {
-		return s
-	}
-	encoded, err := json.Marshal(v)
-	if err != nil {
+	switch v := v.(type) {
+	case string, Secret, Unknown:
 		return fmt.Sprint(v)
 	}
+	encoded, _ := json.Marshal(v) // cannot fail: it was decoded
 	return string(encoded)
 }

@@ -1,7 +1,11 @@
 package offline
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // recorder is the mock of the engine. The SDK calls it from many goroutines, so the order of the records is random.
@@ -36,9 +41,6 @@ type registration struct {
 	dependencies map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies
 }
 
-// keep preserves unknown values, which the SDK's mock drops from the inputs that it passes on.
-var keep = plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepResources: true}
-
 // exportsType is the type of a resource that carries the stack's outputs, which the SDK does not pass to mocks.
 const exportsType = "scaleout:offline:Exports"
 
@@ -47,39 +49,35 @@ const exportsType = "scaleout:offline:Exports"
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if args.ReadRPC != nil { // a read of an existing resource
-		existing := r.describe(args, args.ReadRPC.GetParent(), true)
-		existing.Options = map[string]any{"existing": []any{args.ID}}
-		r.registered = append(r.registered, registration{Resource: existing})
-		if args.TypeToken == "pulumi:pulumi:StackReference" { // its outputs are unavailable offline
-			return args.ID, resource.PropertyMap{"outputs": resource.NewProperty(resource.PropertyMap{})}, nil
-		}
-		return args.ID, nil, nil
-	}
-	request := args.RegisterRPC
-	inputs, err := plugin.UnmarshalProperties(request.GetObject(), keep)
-	if err != nil {
+	request := args.RegisterRPC // nil for a read of an existing resource
+	// The SDK's mock drops unknown values from the inputs that it passes on.
+	inputs, err := plugin.UnmarshalProperties(request.GetObject(),
+		plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true, KeepResources: true})
+	options, optionsErr := optionsOf(args)
+	if err := errors.Join(err, optionsErr); err != nil {
 		return "", nil, fmt.Errorf("reading the inputs of %s %q: %w", args.TypeToken, args.Name, err)
 	}
-	g := registration{inputs: inputs, dependencies: request.GetPropertyDependencies()}
+	g := registration{r.describe(args, options), inputs, request.GetPropertyDependencies()}
 	if args.TypeToken == exportsType {
 		r.exports = g
 		return "", nil, nil
 	}
-	g.Resource = r.describe(args, request.GetParent(), args.Custom)
-	g.Dependencies = slices.Sorted(slices.Values(request.GetDependencies()))
-	g.Options = optionsOf(request)
+	if g.Custom {
+		r.requireProvider(g.Type, g.Name, g.Provider)
+	}
 	r.registered = append(r.registered, g)
-	return "", state(inputs), nil
+	known := state(inputs)
+	if args.TypeToken == "pulumi:pulumi:StackReference" { // its outputs are unavailable offline
+		known["outputs"] = resource.NewProperty(resource.PropertyMap{})
+	}
+	return args.ID, known, nil
 }
 
 // describe returns a resource without its inputs. It builds the URN like the SDK's mock. It omits the provider's ID,
 // which is unknown before the provider exists.
-func (r *recorder) describe(args pulumi.MockResourceArgs, parent string, custom bool) Resource {
-	parentType := tokens.Type("")
-	if parent != "" {
-		parentType = resource.URN(parent).QualifiedType()
-	}
+func (r *recorder) describe(args pulumi.MockResourceArgs, options map[string]any) Resource {
+	parent := cmp.Or(args.RegisterRPC.GetParent(), args.ReadRPC.GetParent())
+	parentType := resource.URN(parent).QualifiedType()
 	if parentType == resource.RootStackType {
 		parent, parentType = "", ""
 	}
@@ -89,45 +87,32 @@ func (r *recorder) describe(args pulumi.MockResourceArgs, parent string, custom 
 	if i := strings.LastIndex(provider, "::"); i >= 0 {
 		provider = provider[:i]
 	}
-	if custom {
-		r.requireProvider(args.TypeToken, args.Name, provider)
-	}
 	return Resource{
-		URN: string(urn), Type: args.TypeToken, Name: args.Name, Parent: parent, Custom: custom, Provider: provider,
+		URN: string(urn), Type: args.TypeToken, Name: args.Name, Parent: parent, Provider: provider, Options: options,
+		Custom:       args.Custom || args.ReadRPC != nil,
+		Dependencies: slices.Sorted(slices.Values(args.RegisterRPC.GetDependencies())),
 	}
 }
 
 // optionsOf returns the resource options that are set, without aliases: the Kubernetes SDK adds a dozen to every
 // resource.
-func optionsOf(q *pulumirpc.RegisterResourceRequest) map[string]any {
-	set, timeouts := map[string]any{}, map[string]any{}
-	for name, on := range map[string]bool{
-		"protect": q.GetProtect(), "retainOnDelete": q.GetRetainOnDelete(),
-		"deleteBeforeReplace": q.GetDeleteBeforeReplace(),
-	} {
-		if on {
-			set[name] = true
-		}
+func optionsOf(args pulumi.MockResourceArgs) (map[string]any, error) {
+	q := args.RegisterRPC
+	if q == nil {
+		return map[string]any{"existing": []any{args.ID}}, nil
 	}
-	for name, words := range map[string][]string{
-		"ignoreChanges": q.GetIgnoreChanges(), "replaceOnChanges": q.GetReplaceOnChanges(),
-		"replaceWith": q.GetReplaceWith(), "deletedWith": {q.GetDeletedWith()}, "import": {q.GetImportId()},
-	} {
-		for _, word := range words {
-			if word != "" {
-				set[name] = append(elements(set, name), word)
-			}
-		}
-	}
-	limits := q.GetCustomTimeouts()
-	for name, limit := range map[string]string{
-		"create": limits.GetCreate(), "update": limits.GetUpdate(), "delete": limits.GetDelete(),
-	} {
-		if limit != "" {
-			timeouts[name], set["customTimeouts"] = limit, timeouts
-		}
-	}
-	return set
+	encoded, err := protojson.Marshal(&pulumirpc.RegisterResourceRequest{
+		Protect: q.Protect, RetainOnDelete: q.RetainOnDelete, DeleteBeforeReplace: q.DeleteBeforeReplace,
+		IgnoreChanges: q.IgnoreChanges, ReplaceOnChanges: q.ReplaceOnChanges, ReplaceWith: q.ReplaceWith,
+		DeletedWith: q.DeletedWith, ImportId: q.ImportId, CustomTimeouts: q.CustomTimeouts,
+	})
+	options := map[string]any{}
+	err = errors.Join(err, json.Unmarshal(encoded, &options))
+	maps.DeleteFunc(options, func(_ string, value any) bool { // defaults: protect: false, customTimeouts: {}
+		fields, isMap := value.(map[string]any)
+		return value == false || isMap && len(fields) == 0
+	})
+	return options, err
 }
 
 // Call returns an unknown result for a function call. With an empty one, a cluster would have an empty name.
@@ -137,15 +122,12 @@ func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) 
 	r.requireProvider(args.Token, "call", args.Provider)
 	token := tokens.ModuleMember(args.Token)
 	r.invoked = append(r.invoked, string(token.Package())+" "+string(token.Name()))
-	if name, ok := secretResults[args.Token]; ok {
-		return resource.PropertyMap{name: resource.MakeSecret(resource.NewProperty(string(r.secret)))}, nil
+	if args.Token == "aws:ecr/getAuthorizationToken:getAuthorizationToken" {
+		// The result is secret. It is a placeholder, since the SDK's mock accepts no unknown secret.
+		return resource.PropertyMap{"password": resource.MakeSecret(resource.NewProperty(string(r.secret)))}, nil
 	}
 	return resource.PropertyMap{"unknown": unknown}, nil
 }
-
-// secretResults lists function results that are secret. They are placeholders, since the SDK's mock accepts no unknown
-// secret.
-var secretResults = map[string]resource.PropertyKey{"aws:ecr/getAuthorizationToken:getAuthorizationToken": "password"}
 
 // unknown is an unknown value in the wire format of the SDK, whose mock drops the other representation.
 var unknown = resource.NewProperty(plugin.UnknownStringValue)

@@ -22,7 +22,7 @@ func (r *Result) Render(dir string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rendering %s: %w", object, err)
 		}
-		name := fmt.Sprintf("%02d-%s.yaml", object.rank(), object.fileName())
+		name := fmt.Sprintf("%02d-%s.yaml", object.rank(), resource.fileName())
 		if files[name] != "" { // e.g. the same kind in two API groups
 			return nil, fmt.Errorf("rendering %s: two objects have the file name %s", object, name)
 		}
@@ -44,9 +44,9 @@ func (r *Result) Render(dir string) ([]string, error) {
 }
 
 // file returns the content of a file: the marker, comments for unknown and secret values, and the object.
-func (r *Resource) file(stack string) (string, error) {
+func (r Resource) file(stack string) (string, error) {
 	manifest, _ := r.Manifest()
-	body, err := manifestYAML(manifest)
+	body, err := r.inputsYAML()
 	var unknown, secret strings.Builder
 	walk("", manifest, func(path string, leaf any) any {
 		switch leaf := leaf.(type) {
@@ -89,12 +89,12 @@ func clearRendered(dir string) error {
 // rendered returns a summary of the files and of the resources that only an `up` can create.
 func (r *Result) rendered(dir string, files []string) string {
 	rows := [][]string{}
-	for i := range r.Resources {
-		if _, ok := r.Resources[i].Object(); !ok && r.Resources[i].Custom {
-			rows = append(rows, []string{displayType(r.Resources[i].Type), r.Resources[i].Name})
+	for _, resource := range r.Resources {
+		if _, ok := resource.Object(); !ok && resource.Custom {
+			rows = append(rows, []string{resource.displayType(), resource.Name})
 		}
 	}
-	return fmt.Sprintf("%d files in %s\n", len(files), dir) + sections([]section{
-		{"Not Kubernetes objects, so not rendered", table(rows)}, {"Known only after `pulumi up`", r.unknowns()},
-	})
+	return fmt.Sprintf("%d files in %s\n", len(files), dir) +
+		section("Not Kubernetes objects, so not rendered", table(rows)) +
+		section("Known only after `pulumi up`", r.unknowns())
 }

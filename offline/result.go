@@ -2,7 +2,6 @@ package offline
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -64,29 +63,23 @@ func (r *recorder) result() (*Result, error) {
 // refuse returns the errors of an `up`: those of the engine, and two resources that manage the same object.
 func (r *recorder) refuse(resources []Resource) error {
 	problems := r.problems
-	urns, owner := map[string]bool{}, map[string]string{} // owner is the URN of the resource that manages an object
-	for i := range resources {
-		urn := resources[i].URN
-		if urns[urn] {
-			problems = append(problems, "two resources have the URN "+urn)
+	owner := map[string]string{} // the URN of the resource that manages an object
+	for i, resource := range resources {
+		if i > 0 && resources[i-1].URN == resource.URN { // they are sorted
+			problems = append(problems, "two resources have the URN "+resource.URN)
 		}
-		urns[urn] = true
-		object, ok := resources[i].Object()
+		object, ok := resource.Object()
 		if !ok {
 			continue
 		}
 		group, _, _ := strings.Cut(object.APIVersion, "/") // two API versions represent the same object
 		key := group + " " + object.String()
-		if other := cmp.Or(owner[key], urn); other != urn {
-			problems = append(problems, fmt.Sprintf("%s is managed twice: by %s and by %s", object, other, urn))
+		if other := cmp.Or(owner[key], resource.URN); other != resource.URN {
+			problems = append(problems, fmt.Sprintf("%s is managed twice: by %s and by %s", object, other, resource.URN))
 		}
-		owner[key] = urn
+		owner[key] = resource.URN
 	}
-	if len(problems) == 0 {
-		return nil
-	}
-	slices.Sort(problems)
-	return errors.New(strings.Join(slices.Compact(problems), "\n"))
+	return inLines(problems)
 }
 
 // values converts the inputs of a registration, with the sources of unknown values.
@@ -106,22 +99,22 @@ func (r *recorder) values(g registration, managed map[string]bool) map[string]an
 // property, so there may be several. In order of likelihood: a resource of another provider (an image's digest), a
 // Kubernetes object with an address, any other object (its name is known, its UID is not), a function call.
 func (r *recorder) sources(urns []string, managed map[string]bool) string {
-	var others, addressed, objects []string
+	candidates := make([][]string, 3)
 	for _, urn := range urns {
-		typ := string(resource.URN(urn).Type())
-		name := typeInWords(typ) + " " + resource.URN(urn).Name()
+		typ, order := resource.URN(urn).Type(), 2
 		switch {
 		case !managed[urn]: // a component has no outputs of its own
-		case !strings.HasPrefix(typ, "kubernetes:"):
-			others = append(others, name)
-		case strings.HasSuffix(typ, ":Ingress") || strings.HasSuffix(typ, ":Service"):
-			addressed = append(addressed, name)
-		default:
-			objects = append(objects, name)
+			continue
+		case typ.Package() != "kubernetes":
+			order = 0
+		case typ.Name() == "Ingress" || typ.Name() == "Service":
+			order = 1
 		}
+		name := strings.ToLower(fmt.Sprintf("%s %s", typ.Package(), typ.Name())) + " " + resource.URN(urn).Name()
+		candidates[order] = append(candidates[order], name)
 	}
-	for _, candidates := range [][]string{others, addressed, objects, r.invoked} {
-		if names := slices.Compact(slices.Sorted(slices.Values(candidates))); len(names) > 2 {
+	for _, names := range append(candidates, r.invoked) {
+		if names = slices.Compact(slices.Sorted(slices.Values(names))); len(names) > 2 {
 			return fmt.Sprintf("%s or %d others", names[0], len(names)-1)
 		} else if len(names) > 0 {
 			return strings.Join(names, " or ")
@@ -132,18 +125,18 @@ func (r *recorder) sources(urns []string, managed map[string]bool) string {
 
 // DependsOn reports whether a resource depends on another, directly or not: by dependencies, provider and parent.
 func (r *Result) DependsOn(urn, other string) bool {
-	seen := map[string]bool{}
-	for next := []string{urn}; len(next) > 0; next = next[1:] {
-		i := slices.IndexFunc(r.Resources, func(resource Resource) bool { return resource.URN == next[0] })
-		if i < 0 || seen[next[0]] {
-			continue
-		}
-		seen[next[0]] = true
-		before := append([]string{r.Resources[i].Parent, r.Resources[i].Provider}, r.Resources[i].Dependencies...)
-		if slices.Contains(before, other) {
+	before, seen := map[string][]string{}, map[string]bool{}
+	for _, resource := range r.Resources {
+		before[resource.URN] = append([]string{resource.Parent, resource.Provider}, resource.Dependencies...)
+	}
+	for next := before[urn]; len(next) > 0; next = next[1:] {
+		if next[0] == other {
 			return true
 		}
-		next = append(next, before...)
+		if !seen[next[0]] {
+			seen[next[0]] = true
+			next = append(next, before[next[0]]...)
+		}
 	}
 	return false
 }
@@ -151,25 +144,23 @@ func (r *Result) DependsOn(urn, other string) bool {
 // redactDifferences replaces every value that differs from a run with another placeholder by a Secret, since the value
 // depends on the placeholder. It adds those that the program did not mark as secret to Exposed.
 func (r *Result) redactDifferences(other *Result) {
+	redact := func(title string, values, others map[string]any) {
+		for _, key := range sortedKeys(values) {
+			redacted, exposed := redactValue(key, values[key], others[key])
+			values[key] = redacted
+			for _, path := range exposed {
+				r.Exposed = append(r.Exposed, title+" "+path)
+			}
+		}
+	}
 	others := map[string]map[string]any{}
 	for _, resource := range other.Resources {
 		others[resource.URN] = resource.Inputs
 	}
-	for i := range r.Resources {
-		resource := &r.Resources[i]
-		r.redactMap(resource.title(), resource.Inputs, others[resource.URN])
+	for _, resource := range r.Resources {
+		redact(resource.title(), resource.Inputs, others[resource.URN])
 	}
-	r.redactMap("output", r.Exports, other.Exports)
-}
-
-func (r *Result) redactMap(title string, a, b map[string]any) {
-	for _, key := range sortedKeys(a) {
-		redacted, exposed := redactValue(key, a[key], b[key])
-		a[key] = redacted
-		for _, path := range exposed {
-			r.Exposed = append(r.Exposed, title+" "+path)
-		}
-	}
+	redact("output", r.Exports, other.Exports)
 }
 
 // redactValue returns a with a Secret in place of every part that differs in b, and the paths of those that were not

@@ -43,10 +43,8 @@ func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, err
 		}
 		result.redactDifferences(other)
 	}
-	for _, key := range s.missing {
-		result.MissingSecrets = append(result.MissingSecrets, s.short(key))
-	}
-	slices.Sort(result.MissingSecrets)
+	slices.Sort(s.missing)
+	result.MissingSecrets = s.missing
 	return result, nil
 }
 
@@ -74,10 +72,8 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Resu
 	defer runs.Unlock()
 	for name, value := range environment {
 		old, had := os.LookupEnv(name)
-		if err := os.Setenv(name, value); err != nil {
-			return nil, fmt.Errorf("passing the configuration: %w", err)
-		}
-		defer func() { // cannot fail: setting it succeeded
+		_ = os.Setenv(name, value) // cannot fail: JSON contains no NUL
+		defer func() {
 			if _ = os.Unsetenv(name); had {
 				_ = os.Setenv(name, old)
 			}
@@ -112,8 +108,11 @@ func (r *recorder) run(program pulumi.RunFunc, option pulumi.RunOption) (*Result
 func (s *settings) requireNamed(err error) bool {
 	optional := len(s.optional)
 	s.optional = slices.DeleteFunc(s.optional, func(key config.Key) bool {
-		word := regexp.MustCompile(`\b` + regexp.QuoteMeta(key.Name()) + `\b`)
-		return word.MatchString(err.Error()) && s.require(key) == nil
+		named := regexp.MustCompile(`\b` + regexp.QuoteMeta(key.Name()) + `\b`).MatchString(err.Error())
+		if named {
+			s.require(key)
+		}
+		return named
 	})
 	return len(s.optional) < optional
 }
@@ -128,6 +127,14 @@ func flatten(err error) error {
 	for _, e := range many.WrappedErrors() {
 		lines = append(lines, flatten(e).Error())
 	}
-	slices.Sort(lines)
-	return errors.New(strings.Join(slices.Compact(lines), "\n"))
+	return inLines(lines)
+}
+
+// inLines returns an error with the given problems, sorted and without duplicates, or nil if there are none.
+func inLines(problems []string) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	slices.Sort(problems)
+	return errors.New(strings.Join(slices.Compact(problems), "\n"))
 }

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,10 +26,10 @@ type settings struct {
 	// stack is the name of the stack, file that of its configuration file.
 	stack, file string
 	values      config.Map
-	// missing holds the keys of required secrets without a value, optional those with an empty default.
-	missing, optional []config.Key
-	// assigned holds the keys that -set overrides.
-	assigned []config.Key
+	// missing holds the short keys of required secrets without a value.
+	missing []string
+	// optional holds the keys of secrets with an empty default, assigned those that -set overrides.
+	optional, assigned []config.Key
 }
 
 // load reads Pulumi.<stack>.yaml in dir, and Pulumi.yaml there or in a parent folder. It adds the defaults and checks
@@ -98,9 +99,7 @@ func (s *settings) parse(content []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.values = stack.Config; s.values == nil {
-		s.values = config.Map{}
-	}
+	s.values = stack.Config
 	return nil
 }
 
@@ -116,22 +115,15 @@ func (s *settings) set(assignment string) error {
 	if declared.Secret {
 		return fmt.Errorf("cannot set %s: it is a secret, which must not be on the command line", name)
 	}
-	structured := !known && strings.IndexAny(text, "[{") == 0 // a key of a provider, without a declared type
-	if declared.Type != nil {
-		structured = *declared.Type == "array" || *declared.Type == "object"
-	}
 	converted := config.NewValue(text)
-	if structured {
-		var value any
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil || value == nil {
+	list := !known && strings.IndexAny(text, "[{") == 0 // a key of a provider, without a declared type
+	if list || declared.TypeName() == "array" || declared.TypeName() == "object" {
+		if err := yaml.Unmarshal([]byte(text), &converted); err != nil || !converted.Object() {
 			return fmt.Errorf("cannot set %s to %q: want a list such as [a,b], or a map such as {a: b}", name, text)
 		}
-		if converted, err = configValue(value); err != nil {
-			return fmt.Errorf("setting %s: %w", name, err)
-		}
 	}
-	s.assigned = append(s.assigned, key)
-	return s.values.Set(key, converted, false)
+	s.values[key], s.assigned = converted, append(s.assigned, key)
+	return nil
 }
 
 // complete adds the defaults of Pulumi.yaml and checks all values against its types, as the CLI does before it runs a
@@ -145,77 +137,56 @@ func (s *settings) complete() error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", projectFile, err)
 		}
-		_, given, err := s.values.Get(key, true)
-		if err == nil && !given {
-			given, err = s.addDefault(key, declared)
+		if _, given := s.values[key]; !given {
+			problems = append(problems, s.addDefault(key, declared))
 		}
-		if err == nil && given {
-			err = s.check(key, declared)
-		}
-		problems = append(problems, err)
+		problems = append(problems, s.check(key, declared))
 	}
 	return errors.Join(problems...)
 }
 
-// addDefault sets a key to its default in the project, and reports whether there is one.
-func (s *settings) addDefault(key config.Key, declared workspace.ProjectConfigType) (bool, error) {
-	value := declared.Value
-	if declared.Default != nil {
-		value = declared.Default
-	}
+// addDefault sets a key to its default in the project.
+func (s *settings) addDefault(key config.Key, declared workspace.ProjectConfigType) error {
+	value := cmp.Or(declared.Default, declared.Value)
 	switch {
+	case value == nil && declared.Secret:
+		s.require(key)
+		return nil
+	case value == nil:
+		return fmt.Errorf("%s has no value for %s and %s no default; run: pulumi config set %s <value> --stack %s",
+			s.file, key, projectFile, key.Name(), s.stack)
 	case value == "" && declared.Secret:
 		s.optional = append(s.optional, key)
-	case value == nil && declared.Secret:
-		return false, s.require(key)
-	case value == nil:
-		return false, fmt.Errorf("%s has no value for %s and %s no default; run: pulumi config set %s <value> --stack %s",
-			s.file, key, projectFile, key.Name(), s.stack)
 	}
-	converted, err := configValue(value)
-	if err != nil {
-		return false, fmt.Errorf("reading the default of %s in %s: %w", key, projectFile, err)
+	var converted config.Value
+	encoded, err := json.Marshal(value)
+	if err == nil {
+		err = converted.UnmarshalJSON(encoded)
 	}
-	return true, s.values.Set(key, converted, true)
+	s.values[key] = converted
+	return err
 }
 
 // require sets a missing secret to an encrypted dummy value.
-func (s *settings) require(key config.Key) error {
-	s.missing = append(s.missing, key)
-	return s.values.Set(key, config.NewSecureValue("not set"), false)
-}
-
-// configValue converts a value like the CLI (createConfigValue there): lists, maps and fractions become JSON.
-func configValue(value any) (config.Value, error) {
-	switch value.(type) {
-	case string, int, bool:
-		return config.NewValue(fmt.Sprint(value)), nil
-	}
-	plain, err := workspace.SimplifyMarshalledValue(value)
-	if err != nil {
-		return config.Value{}, err
-	}
-	text, err := json.Marshal(plain)
-	return config.NewObjectValue(string(text)), err
+func (s *settings) require(key config.Key) {
+	s.missing = append(s.missing, s.short(key))
+	s.values[key] = config.NewSecureValue("not set")
 }
 
 // check compares a value with the declared type, if there is one. The type of an encrypted string is unknown.
 func (s *settings) check(key config.Key, declared workspace.ProjectConfigType) error {
-	value, _, err := s.values.Get(key, true)
-	if err != nil || !declared.IsExplicitlyTyped() {
-		return err
+	value, given := s.values[key]
+	if !given || !declared.IsExplicitlyTyped() {
+		return nil
 	}
 	if declared.Secret && !value.Secure() {
 		return fmt.Errorf("%s: %s must be encrypted; run: pulumi config set --secret %s --stack %s",
 			s.file, key, s.short(key), s.stack)
 	}
-	text, err := value.Value(firstPlaceholder)
+	text, _ := value.Value(firstPlaceholder) // cannot fail: nothing is decrypted
 	var content any = text
-	if err == nil && value.Object() {
-		err = json.Unmarshal([]byte(text), &content)
-	}
-	if err != nil {
-		return fmt.Errorf("reading %s of %s: %w", key, s.file, err)
+	if value.Object() {
+		_ = json.Unmarshal([]byte(text), &content) // which the SDK has encoded
 	}
 	if value.Secure() && !value.Object() || workspace.ValidateConfigValue(*declared.Type, declared.Items, content) {
 		return nil

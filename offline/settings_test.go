@@ -158,9 +158,8 @@ func TestSettingsInPlaceOfTheFile(t *testing.T) {
 		if keyErr != nil {
 			t.Fatal(keyErr)
 		}
-		value, _, err := s.values.Get(key, true)
-		text, textErr := value.Value(firstPlaceholder)
-		if err != nil || textErr != nil || text != want {
+		text, err := s.values[key].Value(firstPlaceholder)
+		if err != nil || text != want {
 			t.Errorf("%s: got %q, want %q", assignment, text, want)
 		}
 	}

@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -36,6 +35,12 @@ func (u Unknown) String() string {
 // String returns the text that replaces a secret, as in the Pulumi CLI.
 func (Secret) String() string { return "[secret]" }
 
+// MarshalText returns the printed form, for YAML and JSON.
+func (u Unknown) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// MarshalText returns the text that replaces a secret, for YAML and JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // fromProperty converts a property of the SDK. from names the source of its unknown values.
 func fromProperty(v resource.PropertyValue, from string) any {
 	return v.MapRepl(nil, func(v resource.PropertyValue) (any, bool) {
@@ -59,16 +64,6 @@ func number(f float64) any {
 		return int64(f)
 	}
 	return f
-}
-
-// printable replaces secrets and unknown values by their texts.
-func printable(v any) any {
-	return walk("", v, func(_ string, leaf any) any {
-		if text, ok := leaf.(fmt.Stringer); ok {
-			return text.String()
-		}
-		return leaf
-	})
 }
 
 // Lookup returns the value at a path of keys (string) and indexes (int), also inside secrets, or nil if there is none.

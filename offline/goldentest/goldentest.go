@@ -19,16 +19,12 @@ import (
 // Check compares files, by name, with those in a folder. With update it replaces the contents of the folder instead.
 func Check(t testing.TB, dir string, files map[string]string, update bool) {
 	t.Helper()
-	var findings []string
-	var err error
 	if update {
-		err = write(dir, files)
-	} else {
-		findings, err = compare(dir, files)
+		if err := write(dir, files); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	findings := compare(dir, files)
 	for _, finding := range findings {
 		t.Errorf("%s: %s", dir, finding)
 	}
@@ -46,29 +42,26 @@ func write(dir string, files map[string]string) error {
 }
 
 // compare returns a finding for each file of a folder that is missing, stale (with a unified diff) or unexpected.
-func compare(dir string, files map[string]string) (findings []string, err error) {
+func compare(dir string, files map[string]string) (findings []string) {
 	for name, content := range files {
 		golden, err := os.ReadFile(filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			findings = append(findings, "missing: "+name)
 		case err != nil:
-			return nil, err
+			findings = append(findings, err.Error())
 		case string(golden) != content:
 			findings = append(findings, "stale: "+name+"\n"+string(diff.Diff("golden", golden, "now", []byte(content))))
 		}
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	for _, entry := range entries {
-		if _, wanted := files[entry.Name()]; !wanted {
-			findings = append(findings, "extra: "+entry.Name())
+	present, _ := fs.Glob(os.DirFS(dir), "*") // none if there is no folder
+	for _, name := range present {
+		if _, wanted := files[name]; !wanted {
+			findings = append(findings, "extra: "+name)
 		}
 	}
 	slices.Sort(findings)
-	return findings, nil
+	return findings
 }
 
 // Program compares the resources of a program, for a stack of the working directory, with testdata/golden, or updates
