@@ -53,13 +53,13 @@ func (r Resource) body() (string, error) {
 	return body + "# " + strings.ReplaceAll(strings.TrimSuffix(options, "\n"), "\n", "\n# ") + "\n", err
 }
 
-// inputsYAML returns the manifest of an object, with its top-level keys in the usual order, or else the inputs.
+// inputsYAML returns the inputs; those of an object have their top-level keys in the usual order.
 func (r Resource) inputsYAML() (string, error) {
-	manifest, ok := r.Manifest()
-	if !ok {
-		return toYAML(r.Inputs)
+	inputs := r.printed()
+	if _, ok := r.Object(); !ok {
+		return toYAML(inputs)
 	}
-	rest := maps.Clone(manifest)
+	rest := maps.Clone(inputs)
 	maps.DeleteFunc(rest, func(key string, _ any) bool {
 		return slices.Contains([]string{"apiVersion", "kind", "metadata"}, key)
 	})
@@ -68,7 +68,7 @@ func (r Resource) inputsYAML() (string, error) {
 		Kind       any
 		Metadata   any
 		Rest       map[string]any `yaml:",inline"`
-	}{manifest["apiVersion"], manifest["kind"], manifest["metadata"], rest})
+	}{inputs["apiVersion"], inputs["kind"], inputs["metadata"], rest})
 }
 
 // toYAML writes a value with sorted keys.

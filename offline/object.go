@@ -49,11 +49,12 @@ func (r Resource) objectName() any {
 	return Unknown{"auto-named " + r.Name}
 }
 
-// Manifest returns the manifest of the object, with Secret and Unknown values; false if it is not a Kubernetes object.
-func (r Resource) Manifest() (map[string]any, bool) {
+// printed returns the inputs as they are printed. An object has a name, and each value of a Kubernetes Secret is marked
+// as secret, instead of the whole map, so that the keys are shown.
+func (r Resource) printed() map[string]any {
 	object, ok := r.Object()
 	if !ok {
-		return nil, false
+		return r.Inputs
 	}
 	manifest, metadata := maps.Clone(r.Inputs), map[string]any{}
 	given, _ := manifest["metadata"].(map[string]any)
@@ -61,14 +62,14 @@ func (r Resource) Manifest() (map[string]any, bool) {
 	metadata["name"] = r.objectName()
 	manifest["metadata"] = metadata
 	if object.Kind != "Secret" || object.APIVersion != "v1" {
-		return manifest, true
+		return manifest
 	}
 	for _, field := range []string{"data", "stringData"} {
 		given := manifest[field]
 		if secret, ok := given.(Secret); ok {
 			given = secret.Value
 		}
-		if values, ok := given.(map[string]any); ok { // each value is secret, instead of the map, so that the keys are shown
+		if values, ok := given.(map[string]any); ok {
 			marked := map[string]any{}
 			for key, value := range values {
 				marked[key] = Secret{value}
@@ -76,7 +77,7 @@ func (r Resource) Manifest() (map[string]any, bool) {
 			manifest[field] = marked
 		}
 	}
-	return manifest, true
+	return manifest
 }
 
 // objects returns the Kubernetes objects of the given kinds, or of all kinds if none is given, in creation order.

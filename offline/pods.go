@@ -35,28 +35,24 @@ func (r replicaRange) String() string {
 	return fmt.Sprintf("%d..%d", r.bounds[0], r.bounds[1])
 }
 
-// scaled returns the target of an autoscaler and its replica range.
-func scaled(autoscaler Resource) (target string, replicas replicaRange) {
-	object, _ := autoscaler.Object()
-	reference := Lookup(autoscaler.Inputs, "spec", "scaleTargetRef")
-	object.Kind, object.Name = text(reference, "kind"), text(reference, "name")
-	return object.String(), replicasBetween(autoscaler, "minReplicas", "maxReplicas")
-}
-
-// scaling returns a table of the autoscalers with their ranges and metrics.
-func (r *Result) scaling() string {
-	rows := [][]string{}
+// scaling returns a table of the autoscalers with their ranges and metrics, and the ranges by target.
+func (r *Result) scaling() (string, map[string]replicaRange) {
+	rows, ranges := [][]string{}, map[string]replicaRange{}
 	for _, autoscaler := range r.objects("HorizontalPodAutoscaler") {
 		var metrics []string
 		for _, metric := range elements(autoscaler.Inputs, "spec", "metrics") {
 			metrics = append(metrics, metricInWords(metric))
 		}
-		target, replicas := scaled(autoscaler)
+		target, _ := autoscaler.Object() // it is in the same namespace
+		reference := Lookup(autoscaler.Inputs, "spec", "scaleTargetRef")
+		target.Kind, target.Name = text(reference, "kind"), text(reference, "name")
+		replicas := replicasBetween(autoscaler, "minReplicas", "maxReplicas")
+		ranges[target.String()] = replicas
 		rows = append(rows, []string{
-			autoscaler.title(), replicas.String() + " replicas of " + target, strings.Join(metrics, "; "),
+			autoscaler.title(), fmt.Sprintf("%s replicas of %s", replicas, target), strings.Join(metrics, "; "),
 		})
 	}
-	return table(rows)
+	return table(rows), ranges
 }
 
 // metricInWords returns e.g. "cpu of container web at 50 %". For other than resource metrics it returns the type.
@@ -76,12 +72,8 @@ func metricInWords(metric any) string {
 }
 
 // sizes returns a table of the resource requests and limits of each pod and in total. The totals exclude DaemonSets.
-func (r *Result) sizes() string {
-	ranges := map[string]replicaRange{}
-	for _, autoscaler := range r.objects("HorizontalPodAutoscaler") {
-		target, replicas := scaled(autoscaler)
-		ranges[target] = replicas
-	}
+// ranges holds the replicas of the workloads that an autoscaler scales.
+func (r *Result) sizes(ranges map[string]replicaRange) string {
 	rows, perNode, unknown := [][]string{{"", "Replicas"}}, "", ""
 	for _, m := range measures {
 		rows[0] = append(rows[0], m.heading)

@@ -20,9 +20,10 @@ func (r *Result) Preview() string {
 	for _, key := range r.MissingSecrets {
 		secrets = append(secrets, []string{key, fmt.Sprintf("pulumi config set --secret %s --stack %s", key, r.Stack)})
 	}
+	autoscalers, ranges := r.scaling()
 	return r.Tree() +
-		section("Autoscalers", r.scaling()) +
-		section("Pods", r.sizes()) +
+		section("Autoscalers", autoscalers) +
+		section("Pods", r.sizes(ranges)) +
 		section("Known only after `pulumi up`", r.unknowns()) +
 		section("Outputs", r.outputs()) +
 		section("Secrets that are not set yet", table(secrets)) +
@@ -84,7 +85,7 @@ func (r *Result) Tree() string {
 func (r *Result) unknowns() string {
 	rows := [][]string{}
 	note := func(title string, values map[string]any) {
-		walk("", values, func(path string, leaf any) any {
+		walk("", values, nil, func(path string, leaf, _ any) any {
 			unknown, ok := leaf.(Unknown)
 			all, last := indexForm.ReplaceAllString(path, "[]"), len(rows)-1
 			switch {
@@ -99,10 +100,8 @@ func (r *Result) unknowns() string {
 		})
 	}
 	for _, resource := range r.Resources {
-		if manifest, ok := resource.Manifest(); ok {
-			note(resource.title(), manifest)
-		} else if resource.Custom { // a component's inputs are those of its children
-			note(resource.title(), resource.Inputs)
+		if resource.Custom { // a component's inputs are those of its children
+			note(resource.title(), resource.printed())
 		}
 	}
 	note("output", r.Exports)

@@ -123,7 +123,7 @@ func TestPodTable(t *testing.T) {
   All at min replicas, no DaemonSets  1 + [unknown]  1 + [unknown]  none       1Gi + [unknown]  none
   All at max replicas, no DaemonSets  1 + [unknown]  1 + [unknown]  none       1Gi + [unknown]  none
 `
-	if got := r.sizes(); got != want {
+	if got := r.sizes(nil); got != want {
 		t.Errorf("(- want, + got)\n%s", unified(want, got))
 	}
 }

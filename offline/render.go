@@ -45,10 +45,9 @@ func (r *Result) Render(dir string) ([]string, error) {
 
 // file returns the content of a file: the marker, comments for unknown and secret values, and the object.
 func (r Resource) file(stack string) (string, error) {
-	manifest, _ := r.Manifest()
 	body, err := r.inputsYAML()
 	var unknown, secret strings.Builder
-	walk("", manifest, func(path string, leaf any) any {
+	walk("", r.printed(), nil, func(path string, leaf, _ any) any {
 		switch leaf := leaf.(type) {
 		case Unknown:
 			fmt.Fprintf(&unknown, "# Known only after `pulumi up`: %s %s\n", path, leaf)

@@ -86,11 +86,7 @@ func (r *recorder) refuse(resources []Resource) error {
 func (r *recorder) values(g registration, managed map[string]bool) map[string]any {
 	values := make(map[string]any, len(g.inputs))
 	for key, value := range g.inputs {
-		from := ""
-		if value.ContainsUnknowns() {
-			from = r.sources(g.dependencies[string(key)].GetUrns(), managed)
-		}
-		values[string(key)] = fromProperty(value, from)
+		values[string(key)] = fromProperty(value, r.sources(g.dependencies[string(key)].GetUrns(), managed))
 	}
 	return values
 }
@@ -144,13 +140,11 @@ func (r *Result) DependsOn(urn, other string) bool {
 // redactDifferences replaces every value that differs from a run with another placeholder by a Secret, since the value
 // depends on the placeholder. It adds those that the program did not mark as secret to Exposed.
 func (r *Result) redactDifferences(other *Result) {
-	redact := func(title string, values, others map[string]any) {
+	redactAll := func(title string, values, others map[string]any) {
 		for _, key := range sortedKeys(values) {
-			redacted, exposed := redactValue(key, values[key], others[key])
-			values[key] = redacted
-			for _, path := range exposed {
+			values[key] = redact(key, values[key], others[key], func(path string) {
 				r.Exposed = append(r.Exposed, title+" "+path)
-			}
+			})
 		}
 	}
 	others := map[string]map[string]any{}
@@ -158,33 +152,27 @@ func (r *Result) redactDifferences(other *Result) {
 		others[resource.URN] = resource.Inputs
 	}
 	for _, resource := range r.Resources {
-		redact(resource.title(), resource.Inputs, others[resource.URN])
+		redactAll(resource.title(), resource.Inputs, others[resource.URN])
 	}
-	redact("output", r.Exports, other.Exports)
+	redactAll("output", r.Exports, other.Exports)
 }
 
-// redactValue returns a with a Secret in place of every part that differs in b, and the paths of those that were not
-// marked as secret. A map that is secret as a whole keeps its structure, since some of its values may be known.
-func redactValue(path string, a, b any) (redacted any, exposed []string) {
-	others := map[string]any{}
-	walk(path, b, func(path string, leaf any) any {
-		others[path] = leaf
-		return leaf
-	})
-	redacted = walk(path, a, func(path string, leaf any) any {
+// redact returns a value with a Secret in place of every part that differs in other, and calls expose for those that
+// were not marked as secret. A map that is secret as a whole keeps its structure, as some of its values may be known.
+func redact(path string, v, other any, expose func(path string)) any {
+	return walk(path, v, other, func(path string, leaf, other any) any {
 		secret, isSecret := leaf.(Secret)
-		if other, ok := others[path].(Secret); ok && isSecret {
-			inner, _ := redactValue("", secret.Value, other.Value) // values in a secret are not exposed
+		if other, ok := other.(Secret); ok && isSecret {
+			inner := redact("", secret.Value, other.Value, func(string) {}) // values in a secret are not exposed
 			if hidden, ok := inner.(Secret); ok {
 				return hidden
 			}
 			return Secret{inner}
 		}
-		if reflect.DeepEqual(leaf, others[path]) {
+		if reflect.DeepEqual(leaf, other) {
 			return leaf
 		}
-		exposed = append(exposed, path)
+		expose(path)
 		return Secret{}
 	})
-	return redacted, exposed
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,17 +59,9 @@ var runs sync.Mutex
 
 // run runs the program once, with p in place of all secrets.
 func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Result, error) {
-	environment, err := s.environment(p)
-	if err != nil {
-		return nil, err
-	}
-	root, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("finding the project: %w", err)
-	}
 	runs.Lock()
 	defer runs.Unlock()
-	for name, value := range environment {
+	for name, value := range s.environment(p) {
 		old, had := os.LookupEnv(name)
 		_ = os.Setenv(name, value) // cannot fail: JSON contains no NUL
 		defer func() {
@@ -84,6 +75,10 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Resu
 		text, _ := value.Value(p)
 		_ = json.Unmarshal([]byte(text), &r.noDefaultProvider) // the engine also ignores an invalid list
 	}
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the project: %w", err)
+	}
 	return r.run(program, func(info *pulumi.RunInfo) { info.RootDirectory = root })
 }
 
@@ -93,8 +88,7 @@ func (r *recorder) run(program pulumi.RunFunc, option pulumi.RunOption) (*Result
 		if err := program(ctx); err != nil {
 			return err
 		}
-		exports := pulumi.Map{}
-		maps.Copy(exports, ctx.GetCurrentExportMap())
+		exports := pulumi.Map(ctx.GetCurrentExportMap())
 		return ctx.RegisterResource(exportsType, "exports", exports, &pulumi.ResourceState{})
 	}, pulumi.WithMocks(r.project, r.stack, r), option, func(info *pulumi.RunInfo) { info.DryRun = true })
 	if err != nil {

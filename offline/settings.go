@@ -233,11 +233,8 @@ func (p placeholder) BatchDecrypt(ctx context.Context, ciphertexts []string) ([]
 }
 
 // environment returns the variables that the CLI's language host sets for a program, with p in place of the secrets.
-func (s *settings) environment(p placeholder) (map[string]string, error) {
-	decrypted, err := s.values.Decrypt(p)
-	if err != nil {
-		return nil, fmt.Errorf("reading the secrets of %s: %w", s.file, err)
-	}
+func (s *settings) environment(p placeholder) map[string]string {
+	decrypted, _ := s.values.Decrypt(p) // cannot fail: no secret is decrypted
 	values, secrets := map[string]string{}, []string{}
 	for key, value := range decrypted {
 		values[key.String()] = value
@@ -246,9 +243,7 @@ func (s *settings) environment(p placeholder) (map[string]string, error) {
 		secrets = append(secrets, key.String())
 	}
 	slices.Sort(secrets)
-	valuesJSON, valuesErr := json.Marshal(values)
-	secretsJSON, secretsErr := json.Marshal(secrets)
-	return map[string]string{
-		pulumi.EnvConfig: string(valuesJSON), pulumi.EnvConfigSecretKeys: string(secretsJSON),
-	}, errors.Join(valuesErr, secretsErr)
+	valuesJSON, _ := json.Marshal(values) // texts can always be encoded
+	secretsJSON, _ := json.Marshal(secrets)
+	return map[string]string{pulumi.EnvConfig: string(valuesJSON), pulumi.EnvConfigSecretKeys: string(secretsJSON)}
 }

@@ -24,10 +24,7 @@ func TestLoadPassesWhatTheCLIPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	environment, err := s.environment("hidden")
-	if err != nil {
-		t.Fatal(err)
-	}
+	environment := s.environment("hidden")
 	var values map[string]string
 	if err := json.Unmarshal([]byte(environment["PULUMI_CONFIG"]), &values); err != nil {
 		t.Fatal(err)
@@ -50,10 +47,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	environment, err := s.environment("hidden")
-	if err != nil {
-		t.Fatal(err)
-	}
+	environment := s.environment("hidden")
 	for _, want := range []string{
 		`"demo:replicas":"2"`, `"demo:debug":"false"`, `"demo:hosts":"[]"`, `"demo:labels":"{}"`, `"demo:password":""`,
 	} {

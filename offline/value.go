@@ -99,24 +99,24 @@ func elements(v any, path ...any) []any {
 	return list
 }
 
-// walk returns a copy of a value with f applied to its leaves, in the order of the keys. A path is e.g.
-// spec.containers[0].image. An empty list or map is also a leaf.
-func walk(path string, v any, f func(path string, leaf any) any) any {
+// walk returns a copy of a value with f applied to its leaves, in the order of the keys, each with its path, e.g.
+// spec.containers[0].image, and the value at the same path of other. An empty list or map is also a leaf.
+func walk(path string, v, other any, f func(path string, leaf, other any) any) any {
 	list, _ := v.([]any)
 	object, _ := v.(map[string]any)
 	if len(list)+len(object) == 0 {
-		return f(path, v)
+		return f(path, v, other)
 	}
 	if list != nil {
 		list = slices.Clone(list)
 		for i := range list {
-			list[i] = walk(path+"["+strconv.Itoa(i)+"]", list[i], f)
+			list[i] = walk(path+"["+strconv.Itoa(i)+"]", list[i], Lookup(other, i), f)
 		}
 		return list
 	}
 	object = maps.Clone(object)
 	for _, key := range sortedKeys(object) {
-		object[key] = walk(strings.TrimPrefix(path+"."+key, "."), object[key], f)
+		object[key] = walk(strings.TrimPrefix(path+"."+key, "."), object[key], Lookup(other, key), f)
 	}
 	return object
 }
