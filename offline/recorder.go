@@ -135,12 +135,11 @@ var unknown = resource.NewProperty(plugin.UnknownStringValue)
 // state returns the known state of a resource before it exists: its inputs. A partly unknown input is unknown as a
 // whole, since the Go SDK would turn the unknown part into an empty string.
 func state(inputs resource.PropertyMap) resource.PropertyMap {
-	known := make(resource.PropertyMap, len(inputs))
-	for key, value := range inputs {
+	known := maps.Clone(inputs)
+	for key, value := range known {
 		if value.ContainsUnknowns() {
-			value = unknown
+			known[key] = unknown
 		}
-		known[key] = value
 	}
 	return known
 }

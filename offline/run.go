@@ -71,10 +71,9 @@ func (s *settings) run(program pulumi.RunFunc, dir string, p placeholder) (*Resu
 		}()
 	}
 	r := &recorder{project: s.project.Name.String(), stack: s.stack, secret: p}
-	if value, ok := s.values[config.MustMakeKey("pulumi", "disable-default-providers")]; ok {
-		text, _ := value.Value(p)
-		_ = json.Unmarshal([]byte(text), &r.noDefaultProvider) // the engine also ignores an invalid list
-	}
+	// Like the engine, this ignores an invalid list.
+	disabled, _ := s.values[config.MustMakeKey("pulumi", "disable-default-providers")].Value(p)
+	_ = json.Unmarshal([]byte(disabled), &r.noDefaultProvider)
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("finding the project: %w", err)

@@ -96,11 +96,10 @@ func (s *settings) parse(content []byte) error {
 		return errors.New("environment: Pulumi ESC environments cannot be read offline")
 	}
 	stack, err := workspace.LoadProjectStackBytes(nil, s.project, content, s.file, encoding.YAML)
-	if err != nil {
-		return err
+	if err == nil {
+		s.values = stack.Config
 	}
-	s.values = stack.Config
-	return nil
+	return err
 }
 
 // set overrides a setting of the stack file by key=value. Only lists and maps are parsed as YAML; other values are used
