@@ -74,7 +74,7 @@ func send(ctx context.Context, o *options, stack pulumiStack, out io.Writer) (*r
 	_, _ = fmt.Fprintf(out, "%s to %s of stack %s: %s, up to %.0f requests a second; Ctrl-C ends it with a report\n",
 		o.profile.Name, s.URL, stack.name, o.profile.Duration(), o.profile.Peak())
 	r := &record.Run{
-		Stack: stack.name, URL: s.URL, Host: o.host, Image: s.Image, Profile: o.profile, Name: o.name,
+		Stack: stack.name, URL: s.URL, Host: o.host, Image: s.Image, Profile: o.profile, Name: o.profile.Name,
 		Machine: fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
 	}
 	namespace, hpa := s.Namespace, s.HPA
@@ -133,9 +133,9 @@ func conclude(out io.Writer, r *record.Run, goal float64, folder string) {
 	for reason, n := range r.Total.Failures {
 		_, _ = fmt.Fprintf(out, "  %d times %s\n", n, reason)
 	}
-	if a := r.Advise(goal); r.Autoscaler != nil && a.Problem != "" {
+	if a := r.Advise(goal); a.Problem != "" {
 		_, _ = fmt.Fprintf(out, "\n  no advice on the autoscaler: %s\n", a.Problem)
-	} else if r.Autoscaler != nil {
+	} else {
 		_, _ = fmt.Fprintf(out, "\n  suggested: cpuRequest %dm, targetCpuUtilization %d, minReplicas %d, "+
 			"maxReplicas %d; the report has the reasons\n",
 			a.Settings.Request, a.Settings.Target, a.Settings.Min, a.Settings.Max)

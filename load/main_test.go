@@ -23,14 +23,14 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.name != "blackfriday" || o.profile.Duration() != 5*time.Minute || o.profile.Peak() != 400 {
+	if o.profile.Name != "blackfriday" || o.profile.Duration() != 5*time.Minute || o.profile.Peak() != 400 {
 		t.Errorf("got %+v", o)
 	}
 	for args, want := range map[string][]string{
 		"-profile rush":                          {`-profile: "rush" is not a profile`},
 		"-points 0s:10":                          {"-points: the points must begin at 0s and end later"},
 		"-points 0s:9,9s:9 -profile step":        {"two profiles"},
-		"-speed 0":                               {"-speed 0", "above 0"},
+		"-speed 0":                               {"-speed 0", "must begin at 0s and end later"},
 		"-scale 0.001":                           {"-scale 0.001", "not at least 1 a second"},
 		"-speed 0.1":                             {"lasts 50m0s, -max-time is 20m0s"},
 		"-scale 2":                               {"up to 1200 requests a second, -max-rate is 1000"},
@@ -131,10 +131,13 @@ func TestStackNotUp(t *testing.T) {
 // TestView: every fifth second is shown, with the failures since the line before.
 func TestView(t *testing.T) {
 	var out bytes.Buffer
-	v := &view{out: &out, settings: &record.Settings{Min: 2, Max: 10, Target: 50}}
-	for i := range 10 {
-		sum := traffic.Summary{Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0} // ten have no response yet
-		v.second(i, 100, sum, i+1, record.State{Desired: 4, Ready: 3, CPU: 70})
+	r, failed := &record.Run{Autoscaler: &record.Settings{Min: 2, Max: 10, Target: 50}}, 0
+	for range 10 {
+		r.Samples = append(r.Samples, record.Sample{
+			Summary: traffic.Summary{Begun: 100, Sent: 90, OK: 89, P50: 1.23, P95: 45.6, P99: 0}, // ten have no response yet
+			State:   record.State{Desired: 4, Ready: 3, CPU: 70},
+		})
+		failed = show(&out, r, failed)
 	}
 	want := "   time   sent/s   failed      p50     p95     p99      CPU  pods  wanted  (target 50 %, 2 to 10 pods)\n" +
 		"   0:05      100        5   1.2 ms   46 ms       -     70 %    3       4  █████\n" +

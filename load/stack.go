@@ -25,8 +25,8 @@ type pulumiStack struct {
 // pulumi runs the CLI; `make load` sets the variables that it needs.
 func pulumi(ctx context.Context, args ...string) ([]byte, error) {
 	out, err := exec.CommandContext(ctx, "pulumi", append(args, "--non-interactive")...).Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	if exit, failed := errors.AsType[*exec.ExitError](err); failed {
+		err = fmt.Errorf("pulumi %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return out, err
 }
@@ -34,7 +34,7 @@ func pulumi(ctx context.Context, args ...string) ([]byte, error) {
 func (s pulumiStack) outputs(ctx context.Context) (*outputs, error) {
 	out, err := s.run(ctx, "stack", "output", "--json", "--stack", s.name)
 	if err != nil {
-		return nil, fmt.Errorf("getting the outputs of stack %s: %w", s.name, err)
+		return nil, err
 	}
 	o := &outputs{}
 	if err := json.Unmarshal(out, o); err != nil {
@@ -48,10 +48,7 @@ func (s pulumiStack) outputs(ctx context.Context) (*outputs, error) {
 
 func (s pulumiStack) setting(ctx context.Context, key string) (string, error) {
 	out, err := s.run(ctx, "config", "get", key, "--stack", s.name)
-	if err != nil {
-		return "", fmt.Errorf("getting the setting %s of stack %s: %w", key, s.name, err)
-	}
-	return strings.TrimSpace(string(out)), nil
+	return strings.TrimSpace(string(out)), err
 }
 
 // cluster returns the configuration for the cluster of the stack, and the name of its context. Without a given one it

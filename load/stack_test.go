@@ -36,7 +36,7 @@ func TestOutputs(t *testing.T) {
 		}
 	}
 	_, err = fake(nil).outputs(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "getting the outputs of stack dev") {
+	if err == nil || !strings.Contains(err.Error(), "no such command: "+command) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -75,7 +75,7 @@ func TestCluster(t *testing.T) {
 		t.Errorf("got %v, want the flag to set", err)
 	}
 	_, _, err = fake(nil).cluster(t.Context(), "")
-	if err == nil || !strings.Contains(err.Error(), "setting target of stack dev") {
+	if err == nil || !strings.Contains(err.Error(), "no such command: config get target --stack dev") {
 		t.Errorf("got %v", err)
 	}
 	_, _, err = fake(nil).cluster(t.Context(), "c")
@@ -84,7 +84,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestPulumi: the error of a failed command contains its output.
+// TestPulumi: the error of a failed command contains the command and its output.
 func TestPulumi(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("PATH", folder)
@@ -95,7 +95,8 @@ func TestPulumi(t *testing.T) {
 	if out, err := pulumi(t.Context(), "one", "two"); err != nil || string(out) != "one two --non-interactive\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if _, err := pulumi(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "broken") {
+	_, err := pulumi(t.Context(), "one")
+	if err == nil || !strings.Contains(err.Error(), "pulumi one: ") || !strings.Contains(err.Error(), "broken") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -94,9 +94,6 @@ func (p Profile) validate() error {
 
 // Scaled returns the profile with its times divided by speed and its rates multiplied by size.
 func (p Profile) Scaled(speed, size float64) (Profile, error) {
-	if !(speed > 0) || !(size > 0) || math.IsInf(speed, 0) || math.IsInf(size, 0) {
-		return Profile{}, fmt.Errorf("the factors of speed %g and size %g must be above 0", speed, size)
-	}
 	scaled := Profile{Name: p.Name}
 	for _, point := range p.Points {
 		scaled.Points = append(scaled.Points, Point{point.At / speed, point.Rate * size})
@@ -115,24 +112,20 @@ func (p Profile) Peak() (peak float64) {
 	return peak
 }
 
-// At returns the rate in requests per second at t seconds since the start. At a step it is the new rate, outside the
-// profile 0.
+// At returns the rate in requests per second at t seconds since the start. At a step it is the new rate.
 func (p Profile) At(t float64) float64 {
-	for i := 1; i < len(p.Points); i++ {
-		if from, to := p.Points[i-1], p.Points[i]; from.At <= t && t < to.At {
+	for i, to := range p.Points[1:] {
+		if from := p.Points[i]; t < to.At {
 			return from.Rate + (to.Rate-from.Rate)*(t-from.At)/(to.At-from.At)
 		}
 	}
-	if end := p.Points[len(p.Points)-1]; t == end.At {
-		return end.Rate
-	}
-	return 0
+	return p.Points[len(p.Points)-1].Rate
 }
 
 // Sent returns the number of requests that the profile has sent until t: the area under its curve.
 func (p Profile) Sent(t float64) (sum float64) {
-	for i := 1; i < len(p.Points); i++ {
-		from, to := p.Points[i-1], p.Points[i]
+	for i, to := range p.Points[1:] {
+		from := p.Points[i]
 		if t < to.At {
 			return sum + (from.Rate+p.At(t))/2*(t-from.At)
 		}

@@ -48,12 +48,12 @@ func TestNamed(t *testing.T) {
 func TestAt(t *testing.T) {
 	p := Profile{Points: []Point{{0, 10}, {10, 10}, {10, 50}, {20, 100}}}
 	for _, c := range []struct{ at, rate, sent float64 }{
-		{-1, 0, 0}, {0, 10, 0}, {9, 10, 90}, {10, 50, 100}, {12, 60, 210}, {20, 100, 850}, {21, 0, 850},
+		{0, 10, 0}, {9, 10, 90}, {10, 50, 100}, {12, 60, 210}, {20, 100, 850}, {21, 100, 850},
 	} {
 		if rate := p.At(c.at); math.Abs(rate-c.rate) > 1e-9 {
 			t.Errorf("the rate at %g s is %g, want %g", c.at, rate, c.rate)
 		}
-		if sent := p.Sent(max(c.at, 0)); math.Abs(sent-c.sent) > 1e-9 {
+		if sent := p.Sent(c.at); math.Abs(sent-c.sent) > 1e-9 {
 			t.Errorf("sent until %g s: %g, want %g", c.at, sent, c.sent)
 		}
 	}

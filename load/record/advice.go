@@ -37,7 +37,7 @@ func (r *Run) Advise(goal float64) (a Advice) {
 		a.Problem = "the stack has no autoscaler"
 		return a
 	}
-	late := r.judge(goal).late
+	late := r.late()
 	rest, request := r.cost()
 	rate, limited := r.capacity(goal)
 	switch {
@@ -151,7 +151,7 @@ func (r *Run) capacity(goal float64) (best float64, limited bool) {
 	sum, good, worst := 0., 0, 0.
 	share := func(s Sample) float64 { return float64(s.Sent) / float64(s.Ready) }
 	for i, s := range r.Samples {
-		if s.Ready == 0 || s.Failed() > 0 || s.P95 > goal {
+		if s.Ready == 0 || s.bad(goal) {
 			if s.Ready > 0 {
 				worst = max(worst, share(s))
 			}

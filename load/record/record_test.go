@@ -53,18 +53,6 @@ func stepRun() *Run {
 }
 
 func TestVerdict(t *testing.T) {
-	v := stepRun().judge(150)
-	if over := v.over; over < .15 || over > .25 {
-		t.Errorf("over-provisioned by %g", over)
-	}
-	v.over = 0
-	want := verdict{
-		worstP95: 800, longestTrouble: 24, startPods: 2, peakPods: 8, capacity: 25, back: 60, decisions: 2, reversals: 1,
-		podSeconds: 84*2 + 215*8 + 61*2,
-	}
-	if v != want {
-		t.Errorf("got  %+v\nwant %+v", v, want)
-	}
 	var rows []string
 	for _, row := range stepRun().Rows(150) {
 		rows = append(rows, row.Name+": "+row.Value)
@@ -74,7 +62,6 @@ failed: 24 (0.02 %)
 not sent in time: 0.0 %
 latency p50, p95, p99: 2.0 ms, 6.0 ms, 700 ms
 longest answer: 900 ms
-p95 of the worst second: 800 ms
 longest trouble: 24 s
 pods: 2 to 8
 time to capacity: 25 s
@@ -95,15 +82,15 @@ func TestLoadGeneratorTooSlow(t *testing.T) {
 		r.Samples[130].Sent += r.Samples[i].Sent
 		r.Samples[i].Sent, r.Samples[i].OK = 0, 0
 	}
-	if v := r.judge(150); math.Abs(v.late-30*600/109800.) > .001 {
-		t.Errorf("30 s of 600 a second were late; the verdict has %g", v.late)
+	if late := r.late(); math.Abs(late-30*600/109800.) > .001 {
+		t.Errorf("30 s of 600 a second were late; the verdict has %g", late)
 	}
 	r = stepRun()
 	for i := range r.Samples {
 		r.Samples[i].Sent -= r.Samples[i].Sent / 10
 	}
-	if v := r.judge(150); math.Abs(v.late-.1) > .001 {
-		t.Errorf("a tenth was not sent; the verdict has %g", v.late)
+	if late := r.late(); math.Abs(late-.1) > .001 {
+		t.Errorf("a tenth was not sent; the verdict has %g", late)
 	}
 	if a := r.Advise(150); !strings.Contains(a.Problem, "10 % less than planned") {
 		t.Errorf("advice from it: %+v", a)
@@ -189,12 +176,9 @@ func TestAdvice(t *testing.T) {
 func TestWithoutAutoscaler(t *testing.T) {
 	r := stepRun()
 	r.Autoscaler = nil
-	v := r.judge(150)
-	if v.podSeconds != 0 || v.longestTrouble != 24 {
-		t.Errorf("got %+v", v)
-	}
-	if rows := r.Rows(150); len(rows) != 7 {
-		t.Errorf("%d rows", len(rows))
+	rows := r.Rows(150)
+	if last := rows[len(rows)-1]; len(rows) != 6 || last.Name != "longest trouble" || last.Value != "24 s" {
+		t.Errorf("got %+v", rows)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"slices"
 
 	"example.com/scaleout/load/record"
 )
@@ -15,13 +16,6 @@ import (
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"clock": clock}).Parse(pageText))
-
-// line is a number or a setting of the run, next to that of its baseline.
-type line struct {
-	record.Row
-	Base    string
-	Differs bool
-}
 
 // Page returns the page of a run; base may be nil. goal is the highest acceptable 95th percentile, in milliseconds.
 func Page(run, base *record.Run, goal float64) ([]byte, error) {
@@ -34,28 +28,18 @@ func Page(run, base *record.Run, goal float64) ([]byte, error) {
 		_, inline, _ := bytes.Cut(svg, []byte("<svg"))          // the XML declaration is only for a separate file
 		pictures[name] = template.HTML("<svg" + string(inline)) // the library escapes the names in it
 	}
-	var baseNumbers, baseSettings []record.Row
+	baseValues := map[string]string{} // numbers and settings by their names
 	if base != nil {
-		baseNumbers, baseSettings = base.Rows(goal), settings(base)
+		for _, row := range slices.Concat(base.Rows(goal), settings(base)) {
+			baseValues[row.Name] = row.Value
+		}
 	}
 	var out bytes.Buffer
 	err := pageTemplate.Execute(&out, map[string]any{
-		"Run": run, "Base": base, "Pictures": pictures, "Advice": run.Advise(goal),
-		"Numbers": beside(run.Rows(goal), baseNumbers), "Settings": beside(settings(run), baseSettings),
+		"Run": run, "Numbers": run.Rows(goal), "Settings": settings(run), "Advice": run.Advise(goal),
+		"Base": base, "BaseValues": baseValues, "Pictures": pictures,
 	})
 	return out.Bytes(), err
-}
-
-func beside(rows, base []record.Row) (lines []line) {
-	for i, row := range rows {
-		l := line{Row: row}
-		if i < len(base) {
-			l.Base = base[i].Value
-			l.Differs = l.Base != l.Value && l.Name != "started" // never the same, so not worth marking
-		}
-		lines = append(lines, l)
-	}
-	return lines
 }
 
 // settings returns the settings of a run.

@@ -59,7 +59,7 @@ func (p *picture) latency() {
 		})
 	}
 	p95 := func(s record.Sample) float64 { return s.P95 }
-	line(p.base, curve{"p95, " + p.baseName, p.theme.faded, solid, 1}, p95)
+	line(p.base, curve{"p95, " + p.base.Name, p.theme.faded, solid, 1}, p95)
 	line(p.run, curve{"p99" + worst, p.theme.bad, dotted, 1.2}, func(s record.Sample) float64 { return s.P99 })
 	line(p.run, curve{"p95" + worst, p.theme.main, solid, 1.5}, p95)
 	line(p.run, curve{"p50" + worst, p.theme.second, dashed, 1.2}, func(s record.Sample) float64 { return s.P50 })
@@ -77,7 +77,7 @@ func (p *picture) cpu() {
 		}
 		return float64(s.CPU)
 	}
-	p.line(n, p.base, curve{"pods, " + p.baseName, p.theme.faded, solid, 1}, steps, cpu)
+	p.line(n, p.base, curve{"pods, " + p.base.Name, p.theme.faded, solid, 1}, steps, cpu)
 	p.line(n, p.run, curve{"pods", p.theme.third, solid, 1.5}, steps, cpu)
 	target := float64(p.run.Autoscaler.Target)
 	n.level(target, p.end(), curve{fmt.Sprintf("target, %g %%", target), p.theme.ink, dashed, 1})
@@ -88,7 +88,7 @@ func (p *picture) pods() {
 	n := p.add("pods")
 	ready := func(s record.Sample) float64 { return float64(s.Ready) }
 	wanted := func(s record.Sample) float64 { return float64(s.Desired) }
-	p.line(n, p.base, curve{"ready, " + p.baseName, p.theme.faded, solid, 1}, steps, ready)
+	p.line(n, p.base, curve{"ready, " + p.base.Name, p.theme.faded, solid, 1}, steps, ready)
 	p.line(n, p.run, curve{"wanted", p.theme.bad, dashed, 1.2}, steps, wanted)
 	p.line(n, p.run, curve{"ready", p.theme.main, solid, 1.5}, steps, ready)
 	limit := float64(p.run.Autoscaler.Max)
@@ -101,12 +101,8 @@ func (p *picture) pods() {
 // steps is the span of a line that is drawn in steps.
 const steps = 0
 
-// line draws the highest value of each span of seconds until the end of this picture. NaN means no value. Without a
-// run it draws nothing.
+// line draws the highest value of each span of seconds until the end of this picture. NaN means no value.
 func (p *picture) line(n *panel, run *record.Run, c curve, span int, value func(record.Sample) float64) {
-	if run == nil {
-		return
-	}
 	var points plotter.XYs
 	for samples := range slices.Chunk(run.Samples, max(span, 1)) {
 		highest := math.NaN()
@@ -189,9 +185,6 @@ func minutes(from, to float64) (ticks []plot.Tick) {
 }
 
 // decades returns ticks at powers of ten.
-func decades(from, to float64) (ticks []plot.Tick) {
-	for v := from; v <= to; v *= 10 {
-		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%g", v)})
-	}
-	return ticks
+func decades(from, to float64) []plot.Tick {
+	return slices.DeleteFunc(plot.LogTicks{Prec: -1}.Ticks(from, to), plot.Tick.IsMinor)
 }

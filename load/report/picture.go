@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
 
@@ -53,8 +54,7 @@ var (
 // picture has the panels of a run over one time axis.
 type picture struct {
 	theme     Theme
-	run, base *record.Run // base is nil without a run to compare with
-	baseName  string
+	run, base *record.Run // base is empty without a run to compare with
 	panels    []*panel
 }
 
@@ -66,10 +66,7 @@ type panel struct {
 
 // Picture draws a run as "svg" or "png", with the latencies, CPU and pods of base if it is not nil.
 func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) {
-	p := &picture{theme: theme, run: run, base: base}
-	if base != nil {
-		p.baseName = base.Name
-	}
+	p := &picture{theme: theme, run: run, base: cmp.Or(base, &record.Run{})}
 	p.requests()
 	p.latency()
 	if run.Autoscaler != nil {

@@ -25,14 +25,15 @@ type Traffic struct {
 	Done chan struct{}
 
 	mutex   sync.Mutex
-	seconds []second
+	seconds []outcome
+	all     outcome
 }
 
-// second has the requests that were sent in one second: their number, and the outcome of those that have ended.
-type second struct {
-	begun    int
-	took     []time.Duration // of the successful requests
-	failures map[string]int
+// outcome is that of the requests of a second, or of all.
+type outcome struct {
+	begun, ended int
+	took         []time.Duration // of the successful requests
+	failures     map[string]int  // by reason
 }
 
 // timeout is the time that a request waits for its response. Tests shorten it.
@@ -51,52 +52,53 @@ const (
 // request on a kept-alive connection that the server has closed meanwhile is sent again on a new one, as by browsers
 // (net/http's Transport).
 func Start(ctx context.Context, p profile.Profile, url, host string) *Traffic {
-	target := vegeta.Target{Method: http.MethodGet, URL: url}
-	if host != "" {
-		target.Header = http.Header{"Host": {host}}
-	}
+	target := vegeta.Target{Method: http.MethodGet, URL: url, Header: http.Header{"Host": {host}}}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(timeout), vegeta.MaxWorkers(workers), vegeta.Connections(workers),
 		vegeta.MaxBody(bodyLimit), vegeta.Redirects(vegeta.NoFollow))
-	t := &Traffic{Started: time.Now(), Done: make(chan struct{})}
-	targeter := vegeta.NewStaticTargeter(target)
+	t := &Traffic{Started: time.Now(), Done: make(chan struct{}), all: outcome{failures: map[string]int{}}}
 	results := attacker.Attack(func(next *vegeta.Target) error {
-		t.note(time.Now(), func(s *second) { s.begun++ }) // vegeta calls this just before it sends a request
-		return targeter(next)
+		t.note(time.Now(), func(o *outcome) { o.begun++ }) // vegeta calls this just before it sends a request
+		*next = target
+		return nil
 	}, p, p.Duration(), p.Name)
 	go func() {
 		defer close(t.Done)
 		for r := range results {
-			t.note(r.Timestamp, func(s *second) { s.add(r) })
+			t.note(r.Timestamp, func(o *outcome) { o.add(r) })
 		}
 	}()
 	context.AfterFunc(ctx, func() { attacker.Stop() })
 	return t
 }
 
-// note applies change to the second of a time.
-func (t *Traffic) note(at time.Time, change func(*second)) {
+// note applies change to the second of a time and to the sum.
+func (t *Traffic) note(at time.Time, change func(*outcome)) {
 	i := max(0, int(at.Sub(t.Started)/time.Second))
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	for len(t.seconds) <= i {
-		t.seconds = append(t.seconds, second{failures: map[string]int{}})
+		t.seconds = append(t.seconds, outcome{failures: map[string]int{}})
 	}
 	change(&t.seconds[i])
+	change(&t.all)
 }
 
-func (s *second) add(r *vegeta.Result) {
+func (o *outcome) add(r *vegeta.Result) {
+	o.ended++
 	switch {
 	case r.Code == 0: // without the port numbers in the error, which all differ
-		s.failures[r.Error[strings.LastIndex(r.Error, ": ")+1:]]++
+		o.failures[r.Error[strings.LastIndex(r.Error, ": ")+1:]]++
 	case r.Code >= http.StatusMultipleChoices:
-		s.failures[fmt.Sprintf("%d %s", r.Code, http.StatusText(int(r.Code)))]++
+		o.failures[fmt.Sprintf("%d %s", r.Code, http.StatusText(int(r.Code)))]++
 	default:
-		s.took = append(s.took, r.Latency)
+		o.took = append(o.took, r.Latency)
 	}
 }
 
 // Summary is the outcome of a number of requests.
 type Summary struct {
+	// Begun is the number of requests that were sent, whether they have ended or not. It is only for the live view.
+	Begun int `json:"-"`
 	// Sent is the number of requests that have ended, OK the number of those with a 2xx.
 	Sent int `json:"sent"`
 	OK   int `json:"ok"`
@@ -112,45 +114,34 @@ type Summary struct {
 // Failed returns the number of failed requests.
 func (s Summary) Failed() int { return s.Sent - s.OK }
 
-// Second returns the number of requests that were sent in second i since the start, and their outcome so far.
-func (t *Traffic) Second(i int) (begun int, sum Summary) {
+// Second returns the outcome so far of the requests that were sent in second i since the start.
+func (t *Traffic) Second(i int) Summary {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	if i >= len(t.seconds) {
-		return 0, Summary{}
+		return Summary{}
 	}
-	return t.seconds[i].begun, t.seconds[i].summary()
+	return t.seconds[i].summary()
 }
 
 // Total returns the outcome of all requests so far.
 func (t *Traffic) Total() Summary {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	all := second{failures: map[string]int{}}
-	for _, s := range t.seconds {
-		all.took = append(all.took, s.took...)
-		for reason, n := range s.failures {
-			all.failures[reason] += n
-		}
-	}
-	return all.summary()
+	return t.all.summary()
 }
 
-func (s *second) summary() Summary {
-	sum := Summary{OK: len(s.took), Sent: len(s.took), Failures: maps.Clone(s.failures)}
-	for _, n := range s.failures {
-		sum.Sent += n
-	}
-	if len(s.took) > 0 {
-		slices.Sort(s.took) // in place: later ones are appended
-		sum.P50, sum.P95 = quantile(s.took, .5), quantile(s.took, .95)
-		sum.P99, sum.Max = quantile(s.took, .99), quantile(s.took, 1)
+func (o *outcome) summary() Summary {
+	sum := Summary{Begun: o.begun, Sent: o.ended, OK: len(o.took), Failures: maps.Clone(o.failures)}
+	if len(o.took) > 0 {
+		slices.Sort(o.took) // in place: later ones are appended
+		sum.P50, sum.P95 = quantile(o.took, .5), quantile(o.took, .95)
+		sum.P99, sum.Max = quantile(o.took, .99), quantile(o.took, 1)
 	}
 	return sum
 }
 
 // quantile returns a quantile of sorted times in milliseconds: the lowest one that the fraction q does not exceed.
 func quantile(sorted []time.Duration, q float64) float64 {
-	i := max(0, int(math.Ceil(q*float64(len(sorted))))-1)
-	return sorted[min(i, len(sorted)-1)].Seconds() * 1000
+	return sorted[int(math.Ceil(q*float64(len(sorted))))-1].Seconds() * 1000
 }

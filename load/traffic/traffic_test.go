@@ -56,8 +56,8 @@ func TestOutcomes(t *testing.T) {
 	}
 	sent, begun := [4]int{}, [4]int{}
 	for i, second := range []int{0, 1, 2, 99} {
-		n, sum := traffic.Second(second)
-		begun[i], sent[i] = n, sum.Sent
+		sum := traffic.Second(second)
+		begun[i], sent[i] = sum.Begun, sum.Sent
 	}
 	if sent[0]+sent[1]+sent[2] != total.Sent || sent[0] == 0 || sent[1] == 0 || sent[3] != 0 {
 		t.Errorf("%d in the seconds, %d in all", sent, total.Sent)
@@ -94,8 +94,8 @@ func TestTimeoutAndStop(t *testing.T) {
 	for traffic.Total().Failed() == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if begun, sum := traffic.Second(0); begun < sum.Sent || begun == 0 {
-		t.Errorf("in the first second %d have begun and %d have ended", begun, sum.Sent)
+	if sum := traffic.Second(0); sum.Begun < sum.Sent || sum.Begun == 0 {
+		t.Errorf("in the first second %d have begun and %d have ended", sum.Begun, sum.Sent)
 	}
 	cancel()
 	<-traffic.Done

@@ -27,7 +27,7 @@ type Watcher struct {
 	namespace, name string
 	state           record.State
 	seen            map[string]int32 // events by name, with their counts
-	loss            string           // why the last look failed
+	lost            bool             // whether the last look failed
 }
 
 // Start returns a Watcher for an autoscaler, or an error that names what is missing.
@@ -41,21 +41,20 @@ func Start(ctx context.Context, client kubernetes.Interface, namespace, name str
 }
 
 // Look returns the current state, and the events of the autoscaler since the last look. If the cluster does not
-// respond, it returns the last known state and an event with the error. It also works after the end of ctx, for the
-// last responses.
+// respond, it returns the last known state and, at first, an event with the error. It also works after the end of ctx,
+// for the last responses. A nil Watcher sees nothing.
 func (w *Watcher) Look(ctx context.Context) (record.State, []record.Event) {
+	if w == nil {
+		return record.State{CPU: record.Unknown}, nil
+	}
 	const limit = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	events, err := w.look(ctx)
-	loss := ""
-	if err != nil {
-		loss = err.Error()
+	if err != nil && !w.lost {
+		events = append(events, record.Event{Time: time.Now(), Reason: "ClusterNotSeen", Message: err.Error()})
 	}
-	if loss != "" && loss != w.loss {
-		events = append(events, record.Event{Time: time.Now(), Reason: "ClusterNotSeen", Message: loss})
-	}
-	w.loss = loss
+	w.lost = err != nil
 	return w.state, events
 }
 
