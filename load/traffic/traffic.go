@@ -87,7 +87,7 @@ func (o *outcome) add(r *vegeta.Result) {
 	o.ended++
 	switch {
 	case r.Code == 0: // without the port numbers in the error, which all differ
-		o.failures[r.Error[strings.LastIndex(r.Error, ": ")+1:]]++
+		o.failures[strings.TrimSpace(r.Error[strings.LastIndex(r.Error, ": ")+1:])]++
 	case r.Code >= http.StatusMultipleChoices:
 		o.failures[fmt.Sprintf("%d %s", r.Code, http.StatusText(int(r.Code)))]++
 	default:

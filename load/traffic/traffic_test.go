@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,6 +51,11 @@ func TestOutcomes(t *testing.T) {
 	}
 	if n := total.Failures["503 Service Unavailable"]; n < 15 || n > 25 {
 		t.Errorf("%d answers of 503: %v", n, total.Failures)
+	}
+	for reason := range total.Failures {
+		if reason != strings.TrimSpace(reason) {
+			t.Errorf("the reason %q has blanks around it", reason)
+		}
 	}
 	if total.OK+total.Failed() != total.Sent || total.OK == 0 || len(total.Failures) < 2 {
 		t.Errorf("the sums differ: %+v", total)
