@@ -15,13 +15,14 @@ const yesOrNo = "0 or 1"
 // query is a PromQL query for one or more lines.
 type query struct{ expr, legend string }
 
-// app has the labels of the app's own metrics, web those of its container, hpa those of its autoscaler. The namespace
-// is selected above the panels. The job label is not used, because it differs between the Prometheus of the stack and
-// one that an operator runs.
+// app has the labels of the app's own metrics, web those of its container, hpa those of its autoscaler, cpu those of the
+// metric of that. The namespace is selected above the panels. The job label is not used, because it differs between the
+// Prometheus of the stack and one that an operator runs.
 const (
 	app = `namespace="$namespace"`
 	web = `namespace="$namespace",container="web"`
 	hpa = `namespace="$namespace",horizontalpodautoscaler="web"`
+	cpu = hpa + `,metric_name="cpu",metric_target_type="utilization"`
 )
 
 // rows has all panels.
@@ -34,18 +35,15 @@ var rows = []struct {
 			title: "Rate", unit: "reqps",
 			description: "Requests a second by route and status code, as the pods answered them. " +
 				"What the load balancer could not hand to any pod is not here.",
-			queries: []query{{
-				`sum by (route, code) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval]))`,
-				"{{route}} {{code}}",
-			}},
+			queries: []query{{rate("route, code", "http_request_duration_seconds_count", app), "{{route}} {{code}}"}},
 		},
 		{
 			title: "Errors", unit: "percentunit",
 			description: "Part of the requests of a route that were answered by a 5xx.",
 			queries: []query{{
-				`(sum by (route) (rate(http_request_duration_seconds_count{` + app + `,code=~"5.."}[$__rate_interval]))
- or sum by (route) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval])) * 0)
-/ sum by (route) (rate(http_request_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{route}}",
+				"(" + rate("route", "http_request_duration_seconds_count", app+`,code=~"5.."`) +
+					"\n or " + rate("route", "http_request_duration_seconds_count", app) + " * 0)" +
+					"\n/ " + rate("route", "http_request_duration_seconds_count", app), "{{route}}",
 			}},
 		},
 		{
@@ -76,9 +74,7 @@ var rows = []struct {
 		{
 			title: "Calls", unit: "ops",
 			description: "Calls a second by pod, failed ones included.",
-			queries: []query{{
-				`sum by (pod) (rate(redis_call_duration_seconds_count{` + app + `}[$__rate_interval]))`, "{{pod}}",
-			}},
+			queries:     []query{{rate("pod", "redis_call_duration_seconds_count", app), "{{pod}}"}},
 		},
 		{
 			title: "Duration of a call", unit: "s",
@@ -89,9 +85,7 @@ var rows = []struct {
 			title: "Failed calls", unit: "ops",
 			description: "timeout: Redis did not answer in time. connection: none could be made, or it broke. " +
 				"reply: Redis refused.",
-			queries: []query{{
-				`sum by (reason) (rate(redis_call_errors_total{` + app + `}[$__rate_interval]))`, "{{reason}}",
-			}},
+			queries: []query{{rate("reason", "redis_call_errors_total", app), "{{reason}}"}},
 		},
 	}},
 	{"Pods", []panel{
@@ -100,7 +94,7 @@ var rows = []struct {
 			description: "Cores that each pod uses. The autoscaler aims at a percentage of the request; " +
 				"at the limit the kernel throttles.",
 			queries: []query{
-				{`sum by (pod) (rate(container_cpu_usage_seconds_total{` + web + `}[$__rate_interval]))`, "{{pod}}"},
+				{rate("pod", "container_cpu_usage_seconds_total", web), "{{pod}}"},
 				{`max(kube_pod_container_resource_requests{` + web + `,resource="cpu"})`, "request"},
 				{`max(kube_pod_container_resource_limits{` + web + `,resource="cpu"})`, "limit"},
 			},
@@ -118,8 +112,10 @@ var rows = []struct {
 		{
 			title: "Throttled", unit: "percentunit",
 			description: "Part of the scheduler's periods of 100 ms in which a pod had used up its limit and had to wait.",
-			queries: []query{{`sum by (pod) (rate(container_cpu_cfs_throttled_periods_total{` + web + `}[$__rate_interval]))
-/ sum by (pod) (rate(container_cpu_cfs_periods_total{` + web + `}[$__rate_interval]))`, "{{pod}}"}},
+			queries: []query{{
+				rate("pod", "container_cpu_cfs_throttled_periods_total", web) +
+					"\n/ " + rate("pod", "container_cpu_cfs_periods_total", web), "{{pod}}",
+			}},
 		},
 		{
 			title: "Restarts", unit: "short",
@@ -145,10 +141,8 @@ var rows = []struct {
 			title: "CPU against target", unit: "percent",
 			description: "What the autoscaler compares: the mean CPU of the pods in percent of their request.",
 			queries: []query{
-				{`max(kube_horizontalpodautoscaler_status_target_metric{` + hpa +
-					`,metric_name="cpu",metric_target_type="utilization"})`, "measured"},
-				{`max(kube_horizontalpodautoscaler_spec_target_metric{` + hpa +
-					`,metric_name="cpu",metric_target_type="utilization"})`, "target"},
+				{`max(kube_horizontalpodautoscaler_status_target_metric{` + cpu + `})`, "measured"},
+				{`max(kube_horizontalpodautoscaler_spec_target_metric{` + cpu + `})`, "target"},
 			},
 			bounds: []string{"target"},
 		},
@@ -170,11 +164,15 @@ var rows = []struct {
 	}},
 }
 
+// rate returns the increase of counters a second, summed by labels.
+func rate(by, counter, selector string) string {
+	return "sum by (" + by + ") (rate(" + counter + "{" + selector + "}[$__rate_interval]))"
+}
+
 // percentiles returns the queries for percentiles of a histogram.
 func percentiles(histogram, by, legend string) (queries []query) {
 	for _, p := range []string{"50", "95", "99"} {
-		rate := `rate(` + histogram + `{` + app + `}[$__rate_interval])`
-		expr := `histogram_quantile(0.` + p + `, sum by (` + by + `) (` + rate + `))`
+		expr := "histogram_quantile(0." + p + ", " + rate(by, histogram, app) + ")"
 		queries = append(queries, query{expr, "p" + p + legend})
 	}
 	return queries
