@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -54,10 +55,7 @@ func (o *Objectives) Validate() field.ErrorList {
 }
 
 func checkShare(name string, value float64) field.ErrorList {
-	if value >= 50 && value <= 99.99 {
-		return nil
-	}
-	return check.Invalid(name, value, "must be a percentage from 50 to 99.99")
+	return check.That(value >= 50 && value <= 99.99, name, value, "must be a percentage from 50 to 99.99")
 }
 
 // Alerts describes the recording rules and alerts of an app.
@@ -101,23 +99,21 @@ type ruleEntry struct {
 	Annotations map[string]string `yaml:"annotations,omitempty"`
 }
 
-// burn is an alert on the speed at which the error budget of 30 days is used up. It requires that speed in a long
-// window, to ignore short spikes, and in a short window, to resolve soon after the problem ends. Windows and speeds
-// are those of
-// https://sre.google/workbook/alerting-on-slos/#6-multiwindow-multi-burn-rate-alerts.
-type burn struct {
-	long, short string
-	speed       float64
-	severity    string
-}
-
 // Severities of alerts.
 const (
 	Page   = "page"   // requires action now
 	Ticket = "ticket" // requires action during working hours
 )
 
-var burns = []burn{
+// burns are alerts on the speed at which the error budget of 30 days is used up. They require that speed in a long
+// window, to ignore short spikes, and in a short window, to resolve soon after the problem ends. Windows and speeds
+// are those of
+// https://sre.google/workbook/alerting-on-slos/#6-multiwindow-multi-burn-rate-alerts.
+var burns = []struct {
+	long, short string
+	speed       float64
+	severity    string
+}{
 	{"1h", "5m", 14.4, Page},
 	{"6h", "30m", 6, Page},
 	{"1d", "2h", 3, Ticket},
@@ -127,67 +123,23 @@ var burns = []burn{
 // windows lists the windows of all burns, each once.
 var windows = []string{"5m", "30m", "1h", "2h", "6h", "1d", "3d"}
 
-// objective is an objective in the form of rules: the ratio of requests that missed it in a $window, and the allowed
-// ratio.
-type objective struct {
-	name, ratio, alert, summary string
-	budget                      float64
-}
-
-// list returns the two objectives. Without failures there is no series of failures, which counts as 0 and not as a
-// gap.
-func (o *Objectives) list() []objective {
-	if o == nil {
-		return nil
-	}
-	return []objective{
-		{
-			name: "errors", alert: "ErrorBudgetBurn", budget: 1 - o.AvailabilityPercent/100,
-			summary: "visits were answered by an error",
-			ratio: `(sum(rate($histogram_count{namespace="$namespace"$selector,code=~"5.."}[$window])) or vector(0))
-/ sum(rate($histogram_count{namespace="$namespace"$selector}[$window]))`,
-		},
-		{
-			name: "slow", alert: "LatencyBudgetBurn", budget: 1 - o.FastPercent/100,
-			summary: fmt.Sprintf("visits took more than %d ms", o.FastMilliseconds),
-			ratio: `1 - sum(rate($histogram_bucket{namespace="$namespace"$selector,le="$fast"}[$window]))
-/ sum(rate($histogram_count{namespace="$namespace"$selector}[$window]))`,
-		},
-	}
-}
-
 // groups returns the recording rules and alerts.
 func (a Alerts) groups() (groups []ruleGroup) {
-	values := a.values()
-	for _, o := range a.Objectives.list() {
-		group := ruleGroup{Name: "scaleout-" + o.name}
-		series := func(window string) string {
-			return fmt.Sprintf(`scaleout:%s:ratio_rate%s{namespace="%s"}`, o.name, window, a.Namespace)
-		}
-		for _, window := range windows {
-			group.Rules = append(group.Rules, ruleEntry{
-				Record: fmt.Sprintf("scaleout:%s:ratio_rate%s", o.name, window),
-				Expr:   values.Replace(strings.ReplaceAll(o.ratio, "$window", window)),
-				Labels: map[string]string{"namespace": a.Namespace},
-			})
-		}
-		for _, b := range burns {
-			limit := strconv.FormatFloat(b.speed*o.budget, 'g', 6, 64)
-			group.Rules = append(group.Rules, ruleEntry{
-				Alert:  o.alert,
-				Expr:   fmt.Sprintf("%s > %s and %s > %s", series(b.long), limit, series(b.short), limit),
-				Labels: map[string]string{"severity": b.severity, "window": b.long},
-				Annotations: a.annotations(o.alert, fmt.Sprintf(
-					"{{ $value | humanizePercentage }} of %s in %s: %g times what the objective allows",
-					o.summary, b.long, b.speed)),
-			})
-		}
-		groups = append(groups, group)
+	if o := a.Objectives; o != nil {
+		// Without failures there is no series of failures, which counts as 0 and not as a gap.
+		errors := `(sum(rate($histogram_count{$app$selector,code=~"5.."}[$window])) or vector(0))
+/ sum(rate($histogram_count{$app$selector}[$window]))`
+		slow := `1 - sum(rate($histogram_bucket{$app$selector,le="$fast"}[$window]))
+/ sum(rate($histogram_count{$app$selector}[$window]))`
+		tookLonger := fmt.Sprintf("visits took more than %d ms", o.FastMilliseconds)
+		groups = append(groups,
+			a.objective("errors", o.AvailabilityPercent, errors, "ErrorBudgetBurn", "visits were answered by an error"),
+			a.objective("slow", o.FastPercent, slow, "LatencyBudgetBurn", tookLonger))
 	}
 	state := ruleGroup{Name: "scaleout-state"}
 	for _, s := range slices.Concat(stateAlerts, a.notMeasured(), a.Rules) {
 		state.Rules = append(state.Rules, ruleEntry{
-			Alert: s.Name, Expr: values.Replace(s.Expr), For: s.For,
+			Alert: s.Name, Expr: a.query(s.Expr), For: s.For,
 			Labels:      map[string]string{"severity": s.Severity, "namespace": a.Namespace},
 			Annotations: a.annotations(s.Name, s.Summary),
 		})
@@ -195,15 +147,39 @@ func (a Alerts) groups() (groups []ruleGroup) {
 	return append(groups, state)
 }
 
-// values replaces the placeholders of the expressions.
-func (a Alerts) values() *strings.Replacer {
-	o := a.Objectives
-	if o == nil {
-		return strings.NewReplacer("$namespace", a.Namespace)
+// objective returns the rules of an objective that percent of the requests must meet; ratio is the part of the requests
+// that missed it in a $window.
+func (a Alerts) objective(name string, percent float64, ratio, alert, summary string) ruleGroup {
+	group := ruleGroup{Name: "scaleout-" + name}
+	series := "scaleout:" + name + ":ratio_rate"
+	for _, window := range windows {
+		group.Rules = append(group.Rules, ruleEntry{
+			Record: series + window,
+			Expr:   a.query(strings.ReplaceAll(ratio, "$window", window)),
+			Labels: map[string]string{"namespace": a.Namespace},
+		})
 	}
-	selector := strings.TrimSuffix(","+o.Selector, ",")
-	fast := strconv.FormatFloat(float64(o.FastMilliseconds)/1000, 'g', -1, 64)
-	return strings.NewReplacer("$namespace", a.Namespace, "$histogram", o.Histogram, "$selector", selector, "$fast", fast)
+	for _, b := range burns {
+		limit := "{$app} > " + strconv.FormatFloat(b.speed*(1-percent/100), 'g', 6, 64)
+		group.Rules = append(group.Rules, ruleEntry{
+			Alert:  alert,
+			Expr:   a.query(series + b.long + limit + " and " + series + b.short + limit),
+			Labels: map[string]string{"severity": b.severity, "window": b.long},
+			Annotations: a.annotations(alert, fmt.Sprintf(
+				"{{ $value | humanizePercentage }} of %s in %s: %g times what the objective allows", summary, b.long, b.speed)),
+		})
+	}
+	return group
+}
+
+// query replaces the placeholders of an expression.
+func (a Alerts) query(expr string) string {
+	o := cmp.Or(a.Objectives, &Objectives{})
+	return strings.NewReplacer(
+		"$namespace", a.Namespace, "$app", `namespace="`+a.Namespace+`"`, "$container", "namespace, pod, container",
+		"$histogram", o.Histogram, "$selector", strings.TrimSuffix(","+o.Selector, ","),
+		"$fast", strconv.FormatFloat(float64(o.FastMilliseconds)/1000, 'g', -1, 64),
+	).Replace(expr)
 }
 
 // notMeasured returns alerts on missing metrics without which other alerts can never fire. If the objectives select
@@ -211,17 +187,17 @@ func (a Alerts) values() *strings.Replacer {
 // have no visitors for a day. It is still an alert, because the selector may match nothing by mistake.
 func (a Alerts) notMeasured() []Alert {
 	missing := []string{
-		`absent(kube_pod_container_status_restarts_total{namespace="$namespace"})`,
-		`absent(container_memory_working_set_bytes{namespace="$namespace"})`,
+		`absent(kube_pod_container_status_restarts_total{$app})`,
+		`absent(container_memory_working_set_bytes{$app})`,
 	}
 	if a.Autoscaled {
-		missing = append(missing, `absent(kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"})`)
+		missing = append(missing, `absent(kube_horizontalpodautoscaler_spec_max_replicas{$app})`)
 	}
 	var tickets []Alert
 	if a.Objectives != nil {
-		missing = append(missing, `absent(up{namespace="$namespace"} == 1)`)
+		missing = append(missing, `absent(up{$app} == 1)`)
 		tickets = []Alert{{
-			"NotMeasured", `max(absent_over_time($histogram_count{namespace="$namespace"$selector}[1d]))`, "1h", Ticket,
+			"NotMeasured", `max(absent_over_time($histogram_count{$app$selector}[1d]))`, "1h", Ticket,
 			"no request that the objectives are about was measured in a day, so their alerts cannot fire",
 		}}
 	}
@@ -263,57 +239,43 @@ var stateAlerts = []Alert{
 	{
 		"AutoscalerAtMaximum",
 		// ScalingLimited is also true at the minimum, which is no problem, even if minimum and maximum are equal.
-		`kube_horizontalpodautoscaler_status_desired_replicas{namespace="$namespace"}
->= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"}
+		`kube_horizontalpodautoscaler_status_desired_replicas{$app}
+>= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{$app}
 and on (namespace, horizontalpodautoscaler)
-kube_horizontalpodautoscaler_status_condition{namespace="$namespace",condition="ScalingLimited",status="true"} == 1
-unless on (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{namespace="$namespace"}
-  >= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{namespace="$namespace"})`,
+kube_horizontalpodautoscaler_status_condition{$app,condition="ScalingLimited",status="true"} == 1
+unless on (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_spec_min_replicas{$app}
+  >= on (namespace, horizontalpodautoscaler) kube_horizontalpodautoscaler_spec_max_replicas{$app})`,
 		"10m", Ticket, "{{ $labels.horizontalpodautoscaler }} would add pods, but has its maximum of {{ $value }}",
 	},
 	{
 		"AutoscalerWithoutMetrics",
-		`kube_horizontalpodautoscaler_status_condition{namespace="$namespace",condition="ScalingActive",status="false"} == 1`,
+		`kube_horizontalpodautoscaler_status_condition{$app,condition="ScalingActive",status="false"} == 1`,
 		"5m", Page, "{{ $labels.horizontalpodautoscaler }} does not know the CPU of its pods, so it does not scale",
 	},
 	{
 		"CrashLoop",
-		"max by (namespace, pod, container) " +
-			`(kube_pod_container_status_waiting_reason{namespace="$namespace",reason="CrashLoopBackOff"}) == 1` +
-			"\nor max by (namespace, pod, container) " +
-			`(increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 2.5`,
+		`max by ($container) (kube_pod_container_status_waiting_reason{$app,reason="CrashLoopBackOff"}) == 1
+or max by ($container) (increase(kube_pod_container_status_restarts_total{$app}[15m])) > 2.5`,
 		"2m", Page, "{{ $labels.container }} of {{ $labels.pod }} crashes again and again",
 	},
 	{
 		"OutOfMemory",
-		"max by (namespace, pod, container) " +
-			`(increase(kube_pod_container_status_restarts_total{namespace="$namespace"}[15m])) > 0
-and on (namespace, pod, container)
-kube_pod_container_status_last_terminated_reason{namespace="$namespace",reason="OOMKilled"} == 1`,
+		`max by ($container) (increase(kube_pod_container_status_restarts_total{$app}[15m])) > 0
+and on ($container)
+kube_pod_container_status_last_terminated_reason{$app,reason="OOMKilled"} == 1`,
 		"", Ticket, "{{ $labels.container }} of {{ $labels.pod }} was killed: it needs more than its memory limit",
 	},
 	{
 		"Throttled",
-		"sum by (namespace, pod, container) " +
-			`(rate(container_cpu_cfs_throttled_periods_total{namespace="$namespace",container!=""}[5m]))` +
-			"\n/ sum by (namespace, pod, container) " +
-			`(rate(container_cpu_cfs_periods_total{namespace="$namespace",container!=""}[5m])) > 0.25`,
+		`sum by ($container) (rate(container_cpu_cfs_throttled_periods_total{$app,container!=""}[5m]))
+/ sum by ($container) (rate(container_cpu_cfs_periods_total{$app,container!=""}[5m])) > 0.25`,
 		"10m", Ticket, "{{ $labels.container }} of {{ $labels.pod }} is throttled in " +
 			"{{ $value | humanizePercentage }} of the periods",
 	},
 }
 
 // file returns the content of a rule file.
-func (a Alerts) file() (string, error) {
-	text, err := yaml.Marshal(object{"groups": a.groups()})
-	return string(text), err
-}
-
-// untyped returns the rules as the maps and lists of a custom resource.
-func (a Alerts) untyped() (rules object, err error) {
-	text, err := a.file()
-	if err == nil {
-		err = yaml.Unmarshal([]byte(text), &rules)
-	}
-	return rules, err
+func (a Alerts) file() string {
+	text, _ := yaml.Marshal(object{"groups": a.groups()}) // strings and lists of them have no errors
+	return string(text)
 }

@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
+
+	"example.com/scaleout/internal/componenttest"
 )
 
 func testAlerts() Alerts {
@@ -22,12 +25,8 @@ func testAlerts() Alerts {
 // rulesOf returns the rule groups in the form that Prometheus reads.
 func rulesOf(t *testing.T, a Alerts) map[string][]ruleEntry {
 	t.Helper()
-	text, err := a.file()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct{ Groups []ruleGroup }
-	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+	if err := yaml.Unmarshal([]byte(a.file()), &file); err != nil {
 		t.Fatal(err)
 	}
 	groups := map[string][]ruleEntry{}
@@ -133,10 +132,15 @@ func TestRulesOfTheProgram(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	// The operator gets the same rules.
-	rules, err := a.untyped()
-	text, _ := json.Marshal(rules)
-	if err != nil || !strings.Contains(string(text), "QueueIsLong") {
-		t.Errorf("got %s, %v, want the rule", text, err)
+	result := componenttest.Record(t, func(ctx *pulumi.Context) error {
+		args := testOperator("")
+		args.Alerts = a
+		_, err := NewOperator(ctx, "operator", args)
+		return err
+	})
+	spec := componenttest.Value(t, result, "PrometheusRule", "operator-rules", "spec")
+	if text, _ := json.Marshal(spec); !strings.Contains(string(text), "QueueIsLong") {
+		t.Errorf("got %s, want the rule", text)
 	}
 }
 

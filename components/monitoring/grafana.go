@@ -96,11 +96,8 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 		return nil, err
 	}
 	// Grafana requires one folder for each kind of provisioning file.
-	var kinds []corev1.KeyToPathInput
-	for _, kind := range []string{"datasources", "dashboards"} {
-		kinds = append(kinds, corev1.KeyToPathArgs{
-			Key: pulumi.String(kind + ".yaml"), Path: pulumi.String(kind + "/" + kind + ".yaml"),
-		})
+	folder := func(kind string) corev1.KeyToPathArgs {
+		return corev1.KeyToPathArgs{Key: pulumi.String(kind + ".yaml"), Path: pulumi.String(kind + "/" + kind + ".yaml")}
 	}
 	_, err = o.SinglePod(o.Pod(grafanaUser, objects.Checksum(source, pulumi.ToStringMap(args.Dashboards)),
 		corev1.PodSpecArgs{},
@@ -116,7 +113,7 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 		},
 		objects.WritableDir("data", "/var/lib/grafana", "512Mi"), // its database and index
 		objects.Tmp(),
-		objects.ConfigVolume("provisioning", grafanaProvisioning, provisioning, kinds...),
+		objects.ConfigVolume("provisioning", grafanaProvisioning, provisioning, folder("datasources"), folder("dashboards")),
 		objects.ConfigVolume("dashboards", grafanaDashboardsDir, boards),
 	))
 	if err != nil {

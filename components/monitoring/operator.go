@@ -2,7 +2,6 @@ package monitoring
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -11,6 +10,7 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/components/internal/objects"
@@ -50,9 +50,6 @@ func (a *OperatorArgs) Validate() field.ErrorList {
 // by kube-prometheus-stack.
 type Operator struct{ pulumi.ResourceState }
 
-// monitoringVersion: https://prometheus-operator.dev/docs/api-reference/api/
-const monitoringVersion = "monitoring.coreos.com/v1"
-
 // NewOperator creates the PodMonitor, the PrometheusRule and the ConfigMap with the dashboards.
 func NewOperator(
 	ctx *pulumi.Context, name string, args *OperatorArgs, opts ...pulumi.ResourceOption,
@@ -67,34 +64,32 @@ func NewOperator(
 	if err := component.Register(ctx, "scaleout:index", "OperatorMonitoring", name, problems, m, opts); err != nil {
 		return nil, err
 	}
-	meta := args.meta(o, "", args.Labels)
-	if args.App.PortName != "" { // otherwise the app has no metrics of its own
+	create := func(name, kind string, spec object) error {
 		_, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
-			ApiVersion: pulumi.String(monitoringVersion), Kind: pulumi.String("PodMonitor"), Metadata: meta,
-			OtherFields: kubernetes.UntypedArgs{"spec": object{
-				"selector": object{"matchLabels": args.App.Pods},
-				"podMetricsEndpoints": []any{object{
-					"port": args.App.PortName, "path": args.App.Path, "interval": scrapeInterval,
-				}},
-			}},
+			// https://prometheus-operator.dev/docs/api-reference/api/
+			ApiVersion: pulumi.String("monitoring.coreos.com/v1"), Kind: pulumi.String(kind),
+			Metadata: args.meta(o, "", args.Labels), OtherFields: kubernetes.UntypedArgs{"spec": spec},
 		}, o.Child())
+		return err
+	}
+	if args.App.PortName != "" { // otherwise the app has no metrics of its own
+		endpoint := object{"port": args.App.PortName, "path": args.App.Path, "interval": scrapeInterval}
+		err := create(name, "PodMonitor", object{
+			"selector": object{"matchLabels": args.App.Pods}, "podMetricsEndpoints": []any{endpoint},
+		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	rules, err := args.Alerts.untyped()
-	if err != nil {
-		return nil, fmt.Errorf("writing the rules of %q: %w", name, err)
+	var rules object // untyped, as a custom resource requires
+	if err := yaml.Unmarshal([]byte(args.Alerts.file()), &rules); err != nil {
+		return nil, err
 	}
-	_, err = apiextensions.NewCustomResource(ctx, name+"-rules", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String(monitoringVersion), Kind: pulumi.String("PrometheusRule"), Metadata: meta,
-		OtherFields: kubernetes.UntypedArgs{"spec": rules},
-	}, o.Child())
-	if err != nil {
+	if err := create(name+"-rules", "PrometheusRule", rules); err != nil {
 		return nil, err
 	}
 	if len(args.Dashboards) > 0 {
-		_, err = corev1.NewConfigMap(ctx, name+"-dashboards", &corev1.ConfigMapArgs{
+		_, err := corev1.NewConfigMap(ctx, name+"-dashboards", &corev1.ConfigMapArgs{
 			Metadata: args.meta(o, "-dashboards", map[string]string{"grafana_dashboard": "1"}), // for the sidecar
 			Data:     pulumi.ToStringMap(args.Dashboards),
 		}, o.Child())

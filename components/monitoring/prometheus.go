@@ -105,10 +105,7 @@ func NewPrometheus(
 	if err != nil {
 		return nil, err
 	}
-	rules, err := args.Alerts.file()
-	if err != nil {
-		return nil, fmt.Errorf("writing the rules of Prometheus %q: %w", name, err)
-	}
+	rules := args.Alerts.file()
 	configuration := args.KubeStateMetrics.ToStringOutput().ApplyT(args.configuration).(pulumi.StringOutput)
 	config, err := o.ConfigMap("-config", pulumi.StringMap{
 		"prometheus.yaml": configuration, "rules.yaml": pulumi.String(rules),
