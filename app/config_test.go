@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -242,18 +243,19 @@ func TestSettingsAreComplete(t *testing.T) {
 	var help bytes.Buffer
 	writeHelp(&help)
 	seen := map[string]bool{}
-	for _, s := range settings {
+	for _, s := range new(Config).settings() {
 		if seen[s.name] {
 			t.Errorf("%s is listed twice", s.name)
 		}
 		seen[s.name] = true
-		if s.meaning == "" || s.form == "" || s.set == nil {
-			t.Errorf("%s: got %+v, want a meaning, a form and a setter", s.name, s)
+		if s.meaning == "" || s.form == "" || s.to == nil {
+			t.Errorf("%s: got %+v, want a meaning, a form and where to store it", s.name, s)
 		}
-		if s.fallback != "" {
-			if err := s.set(&Config{}, s.fallback); err != nil {
-				t.Errorf("%s: default %q: %v", s.name, s.fallback, err)
-			}
+		if problem := s.set(s.fallback); s.fallback != "" && problem != "" {
+			t.Errorf("default: %s", problem)
+		}
+		if limits, ok := s.to.(bounded); ok && !strings.HasSuffix(s.form, fmt.Sprintf("from %v to %v", limits.low, limits.high)) {
+			t.Errorf("%s: got the form %q, want %v to %v", s.name, s.form, limits.low, limits.high)
 		}
 		for _, part := range []string{s.name, s.meaning, s.form, s.fallback} {
 			if !strings.Contains(help.String(), part) {

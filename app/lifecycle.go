@@ -53,7 +53,7 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 
 	s := &service{
 		cfg: cfg, log: log, health: health, after: time.After,
-		public:  newHTTPServer(newHandler(&hitHandler{counter, []string{hostname}}, health, metrics, log), log),
+		public:  newHTTPServer(newHandler(&hitHandler{counter, hostname}, health, metrics, log), log),
 		private: newHTTPServer(metrics.handler(), log),
 	}
 	log.Info("serving", "version", version, "address", public.Addr().String(), "metrics", private.Addr().String(),
@@ -65,54 +65,45 @@ func serve(cfg Config, log *slog.Logger, signals <-chan os.Signal) error {
 	return nil
 }
 
-// run serves on both listeners until the first signal, then shuts down gracefully. The metrics server runs until the
-// end, so that the last requests are still scraped.
-func (s *service) run(public, private net.Listener, signals <-chan os.Signal) error {
-	failed := make(chan error, 2)
-	go func() { failed <- s.public.Serve(public) }()
-	go func() { failed <- s.private.Serve(private) }()
-	defer func() { _ = s.private.Close() }()
-
-	select {
-	case err := <-failed:
-		_ = s.public.Close()
-		return fmt.Errorf("serving: %w", err)
-	case sig := <-signals:
-		s.log.Info("draining", "signal", sig.String(), "delay", s.cfg.DrainDelay.String())
-	}
-	return s.stop(signals)
-}
-
-// stop shuts down the public server without losing requests:
+// run serves on both listeners until the first signal, then shuts down without losing requests:
 //
 //  1. /readyz returns 503 and every response closes its connection; all requests are still served. Load balancers
 //     take a while to route new requests elsewhere.
 //  2. After the drain delay, new connections are refused, idle ones are closed, and requests in flight have until the
 //     shutdown timeout.
-func (s *service) stop(signals <-chan os.Signal) error {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-signals:
-			cancel(errSecondSignal)
-		case <-ctx.Done():
-		}
-	}()
+//
+// A second signal ends it at once. The metrics server runs until the end, so that the last requests are still scraped.
+func (s *service) run(public, private net.Listener, signals <-chan os.Signal) error {
+	failed := make(chan error, 2)
+	go func() { failed <- s.public.Serve(public) }()
+	go func() { failed <- s.private.Serve(private) }()
+	defer func() { _, _ = s.public.Close(), s.private.Close() }()
 
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case sig := <-signals:
+		s.log.Info("draining", "signal", sig.String(), "delay", s.cfg.DrainDelay.String())
+	}
 	s.health.stopping.Store(true)
 	select {
 	case <-s.after(s.cfg.DrainDelay):
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case <-signals:
+		return errSecondSignal
 	}
 
 	s.log.Info("shutting down", "timeout", s.cfg.ShutdownTimeout.String())
-	shutdown, release := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
-	defer release()
-	if err := s.public.Shutdown(shutdown); err != nil {
-		_ = s.public.Close()
-		return fmt.Errorf("shutting down: %w", context.Cause(shutdown))
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.public.Shutdown(ctx) }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			return fmt.Errorf("shutting down: %w", err)
+		}
+	case <-signals:
+		return errSecondSignal
 	}
 	s.log.Info("stopped")
 	return nil

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 )
@@ -37,7 +36,6 @@ func main() {
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // problems are reported below, help goes to stdout
-	showVersion := flags.Bool("version", false, "")
 	check := flags.String("healthcheck", "", "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -54,9 +52,6 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 			_, _ = fmt.Fprintln(stderr, err)
 			return exitFailure
 		}
-		return exitOK
-	case *showVersion:
-		_, _ = fmt.Fprintf(stdout, "scaleout app %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK
 	}
 

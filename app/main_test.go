@@ -27,7 +27,6 @@ func TestRun(t *testing.T) {
 	}{
 		"help":            {[]string{"-h"}, 0, "REDIS_HOST (required)", ""},
 		"long help":       {[]string{"--help"}, 0, "REDIS_TIMEOUT (default 500ms)", ""},
-		"version":         {[]string{"-version"}, 0, "scaleout app dev go1.", ""},
 		"unknown flag":    {[]string{"-port", "1"}, 2, "", "not defined: -port (-help lists the settings)\n"},
 		"argument":        {[]string{"start"}, 2, "", `unexpected argument "start"`},
 		"no settings":     {nil, 2, "", "REDIS_HOST: not set"},

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,18 +9,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 // In these tests every response to testApp.get must arrive within a second.
 
-// tooMany exceeds the concurrent calls of the Redis client (2^8, see openRedis), so that some calls wait for a slot
-// before they wait for Redis.
-const tooMany = 600
+// tooMany exceeds the concurrent calls of the Redis client (2^10, rueidis.DefaultRingScale), so that some calls wait
+// for a slot before they wait for Redis.
+const tooMany = 1500
 
 func TestRedisIsDownAtStart(t *testing.T) {
 	redis := startRedis(t)
@@ -336,34 +334,65 @@ func silentAddress(t *testing.T) (port int) {
 
 // TestOneDialStandsForManyCalls: every dial resolves the name, which takes many DNS queries in a cluster.
 func TestOneDialStandsForManyCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // time is simulated
-		var dials int
-		dialer := &net.Dialer{Control: func(string, string, syscall.RawConn) error {
-			dials++
-			return errors.New("unreachable")
-		}}
-		c := &redisCounter{cfg: RedisConfig{Timeout: time.Second}}
-		dial := func(ctx context.Context) {
-			t.Helper()
-			if _, err := c.dial(ctx, "127.0.0.1:6379", dialer, nil); err == nil {
-				t.Fatal("got a connection, want none")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var dials atomic.Int64
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
 			}
+			dials.Add(1)
+			conn.Close() // fails the TLS handshake
 		}
+	}()
+	cfg := configFor(l.Addr().(*net.TCPAddr).Port)
+	cfg.Redis.TLS = true
+	begun := time.Now()
+	c, err := openRedis(cfg.Redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.client.Close()
+	const visitors, calls = 100, 10
+	var group sync.WaitGroup
+	for range visitors {
+		group.Go(func() {
+			for range calls {
+				if _, err := c.Add(t.Context(), 1); err == nil {
+					t.Error("got a count, want none")
+				}
+			}
+		})
+	}
+	group.Wait()
+	if most := 1 + int64(time.Since(begun)/(cfg.Redis.Timeout/4)); dials.Load() > most {
+		t.Errorf("got %d dials for %d calls, want at most %d", dials.Load(), visitors*calls, most)
+	}
+}
 
-		left, leave := context.WithCancel(t.Context())
-		leave()
-		dial(left)
-		dials = 0
-		for range 1000 {
-			dial(t.Context())
+// TestRest: an idle program sends no commands to Redis, because the CPU that they take would count as load for the
+// autoscaler.
+func TestRest(t *testing.T) {
+	redis := startRedis(t)
+	a := startApp(t, redis.config())
+	a.eventuallyAnswers(t, "/", http.StatusOK)
+	commands := func() int {
+		_, after, _ := strings.Cut(redis.do("INFO", "stats"), "total_commands_processed:")
+		n, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(after, "\n", 2)[0]))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if dials != 1 {
-			t.Errorf("got %d dials for 1000 calls, want 1, whether or not a call was canceled before", dials)
-		}
-		time.Sleep(redialPause)
-		dial(t.Context())
-		if dials != 2 {
-			t.Errorf("got %d dials after the pause, want 2", dials)
-		}
-	})
+		return n
+	}
+	before := commands()
+	again := commands() - before // commands of the query itself
+	time.Sleep(5 * redis.config().Redis.Timeout)
+	if got := commands() - before - 2*again; got > 0 {
+		t.Errorf("got %d commands at rest, want none", got)
+	}
 }

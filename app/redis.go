@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,37 +15,13 @@ import (
 // hitsKey is the Redis key that holds the total.
 const hitsKey = "hits"
 
-// errFull means that Redis would reject a hit, but not the check before it.
-var errFull = errors.New("the key " + hitsKey + " holds the highest possible number, so that no hit can be added")
-
-// redisCounter is a Counter in Redis.
-//
-// The client is rueidis because it batches the commands of concurrent callers into one write. With 50 visitors a
-// request takes 34 us of CPU, 25 us of them for HTTP; with go-redis v9.23 it takes 63 us, with its automatic
-// pipelines 39 us. When Redis hangs (timeout 500 ms, 2,000 requests/s), the longest response takes 431 ms; with those
-// two 534 ms and 2.7 s.
+// redisCounter is a Counter in Redis. docs/development.md has what the client and each part around it saves.
 type redisCounter struct {
 	cfg      RedisConfig
 	client   rueidis.Client
-	conn     atomic.Pointer[redisConn]  // the newest connection
-	failed   atomic.Pointer[failedDial] // the newest dial, if it failed
-	password string                     // for the greeting after the newest dial; one goroutine at a time does both
-	silence  silence
+	conn     atomic.Pointer[redisConn] // the newest connection
+	password string                    // for the greeting after the newest dial; one goroutine at a time does both
 }
-
-type failedDial struct { // the result of all dials until over
-	err  error
-	over time.Time
-}
-
-// redialPause is the time between a failed dial and the next one. Each dial resolves the name in all search domains
-// of the pod, for IPv4 and IPv6. When every visit of an outage did that, at 160 visits/s one in a hundred waited 2.2
-// s for its 503.
-const redialPause = 100 * time.Millisecond
-
-// restPing is the interval of pings on an idle connection, which detect a broken one before a visitor does. Each
-// takes 0.6 ms of CPU.
-const restPing = 10 * time.Second
 
 // openRedis returns a counter in the Redis that cfg names. Redis need not be available yet: every call connects if
 // there is no connection.
@@ -55,14 +29,10 @@ const restPing = 10 * time.Second
 // No call waits longer than cfg.Timeout. The client has no such setting, but the following limits add up to it:
 //
 //   - Without a connection, a call waits for a dial and then for the greeting. Each has half of the timeout.
-//   - A connection that receives nothing for three quarters of the timeout up to the whole timeout is broken, which
-//     fails all calls that wait on it.
-//
-// A deadline per call would take 1 to 3 us of CPU and not be enough, because a call that waits for a slot ignores its
-// deadline. The client's own pings, if frequent enough, would use 5m of CPU in an idle program.
+//   - The first call that has waited for the whole timeout closes the connection, which fails all calls that wait on it:
+//     see Add.
 func openRedis(cfg RedisConfig) (*redisCounter, error) {
 	c := &redisCounter{cfg: cfg}
-	c.silence.interval, c.silence.found = cfg.Timeout/4, c.dropSilent
 	options := rueidis.ClientOption{
 		InitAddress: []string{cfg.address()},
 		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
@@ -73,19 +43,15 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 		ClientSetInfo: rueidis.DisableClientSetInfo,
 		DialCtxFn:     c.dial,
 		// ConnWriteTimeout limits the greeting. If the dialer's timeout expired first, the client would replace the
-		// connection's error with a bare "context deadline exceeded".
-		Dialer:            net.Dialer{Timeout: cfg.Timeout, KeepAlive: restPing},
+		// connection's error with a bare "context deadline exceeded". KeepAlive is the interval of pings on an idle
+		// connection, which detect a broken one before a visitor does. Each takes 0.6 ms of CPU.
+		Dialer:            net.Dialer{Timeout: cfg.Timeout, KeepAlive: 10 * time.Second},
 		ConnWriteTimeout:  cfg.Timeout / 2,
 		ForceSingleClient: true, // start without Redis; a single counter needs no cluster
 		DisableRetry:      true, // an INCRBY whose reply was lost may have been counted: never retry it
 		DisableCache:      true,
 		// One connection: the more calls share it, the more of them are sent in one packet.
 		PipelineMultiplex: -1,
-		// The defaults are for large values and would take 1 MiB; a reply here has about 10 bytes. Up to 2^8 calls are in
-		// flight at a time; further ones wait for a slot.
-		ReadBufferEachConn:  4 << 10,
-		WriteBufferEachConn: 4 << 10,
-		RingScaleEachConn:   8,
 	}
 	// With ForceSingleClient, NewClient returns a client even if the first dial fails. The first call reports the error.
 	client, err := rueidis.NewClient(options)
@@ -99,34 +65,25 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 // Add implements Counter with one atomic INCRBY. The check (hits = 0) uses the same command, so it proves everything
 // that a hit needs: connection, login, permission, a writable primary, and a number as the value.
 func (c *redisCounter) Add(ctx context.Context, hits int64) (int64, error) {
-	c.silence.begin()
-	defer c.silence.end()
+	// A deadline in ctx takes more CPU and is not enough, because a call ignores it while the client's queue is full. The
+	// calls in the queue began earlier, so the oldest of them disconnects in time for all.
+	defer time.AfterFunc(c.cfg.Timeout, c.disconnect).Stop()
 	total, err := c.client.Do(ctx, c.client.B().Incrby().Key(hitsKey).Increment(hits).Build()).AsInt64()
-	if err == nil && hits == 0 && total == math.MaxInt64 {
-		err = errFull
-	}
 	if err != nil {
-		c.dropReadOnly(err)
+		// After a failover a managed Redis keeps connections to the old primary, now a read-only replica, open:
+		// https://github.com/redis-rb/redis-client/issues/69.
+		if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "READONLY") {
+			c.disconnect()
+		}
 		err = fmt.Errorf("%s: %w", c.cfg.address(), err)
 	}
 	return total, err
 }
 
-// dropReadOnly closes the connection if err reports a read-only replica. After a failover a managed Redis keeps
-// connections to the old primary open: https://github.com/redis-rb/redis-client/issues/69.
-func (c *redisCounter) dropReadOnly(err error) {
-	if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "READONLY") {
-		if conn := c.conn.Load(); conn != nil {
-			_ = conn.Close()
-		}
-	}
-}
-
-// dropSilent breaks the connection by an expired deadline, so that its reads and writes fail with a timeout, which is
-// the correct reason to report, rather than with a closed connection.
-func (c *redisCounter) dropSilent() {
+// disconnect closes the connection, which fails all calls that wait on it.
+func (c *redisCounter) disconnect() {
 	if conn := c.conn.Load(); conn != nil {
-		_ = conn.SetDeadline(time.Unix(1, 0))
+		_ = conn.Close()
 	}
 }
 
@@ -138,12 +95,10 @@ const (
 )
 
 func failureReason(err error) string {
-	var timeout interface{ Timeout() bool }
-	if _, ok := errors.AsType[*rueidis.RedisError](err); ok || errors.Is(err, errFull) {
+	if _, ok := errors.AsType[*rueidis.RedisError](err); ok {
 		return reasonReply
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &timeout) && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return reasonTimeout
 	}
 	return reasonConnection

@@ -6,36 +6,29 @@ import (
 	"time"
 )
 
-// Limits of both HTTP servers. Requests have no body and responses are short, so the limits can be tight. They
-// protect against slow and malicious clients.
 const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second // of header and body, but see ignoreBodies
-	writeTimeout      = 10 * time.Second // ten times the longest response, see maxRedisTimeout
-
-	// idleTimeout must be longer than the idle timeout of the load balancer in front, 60 s for an AWS ALB, so that
-	// the load balancer closes idle connections: a request that crosses with a close by the app becomes a 502. See
-	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html.
-	idleTimeout = 75 * time.Second
+	// readTimeout is the time to receive header and body of a request, but see ignoreBodies.
+	readTimeout = 10 * time.Second
 
 	// bodyTime is the time to receive the rest of a body after the response. Closing a connection with unread bytes
 	// resets it, and the client may lose the response.
 	bodyTime = 250 * time.Millisecond
-
-	// maxHeaderBytes leaves room for headers of proxies and cookies of a shared domain (Go's default is 1 MiB).
-	maxHeaderBytes = 16 << 10
 )
 
-// newHTTPServer returns a server with this program's limits. Messages of net/http (panics, ...) go to the log.
+// newHTTPServer returns a server with limits that protect against slow and malicious clients. Requests have no body
+// and responses are short, so the limits can be tight. Messages of net/http (panics, ...) go to the log.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           ignoreBodies(handler),
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: readTimeout / 2,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		WriteTimeout:      10 * time.Second, // ten times the longest response, see maxRedisTimeout
+		// Longer than the idle timeout of the load balancer in front, 60 s for an AWS ALB, so that the load balancer
+		// closes idle connections: a request that crosses with a close by the app becomes a 502. See
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html.
+		IdleTimeout:    75 * time.Second,
+		MaxHeaderBytes: 16 << 10, // for headers of proxies and cookies of a shared domain (Go's default is 1 MiB)
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// Go's own handler of OPTIONS * waits for a body, too.
 		DisableGeneralOptionsHandler: true,
 	}

@@ -30,7 +30,7 @@ func (c *fakeCounter) Add(_ context.Context, hits int64) (int64, error) {
 func newTestHandler(counter Counter) (http.Handler, *health, *metrics) {
 	h, m := &health{}, newMetrics()
 	h.reached.Store(true)
-	return newHandler(&hitHandler{counter, []string{"pod-1"}}, h, m, slog.New(slog.DiscardHandler)), h, m
+	return newHandler(&hitHandler{counter, "pod-1"}, h, m, slog.New(slog.DiscardHandler)), h, m
 }
 
 func TestHit(t *testing.T) {

@@ -18,14 +18,13 @@ import (
 	"time"
 )
 
-// Config holds every setting of the program, validated and with defaults applied. The table settings has the
-// variable, default and form of each.
+// Config holds every setting of the program, validated and with defaults applied: see settings.
 type Config struct {
 	Redis           RedisConfig
-	ListenAddr      string        // visitors and probes, host:port
-	MetricsAddr     string        // metrics, host:port
-	DrainDelay      time.Duration // how long to keep serving after SIGTERM
-	ShutdownTimeout time.Duration // how long requests in flight may still take after the drain
+	ListenAddr      string
+	MetricsAddr     string
+	DrainDelay      time.Duration
+	ShutdownTimeout time.Duration
 	LogLevel        slog.Level
 }
 
@@ -33,19 +32,19 @@ type Config struct {
 type RedisConfig struct {
 	Host         string
 	Port         int
-	Username     string // empty means Redis' user "default"
-	Password     string // empty means the one in PasswordFile, or no authentication
-	PasswordFile string // read for each connection, so that a new password needs no restart
+	Username     string
+	Password     string
+	PasswordFile string
 	TLS          bool
-	CAFile       string        // certificate authorities, read for each connection; empty means the system's
-	Timeout      time.Duration // the longest that a request waits for Redis
+	CAFile       string
+	Timeout      time.Duration
 }
 
 // address returns host:port.
-func (c RedisConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+func (c *RedisConfig) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
 // password returns the current password. An error names the file.
-func (c RedisConfig) password() (string, error) {
+func (c *RedisConfig) password() (string, error) {
 	if c.PasswordFile == "" {
 		return c.Password, nil
 	}
@@ -62,7 +61,7 @@ func (c RedisConfig) password() (string, error) {
 }
 
 // rootCAs returns the current certificate authorities to trust, nil for the system's. An error names the file.
-func (c RedisConfig) rootCAs() (*x509.CertPool, error) {
+func (c *RedisConfig) rootCAs() (*x509.CertPool, error) {
 	if c.CAFile == "" {
 		return nil, nil
 	}
@@ -81,15 +80,32 @@ func (c RedisConfig) rootCAs() (*x509.CertPool, error) {
 // cannot disagree.
 type setting struct {
 	name     string
-	required bool
 	fallback string // the default, in the variable's own form; empty means none
-	meaning  string
 	form     string // completes "want ..."
-	set      func(c *Config, value string) error
+	to       any    // where set stores it
+	meaning  string
+}
+
+// bounded is a duration with its bounds.
+type bounded struct {
+	*time.Duration
+	low, high time.Duration
+}
+
+// checked is a text with its form.
+type checked struct {
+	*string
+	valid func(value string) bool
+}
+
+// file is the path of a file that read must be able to read.
+type file struct {
+	path *string
+	read func() error
 }
 
 // Bounds of REDIS_TIMEOUT. At most 900 ms, so that a visitor gets a response within a second whatever Redis does; at
-// least 40 ms, because a quarter of it is the interval at which silence checks the connection.
+// least 40 ms, because half of it must suffice for a connection, with TLS in another zone.
 const (
 	minRedisTimeout = 40 * time.Millisecond
 	maxRedisTimeout = 900 * time.Millisecond
@@ -99,36 +115,44 @@ const (
 // its grace period, which is 30 s by default.
 const maxStopDuration = 10 * time.Minute
 
-var settings = []setting{
-	{name: "REDIS_HOST", required: true, form: "a host name or IP address, without scheme or port", set: setHost,
-		meaning: "Redis to count in. Its user needs the command INCRBY on the key hits."},
-	{name: "REDIS_PORT", fallback: "6379", form: "a number from 1 to 65535", set: setPort, meaning: "Port of Redis."},
-	{name: "REDIS_USERNAME", form: "any text", set: func(c *Config, v string) error { c.Redis.Username = v; return nil },
-		meaning: "User to log in as (Redis ACL). Without one the user is default."},
-	{name: "REDIS_PASSWORD", form: "any text", set: func(c *Config, v string) error { c.Redis.Password = v; return nil },
-		meaning: "Password of that user. Without one there is no login."},
-	{name: "REDIS_PASSWORD_FILE", form: "a readable file; a line end after the password is ignored", set: setPasswordFile,
-		meaning: "File that holds the password, instead of REDIS_PASSWORD. It is read for each connection."},
-	{name: "REDIS_TLS", fallback: "false", form: "true or false", set: setTLS,
-		meaning: "Whether to connect with TLS (1.2 or newer, certificate checked for REDIS_HOST)."},
-	{name: "REDIS_TLS_CA_FILE", form: "a readable file of PEM certificates", set: setCAFile,
-		meaning: "Certificate authorities to trust instead of the system's. It is read for each connection."},
-	{name: "REDIS_TIMEOUT", fallback: "500ms", form: durationForm(minRedisTimeout, maxRedisTimeout),
-		set:     duration(minRedisTimeout, maxRedisTimeout, func(c *Config) *time.Duration { return &c.Redis.Timeout }),
-		meaning: "Maximum time that a request waits for Redis before it gets a 503."},
-	{name: "LISTEN_ADDR", fallback: ":5000", form: "[host]:port",
-		set:     address(func(c *Config) *string { return &c.ListenAddr }),
-		meaning: "Address for visitors and probes: /, /healthz, /readyz."},
-	{name: "METRICS_ADDR", fallback: ":9090", form: "[host]:port",
-		set: address(func(c *Config) *string { return &c.MetricsAddr }), meaning: "Address for Prometheus: /metrics."},
-	{name: "DRAIN_DELAY", fallback: "5s", form: durationForm(0, maxStopDuration),
-		set:     duration(0, maxStopDuration, func(c *Config) *time.Duration { return &c.DrainDelay }),
-		meaning: "How long to keep serving after SIGTERM, until load balancers stop sending requests."},
-	{name: "SHUTDOWN_TIMEOUT", fallback: "10s", form: durationForm(time.Millisecond, maxStopDuration),
-		set:     duration(time.Millisecond, maxStopDuration, func(c *Config) *time.Duration { return &c.ShutdownTimeout }),
-		meaning: "How long requests in flight may still take after the drain."},
-	{name: "LOG_LEVEL", fallback: "info", form: "debug, info, warn or error", set: setLogLevel,
-		meaning: "Least severe log lines to write. Requests are logged at debug only."},
+// settings returns all settings, which set stores in c.
+func (c *Config) settings() []setting {
+	r := &c.Redis
+	return []setting{
+		{"REDIS_HOST", "", "a host name or IP address, without scheme or port", checked{&r.Host, isHost},
+			"Redis to count in. Its user needs the command INCRBY on the key hits."},
+		{"REDIS_PORT", "6379", "a number from 1 to 65535", &r.Port, "Port of Redis."},
+		{"REDIS_USERNAME", "", "any text", &r.Username,
+			"User to log in as (Redis ACL). Without one the user is default."},
+		{"REDIS_PASSWORD", "", "any text", &r.Password, "Password of that user. Without one there is no login."},
+		{"REDIS_PASSWORD_FILE", "", "a readable file; a line end after the password is ignored",
+			file{&r.PasswordFile, func() error { _, err := r.password(); return err }},
+			"File that holds the password, instead of REDIS_PASSWORD. It is read for each connection."},
+		{"REDIS_TLS", "false", "true or false", &r.TLS,
+			"Whether to connect with TLS (1.2 or newer, certificate checked for REDIS_HOST)."},
+		{"REDIS_TLS_CA_FILE", "", "a readable file of PEM certificates",
+			file{&r.CAFile, func() error { _, err := r.rootCAs(); return err }},
+			"Certificate authorities to trust instead of the system's. It is read for each connection."},
+		{"REDIS_TIMEOUT", "500ms", "a duration such as 500ms or 5s, from 40ms to 900ms",
+			bounded{&r.Timeout, minRedisTimeout, maxRedisTimeout},
+			"Maximum time that a request waits for Redis before it gets a 503."},
+		{"LISTEN_ADDR", ":5000", "[host]:port", checked{&c.ListenAddr, isAddress},
+			"Address for visitors and probes: /, /healthz, /readyz."},
+		{"METRICS_ADDR", ":9090", "[host]:port", checked{&c.MetricsAddr, isAddress},
+			"Address for Prometheus: /metrics."},
+		{"DRAIN_DELAY", "5s", "a duration such as 500ms or 5s, from 0s to 10m0s",
+			bounded{&c.DrainDelay, 0, maxStopDuration},
+			"How long to keep serving after SIGTERM, until load balancers stop sending requests."},
+		{"SHUTDOWN_TIMEOUT", "10s", "a duration such as 500ms or 5s, from 1ms to 10m0s",
+			bounded{&c.ShutdownTimeout, time.Millisecond, maxStopDuration},
+			"How long requests in flight may still take after the drain."},
+		{"LOG_LEVEL", "info", "debug, info, warn or error", &c.LogLevel,
+			"Least severe log lines to write. Requests are logged at debug only."},
+	}
+}
+
+var levels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
 
 // loadConfig reads the settings from environ, a list of NAME=value. An empty value counts as not set, because
@@ -142,14 +166,10 @@ func loadConfig(environ []string) (Config, error) {
 	}
 	var cfg Config
 	var problems []string
+	settings := cfg.settings()
 	for _, s := range settings {
-		value := cmp.Or(values[s.name], s.fallback)
-		if value == "" {
-			if s.required {
-				problems = append(problems, fmt.Sprintf("%s: not set, want %s", s.name, s.form))
-			}
-		} else if err := s.set(&cfg, value); err != nil {
-			problems = append(problems, s.problem(value, err))
+		if problem := s.set(cmp.Or(values[s.name], s.fallback)); problem != "" {
+			problems = append(problems, problem)
 		}
 	}
 	if values["REDIS_PASSWORD"] != "" && values["REDIS_PASSWORD_FILE"] != "" {
@@ -178,115 +198,71 @@ func loadConfig(environ []string) (Config, error) {
 // See https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
 var serviceLink = regexp.MustCompile(`^REDIS_(.+_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)`)
 
-// errServiceLink explains REDIS_PORT=tcp://10.0.0.1:6379, which Kubernetes sets where a Service is named redis.
-var errServiceLink = errors.New("such a value comes from Kubernetes when the namespace has a Service named redis: " +
-	"put enableServiceLinks: false into the pod spec, or set REDIS_PORT there")
-
-// errForm means that the value does not have the setting's form, without a further reason.
-var errForm = errors.New("wrong form")
-
-// problem describes a value that set rejected.
-func (s setting) problem(value string, err error) string {
-	shown := strconv.Quote(value)
-	if strings.Contains(value, "@") { // a URL may hold user:password@host
-		shown = "(value not shown)"
-	}
-	text := fmt.Sprintf("%s=%s: want %s", s.name, shown, s.form)
-	if !errors.Is(err, errForm) {
-		text += ": " + err.Error()
-	}
-	return text
-}
-
-func setHost(c *Config, value string) error {
-	if _, err := netip.ParseAddr(value); err != nil && strings.ContainsAny(value, ":/@ \t\r\n[]") {
-		return errForm
-	}
-	c.Redis.Host = value
-	return nil
-}
-
-func setPort(c *Config, value string) error {
-	port, err := strconv.ParseUint(value, 10, 16)
-	switch {
-	case strings.Contains(value, "://"):
-		return errServiceLink
-	case err != nil || port == 0:
-		return errForm
-	}
-	c.Redis.Port = int(port)
-	return nil
-}
-
-func setTLS(c *Config, value string) error {
-	if value != "true" && value != "false" {
-		return errForm
-	}
-	c.Redis.TLS = value == "true"
-	return nil
-}
-
-func setPasswordFile(c *Config, path string) error {
-	c.Redis.PasswordFile = path
-	_, err := c.Redis.password()
-	return err
-}
-
-func setCAFile(c *Config, path string) error {
-	c.Redis.CAFile = path
-	_, err := c.Redis.rootCAs()
-	return err
-}
-
-// setLogLevel accepts slog's level names, but neither upper case nor an offset such as info+1.
-func setLogLevel(c *Config, value string) error {
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, value) {
-		return errForm
-	}
-	return c.LogLevel.UnmarshalText([]byte(value))
-}
-
-func durationForm(low, high time.Duration) string {
-	return fmt.Sprintf("a duration such as 500ms or 5s, from %v to %v", low, high)
-}
-
-// duration returns a setter for a duration between low and high.
-func duration(low, high time.Duration, field func(*Config) *time.Duration) func(*Config, string) error {
-	return func(c *Config, value string) error {
+// set stores value, or returns what is wrong with it, without secrets. Only an optional setting accepts an empty value.
+func (s setting) set(value string) (problem string) {
+	var ok bool
+	var reason string
+	switch to := s.to.(type) {
+	case *string:
+		*to, ok = value, true
+	case checked:
+		*to.string, ok = value, to.valid(value)
+	case file:
+		*to.path = value
+		if err := to.read(); err != nil {
+			reason = ": " + err.Error()
+		}
+		ok = reason == ""
+	case *int: // a port
+		port, err := strconv.ParseUint(value, 10, 16)
+		*to, ok = int(port), err == nil && port > 0
+		if strings.Contains(value, "://") {
+			reason = ": such a value comes from Kubernetes when the namespace has a Service named redis: " +
+				"put enableServiceLinks: false into the pod spec, or set REDIS_PORT there"
+		}
+	case *bool:
+		*to, ok = value == "true", value == "true" || value == "false"
+	case bounded:
 		d, err := time.ParseDuration(value)
-		if err != nil || d < low || d > high {
-			return errForm
-		}
-		*field(c) = d
-		return nil
+		*to.Duration, ok = d, err == nil && to.low <= d && d <= to.high
+	case *slog.Level:
+		*to, ok = levels[value]
 	}
+	switch {
+	case ok:
+		return ""
+	case value == "":
+		return fmt.Sprintf("%s: not set, want %s", s.name, s.form)
+	case strings.Contains(value, "@"): // a URL may hold user:password@host
+		return fmt.Sprintf("%s=(value not shown): want %s%s", s.name, s.form, reason)
+	}
+	return fmt.Sprintf("%s=%q: want %s%s", s.name, value, s.form, reason)
 }
 
-// address returns a setter for an address to listen on. Port 0 lets the system choose.
-func address(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, value string) error {
-		_, port, err := net.SplitHostPort(value)
-		if err != nil {
-			return errForm
-		}
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return errForm
-		}
-		*field(c) = value
-		return nil
+func isHost(value string) bool {
+	_, err := netip.ParseAddr(value)
+	return err == nil || value != "" && !strings.ContainsAny(value, ":/@ \t\r\n[]")
+}
+
+// isAddress reports whether value is an address to listen on. Port 0 lets the system choose.
+func isAddress(value string) bool {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
+	return err == nil
 }
 
 // writeHelp prints the help text.
 func writeHelp(w io.Writer) {
 	_, _ = io.WriteString(w, "Counts visits in Redis and answers each with the total.\n\n"+
-		"Usage: app [-help | -version | -healthcheck URL]\n\n"+
+		"Usage: app [-help | -healthcheck URL]\n\n"+
 		"-healthcheck sends a GET to a running app, e.g. http://127.0.0.1:5000/readyz: exit code 0 for a 200, else 1.\n\n"+
 		"Settings are environment variables. An empty one counts as not set.\n")
-	for _, s := range settings {
+	for _, s := range new(Config).settings() {
 		fallback := "default " + s.fallback
 		switch {
-		case s.required:
+		case s.fallback == "" && s.set("") != "":
 			fallback = "required"
 		case s.fallback == "":
 			fallback = "no default"

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
-	"strings"
+	"regexp"
 	"sync/atomic"
 	"time"
 )
@@ -47,16 +47,13 @@ func (w *watchedCounter) Add(ctx context.Context, hits int64) (int64, error) {
 	return total, err
 }
 
+var digits = regexp.MustCompile(`[0-9]`)
+
 // failed logs err if it begins an outage or is another reason for it. Reasons are compared without digits, because
 // ports and times differ with each failure.
 func (w *watchedCounter) failed(err error) {
 	now, last := time.Now(), w.outage.Load()
-	reason := strings.Map(func(r rune) rune {
-		if '0' <= r && r <= '9' {
-			return -1
-		}
-		return r
-	}, err.Error())
+	reason := digits.ReplaceAllString(err.Error(), "")
 	switch {
 	case last == nil:
 		if w.outage.CompareAndSwap(nil, &outage{began: now, reason: reason}) {

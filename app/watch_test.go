@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -120,7 +119,6 @@ func TestFailureReason(t *testing.T) {
 		"deadline of a connection": {os.ErrDeadlineExceeded, reasonTimeout},
 		"deadline of a context":    {context.DeadlineExceeded, reasonTimeout},
 		"anything else":            {errors.New("refused"), reasonConnection},
-		"highest number":           {fmt.Errorf("redis:6379: %w", errFull), reasonReply},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
