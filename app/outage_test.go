@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,14 +15,15 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // In these tests every response to testApp.get must arrive within a second.
 
-// tooMany exceeds the concurrent calls of the Redis client (2^10, rueidis.DefaultRingScale), so that some calls wait
-// for a slot before they wait for Redis.
-const tooMany = 1500
+// tooMany exceeds the concurrent calls of the Redis client (2^8, see openRedis), so that some calls wait for a slot
+// before they wait for Redis.
+const tooMany = 600
 
 func TestRedisIsDownAtStart(t *testing.T) {
 	redis := startRedis(t)
@@ -131,7 +134,7 @@ func TestLogSaysWhatIsWrong(t *testing.T) {
 		},
 		"client certificate": {
 			secure, true, true, false,
-			[]string{"ADDR: greeting: ", "it asks for a client certificate"}, reasonConnection,
+			[]string{"ADDR: greeting: ", "certificate required"}, reasonConnection,
 		},
 		"hangs": {
 			nil, false, false, true,
@@ -251,10 +254,7 @@ func TestAddressOfAnotherProgram(t *testing.T) {
 	if code, body := a.get(t, a.url+"/"); code != http.StatusServiceUnavailable {
 		t.Errorf("/: got %d %q, want 503", code, body)
 	}
-	want := fmt.Sprintf(`%s: greeting: \"HTTP/1.1 400 Bad Request`, l.Addr())
-	if !strings.Contains(a.logs.String(), want) {
-		t.Errorf("got %s\nwant %q", a.logs, want)
-	}
+	a.eventuallyLogs(t, fmt.Sprintf(`%s: greeting: \"HTTP/1.1 400 Bad Request`, l.Addr()))
 }
 
 // TestFailover simulates the failover of a managed Redis: the old primary becomes a read-only replica but keeps its
@@ -372,6 +372,80 @@ func TestOneDialStandsForManyCalls(t *testing.T) {
 	group.Wait()
 	if most := 1 + int64(time.Since(begun)/(cfg.Redis.Timeout/4)); dials.Load() > most {
 		t.Errorf("got %d dials for %d calls, want at most %d", dials.Load(), visitors*calls, most)
+	}
+}
+
+// TestSilence: a connection is broken when calls have waited for three intervals to four without a sign of life,
+// whenever they begin, and never while no call waits.
+func TestSilence(t *testing.T) {
+	const interval, patient = time.Second, 3 * time.Second // REDIS_TIMEOUT is four intervals
+	tests := map[string]struct {
+		let    func(*redisCounter) // runs half an interval after a call began
+		silent bool                // from then on
+	}{
+		"nothing comes":              {func(*redisCounter) {}, true},
+		"nothing comes, others call": {func(c *redisCounter) { begin(c); time.Sleep(interval); begin(c) }, true},
+		"signs, then nothing": {func(c *redisCounter) {
+			for range 10 {
+				c.signs.Add(1)
+				time.Sleep(interval)
+			}
+			c.signs.Add(1)
+		}, true},
+		"answered":          {func(c *redisCounter) { c.signs.Add(1); c.calls.Add(-1) }, false},
+		"given up":          {func(c *redisCounter) { c.calls.Add(-1) }, false},
+		"rest, then a call": {func(c *redisCounter) { c.calls.Add(-1); time.Sleep(9 * interval); begin(c) }, true},
+		"a call after rest": {func(c *redisCounter) { c.calls.Add(-1); begin(c) }, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // time is simulated
+				near, far := net.Pipe()
+				defer far.Close()
+				c, ticks := &redisCounter{}, make(chan time.Time)
+				c.conn.Store(&redisConn{Conn: near, signs: &c.signs})
+				go c.watch(ticks)
+				go func() {
+					for range 40 {
+						time.Sleep(interval)
+						ticks <- time.Now()
+					}
+					close(ticks)
+				}()
+				time.Sleep(interval / 3)
+				begin(c)
+				time.Sleep(interval / 2)
+				test.let(c)
+				last := time.Now()
+				broken := make(chan time.Duration, 1)
+				go func() {
+					_, err := near.Read(make([]byte, 1))
+					if errors.Is(err, os.ErrDeadlineExceeded) {
+						broken <- time.Since(last)
+					}
+				}()
+				time.Sleep(10 * interval)
+				select {
+				case took := <-broken:
+					if !test.silent || took < patient-interval || took > patient+interval {
+						t.Errorf("broken after %v, want silence %t", took, test.silent)
+					}
+				default:
+					if test.silent {
+						t.Error("not broken in ten intervals")
+					}
+				}
+				near.Close()
+				time.Sleep(40 * interval) // until all goroutines have ended
+			})
+		})
+	}
+}
+
+// begin is the beginning of Add.
+func begin(c *redisCounter) {
+	if c.calls.Add(1) == 1 {
+		c.signs.Add(1)
 	}
 }
 

@@ -19,6 +19,8 @@ const hitsKey = "hits"
 type redisCounter struct {
 	cfg      RedisConfig
 	client   rueidis.Client
+	calls    atomic.Int64              // in flight
+	signs    atomic.Int64              // of life from Redis
 	conn     atomic.Pointer[redisConn] // the newest connection
 	password string                    // for the greeting after the newest dial; one goroutine at a time does both
 }
@@ -29,8 +31,8 @@ type redisCounter struct {
 // No call waits longer than cfg.Timeout. The client has no such setting, but the following limits add up to it:
 //
 //   - Without a connection, a call waits for a dial and then for the greeting. Each has half of the timeout.
-//   - The first call that has waited for the whole timeout closes the connection, which fails all calls that wait on it:
-//     see Add.
+//   - A connection that receives nothing for three quarters of the timeout up to the whole timeout is broken, which
+//     fails all calls that wait on it: see watch.
 func openRedis(cfg RedisConfig) (*redisCounter, error) {
 	c := &redisCounter{cfg: cfg}
 	options := rueidis.ClientOption{
@@ -52,6 +54,8 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 		DisableCache:      true,
 		// One connection: the more calls share it, the more of them are sent in one packet.
 		PipelineMultiplex: -1,
+		// Up to 2^8 calls are in flight at a time; further ones wait for a slot.
+		RingScaleEachConn: 8,
 	}
 	// With ForceSingleClient, NewClient returns a client even if the first dial fails. The first call reports the error.
 	client, err := rueidis.NewClient(options)
@@ -59,32 +63,50 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 		return nil, fmt.Errorf("creating redis client: %w", err)
 	}
 	c.client = client
+	go c.watch(time.Tick(cfg.Timeout / looks))
 	return c, nil
+}
+
+// looks is the number of looks per timeout. The last of four without a sign of life comes three to four intervals after
+// the first call that waits.
+const looks = 4
+
+// watch looks at the connection with each tick, and breaks it if nothing has arrived for the whole timeout at most while
+// calls wait. A deadline per call would also fail calls that wait for the processor rather than for Redis, and would not
+// end the client's own wait for a Redis that hangs.
+func (c *redisCounter) watch(ticks <-chan time.Time) {
+	var seen int64
+	silent := 0
+	for range ticks {
+		if signs := c.signs.Load(); signs != seen || c.calls.Load() == 0 {
+			seen, silent = signs, 0
+		} else if silent++; silent == looks-1 {
+			silent = 0
+			if conn := c.conn.Load(); conn != nil {
+				// Unlike a close, an expired deadline has the correct reason as its error.
+				_ = conn.SetDeadline(time.Unix(1, 0))
+			}
+		}
+	}
 }
 
 // Add implements Counter with one atomic INCRBY. The check (hits = 0) uses the same command, so it proves everything
 // that a hit needs: connection, login, permission, a writable primary, and a number as the value.
 func (c *redisCounter) Add(ctx context.Context, hits int64) (int64, error) {
-	// A deadline in ctx takes more CPU and is not enough, because a call ignores it while the client's queue is full. The
-	// calls in the queue began earlier, so the oldest of them disconnects in time for all.
-	defer time.AfterFunc(c.cfg.Timeout, c.disconnect).Stop()
+	if c.calls.Add(1) == 1 {
+		c.signs.Add(1) // before, there was nothing to wait for
+	}
+	defer c.calls.Add(-1)
 	total, err := c.client.Do(ctx, c.client.B().Incrby().Key(hitsKey).Increment(hits).Build()).AsInt64()
 	if err != nil {
 		// After a failover a managed Redis keeps connections to the old primary, now a read-only replica, open:
 		// https://github.com/redis-rb/redis-client/issues/69.
 		if reply, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(reply.Error(), "READONLY") {
-			c.disconnect()
+			_ = c.conn.Load().Close()
 		}
 		err = fmt.Errorf("%s: %w", c.cfg.address(), err)
 	}
 	return total, err
-}
-
-// disconnect closes the connection, which fails all calls that wait on it.
-func (c *redisCounter) disconnect() {
-	if conn := c.conn.Load(); conn != nil {
-		_ = conn.Close()
-	}
 }
 
 // Reasons why a Redis call failed.

@@ -29,6 +29,7 @@ func (c *redisCounter) dial(ctx context.Context, addr string, d *net.Dialer, _ *
 		time.Sleep(time.Until(earliest))
 		return nil, err
 	}
+	c.signs.Add(1) // the greeting has its own limit, which starts here
 	c.conn.Store(conn)
 	return conn, nil
 }
@@ -51,33 +52,27 @@ func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) 
 		return nil, err
 	}
 	if !c.cfg.TLS {
-		return &redisConn{Conn: plain, hint: "; does that port want TLS (REDIS_TLS=true)?"}, nil
+		return &redisConn{Conn: plain, signs: &c.signs, hint: "; does that port want TLS (REDIS_TLS=true)?"}, nil
 	}
-	conn := &redisConn{}
-	secured := tls.Client(plain, &tls.Config{
-		ServerName: c.cfg.Host, RootCAs: roots, MinVersion: tls.VersionTLS12,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			conn.hint = "; it asks for a client certificate, and this program has none (see tls-auth-clients of Redis)"
-			return &tls.Certificate{}, nil
-		},
-	})
-	conn.Conn = secured
+	secured := tls.Client(plain, &tls.Config{ServerName: c.cfg.Host, RootCAs: roots, MinVersion: tls.VersionTLS12})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
+		hint := ""
 		_, otherProtocol := errors.AsType[tls.RecordHeaderError](err)
 		if otherProtocol || ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			conn.hint = "; does that port speak TLS? A Redis with too many clients (maxclients) hangs up, too"
+			hint = "; does that port speak TLS? A Redis with too many clients (maxclients) hangs up, too"
 		}
-		return nil, fmt.Errorf("TLS handshake: %w%s", cmp.Or(context.Cause(ctx), err), conn.hint)
+		return nil, fmt.Errorf("TLS handshake: %w%s", cmp.Or(context.Cause(ctx), err), hint)
 	}
-	return conn, nil
+	return &redisConn{Conn: secured, signs: &c.signs}, nil
 }
 
-// redisConn is a connection to Redis that batches commands and adds the current phase to its errors.
+// redisConn is a connection to Redis that counts signs of life, batches commands and adds the current phase to its errors.
 type redisConn struct {
 	net.Conn
-	hint    string      // possible cause if the greeting fails
-	greeted atomic.Bool // the other side has sent something
+	signs   *atomic.Int64 // of life from Redis
+	hint    string        // possible cause if the greeting fails
+	greeted atomic.Bool   // the other side has sent something
 }
 
 // replyTypes are the bytes with which a Redis reply may begin, see
@@ -87,8 +82,11 @@ const replyTypes = "+-:$*_,#!=(%~>|"
 // Read implements net.Conn.
 func (c *redisConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.greeted.Swap(true) && !strings.Contains(replyTypes, string(p[:1])) {
-		return 0, fmt.Errorf("greeting: %.40q is no answer of Redis", p[:n])
+	if n > 0 {
+		c.signs.Add(1)
+		if !c.greeted.Swap(true) && !strings.Contains(replyTypes, string(p[:1])) {
+			return 0, fmt.Errorf("greeting: %.40q is no answer of Redis", p[:n])
+		}
 	}
 	return n, c.explain(err)
 }
@@ -106,9 +104,6 @@ func (c *redisConn) Write(p []byte) (int, error) {
 // explain adds the current phase to a connection error and, if the connection ended before the first reply, the hint.
 // A timeout gets no hint, because a Redis that hangs causes it as well as a wrong setting.
 func (c *redisConn) explain(err error) error {
-	if errors.Is(err, net.ErrClosed) { // by disconnect
-		err = os.ErrDeadlineExceeded
-	}
 	switch {
 	case err == nil:
 		return nil
