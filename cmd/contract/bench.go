@@ -64,18 +64,11 @@ func (b *bench) do(ctx context.Context, stdin string, args ...string) (out strin
 
 // within calls try four times a second until it succeeds, and reports whether it did so within limit.
 func (b *bench) within(ctx context.Context, limit time.Duration, try func() bool) bool {
-	for deadline := time.Now().Add(limit); ; b.sleep(ctx, 250*time.Millisecond) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(250 * time.Millisecond) {
 		succeeded := try()
 		if b.broken(ctx) || succeeded || time.Now().After(deadline) {
 			return succeeded && b.err == nil
 		}
-	}
-}
-
-func (b *bench) sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
 	}
 }
 
@@ -119,12 +112,10 @@ func (b *bench) create(ctx context.Context, env string, args ...string) *instanc
 func (b *bench) startRedis(ctx context.Context) {
 	b.note("starting Redis (%s)", b.redisImage)
 	b.do(ctx, "", "start", b.redis.id)
-	gone := ""
-	ready := b.within(ctx, b.start, func() bool {
-		gone = b.redis.gone(ctx)
-		return gone != "" || strings.Contains(b.redis.log(ctx), "Ready to accept connections")
+	ready, gone := b.redis.until(ctx, b.start, func() bool {
+		return strings.Contains(b.redis.log(ctx), "Ready to accept connections")
 	})
-	if b.err == nil && (gone != "" || !ready) {
+	if b.err == nil && !ready {
 		b.err = fmt.Errorf("the Redis container did not start within %v: %s; -redis selects another image", b.start, gone)
 	}
 }
@@ -228,6 +219,19 @@ func (i *instance) gone(ctx context.Context) string {
 	}
 	return how
 }
+
+// until calls try until it succeeds, the container ends, or limit is over. It returns how the container ended, or "".
+func (i *instance) until(ctx context.Context, limit time.Duration, try func() bool) (ok bool, gone string) {
+	i.within(ctx, limit, func() bool {
+		gone = i.gone(ctx)
+		ok = gone == "" && try()
+		return ok || gone != ""
+	})
+	return ok, gone
+}
+
+// never is for until, which then waits for the end of the container.
+func never() bool { return false }
 
 // terminate sends SIGTERM, or returns how the container had ended before.
 func (i *instance) terminate(ctx context.Context) (gone string) {

@@ -25,14 +25,15 @@ type conn struct {
 	reader *bufio.Reader
 }
 
-// dial opens a connection, which is closed when ctx is done.
-func dial(ctx context.Context, address string) (*conn, error) {
-	c, err := (&net.Dialer{Timeout: probeLimit}).DialContext(ctx, "tcp", address)
+// connect opens a connection, which is closed when ctx is done, and sends a first request.
+func connect(ctx context.Context, address, path string, limit time.Duration) (*conn, answer) {
+	plain, err := (&net.Dialer{Timeout: probeLimit}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, answer{failure: err.Error()}
 	}
-	context.AfterFunc(ctx, func() { _ = c.Close() })
-	return &conn{c, bufio.NewReader(c)}, nil
+	context.AfterFunc(ctx, func() { _ = plain.Close() })
+	c := &conn{plain, bufio.NewReader(plain)}
+	return c, c.ask(path, limit)
 }
 
 // closed reports whether the other side has closed the connection or sent an unsolicited response (408, before it
@@ -102,20 +103,17 @@ func (a *answer) read(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	a.status, a.body, a.keeps = response.StatusCode, string(body), !response.Close
 	return err
 }
 
-// get sends one request on a new connection.
+// get sends one request on a connection of its own.
 func get(ctx context.Context, address, path string, limit time.Duration) answer {
-	c, err := dial(ctx, address)
-	if err != nil {
-		return answer{failure: err.Error()}
-	}
-	defer c.Close()
-	return c.ask(path, limit)
+	ctx, closeConn := context.WithCancel(ctx)
+	defer closeConn()
+	_, a := connect(ctx, address, path, limit)
+	return a
 }
 
 // probe sends a probe as the kubelet does: 2xx and 3xx are a success.

@@ -31,11 +31,8 @@ func stopUnder(ctx context.Context, address, path string, terminate func()) acco
 	total := account{lost: map[string]int{}}
 	var open []*conn
 	for range keptConns {
-		a := answer{}
-		c, err := dial(ctx, address)
-		if err != nil {
-			a.failure = err.Error()
-		} else if a = c.ask(path, answerLimit); a.keeps {
+		c, a := connect(ctx, address, path, answerLimit)
+		if a.keeps {
 			open = append(open, c)
 		}
 		if why := a.lost(); why != "" {

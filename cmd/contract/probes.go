@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// awayProbes is the number of probes of both instances without Redis, half a second apart. That is longer than
-// WebApp's readiness probe needs to fail (two failures 2 s apart).
-const awayProbes = 8
+// awayTime is how long both instances are probed without Redis. It is longer than WebApp's readiness probe needs to
+// fail (two failures 2 s apart).
+const awayTime = 4 * time.Second
 
 const todoAlive = "answer it without calling another service: when it fails, Kubernetes restarts the pod, which does " +
 	"not fix a backing service"
@@ -38,12 +38,9 @@ func (b *bench) checkStart(ctx context.Context) *instance {
 // answers waits for the first response of any kind, and returns it or why there is none. A connection is not enough,
 // because Docker's proxy accepts connections for an app that does not listen.
 func (i *instance) answers(ctx context.Context) (last answer, why string) {
-	gone := ""
-	answered := i.within(ctx, i.start, func() bool {
-		if gone = i.gone(ctx); gone == "" {
-			last = get(ctx, i.address, i.path, probeLimit)
-		}
-		return gone != "" || last.failure == ""
+	answered, gone := i.until(ctx, i.start, func() bool {
+		last = get(ctx, i.address, i.path, probeLimit)
+		return last.failure == ""
 	})
 	switch {
 	case gone != "":
@@ -99,28 +96,25 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	b.note("stopping Redis, and starting a second instance without it")
 	b.do(ctx, "", "stop", "--time", "1", b.redis.id)
 	second := b.launch(ctx, b.env)
-	instances := []*instance{first, second}
-	b.within(ctx, b.start, func() bool {
-		ok, _ := probe(ctx, second.address, cmp.Or(b.live, b.path))
-		return ok || noLive != "" || second.gone(ctx) != ""
+	second.until(ctx, b.start, func() bool {
+		ok, _ := probe(ctx, second.address, b.live)
+		return ok || noLive != ""
 	})
 	// One success is not enough: an app may succeed until its first attempt to reach Redis has failed. The first
 	// instance may stay ready, because otherwise all instances would leave the load balancer at once.
-	dead, tooReady, gone := "", "", ""
-	for range awayProbes {
-		for n, i := range instances {
-			if ok, seen := probe(ctx, i.address, cmp.Or(b.live, b.path)); !ok {
-				dead = seen + ", of the instance that " + []string{"lost Redis", "never had Redis"}[n]
+	dead, tooReady := "", ""
+	b.within(ctx, awayTime, func() bool {
+		for which, i := range map[string]*instance{"lost Redis": first, "never had Redis": second} {
+			if ok, seen := probe(ctx, i.address, b.live); !ok {
+				dead = seen + ", of the instance that " + which
 			}
 		}
-		if ok, seen := probe(ctx, second.address, cmp.Or(b.ready, b.path)); ok {
+		if ok, seen := probe(ctx, second.address, b.ready); ok {
 			tooReady = seen
 		}
-		b.sleep(ctx, time.Second/2)
-	}
-	for _, i := range instances {
-		gone = cmp.Or(gone, i.gone(ctx))
-	}
+		return false
+	})
+	gone := cmp.Or(first.gone(ctx), second.gone(ctx))
 	switch {
 	case gone != "":
 		b.add(ctx, fail, pointAliveWithout, "ended: "+gone, "start without the backing service and keep retrying: otherwise "+

@@ -24,19 +24,16 @@ type settings struct {
 	counter            *regexp.Regexp
 	env, files         map[string]string // by name and by path; values may have placeholders
 	bad                []string          // NAME=VALUE
+
+	flags    *flag.FlagSet
+	problems []error // of the command line
 }
 
 // form is the pattern that a value must match, and its description for messages.
 type form struct{ pattern, wanted string }
 
 var (
-	portForm      = form{`^[1-9][0-9]{0,4}$`, "a number from 1 to 65535"}
-	userForm      = form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}
-	memoryForm    = form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}
-	directoryForm = form{`^(/[^/:,]+)+$`, "the absolute path of a directory, without : or a comma"}
-	envForm       = form{`^[A-Za-z_][A-Za-z0-9_.-]*=[^\r\n\x00]*$`, "NAME=VALUE, with a value of one line"}
-	fileForm      = form{`^(/[^/:,=]+){3,}=`, "PATH=VALUE with a path such as /run/secrets/redis: its directory is " +
-		"mounted and hides the image's files there"}
+	envForm     = form{`^[A-Za-z_][A-Za-z0-9_.-]*=[^\r\n\x00]*$`, "NAME=VALUE, with a value of one line"}
 	imageForm   = form{`^[^-]`, "an image such as registry/name:tag"} // Docker reports other errors; -x would be a flag
 	pathForm    = form{`^/([^/\s]\S*)?$`, "a path such as /about"}
 	probeForm   = form{pathForm.pattern + "|^$", "a path such as /healthz, or nothing"}
@@ -46,14 +43,8 @@ var (
 
 const placeholders = "{redis.host}, {redis.port}, {redis.password}"
 
-// commandLine reads flags and collects all that is wrong with them.
-type commandLine struct {
-	flags    *flag.FlagSet
-	problems []error
-}
-
 // check validates a value and sets it.
-func (c *commandLine) check(what, value string, f form, set func(string) error) {
+func (s *settings) check(what, value string, f form, set func(string) error) {
 	err := errors.New("want " + f.wanted)
 	if regexp.MustCompile(f.pattern).MatchString(value) {
 		err = set(value)
@@ -65,74 +56,78 @@ func (c *commandLine) check(what, value string, f form, set func(string) error) 
 	}
 	if err != nil {
 		shown, _, _ := strings.Cut(value, "=") // what follows may be a password
-		c.problems = append(c.problems, fmt.Errorf("%s %q: %w", what, shown, err))
+		s.problems = append(s.problems, fmt.Errorf("%s %q: %w", what, shown, err))
 	}
 }
 
-// add declares a flag.
-func (c *commandLine) add(name, fallback string, f form, set func(string) error, usage string) {
+// add declares a flag. Its value is always accepted, so that all problems are collected.
+func (s *settings) add(name, fallback string, f form, set func(string) error, usage string) {
 	if fallback != "" {
 		_ = set(fallback)
 		usage += " (default " + fallback + ")"
 	}
-	c.flags.Func(name, usage, func(value string) error {
-		c.check("-"+name, value, f, set)
+	s.flags.Func(name, usage, func(value string) error {
+		s.check("-"+name, value, f, set)
 		return nil
 	})
 }
 
-// declare declares the flags of the settings.
-func (s *settings) declare(add func(name, fallback string, f form, set func(string) error, usage string)) {
-	// The defaults are those of the component WebApp where it has the same setting.
-	add("port", "5000", portForm, into(&s.port), "`port` that the app listens on for HTTP")
-	add("user", "65532", userForm, into(&s.user), "`number` of the user and group that it runs as")
-	add("memory", "256m", memoryForm, into(&s.memory), "`memory` that it may use, in Docker's form")
-	add("writable", "", directoryForm, onto(&s.writable), "`directory` that it may write to, in memory; repeatable")
-	add("env", "", envForm, pair(s.env), "`variable` of the app, NAME=VALUE; "+placeholders+"\n"+
+// declare declares the flags. The defaults are those of the component WebApp where it has the same setting.
+func (s *settings) declare() {
+	s.add("port", "5000", form{`^[1-9][0-9]{0,4}$`, "a number from 1 to 65535"}, into(&s.port),
+		"`port` that the app listens on for HTTP")
+	s.add("user", "65532", form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}, into(&s.user),
+		"`number` of the user and group that it runs as")
+	s.add("memory", "256m", form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}, into(&s.memory),
+		"`memory` that it may use, in Docker's form")
+	s.add("writable", "", form{`^(/[^/:,]+)+$`, "the absolute path of a directory, without : or a comma"},
+		onto(&s.writable), "`directory` that it may write to, in memory; repeatable")
+	s.add("env", "", envForm, pair(s.env), "`variable` of the app, NAME=VALUE; "+placeholders+"\n"+
 		"refer to a Redis that is then started next to it; repeatable")
-	add("file", "", fileForm, pair(s.files), "`file` in the app, PATH=VALUE, with the same placeholders, mounted like a\n"+
-		"Secret: its directory contains nothing else; repeatable")
-	add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, into(&s.redisImage), "`image` of that Redis, with sh")
-	add("path", "/", pathForm, into(&s.path), "`path` of the requests")
-	add("slow", "", pathForm, into(&s.slow), "`path` of the request in flight at SIGTERM, which must take longer than\n"+
+	s.add("file", "", form{`^(/[^/:,=]+){3,}=`, "PATH=VALUE with a path such as /run/secrets/redis: its directory is " +
+		"mounted and hides the image's files there"}, pair(s.files), "`file` in the app, PATH=VALUE, with the same "+
+		"placeholders, mounted like a\nSecret: its directory contains nothing else; repeatable")
+	s.add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, into(&s.redisImage), "`image` of that Redis, with sh")
+	s.add("path", "/", pathForm, into(&s.path), "`path` of the requests")
+	s.add("slow", "", pathForm, into(&s.slow), "`path` of the request in flight at SIGTERM, which must take longer than\n"+
 		"Docker takes to send the signal, e.g. two seconds. Without it, a request to -path with Redis paused")
-	add("live", "/healthz", probeForm, into(&s.live), "`path` of the liveness probe; empty for none")
-	add("ready", "/readyz", probeForm, into(&s.ready), "`path` of the readiness probe; empty for none")
-	add("start", "30s", ownForm, duration(&s.start), "`time` that the app may take to start, and to reach its Redis")
-	add("grace", "20s", ownForm, duration(&s.grace), "`time` from SIGTERM to the end of the process")
-	add("counter", "", ownForm, func(value string) (err error) {
+	s.add("live", "/healthz", probeForm, into(&s.live), "`path` of the liveness probe; empty for none")
+	s.add("ready", "/readyz", probeForm, into(&s.ready), "`path` of the readiness probe; empty for none")
+	s.add("start", "30s", ownForm, duration(&s.start), "`time` that the app may take to start, and to reach its Redis")
+	s.add("grace", "20s", ownForm, duration(&s.grace), "`time` from SIGTERM to the end of the process")
+	s.add("counter", "", ownForm, func(value string) (err error) {
 		if s.counter, err = regexp.Compile(value); err == nil && s.counter.NumSubexp() != 1 {
 			err = errors.New(`want one group, for the number: seen\s([0-9]+)\stimes`)
 		}
 		return err
 	}, "regular `expression` with one group: a number in the answer to -path that must rise across both instances")
-	add("bad", "", envForm, onto(&s.bad), "invalid `setting`, NAME=VALUE, with which the app must refuse to start,\n"+
+	s.add("bad", "", envForm, onto(&s.bad), "invalid `setting`, NAME=VALUE, with which the app must refuse to start,\n"+
 		"naming it; repeatable")
 }
 
 // parseSettings reads the command line. Its error lists all problems. For -help it prints to help.
 func parseSettings(args []string, help io.Writer) (*settings, error) {
-	s := &settings{env: map[string]string{}, files: map[string]string{}}
-	c := &commandLine{flags: flag.NewFlagSet("contract", flag.ContinueOnError)}
-	c.flags.SetOutput(io.Discard)
-	s.declare(c.add)
-	err := c.flags.Parse(args)
+	s := &settings{env: map[string]string{}, files: map[string]string{},
+		flags: flag.NewFlagSet("contract", flag.ContinueOnError)}
+	s.flags.SetOutput(io.Discard)
+	s.declare()
+	err := s.flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		_, _ = fmt.Fprint(help, "Checks a container image against the requirements of scaling out: docs/contract.md.\n\n"+
 			"usage: contract [flags] IMAGE\n\n")
-		c.flags.SetOutput(help)
-		c.flags.PrintDefaults()
+		s.flags.SetOutput(help)
+		s.flags.PrintDefaults()
 		_, _ = fmt.Fprint(help, "\nExit codes: 0 no point failed, 1 some failed, 2 wrong flags or no usable Docker.\n")
 		return nil, err
 	case err != nil: // an unknown flag: what follows may be its value, so nothing else can be checked
-		c.problems = append(c.problems, fmt.Errorf("%w (-help lists the flags)", err))
-	case c.flags.NArg() > 1:
-		c.problems = append(c.problems, errors.New("more than one image: name one, after the flags"))
+		s.problems = append(s.problems, fmt.Errorf("%w (-help lists the flags)", err))
+	case s.flags.NArg() > 1:
+		s.problems = append(s.problems, errors.New("more than one image: name one, after the flags"))
 	default:
-		c.check("IMAGE, after the flags,", c.flags.Arg(0), imageForm, into(&s.image))
+		s.check("IMAGE, after the flags,", s.flags.Arg(0), imageForm, into(&s.image))
 	}
-	return s, errors.Join(c.problems...)
+	return s, errors.Join(s.problems...)
 }
 
 // uses reports whether the app's settings contain part, the beginning of a placeholder.

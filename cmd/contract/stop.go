@@ -29,7 +29,7 @@ func (b *bench) checkUnderWay(ctx context.Context, i *instance) {
 	b.note("sending SIGTERM to one instance with a request to %s in flight", path)
 	answers := make(chan answer, 1)
 	go func() { answers <- get(ctx, i.address, path, b.grace) }()
-	b.sleep(ctx, 100*time.Millisecond) // for the request to arrive
+	time.Sleep(100 * time.Millisecond) // for the request to arrive
 	gone, terminated := i.terminate(ctx), time.Now()
 	if b.slow == "" {
 		b.do(ctx, "", "unpause", b.redis.id)
@@ -76,13 +76,10 @@ func (b *bench) checkStop(ctx context.Context, i *instance) {
 			"`Connection: close`, or close idle ones at once", "if something was lost before SIGTERM: "+todoBefore)
 	}
 	b.note("waiting for its end, for up to %v", b.grace)
-	var end containerState
-	ended := b.within(ctx, time.Until(terminated.Add(b.grace)), func() bool {
-		end = i.state(ctx)
-		return !end.Running
-	})
+	_, gone = i.until(ctx, time.Until(terminated.Add(b.grace)), never)
+	end := i.state(ctx)
 	took := max(0, end.FinishedAt.Sub(terminated))
-	if !ended || took > b.grace {
+	if gone == "" || took > b.grace {
 		b.add(ctx, fail, pointEnds, fmt.Sprintf("still runs %v after SIGTERM, when Kubernetes kills it", b.grace),
 			"handle SIGTERM: process 1 of a container ignores it unless it has a handler. Start a server that has one, "+
 				"without a shell around it (CMD in the form [\"program\", \"argument\"], `exec` in a script)",
@@ -104,11 +101,7 @@ func (b *bench) checkWrongSettings(ctx context.Context) {
 		env := maps.Clone(b.env)
 		env[name] = value
 		i := b.launch(ctx, env)
-		gone := ""
-		b.within(ctx, wrongLimit, func() bool {
-			gone = i.gone(ctx)
-			return gone != ""
-		})
+		_, gone := i.until(ctx, wrongLimit, never)
 		// The line that names the setting is shown rather than the last one, because a server with workers logs more
 		// afterward.
 		naming := ""
