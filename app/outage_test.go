@@ -378,13 +378,17 @@ func TestOneDialStandsForManyCalls(t *testing.T) {
 // TestSilence: a connection is broken when calls have waited for three intervals to four without a sign of life,
 // whenever they begin, and never while no call waits.
 func TestSilence(t *testing.T) {
-	const interval, patient = time.Second, 3 * time.Second // REDIS_TIMEOUT is four intervals
+	const interval, least, most = time.Second, 3 * time.Second, 4 * time.Second
 	tests := map[string]struct {
 		let    func(*redisCounter) // runs half an interval after a call began
-		silent bool                // from then on
+		silent bool                // from the last sign in let on, or since the call began
 	}{
-		"nothing comes":              {func(*redisCounter) {}, true},
-		"nothing comes, others call": {func(c *redisCounter) { begin(c); time.Sleep(interval); begin(c) }, true},
+		"nothing comes": {func(*redisCounter) {}, true},
+		"nothing comes, others call": {func(c *redisCounter) {
+			c.begin()
+			time.Sleep(interval)
+			c.begin()
+		}, true},
 		"signs, then nothing": {func(c *redisCounter) {
 			for range 10 {
 				c.signs.Add(1)
@@ -394,29 +398,25 @@ func TestSilence(t *testing.T) {
 		}, true},
 		"answered":          {func(c *redisCounter) { c.signs.Add(1); c.calls.Add(-1) }, false},
 		"given up":          {func(c *redisCounter) { c.calls.Add(-1) }, false},
-		"rest, then a call": {func(c *redisCounter) { c.calls.Add(-1); time.Sleep(9 * interval); begin(c) }, true},
-		"a call after rest": {func(c *redisCounter) { c.calls.Add(-1); begin(c) }, true},
+		"rest, then a call": {func(c *redisCounter) { c.calls.Add(-1); time.Sleep(9 * interval); c.begin() }, true},
+		"a call after rest": {func(c *redisCounter) { c.calls.Add(-1); c.begin() }, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // time is simulated
 				near, far := net.Pipe()
 				defer far.Close()
-				c, ticks := &redisCounter{}, make(chan time.Time)
+				c := &redisCounter{cfg: RedisConfig{Timeout: looks * interval}, begun: make(chan struct{}, 1)}
 				c.conn.Store(&redisConn{Conn: near, signs: &c.signs})
-				go c.watch(ticks)
-				go func() {
-					for range 40 {
-						time.Sleep(interval)
-						ticks <- time.Now()
-					}
-					close(ticks)
-				}()
-				time.Sleep(interval / 3)
-				begin(c)
-				time.Sleep(interval / 2)
-				test.let(c)
+				go c.watch()
+				c.begin()
 				last := time.Now()
+				time.Sleep(interval / 2)
+				signs := c.signs.Load()
+				test.let(c)
+				if c.signs.Load() != signs {
+					last = time.Now()
+				}
 				broken := make(chan time.Duration, 1)
 				go func() {
 					_, err := near.Read(make([]byte, 1))
@@ -427,7 +427,7 @@ func TestSilence(t *testing.T) {
 				time.Sleep(10 * interval)
 				select {
 				case took := <-broken:
-					if !test.silent || took < patient-interval || took > patient+interval {
+					if !test.silent || took < least || took > most {
 						t.Errorf("broken after %v, want silence %t", took, test.silent)
 					}
 				default:
@@ -436,16 +436,13 @@ func TestSilence(t *testing.T) {
 					}
 				}
 				near.Close()
-				time.Sleep(40 * interval) // until all goroutines have ended
+				close(c.begun)
+				for c.calls.Load() > 0 {
+					c.calls.Add(-1)
+				}
+				time.Sleep(interval) // for the last look
 			})
 		})
-	}
-}
-
-// begin is the beginning of Add.
-func begin(c *redisCounter) {
-	if c.calls.Add(1) == 1 {
-		c.signs.Add(1)
 	}
 }
 

@@ -21,6 +21,7 @@ type redisCounter struct {
 	client   rueidis.Client
 	calls    atomic.Int64              // in flight
 	signs    atomic.Int64              // of life from Redis
+	begun    chan struct{}             // receives when a call begins after none
 	conn     atomic.Pointer[redisConn] // the newest connection
 	password string                    // for the greeting after the newest dial; one goroutine at a time does both
 }
@@ -34,7 +35,7 @@ type redisCounter struct {
 //   - A connection that receives nothing for three quarters of the timeout up to the whole timeout is broken, which
 //     fails all calls that wait on it: see watch.
 func openRedis(cfg RedisConfig) (*redisCounter, error) {
-	c := &redisCounter{cfg: cfg}
+	c := &redisCounter{cfg: cfg, begun: make(chan struct{}, 1)}
 	options := rueidis.ClientOption{
 		InitAddress: []string{cfg.address()},
 		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
@@ -63,7 +64,7 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 		return nil, fmt.Errorf("creating redis client: %w", err)
 	}
 	c.client = client
-	go c.watch(time.Tick(cfg.Timeout / looks))
+	go c.watch()
 	return c, nil
 }
 
@@ -71,21 +72,33 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 // the first call that waits.
 const looks = 4
 
-// watch looks at the connection with each tick, and breaks it if nothing has arrived for the whole timeout at most while
-// calls wait. A deadline per call would also fail calls that wait for the processor rather than for Redis, and would not
-// end the client's own wait for a Redis that hangs.
-func (c *redisCounter) watch(ticks <-chan time.Time) {
-	var seen int64
-	silent := 0
-	for range ticks {
-		if signs := c.signs.Load(); signs != seen || c.calls.Load() == 0 {
-			seen, silent = signs, 0
-		} else if silent++; silent == looks-1 {
-			silent = 0
-			if conn := c.conn.Load(); conn != nil {
-				// Unlike a close, an expired deadline has the correct reason as its error.
-				_ = conn.SetDeadline(time.Unix(1, 0))
+// watch looks at the connection while calls wait, and breaks it if nothing arrives for the whole timeout at most. An
+// idle program does not wake up. A deadline per call would also fail calls that wait for the processor rather than for
+// Redis, and would not end the client's own wait for a Redis that hangs.
+func (c *redisCounter) watch() {
+	for range c.begun {
+		silent := 0
+		for seen := int64(0); c.calls.Load() > 0; time.Sleep(c.cfg.Timeout / looks) {
+			if signs := c.signs.Load(); signs != seen {
+				seen, silent = signs, 0
+			} else if silent++; silent == looks-1 {
+				silent = 0
+				if conn := c.conn.Load(); conn != nil {
+					// Unlike a close, an expired deadline has the correct reason as its error.
+					_ = conn.SetDeadline(time.Unix(1, 0))
+				}
 			}
+		}
+	}
+}
+
+// begin records a call, which ends with calls.Add(-1).
+func (c *redisCounter) begin() {
+	if c.calls.Add(1) == 1 {
+		c.signs.Add(1) // before, there was nothing to wait for
+		select {
+		case c.begun <- struct{}{}:
+		default: // watch has not received the last one yet
 		}
 	}
 }
@@ -93,9 +106,7 @@ func (c *redisCounter) watch(ticks <-chan time.Time) {
 // Add implements Counter with one atomic INCRBY. The check (hits = 0) uses the same command, so it proves everything
 // that a hit needs: connection, login, permission, a writable primary, and a number as the value.
 func (c *redisCounter) Add(ctx context.Context, hits int64) (int64, error) {
-	if c.calls.Add(1) == 1 {
-		c.signs.Add(1) // before, there was nothing to wait for
-	}
+	c.begin()
 	defer c.calls.Add(-1)
 	total, err := c.client.Do(ctx, c.client.B().Incrby().Key(hitsKey).Increment(hits).Build()).AsInt64()
 	if err != nil {
