@@ -37,17 +37,40 @@ var (
 	imageForm   = form{`^[^-]`, "an image such as registry/name:tag"} // Docker reports other errors; -x would be a flag
 	pathForm    = form{`^/([^/\s]\S*)?$`, "a path such as /about"}
 	probeForm   = form{pathForm.pattern + "|^$", "a path such as /healthz, or nothing"}
-	ownForm     = form{} // the setter validates the value
+	ownForm     = form{} // store validates the value
 	placeholder = regexp.MustCompile(`\{redis\.[^}]*\}`)
 )
 
 const placeholders = "{redis.host}, {redis.port}, {redis.password}"
 
-// check validates a value and sets it.
-func (s *settings) check(what, value string, f form, set func(string) error) {
+// store stores a value. It validates those without a form of their own: times of a pod are far below ten minutes, so
+// longer ones are typing errors.
+func store(value string, to any) (err error) {
+	switch to := to.(type) {
+	case *string:
+		*to = value
+	case *[]string:
+		*to = append(*to, value)
+	case map[string]string:
+		name, assigned, _ := strings.Cut(value, "=")
+		to[name] = assigned
+	case *time.Duration:
+		if *to, err = time.ParseDuration(value); err != nil || *to < time.Second || *to > 10*time.Minute {
+			return errors.New("want a duration such as 1500ms or 5s, from 1s to 10m")
+		}
+	case **regexp.Regexp:
+		if *to, err = regexp.Compile(value); err == nil && (*to).NumSubexp() != 1 {
+			return errors.New(`want one group, for the number: seen\s([0-9]+)\stimes`)
+		}
+	}
+	return err
+}
+
+// check validates a value and stores it.
+func (s *settings) check(what, value string, f form, to any) {
 	err := errors.New("want " + f.wanted)
 	if regexp.MustCompile(f.pattern).MatchString(value) {
-		err = set(value)
+		err = store(value, to)
 	}
 	for _, p := range placeholder.FindAllString(value, -1) {
 		if !strings.Contains(placeholders, p) {
@@ -61,47 +84,43 @@ func (s *settings) check(what, value string, f form, set func(string) error) {
 }
 
 // add declares a flag. Its value is always accepted, so that all problems are collected.
-func (s *settings) add(name, fallback string, f form, set func(string) error, usage string) {
+func (s *settings) add(name, fallback string, f form, to any, usage string) {
 	if fallback != "" {
-		_ = set(fallback)
+		_ = store(fallback, to)
 		usage += " (default " + fallback + ")"
 	}
 	s.flags.Func(name, usage, func(value string) error {
-		s.check("-"+name, value, f, set)
+		s.check("-"+name, value, f, to)
 		return nil
 	})
 }
 
 // declare declares the flags. The defaults are those of the component WebApp where it has the same setting.
 func (s *settings) declare() {
-	s.add("port", "5000", form{`^[1-9][0-9]{0,4}$`, "a number from 1 to 65535"}, into(&s.port),
+	s.add("port", "5000", form{`^[1-9][0-9]{0,4}$`, "a number from 1 to 65535"}, &s.port,
 		"`port` that the app listens on for HTTP")
-	s.add("user", "65532", form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}, into(&s.user),
+	s.add("user", "65532", form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}, &s.user,
 		"`number` of the user and group that it runs as")
-	s.add("memory", "256m", form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}, into(&s.memory),
+	s.add("memory", "256m", form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}, &s.memory,
 		"`memory` that it may use, in Docker's form")
 	s.add("writable", "", form{`^(/[^/:,]+)+$`, "the absolute path of a directory, without : or a comma"},
-		onto(&s.writable), "`directory` that it may write to, in memory; repeatable")
-	s.add("env", "", envForm, pair(s.env), "`variable` of the app, NAME=VALUE; "+placeholders+"\n"+
+		&s.writable, "`directory` that it may write to, in memory; repeatable")
+	s.add("env", "", envForm, s.env, "`variable` of the app, NAME=VALUE; "+placeholders+"\n"+
 		"refer to a Redis that is then started next to it; repeatable")
 	s.add("file", "", form{`^(/[^/:,=]+){3,}=`, "PATH=VALUE with a path such as /run/secrets/redis: its directory is " +
-		"mounted and hides the image's files there"}, pair(s.files), "`file` in the app, PATH=VALUE, with the same "+
+		"mounted and hides the image's files there"}, s.files, "`file` in the app, PATH=VALUE, with the same "+
 		"placeholders, mounted like a\nSecret: its directory contains nothing else; repeatable")
-	s.add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, into(&s.redisImage), "`image` of that Redis, with sh")
-	s.add("path", "/", pathForm, into(&s.path), "`path` of the requests")
-	s.add("slow", "", pathForm, into(&s.slow), "`path` of the request in flight at SIGTERM, which must take longer than\n"+
+	s.add("redis", "docker.io/library/redis:8.2.3-alpine", imageForm, &s.redisImage, "`image` of that Redis, with sh")
+	s.add("path", "/", pathForm, &s.path, "`path` of the requests")
+	s.add("slow", "", pathForm, &s.slow, "`path` of the request in flight at SIGTERM, which must take longer than\n"+
 		"Docker takes to send the signal, e.g. two seconds. Without it, a request to -path with Redis paused")
-	s.add("live", "/healthz", probeForm, into(&s.live), "`path` of the liveness probe; empty for none")
-	s.add("ready", "/readyz", probeForm, into(&s.ready), "`path` of the readiness probe; empty for none")
-	s.add("start", "30s", ownForm, duration(&s.start), "`time` that the app may take to start, and to reach its Redis")
-	s.add("grace", "20s", ownForm, duration(&s.grace), "`time` from SIGTERM to the end of the process")
-	s.add("counter", "", ownForm, func(value string) (err error) {
-		if s.counter, err = regexp.Compile(value); err == nil && s.counter.NumSubexp() != 1 {
-			err = errors.New(`want one group, for the number: seen\s([0-9]+)\stimes`)
-		}
-		return err
-	}, "regular `expression` with one group: a number in the answer to -path that must rise across both instances")
-	s.add("bad", "", envForm, onto(&s.bad), "invalid `setting`, NAME=VALUE, with which the app must refuse to start,\n"+
+	s.add("live", "/healthz", probeForm, &s.live, "`path` of the liveness probe; empty for none")
+	s.add("ready", "/readyz", probeForm, &s.ready, "`path` of the readiness probe; empty for none")
+	s.add("start", "30s", ownForm, &s.start, "`time` that the app may take to start, and to reach its Redis")
+	s.add("grace", "20s", ownForm, &s.grace, "`time` from SIGTERM to the end of the process")
+	s.add("counter", "", ownForm, &s.counter,
+		"regular `expression` with one group: a number in the answer to -path that must rise across both instances")
+	s.add("bad", "", envForm, &s.bad, "invalid `setting`, NAME=VALUE, with which the app must refuse to start,\n"+
 		"naming it; repeatable")
 }
 
@@ -125,7 +144,7 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 	case s.flags.NArg() > 1:
 		s.problems = append(s.problems, errors.New("more than one image: name one, after the flags"))
 	default:
-		s.check("IMAGE, after the flags,", s.flags.Arg(0), imageForm, into(&s.image))
+		s.check("IMAGE, after the flags,", s.flags.Arg(0), imageForm, &s.image)
 	}
 	return s, errors.Join(s.problems...)
 }
@@ -134,32 +153,4 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 func (s *settings) uses(part string) bool {
 	values := slices.AppendSeq(slices.Collect(maps.Values(s.env)), maps.Values(s.files))
 	return slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, part) })
-}
-
-// Each of the following returns a function that stores the value of a flag.
-
-func into(to *string) func(string) error {
-	return func(value string) error { *to = value; return nil }
-}
-
-func onto(to *[]string) func(string) error {
-	return func(value string) error { *to = append(*to, value); return nil }
-}
-
-func pair(to map[string]string) func(string) error {
-	return func(assignment string) error {
-		name, value, _ := strings.Cut(assignment, "=")
-		to[name] = value
-		return nil
-	}
-}
-
-// duration bounds times: those of a pod are far below ten minutes, so longer ones are typing errors.
-func duration(to *time.Duration) func(string) error {
-	return func(value string) (err error) {
-		if *to, err = time.ParseDuration(value); err != nil || *to < time.Second || *to > 10*time.Minute {
-			return errors.New("want a duration such as 1500ms or 5s, from 1s to 10m")
-		}
-		return nil
-	}
 }
