@@ -254,8 +254,8 @@ func TestSettingsAreComplete(t *testing.T) {
 		if problem := s.set(s.fallback); s.fallback != "" && problem != "" {
 			t.Errorf("default: %s", problem)
 		}
-		if limits, ok := s.to.(bounded); ok && !strings.HasSuffix(s.form, fmt.Sprintf("from %v to %v", limits.low, limits.high)) {
-			t.Errorf("%s: got the form %q, want %v to %v", s.name, s.form, limits.low, limits.high)
+		if d, ok := s.to.(bounded); ok && !strings.HasSuffix(s.form, fmt.Sprintf("from %v to %v", d.low, d.high)) {
+			t.Errorf("%s: got the form %q, want %v to %v", s.name, s.form, d.low, d.high)
 		}
 		for _, part := range []string{s.name, s.meaning, s.form, s.fallback} {
 			if !strings.Contains(help.String(), part) {

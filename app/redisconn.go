@@ -67,7 +67,7 @@ func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) 
 	return &redisConn{Conn: secured, signs: &c.signs}, nil
 }
 
-// redisConn is a connection to Redis that counts signs of life, batches commands and adds the current phase to its errors.
+// redisConn is a connection to Redis that counts received data, batches commands and adds the phase to its errors.
 type redisConn struct {
 	net.Conn
 	signs   *atomic.Int64 // of life from Redis

@@ -126,12 +126,11 @@ func (c *Config) settings() []setting {
 			"User to log in as (Redis ACL). Without one the user is default."},
 		{"REDIS_PASSWORD", "", "any text", &r.Password, "Password of that user. Without one there is no login."},
 		{"REDIS_PASSWORD_FILE", "", "a readable file; a line end after the password is ignored",
-			file{&r.PasswordFile, func() error { _, err := r.password(); return err }},
+			file{&r.PasswordFile, errorOf(r.password)},
 			"File that holds the password, instead of REDIS_PASSWORD. It is read for each connection."},
 		{"REDIS_TLS", "false", "true or false", &r.TLS,
 			"Whether to connect with TLS (1.2 or newer, certificate checked for REDIS_HOST)."},
-		{"REDIS_TLS_CA_FILE", "", "a readable file of PEM certificates",
-			file{&r.CAFile, func() error { _, err := r.rootCAs(); return err }},
+		{"REDIS_TLS_CA_FILE", "", "a readable file of PEM certificates", file{&r.CAFile, errorOf(r.rootCAs)},
 			"Certificate authorities to trust instead of the system's. It is read for each connection."},
 		{"REDIS_TIMEOUT", "500ms", "a duration such as 500ms or 5s, from 40ms to 900ms",
 			bounded{&r.Timeout, minRedisTimeout, maxRedisTimeout},
@@ -237,6 +236,13 @@ func (s setting) set(value string) (problem string) {
 		return fmt.Sprintf("%s=(value not shown): want %s%s", s.name, s.form, reason)
 	}
 	return fmt.Sprintf("%s=%q: want %s%s", s.name, value, s.form, reason)
+}
+
+func errorOf[T any](read func() (T, error)) func() error {
+	return func() error {
+		_, err := read()
+		return err
+	}
 }
 
 func isHost(value string) bool {
