@@ -26,14 +26,13 @@ func TestDaemon(t *testing.T) {
 	d, host, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 first linux/aarch64"},
 		reply{command: "docker context inspect", out: "unix:///var/run/docker.sock"})
 	s := openTestStack(t, d)
-	// Pulumi needs the address of a context, but not that of the default socket or of the user's own DOCKER_HOST.
-	for _, tt := range []struct{ context, env, want string }{
-		{"unix:///var/run/docker.sock", "", ""}, {"tcp://a", "tcp://b", ""}, {"tcp://a", "", "tcp://a"},
-	} {
-		host.replies[1].out, d.lookupEnv = tt.context, environment(map[string]string{"DOCKER_HOST": tt.env})
+	// Pulumi needs the address of a context, but not that of the default socket.
+	for address, want := range map[string]string{"unix:///var/run/docker.sock": "", "tcp://a": "tcp://a"} {
+		delete(s.env, "DOCKER_HOST")
+		host.replies[1].out = address
 		wantParts(t, must(d.dockerAnswers(t.Context(), s)), "28.0.0")
-		if got := s.backend.env["DOCKER_HOST"]; d.platform != "linux/arm64" || got != tt.want {
-			t.Errorf("got the platform %s and DOCKER_HOST=%s, want %s", d.platform, got, tt.want)
+		if got := s.env["DOCKER_HOST"]; d.platform != "linux/arm64" || got != want {
+			t.Errorf("got the platform %s and DOCKER_HOST=%s, want %s", d.platform, got, want)
 		}
 	}
 	host.replies[0].out = "28.0.0 second linux/x86_64"
@@ -72,16 +71,17 @@ func TestStartContainers(t *testing.T) {
 // TestRemoveUnknown checks that only objects that have the label of this stack and are not in its state are removed,
 // and only after an interruption.
 func TestRemoveUnknown(t *testing.T) {
-	const filter = " ls --quiet --no-trunc --filter label=scaleout.network=scaleout"
+	const filter = " --quiet --no-trunc --filter label=scaleout.network=scaleout"
 	d, host, s := newDockerDriver(t,
 		reply{command: "pulumi stack export", out: stateJSON(`{"urn":"u","type":"t","id":"known"}`)},
-		reply{command: "docker container" + filter + " --all", out: "known\nleft\n"},
-		reply{command: "docker network" + filter, out: "network\n"},
+		reply{command: "docker container ls --all" + filter, out: "known\nleft\n"},
+		reply{command: "docker network ls" + filter, out: "network\n"},
 		reply{command: "docker container rm"}, reply{command: "docker network rm"})
 	if must(d.recover(t.Context(), s)); len(host.asked("docker")) != 0 {
 		t.Errorf("got %q, want no removal without an interruption", host.asked("docker"))
 	}
-	must(d.recover(t.Context(), s)) // after the mark of the first
+	ok(t, d.setMark(markActive, d.Stack, "up"))
+	must(d.recover(t.Context(), s))
 	removed := append(host.asked("docker container rm"), host.asked("docker network rm")...)
 	want := []string{"docker container rm --force --volumes left", "docker network rm network"}
 	if !slices.Equal(removed, want) {

@@ -15,46 +15,43 @@ import (
 
 // down removes what up created, and works when part of it is gone already.
 func (d *driver) down(ctx context.Context) error {
-	s, err := d.openLocal("destroy", machineKeys...)
-	if err != nil {
-		return err
-	}
-	with := s.with
-	err = d.do(ctx, step{"Docker", with(d.dockerAnswers)}, step{"Pulumi CLI", with(d.ensurePulumi)})
+	s, err := d.begin(ctx, "destroy", machineKeys...)
 	if err != nil {
 		return err
 	}
 	if at := s.setting("kubeContext"); s.onKind() && s.existed && at != "kind-"+d.Cluster {
 		return fmt.Errorf("stack %s runs in %s: add CLUSTER=%s", d.Stack, at, strings.TrimPrefix(at, "kind-"))
 	}
-	destroy, removeRegistry := step{"pulumi destroy", with(d.destroy)}, step{"registry", d.removeRegistry}
-	if s.onDocker() {
-		err = d.do(ctx, destroy, d.removeStack(s), removeRegistry)
-	} else if kept, keptErr := d.clusterKept(ctx, s); keptErr != nil {
-		err = keptErr
-	} else if kept != "" {
-		if err = d.do(ctx, destroy, d.removeStack(s)); err == nil {
-			d.note("cluster %s and the registry are kept: %s", d.Cluster, kept)
-		}
-	} else { // the cluster holds all resources of the stack, so they need no destroy
-		err = d.do(ctx, d.removeStack(s, optremove.Force()), step{"cluster " + d.Cluster, d.deleteCluster}, removeRegistry)
+	kept, err := d.clusterKept(ctx, s)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		d.total("down")
+	steps := []step{{"pulumi destroy", s.with(d.destroy)}, d.removeStack(s)}
+	if s.onKind() && kept == "" { // the cluster holds all resources of the stack, so they need no destroy
+		steps = []step{d.removeStack(s, optremove.Force()), {"cluster " + d.Cluster, d.deleteCluster}}
 	}
-	return err
+	if kept == "" {
+		steps = append(steps, step{"registry", d.removeRegistry})
+	}
+	if err := d.do(ctx, steps...); err != nil {
+		return err
+	}
+	if kept != "" {
+		d.note("cluster %s and the registry are kept: %s", d.Cluster, kept)
+	}
+	d.total("down")
+	return nil
 }
 
 // clusterKept returns the reason not to delete the cluster with the stack, or "" to delete it. It starts a stopped one,
 // since only a running cluster shows what is in it.
 func (d *driver) clusterKept(ctx context.Context, s *stack) (string, error) {
 	nodes, err := d.containers(ctx, d.nodeLabel())
-	if err != nil || len(nodes) == 0 {
+	if err != nil || !s.onKind() || len(nodes) == 0 {
 		return "", err
 	}
 	controlPlane, err := d.inspect(ctx, d.controlPlane())
-	made := d.mark(markCluster, d.Cluster)
-	switch {
+	switch made := d.mark(markCluster, d.Cluster); {
 	case err != nil:
 		return "", err
 	case made == unfinished:
@@ -93,21 +90,18 @@ func (d *driver) destroy(ctx context.Context, s *stack) (string, error) {
 			d.note("%v\ncontinuing with the destroy", err)
 		}
 	}
-	opened, err := s.open(ctx, d.Stack)
-	if err == nil {
-		err = errors.Join(d.removeStaleLock(ctx, s), d.setMark(markActive, d.Stack, "destroy"))
+	options := []optdestroy.Option{optdestroy.ProgressStreams(d.out), optdestroy.ShowSecrets(false)}
+	if s.onDocker() {
+		options = append(options, optdestroy.Refresh()) // a container that is gone cannot be stopped
 	}
-	if err == nil {
-		options := []optdestroy.Option{optdestroy.ProgressStreams(d.out), optdestroy.ErrorProgressStreams(d.out)}
-		if s.onDocker() {
-			options = append(options, optdestroy.Refresh()) // a container that is gone cannot be stopped
-		}
-		_, err = opened.Destroy(ctx, options...)
-	}
+	err := d.changeMarked(ctx, s, "destroy", func() error {
+		_, err := s.pulumi.Destroy(ctx, options...)
+		return err
+	})
 	if err == nil && s.onDocker() {
 		err = d.removeUnknown(ctx, s, nil)
 	}
-	if err = d.ended(ctx, s, brief(err)); err != nil {
+	if err != nil {
 		return "", fmt.Errorf("destroying stack %s: %w", d.Stack, err)
 	}
 	return "destroyed", nil
@@ -118,15 +112,13 @@ func (d *driver) removeStack(s *stack, options ...optremove.Option) step {
 	return step{"stack " + d.Stack, func(ctx context.Context) (string, error) {
 		did := "none"
 		if s.existed {
-			if err := d.removeStaleLock(ctx, s); err != nil {
+			did = "removed"
+			remove := func() error { return s.workspace.RemoveStack(ctx, d.Stack, options...) }
+			if err := d.change(ctx, s, remove); err != nil {
 				return "", err
 			}
-			if err := s.workspace.RemoveStack(ctx, d.Stack, options...); err != nil {
-				return "", brief(err)
-			}
-			did = "removed"
 		}
-		return did, errors.Join(os.RemoveAll(d.local(stackFileName(d.Stack))), d.clearMark(markDaemon, d.Stack),
+		return did, errors.Join(os.RemoveAll(d.copied(d.Stack)), d.clearMark(markDaemon, d.Stack),
 			d.clearMark(markActive, d.Stack))
 	}}
 }

@@ -72,7 +72,7 @@ func TestDown(t *testing.T) {
 		fails  bool
 	}{
 		{"everything exists", func(*machine) {}, all, "==> down in", false},
-		{"the cluster is gone", func(m *machine) { m.controlPlane, m.nodes = "", "" }, "rm registry", "", false},
+		{"the cluster is gone", func(m *machine) { m.controlPlane, m.nodes = "", "" }, all, "", false},
 		{"the cluster is stopped", func(m *machine) { m.controlPlane = controlPlane(false) }, all, "", false},
 		{"the cluster does not answer", func(m *machine) { m.namespaces = "no answer" }, "", "connection refused", true},
 		{"the cluster is another one", func(m *machine) { m.Cluster = "second" }, "", "add CLUSTER=scaleout", true},
@@ -96,7 +96,8 @@ func TestDown(t *testing.T) {
 		{"a stack on Docker uses the registry", func(m *machine) { m.containers = "scaleout-web-1\n" },
 			"rm cluster", "whose images scaleout-web-1 may need", false},
 		{"the destroy fails beside another stack", func(m *machine) { shared(m); m.destroy.fails = "error: deleting failed" },
-			"destroy", "destroying stack dev: failed to destroy stack: exit status 255: error: deleting failed", true},
+			"destroy", "destroying stack dev: failed to destroy stack: `pulumi destroy --exec-kind=auto.local --yes " +
+				"--skip-preview --stack dev --non-interactive`: exit status 255: error: deleting failed", true},
 
 		// What an interrupted update created without recording it is recorded before the destroy.
 		{"interrupted, and the cluster is kept", func(m *machine) { shared(m); m.active, m.update.does = "up", adopts(m) },
@@ -104,7 +105,7 @@ func TestDown(t *testing.T) {
 		{"interrupted, and the update fails", func(m *machine) {
 			shared(m)
 			m.active, m.update.does, m.update.fails = "up", adopts(m), "error: no image"
-		}, "up destroy rm", "no image\n    continuing with the destroy", false},
+		}, "up destroy rm", "takes another image)\n    continuing with the destroy", false},
 		{"interrupted, and the cluster is deleted", func(m *machine) { m.active = "up" }, all, "", false},
 		{"interrupted in a destroy", func(m *machine) { shared(m); m.active = "destroy" }, kept, "", false},
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -40,7 +41,7 @@ type fakeRunner struct {
 var defaults = []reply{
 	{command: "kind "}, {command: "docker context inspect", out: "unix:///var/run/docker.sock"},
 	{command: "pulumi stack export", out: "{}"},
-	{command: "pulumi stack ls --json", out: "[]"}, {command: "pulumi stack select"},
+	{command: "pulumi stack ls --json", out: "[]"},
 	{command: "pulumi stack output --json", out: "{}"}, {command: "pulumi stack history --json", out: "[]"},
 }
 
@@ -55,8 +56,14 @@ func (f *fakeRunner) Run(_ context.Context, c command) (string, error) {
 		if r.does != nil {
 			r.does(c)
 		}
+		if c.live != nil {
+			_, _ = io.WriteString(c.live, r.out+r.fails)
+		}
 		if r.fails != "" {
-			return "", &commandError{command: line(c), cause: errors.New("exit status 255"), output: r.fails}
+			return "", fmt.Errorf("`%s`: exit status 255: %s", line(c), r.fails)
+		}
+		if at := slices.Index(c.args, "--event-log"); at >= 0 {
+			sendSummary(f.t, strings.TrimPrefix(c.args[at+1], "tcp://"))
 		}
 		return r.out, nil
 	}
@@ -75,30 +82,10 @@ func (f *fakeRunner) asked(prefix string) []string {
 	return found
 }
 
-// fakePulumi is the fakeRunner as the Pulumi CLI of the automation API.
-type fakePulumi struct{ *fakeRunner }
+// fakePulumi is the Pulumi CLI of the automation API, which the fakeRunner runs.
+type fakePulumi struct{ auto.PulumiCommand }
 
 func (fakePulumi) Version() semver.Version { return sdk.Version }
-
-func (f fakePulumi) Run(
-	ctx context.Context, dir string, stdin io.Reader, out, errOut []io.Writer, env []string, args ...string,
-) (string, string, int, error) {
-	c := command{name: "pulumi", args: args, env: env, stdin: stdin}
-	if envOf(c)["PULUMI_OPTION_CWD"] != dir {
-		f.t.Errorf("%s: runs in %s with %q", line(c), dir, env)
-	}
-	printed, err := f.fakeRunner.Run(ctx, c)
-	if at := slices.Index(args, "--event-log"); at >= 0 && err == nil {
-		sendSummary(f.t, strings.TrimPrefix(args[at+1], "tcp://"))
-	}
-	var failed *commandError
-	if errors.As(err, &failed) {
-		_, _ = io.WriteString(io.MultiWriter(errOut...), failed.output)
-		return "", failed.output, 255, failed.cause
-	}
-	_, _ = io.WriteString(io.MultiWriter(out...), printed)
-	return printed, "", 0, err
-}
 
 // sendSummary sends the event without which the automation API reports that a preview failed.
 func sendSummary(t *testing.T, address string) {
@@ -171,7 +158,7 @@ config:
 func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes.Buffer) {
 	host, out := &fakeRunner{t: t, replies: replies}, new(bytes.Buffer)
 	d := &driver{settings: must(parseSettings(environment(nil))), root: t.TempDir(), host: host, kind: fakeClusters{host},
-		pulumi: fakePulumi{host}, out: out, lookupEnv: environment(nil)}
+		pulumi: pulumiCLI{fakePulumi{}, host}, out: out, lookupEnv: environment(nil), exclusive: true}
 	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
 	write(t, d.committed("dev"), devYAML)
 	write(t, d.local("state", "meta.yaml"), "")

@@ -34,14 +34,12 @@ const nodesReady = 4 * time.Minute
 // unfinished is the content of markCluster while kind creates the cluster. A partial cluster is replaced, not repaired.
 const unfinished = "unfinished"
 
-// nodeImages returns the images a new cluster can be created from. The first is what kind v0.33.0 publishes for
+// nodeImages are the images a new cluster can be created from. The first is what kind v0.33.0 publishes for
 // Kubernetes 1.34 (https://github.com/kubernetes-sigs/kind/releases/tag/v0.33.0); other tags may be for another kind.
 // The second is a patch release that mirrors and offline machines hold. 1.34 is the newest that runs with cgroup v1.
-func nodeImages() []string {
-	return []string{
-		"kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
-		"kindest/node:v1.34.2",
-	}
+var nodeImages = []string{
+	"kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
+	"kindest/node:v1.34.2",
 }
 
 // controlPlane is the container of the cluster's first node.
@@ -73,14 +71,25 @@ func (d *driver) cluster(ctx context.Context) (string, error) {
 	if len(nodes) == 0 {
 		return d.createCluster(ctx)
 	}
-	if err := d.adoptPorts(ctx); err != nil {
-		return "", err
+	if err = d.adoptPorts(ctx); err == nil {
+		err = d.startNodes(ctx, nodes)
 	}
-	if err := d.startNodes(ctx, nodes); err != nil {
-		return "", err
+	if err == nil {
+		err = d.kind.ExportKubeConfig(d.Cluster, d.local("kubeconfig"), false)
 	}
-	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort),
-		d.kind.ExportKubeConfig(d.Cluster, d.local("kubeconfig"), false)
+	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort), err
+}
+
+// clusterPort is a port of the ingress controller in every node, and the variable and setting of its port on this
+// machine.
+type clusterPort struct {
+	inside   int
+	variable string
+	outside  *int
+}
+
+func (d *driver) clusterPorts() []clusterPort {
+	return []clusterPort{{nodeport.HTTP, "HTTP_PORT", &d.HTTPPort}, {nodeport.HTTPS, "HTTPS_PORT", &d.HTTPSPort}}
 }
 
 // adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user requested others.
@@ -89,21 +98,17 @@ func (d *driver) adoptPorts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range []struct {
-		want     *int
-		inside   int
-		variable string
-	}{{&d.HTTPPort, nodeport.HTTP, "HTTP_PORT"}, {&d.HTTPSPort, nodeport.HTTPS, "HTTPS_PORT"}} {
+	for _, p := range d.clusterPorts() {
 		has := c.hostPort(p.inside)
 		switch {
 		case has == 0:
 			return fmt.Errorf("cluster %s has no host port for %d/tcp, so `up` did not create it: set CLUSTER to another name, "+
 				"or delete it", d.Cluster, p.inside)
-		case *p.want != 0 && *p.want != has:
+		case *p.outside != 0 && *p.outside != has:
 			return fmt.Errorf("cluster %s was created with port %d, and %s=%d requests another: unset %[3]s, "+
-				"or run `make down` first", d.Cluster, has, p.variable, *p.want)
+				"or run `make down` first", d.Cluster, has, p.variable, *p.outside)
 		}
-		*p.want = has
+		*p.outside = has
 	}
 	return nil
 }
@@ -116,24 +121,17 @@ func (d *driver) clusterConfig() (*v1alpha4.Cluster, error) {
 	if d.HTTPPort == d.HTTPSPort {
 		return nil, fmt.Errorf("HTTP_PORT and HTTPS_PORT are both %d: set one of them to another", d.HTTPPort)
 	}
-	for variable, port := range map[string]int{"HTTP_PORT": d.HTTPPort, "HTTPS_PORT": d.HTTPSPort} {
-		if portTaken(port) {
-			return nil, fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", port, variable)
+	controlPlane := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole}
+	for _, p := range d.clusterPorts() {
+		if portTaken(*p.outside) {
+			return nil, fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", *p.outside, p.variable)
 		}
+		controlPlane.ExtraPortMappings = append(controlPlane.ExtraPortMappings, v1alpha4.PortMapping{
+			ContainerPort: int32(p.inside), HostPort: int32(*p.outside), ListenAddress: "127.0.0.1",
+		})
 	}
-	mapped := func(inside, outside int) v1alpha4.PortMapping {
-		return v1alpha4.PortMapping{
-			ContainerPort: int32(inside), HostPort: int32(outside), ListenAddress: "127.0.0.1",
-		}
-	}
-	c := &v1alpha4.Cluster{Nodes: []v1alpha4.Node{{
-		Role: v1alpha4.ControlPlaneRole,
-		ExtraPortMappings: []v1alpha4.PortMapping{
-			mapped(nodeport.HTTP, d.HTTPPort), mapped(nodeport.HTTPS, d.HTTPSPort),
-		},
-	}}}
-	c.Nodes = append(c.Nodes, slices.Repeat([]v1alpha4.Node{{Role: v1alpha4.WorkerRole}}, d.Workers)...)
-	return c, nil
+	workers := slices.Repeat([]v1alpha4.Node{{Role: v1alpha4.WorkerRole}}, d.Workers)
+	return &v1alpha4.Cluster{Nodes: append([]v1alpha4.Node{controlPlane}, workers...)}, nil
 }
 
 func (d *driver) createCluster(ctx context.Context) (string, error) {
@@ -141,12 +139,11 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	images := nodeImages()
-	here := slices.IndexFunc(images, func(image string) bool {
+	here := slices.IndexFunc(nodeImages, func(image string) bool {
 		_, err := d.docker(ctx, "image", "inspect", "--format", "{{.Id}}", image)
 		return err == nil
 	})
-	image := cmp.Or(d.NodeImage, images[max(0, here)])
+	image := cmp.Or(d.NodeImage, nodeImages[max(0, here)])
 	if err := d.setMark(markCluster, d.Cluster, unfinished); err != nil {
 		return "", err
 	}
@@ -169,28 +166,21 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("creating cluster %s from the image %s (NODE_IMAGE takes another): %w", d.Cluster, image, err)
 	}
 	made, err := d.inspect(ctx, d.controlPlane())
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = d.setMark(markCluster, d.Cluster, made.ID)
 	}
-	if err := d.setMark(markCluster, d.Cluster, made.ID); err != nil {
-		return "", err
+	if err == nil {
+		err = d.waitForNodes(ctx) // kind waits for the first only
 	}
-	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), d.waitForNodes(ctx)
+	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), err
 }
 
-// deleteCluster deletes the cluster, whole or partial.
-func (d *driver) deleteCluster(ctx context.Context) (string, error) {
-	nodes, err := d.containers(ctx, d.nodeLabel())
-	if err != nil {
+// deleteCluster deletes the cluster, whole or partial, if there is one.
+func (d *driver) deleteCluster(context.Context) (string, error) {
+	if err := d.kind.Delete(d.Cluster, d.local("kubeconfig")); err != nil {
 		return "", err
 	}
-	if len(nodes) > 0 {
-		err = d.kind.Delete(d.Cluster, d.local("kubeconfig"))
-	}
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("deleted %s, %d node(s)", d.Cluster, len(nodes)), d.clearMark(markCluster, d.Cluster)
+	return "deleted", d.clearMark(markCluster, d.Cluster)
 }
 
 // inNode is a command inside the control plane's node, where KUBECONFIG names the administrator's.

@@ -107,9 +107,10 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 		}
 	}
 	ok(t, d.setMark(markCluster, d.Cluster, unfinished))
-	wantParts(t, must(d.cluster(t.Context())), "created from "+nodeImages()[0])
+	wantParts(t, must(d.cluster(t.Context())), "created from "+nodeImages[0])
 	kubeconfig := d.local("kubeconfig")
-	want := []string{"kind delete scaleout " + kubeconfig, "kind create scaleout " + nodeImages()[0] + " " + kubeconfig}
+	wantParts(t, host.asked("docker exec"), "kubectl wait --for=condition=Ready nodes --all") // kind waits for one
+	want := []string{"kind delete scaleout " + kubeconfig, "kind create scaleout " + nodeImages[0] + " " + kubeconfig}
 	if got := host.asked("kind"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -125,7 +126,7 @@ func TestCreationThatFails(t *testing.T) {
 		d, host := newCluster(t, reply{command: "docker ps"}, reply{command: "kind create", fails: "no such image"})
 		host.replies[1].does = func(command) { host.replies[0].out = left }
 		_, err := d.cluster(t.Context())
-		wantError(t, err, "creating cluster scaleout", nodeImages()[0], "NODE_IMAGE", "no such image")
+		wantError(t, err, "creating cluster scaleout", nodeImages[0], "NODE_IMAGE", "no such image")
 		if got := d.mark(markCluster, d.Cluster); got != want {
 			t.Errorf("%q left: got the mark %q, want %q", left, got, want)
 		}
@@ -139,7 +140,7 @@ func TestCreationThatFails(t *testing.T) {
 
 // TestNodeImage checks that an image on this machine needs no download, and that NODE_IMAGE takes precedence.
 func TestNodeImage(t *testing.T) {
-	images := nodeImages()
+	images := nodeImages
 	for _, tt := range []struct{ first, second, requested, want string }{
 		{"", "", "", images[0]}, {"No such image", "", "", images[1]}, {"No such image", "No such image", "", images[0]},
 		{"", "", "own:1", "own:1"},

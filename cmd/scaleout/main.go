@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,18 +49,18 @@ type driver struct {
 	root      string // absolute path of the project
 	host      runner
 	kind      clusters
-	pulumi    auto.PulumiCommand // from ensurePulumi on
 	out       io.Writer
 	lookupEnv func(name string) (value string, set bool)
 	began     time.Time
 	stdin     io.Reader
-	terminal  bool // whether a person can answer on stdin
-	exclusive bool // whether no other command changes something meanwhile
+	terminal  bool               // whether a person can answer on stdin
+	exclusive bool               // whether no other command changes something meanwhile
+	pulumi    auto.PulumiCommand // from findPulumi on
 }
 
 func main() {
 	if len(os.Args) != 2 || os.Args[1] == "help" {
-		printUsage(os.Stdout)
+		printUsage()
 		return
 	}
 	// Ctrl-C interrupts the running child once, so that Pulumi completes the operations in progress and writes its state.
@@ -90,10 +91,7 @@ func run(ctx context.Context, name string) error {
 	if strings.Contains(s.Stack, "/") && !c.qualified {
 		return fmt.Errorf("STACK=%q: want the plain name of a stack of this project", s.Stack)
 	}
-	root, err := os.Getwd()
-	if err == nil {
-		root, err = filepath.EvalSymlinks(root) // one name for the folder, however it was entered
-	}
+	root, err := syscall.Getwd() // unlike os.Getwd, one name for the folder, however it was entered
 	if err != nil {
 		return err
 	}
@@ -112,18 +110,73 @@ func run(ctx context.Context, name string) error {
 		}
 		defer release()
 	}
-	return explain(s.Stack, c.run(d, ctx))
+	return c.run(d, ctx)
 }
 
-func printUsage(w io.Writer) {
-	_, _ = fmt.Fprint(w, "usage: scaleout COMMAND\n\ncommands:\n")
+func printUsage() {
+	fmt.Print("usage: scaleout COMMAND\n\ncommands:\n")
 	for _, c := range subcommands {
-		_, _ = fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
+		fmt.Printf("  %-9s %s\n", c.name, c.summary)
 	}
-	_, _ = fmt.Fprint(w, "\nenvironment variables:\n")
+	fmt.Print("\nenvironment variables:\n")
 	for _, v := range new(settings).variables() {
-		_, _ = fmt.Fprintf(w, "  %-15s %s\n", v.name, v.usage)
+		fmt.Printf("  %-15s %s\n", v.name, v.usage)
 	}
+}
+
+// localDir holds what belongs to this checkout on this machine: tools, Pulumi's state and project of local stacks, the
+// passphrase, the kubeconfig of kind clusters. It is not in git.
+const localDir = ".local"
+
+// Marks are files in localDir for facts that no other program keeps.
+const (
+	// markCluster holds the container ID of the control plane of a cluster that `up` created, or unfinished. `down`
+	// deletes no other cluster.
+	markCluster = "cluster-"
+	// markDaemon holds the ID of the Docker daemon that a stack runs on.
+	markDaemon = "docker-daemon-"
+	// markActive exists while Pulumi changes a stack, and stays if that is interrupted.
+	markActive = "active-"
+	// markRollback holds the image of a rollback that has not finished.
+	markRollback = "rolling-back-"
+)
+
+// local returns a path below localDir.
+func (d *driver) local(elem ...string) string {
+	return filepath.Join(append([]string{d.root, localDir}, elem...)...)
+}
+
+// setMark writes a mark. A stack name may have organization and project in front.
+func (d *driver) setMark(mark, name, content string) error {
+	return os.WriteFile(d.local(mark+path.Base(name)), []byte(content), 0o600)
+}
+
+func (d *driver) clearMark(mark, name string) error {
+	return os.RemoveAll(d.local(mark + path.Base(name))) // unlike Remove, without an error if there is none
+}
+
+// mark returns the content of a mark, or "".
+func (d *driver) mark(mark, name string) string {
+	content, _ := os.ReadFile(d.local(mark + path.Base(name)))
+	return string(content)
+}
+
+// lock refuses a second command that changes something in this checkout. The kernel releases the lock when the process
+// ends, however it ends.
+func (d *driver) lock(what string) (release func(), err error) {
+	f, err := os.OpenFile(d.local("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(f.Name())
+		_ = f.Close()
+		return nil, fmt.Errorf("another run is active in this folder (%s): wait for it, or interrupt it (%w)",
+			strings.TrimSpace(string(holder)), err)
+	}
+	_ = f.Truncate(0)
+	_, _ = fmt.Fprintf(f, "%s of stack %s, process %d\n", what, d.Stack, os.Getpid())
+	return func() { _ = f.Close() }, nil // the file stays, since a lock on a removed file protects nothing
 }
 
 func isFile(path string) bool {

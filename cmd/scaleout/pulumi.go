@@ -1,115 +1,135 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"example.com/scaleout/internal/registry"
 )
 
-// pulumiCLI is the automation API's command, but for how it is interrupted: see interruptible. The API's own shares the
-// terminal's process group, and is killed after 10 s.
+// pulumiCLI is the automation API's command, but runs like every other program: the API's own is killed 10 s after an
+// interrupt.
 type pulumiCLI struct {
 	auto.PulumiCommand
-	path string // pulumi, or an absolute path
+	host runner
 }
 
-// Run implements auto.PulumiCommand.
-func (c pulumiCLI) Run(ctx context.Context, dir string, stdin io.Reader, stdout, stderr []io.Writer, env []string,
-	args ...string) (string, string, int, error) {
-	cmd := exec.CommandContext(ctx, c.path, append([]string{"--non-interactive"}, args...)...)
-	cmd.Dir, cmd.Stdin, cmd.Env = dir, stdin, append(append(os.Environ(), env...), "PULUMI_AUTOMATION_API=true")
-	if filepath.IsAbs(c.path) { // not on PATH; the language host is beside it
-		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(c.path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+// Run implements auto.PulumiCommand. The folder is in the environment: see chooseBackend. The writers get both streams,
+// and in place of standard error the text of the error is returned, which has its end.
+func (c pulumiCLI) Run(ctx context.Context, _ string, stdin io.Reader, live, _ []io.Writer, env []string,
+	args ...string) (stdout, stderr string, code int, err error) {
+	run := command{name: "pulumi", args: append(args, "--non-interactive"), stdin: stdin,
+		env: append(env, "PULUMI_AUTOMATION_API=true")}
+	if len(live) > 0 {
+		run.live = io.MultiWriter(live...)
 	}
-	var out, errOut bytes.Buffer
-	cmd.Stdout = io.MultiWriter(append(slices.Clone(stdout), &out)...)
-	cmd.Stderr = io.MultiWriter(append(slices.Clone(stderr), &errOut)...)
-	interruptible(cmd)
-	err := cmd.Run()
-	return out.String(), errOut.String(), cmd.ProcessState.ExitCode(), err
+	if stdout, err = c.host.Run(ctx, run); err != nil {
+		return stdout, err.Error(), 1, err
+	}
+	return stdout, "", 0, nil
 }
 
-// findPulumi finds a Pulumi CLI on PATH or in localDir. It must not be older than the SDK in go.mod, which may use
-// newer features of the engine.
-func (d *driver) findPulumi() (err error) {
-	for _, at := range []struct{ root, path string }{{"", "pulumi"}, {d.local(), d.local("bin", "pulumi")}} {
-		if d.pulumi != nil {
-			return nil
-		}
-		var cli auto.PulumiCommand
-		cli, err = auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: at.root, Version: sdk.Version})
-		if err == nil {
-			d.pulumi = pulumiCLI{cli, at.path}
-		}
+// findPulumi finds a Pulumi CLI on PATH or in localDir, which it then puts on PATH. It must not be older than the SDK
+// in go.mod, which may use newer features of the engine.
+func (d *driver) findPulumi() error {
+	if d.pulumi != nil {
+		return nil
 	}
+	options := &auto.PulumiCommandOptions{Version: sdk.Version}
+	cli, err := auto.NewPulumiCommand(options)
+	if err != nil {
+		options.Root = d.local()
+		if cli, err = auto.NewPulumiCommand(options); err != nil {
+			return fmt.Errorf("no Pulumi CLI that suffices; `make up` installs one: %w", err)
+		}
+		err = os.Setenv("PATH", d.local("bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	d.pulumi = pulumiCLI{cli, d.host}
 	return err
 }
 
 // ensurePulumi finds the Pulumi CLI or installs it into localDir, and connects the stack to it.
 func (d *driver) ensurePulumi(ctx context.Context, s *stack) (string, error) {
-	if err := d.findPulumi(); err != nil {
+	err := d.findPulumi()
+	if err != nil {
 		d.note("%v\ninstalling %s into %s/bin", err, sdk.Version, localDir)
 		if _, err = auto.InstallPulumiCommand(ctx, &auto.PulumiCommandOptions{Root: d.local()}); err == nil {
 			err = d.findPulumi()
 		}
-		if err != nil {
-			return "", fmt.Errorf("needs the Pulumi CLI, 3.x, at least %s, and the installer failed: %w; put one on PATH or "+
-				"into %s/bin, or set HTTPS_PROXY", sdk.Version, err, localDir)
-		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("needs the Pulumi CLI, 3.x, at least %s, and the installer failed: %w; put one on PATH or "+
+			"into %s/bin, or set HTTPS_PROXY", sdk.Version, err, localDir)
 	}
 	return "v" + d.pulumi.Version().String(), d.connect(ctx, s)
 }
 
-// connect opens the stack's workspace and records whether the backend has the stack. A local stack has a project of its
-// own in localDir, so that Pulumi keeps what it adds to settings, and which stack is selected, away from the committed
-// files.
-func (d *driver) connect(ctx context.Context, s *stack) (err error) {
-	dir := d.root
-	if s.local() {
-		dir = d.local()
-		err = d.saveProject(s)
-	}
-	if err != nil {
-		return err
-	}
-	// In place of those of the environment: `make env` exports a folder, and `stack rm NAME` fails with a second name.
-	s.backend.env["PULUMI_OPTION_CWD"], s.backend.env["PULUMI_OPTION_STACK"] = dir, ""
-	s.workspace, err = auto.NewLocalWorkspace(ctx, auto.Pulumi(d.pulumi), auto.EnvVars(s.backend.env), auto.WorkDir(dir))
-	if err != nil {
-		return err
-	}
-	stacks, err := s.workspace.ListStacks(ctx)
-	s.existed = slices.ContainsFunc(stacks, func(known auto.StackSummary) bool {
-		return strings.TrimPrefix(known.Name, "organization/"+string(s.project.Name)+"/") == s.name
-	})
-	return brief(err)
-}
-
-// unselected is a workspace in which opening a stack does not select it. Otherwise `make promote STACK=prod` would turn
-// the user's next plain `pulumi up` to prod.
-type unselected struct{ auto.Workspace }
+// quiet is a workspace in which opening a stack does not select it. Otherwise `make promote STACK=prod` would turn the
+// user's next plain `pulumi up` to prod. Nor does an update end with reading the outputs: that call of the automation
+// API decrypts secrets, which not everyone who may read the state is allowed to.
+type quiet struct{ auto.Workspace }
 
 // SelectStack implements auto.Workspace.
-func (unselected) SelectStack(context.Context, string) error { return nil }
+func (quiet) SelectStack(context.Context, string) error { return nil }
 
-// open returns the stack of that name for operations on it.
-func (s *stack) open(ctx context.Context, name string) (auto.Stack, error) {
-	if s.local() { // Cancel works on no other type of workspace
-		return auto.SelectStack(ctx, name, s.workspace)
+// StackOutputs implements auto.Workspace.
+func (quiet) StackOutputs(context.Context, string) (auto.OutputMap, error) { return nil, nil }
+
+// connect opens the stack for Pulumi's operations, and records whether the backend has it.
+func (d *driver) connect(ctx context.Context, s *stack) error {
+	err := d.save(s)
+	if err == nil {
+		s.workspace, err = auto.NewLocalWorkspace(ctx, auto.Pulumi(d.pulumi), auto.EnvVars(s.env),
+			auto.WorkDir(cmp.Or(s.env["PULUMI_OPTION_CWD"], d.root)))
 	}
-	return auto.SelectStack(ctx, name, unselected{s.workspace})
+	if err != nil {
+		return err
+	}
+	s.pulumi, _ = auto.SelectStack(ctx, d.Stack, quiet{s.workspace})
+	stacks, err := s.workspace.ListStacks(ctx)
+	s.existed = slices.ContainsFunc(stacks, func(known auto.StackSummary) bool {
+		return path.Base(known.Name) == s.name // an organization and the project may be in front
+	})
+	return d.explain(err)
+}
+
+// command runs a Pulumi command for which the automation API has no suitable call.
+func (d *driver) command(ctx context.Context, s *stack, stdin io.Reader, args ...string) (string, error) {
+	var env []string
+	for name, value := range s.env {
+		env = append(env, name+"="+value)
+	}
+	out, _, _, err := d.pulumi.Run(ctx, "", stdin, nil, nil, env, args...)
+	return out, d.explain(err)
+}
+
+// change runs an operation of Pulumi that changes the stack.
+func (d *driver) change(ctx context.Context, s *stack, operation func() error) error {
+	err := d.removeStaleLock(ctx, s)
+	if err == nil {
+		err = operation()
+	}
+	return d.explain(err)
 }
 
 // outputs are the stack outputs that the driver uses.
@@ -121,87 +141,201 @@ type outputs struct {
 	NextCommands []string   `json:"nextCommands"`
 }
 
-// outputs reads a stack's outputs. The automation API's call decrypts secrets too, which not everyone who may read the
-// state is allowed to.
-func (s *stack) outputs(ctx context.Context, name string) (o outputs, err error) {
-	out, err := s.pulumi(ctx, nil, "stack", "output", "--json", "--stack", name)
+// outputs reads a stack's outputs, without secrets: see quiet.
+func (d *driver) outputs(ctx context.Context, s *stack, name string) (o outputs, err error) {
+	out, err := d.command(ctx, s, nil, "stack", "output", "--json", "--stack", name)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &o)
 	}
 	return o, err
 }
 
-// pulumi runs a command for which the automation API has no suitable call.
-func (s *stack) pulumi(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	var env []string
-	for name, value := range s.workspace.GetEnvVars() {
-		env = append(env, name+"="+value)
+// partOf is the label of every object of this program.
+const partOf = "app.kubernetes.io/part-of=scaleout"
+
+// deletionWait limits the wait for objects that are being deleted; a pod's graceful shutdown takes most of it.
+const deletionWait = 5 * time.Minute
+
+// update runs `pulumi up`. A stack on this machine skips the preview, which would run the program a second time.
+// Elsewhere it finds errors before anything is changed.
+func (d *driver) update(ctx context.Context, s *stack) (string, error) {
+	options := []optup.Option{optup.ProgressStreams(d.out), optup.ShowSecrets(false)}
+	if s.local() {
+		missing, err := d.recover(ctx, s)
+		if err != nil {
+			return "", err
+		}
+		// Refresh, since a cluster or containers may have been deleted.
+		options = append(options, optup.Refresh(), optup.Replace(missing))
 	}
-	cli := s.workspace.PulumiCommand()
-	out, errOut, _, err := cli.Run(ctx, s.workspace.WorkDir(), stdin, nil, nil, env, args...)
+	err := d.changeMarked(ctx, s, "up", func() (err error) {
+		if !s.local() {
+			_, err = s.pulumi.Preview(ctx, optpreview.ProgressStreams(d.out))
+		}
+		if err == nil {
+			_, err = s.pulumi.Up(ctx, options...)
+		}
+		return err
+	})
 	if err != nil {
-		err = &pulumiError{what: fmt.Sprintf("`pulumi %s`: %v", strings.Join(args, " "), err), output: errOut}
+		d.diagnose(ctx, s)
+		err = fmt.Errorf("updating stack %s: %w\ncurrent state: `make status%[3]s`; log of the app: `make logs%[3]s`",
+			d.Stack, err, stackArgument(d.Stack))
+		if s.existed {
+			err = fmt.Errorf("%w\nto return to the last image that succeeded, or to finish a rollback: make rollback%s "+
+				"(TO=<number> takes another image)", err, stackArgument(d.Stack))
+		}
+		return "", err
 	}
-	return out, err
+	return "stack " + d.Stack + " is up to date", d.clearMark(markRollback, d.Stack)
 }
 
-// state reads the stack's state. Nothing in this program writes one.
-func (s *stack) state(ctx context.Context, name string) (state apitype.DeploymentV3, err error) {
-	exported, err := s.workspace.ExportStack(ctx, name)
+// recover prepares the update of a local stack after whatever happened before. What an interrupted run was creating can
+// exist without being in the state: on kind the update takes it over, and on Docker it is removed first. It returns the
+// images that have to be built again: see missingImages.
+func (d *driver) recover(ctx context.Context, s *stack) (missing []string, err error) {
+	var state apitype.DeploymentV3
+	exported, err := s.workspace.ExportStack(ctx, d.Stack)
 	if err == nil && len(exported.Deployment) > 0 {
 		err = json.Unmarshal(exported.Deployment, &state)
 	}
-	return state, brief(err)
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	pending := len(state.PendingOperations) > 0
+	if pending || d.mark(markActive, d.Stack) != "" {
+		d.note("an earlier run was interrupted: taking over what it left")
+		if s.onKind() {
+			s.set("adoptExisting", "true") // until the next up: without it, a preview would show a change of the provider
+			err = errors.Join(d.save(s), d.waitForDeletions(ctx))
+		}
+		switch {
+		case err != nil || !pending:
+		case s.ownState:
+			err = d.change(ctx, s, func() error {
+				_, err := s.pulumi.Refresh(ctx, optrefresh.ClearPendingCreates(), optrefresh.ProgressStreams(d.out),
+					optrefresh.ShowSecrets(false))
+				return err
+			})
+		default: // they may be those of a run that somebody else has active
+			d.note("operations in the state did not complete; if no other run is active, clear them: "+
+				"pulumi refresh --clear-pending-creates --stack %s", d.Stack)
+		}
+		if err == nil && s.onDocker() {
+			err = d.removeUnknown(ctx, s, state.Resources)
+		}
+	}
+	if err == nil && s.onDocker() && s.existed {
+		err = d.startContainers(ctx, s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return missingImages(ctx, state.Resources), nil
 }
 
-// pulumiError is a failure of the Pulumi CLI.
-type pulumiError struct {
-	what, output string
-	locked       bool // another update of the same stack is active
+// missingImages returns the URNs of images that their registry on this machine, which may be a new one, does not have.
+func missingImages(ctx context.Context, resources []apitype.ResourceV3) (urns []string) {
+	for _, r := range resources {
+		image, _ := r.Outputs["repoDigest"].(string)
+		ref, err := name.NewDigest(image)
+		if r.Type != "docker:index/image:Image" || !localRepository.MatchString(image) || err != nil {
+			continue
+		}
+		if _, err := remote.Head(ref, registry.Options(ctx)...); registry.NotFound(err) {
+			urns = append(urns, string(r.URN))
+		}
+	}
+	return urns
 }
 
-// Error is one line, with the last that Pulumi printed.
-func (e *pulumiError) Error() string {
-	last := strings.TrimSpace(strings.TrimPrefix(lastLine(e.output), "stderr:")) // as in the text that brief parses
-	return strings.TrimSuffix(e.what+": "+last, ": ")
+// changeMarked runs an update or a destroy, and leaves a mark if it is interrupted, or if it fails while it adopts what
+// an interrupted one left. One that is killed leaves pending operations in the state, too.
+func (d *driver) changeMarked(ctx context.Context, s *stack, verb string, operation func() error) error {
+	err := d.setMark(markActive, d.Stack, verb)
+	if err == nil {
+		err = d.change(ctx, s, operation)
+	}
+	if ctx.Err() != nil || err != nil && s.setting("adoptExisting") == "true" {
+		return err
+	}
+	return errors.Join(err, d.clearMark(markActive, d.Stack))
 }
 
-// brief shortens an error of the automation API, whose text holds the whole output of the CLI.
-func brief(err error) error {
+// waitForDeletions waits until no object of this program is being deleted: an update would take it for existing.
+func (d *driver) waitForDeletions(ctx context.Context) error {
+	for deadline := time.Now().Add(deletionWait); ; time.Sleep(500 * time.Millisecond) {
+		going, err := d.kubectl(ctx, "get", "namespaces,deployments,statefulsets,persistentvolumeclaims",
+			"--all-namespaces", "--selector", partOf,
+			"--output", `jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.kind} {.metadata.name} {end}`)
+		if err != nil || going == "" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is still being deleted after %s", going, deletionWait)
+		}
+	}
+}
+
+// removeStaleLock cancels the lock of a run that was killed: one of this machine, in localDir, whose process is gone.
+// Pulumi reports any other.
+func (d *driver) removeStaleLock(ctx context.Context, s *stack) error {
+	state := os.DirFS(d.local("state"))
+	files, _ := fs.Glob(state, ".pulumi/locks/*/*/"+s.name+"/*.json")
+	host, err := os.Hostname()
+	if err != nil || !s.ownState || len(files) == 0 {
+		return err
+	}
+	for _, file := range files {
+		var lock struct { // github.com/pulumi/pulumi/pkg/v3/backend/diy/lock.go
+			Pid      int
+			Hostname string
+		}
+		content, err := fs.ReadFile(state, file)
+		if err == nil {
+			err = json.Unmarshal(content, &lock)
+		}
+		if err != nil || lock.Hostname != host || d.runsPulumi(ctx, lock.Pid) {
+			return nil
+		}
+	}
+	d.note("removing the lock of a run that was killed")
+	if !s.existed { // it was killed while it removed the stack: Pulumi cancels nothing then
+		return os.RemoveAll(d.local("state", path.Dir(files[0])))
+	}
+	locked, err := auto.SelectStack(ctx, d.Stack, s.workspace) // Cancel accepts no other type of workspace
+	if err == nil {
+		err = locked.Cancel(ctx)
+	}
+	return err
+}
+
+// runsPulumi reports whether a process is Pulumi's: another program may have its number since. Z is a process that has
+// ended and was not reaped, as init in some containers never does.
+func (d *driver) runsPulumi(ctx context.Context, pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	out, err := d.host.Run(ctx, command{name: "ps", args: []string{"-o", "state=,comm=", "-p", fmt.Sprint(pid)}})
+	return err != nil || !strings.HasPrefix(out, "Z") && strings.Contains(out, "pulumi")
+}
+
+// explain shortens an error of the automation API, whose text repeats the output of the CLI, and adds what to do where
+// Pulumi's own text does not say it.
+func (d *driver) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	what, output, long := strings.Cut(err.Error(), "\ncode: ")
-	if !long {
-		return err
-	}
-	return &pulumiError{what: what, output: output, locked: auto.IsConcurrentUpdateError(err)}
-}
-
-// explain adds what to do to errors of Pulumi whose own text does not say it.
-func explain(stack string, err error) error {
-	var failed *pulumiError
-	if !errors.As(err, &failed) {
-		return err
-	}
-	argument, file := stackArgument(stack), stackFileName(stack)
-	says := func(text string) bool { return strings.Contains(failed.output, text) }
-	advice := "current state: `make status" + argument + "`; log of the app: `make logs" + argument + "`"
+	text, _, _ := strings.Cut(err.Error(), "\ncode: ")
+	file := stackFileName(d.Stack)
 	switch {
-	case failed.locked:
-		advice = "if no other update is running, remove the lock: eval \"$(make -s env" + argument + ")\"; " +
-			"pulumi cancel --stack " + stack
-	case says("incorrect passphrase"):
-		advice = file + " or the state was encrypted with another passphrase: put that one into " + localDir +
+	case auto.IsConcurrentUpdateError(err):
+		text += "\nif no other update is running, remove the lock: eval \"$(make -s env" + stackArgument(d.Stack) + ")\"; " +
+			"pulumi cancel --stack " + d.Stack
+	case strings.Contains(text, "incorrect passphrase"):
+		text += "\n" + file + " or the state was encrypted with another passphrase: put that one into " + localDir +
 			"/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete `encryptionsalt` and the `secure` lines from " +
 			file + ", and the file " + localDir + "/" + file
-	case says("port is already allocated"), says("address already in use"):
-		advice = "set HTTP_PORT to a free port"
-	// A push prints "Layer already exists".
-	case says(`" already exists`), says("resource already exists"), says("network with name"),
-		says("is already in use by container"):
-		advice = "it belongs to another stack, which needs another scaleout:namespace, or to a state that was lost " +
-			"(docs/operations.md)"
 	}
-	return fmt.Errorf("%w\n%s", err, advice)
+	return errors.New(text)
 }

@@ -30,7 +30,8 @@ func TestImagesOfAnotherRegistry(t *testing.T) {
 		d, host, _ := newTestDriver(t, reply{command: "pulumi up"},
 			reply{command: "pulumi stack export --show-secrets --stack dev", out: stateJSON(image)})
 		must(d.update(t.Context(), openTestStack(t, d)))
-		want := []string{"pulumi up --yes --skip-preview --exec-kind=auto.local" + replace + " --refresh --stack dev"}
+		want := []string{"pulumi up --yes --skip-preview --exec-kind=auto.local" + replace +
+			" --refresh --stack dev --non-interactive"}
 		if got := host.asked("pulumi up"); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", reference, got, want)
 		}
@@ -43,7 +44,7 @@ func TestUpAfterAnInterruption(t *testing.T) {
 		pending, reply{command: "pulumi refresh"}, reply{command: "docker exec"})
 	opened := func() *stack { // by a command that carries settings, as promote does
 		s := must(d.openStack(d.Stack, machineKeys...))
-		if ok(t, d.connect(t.Context(), s)); s.has("adoptExisting") {
+		if ok(t, d.connect(t.Context(), s)); s.setting("adoptExisting") != "" {
 			t.Error("got existing objects adopted without an interruption")
 		}
 		return s
@@ -73,13 +74,15 @@ func TestFailureIsNoInterruption(t *testing.T) {
 		reply{command: "docker exec", out: "web-1 CrashLoopBackOff"})
 	s := openTestStack(t, d)
 	_, err := d.update(t.Context(), s)
-	wantError(t, explain(d.Stack, err), "updating stack dev", "scaleout:namespace")
-	if d.mark(markActive, d.Stack) != "" || s.has("adoptExisting") {
+	wantError(t, err, "updating stack dev", "resource already exists")
+	if d.mark(markActive, d.Stack) != "" || s.setting("adoptExisting") != "" {
 		t.Errorf("got the mark %q, want none and nothing adopted", d.mark(markActive, d.Stack))
 	}
-	if len(host.asked("docker exec")) != 3 {
-		t.Errorf("got %q, want pods, events and logs", host.asked("docker exec"))
+	asked := host.asked("docker exec")
+	if len(asked) != 3 {
+		t.Errorf("got %q, want pods, events and logs", asked)
 	}
+	wantParts(t, asked, "kubectl get pods ", "kubectl get events ", "kubectl logs ")
 	wantParts(t, out, "    web-1 CrashLoopBackOff\n")
 }
 
@@ -107,7 +110,7 @@ func TestInterruptionIsNoted(t *testing.T) {
 func TestSharedStateIsNotChanged(t *testing.T) {
 	d, host, out := newTestDriver(t, pending, reply{command: "docker exec"})
 	s := openTestStack(t, d)
-	s.backend.local = false
+	s.ownState = false
 	if must(d.recover(t.Context(), s)); len(host.asked("pulumi refresh")) != 0 {
 		t.Errorf("got %q, want only the command printed", host.asked("pulumi"))
 	}
@@ -166,12 +169,13 @@ func TestStaleLock(t *testing.T) {
 		for verb, change := range changes {
 			ps := fmt.Sprintf("ps -o state=,comm= -p %d", os.Getpid())
 			d, host, _ := newTestDriver(t, reply{command: ps, out: tt.program + "\n"},
-				reply{command: verb}, reply{command: "pulumi cancel"}, reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`})
+				reply{command: verb}, reply{command: "pulumi stack select"}, reply{command: "pulumi cancel"},
+				reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`})
 			for name, content := range tt.locks {
 				write(t, d.local("state", ".pulumi/locks/organization/scaleout", name+".json"), content)
 			}
 			s := openTestStack(t, d)
-			s.backend.local = !tt.shared
+			s.ownState = !tt.shared
 			must(change(d, t.Context(), s))
 			commands := strings.Join(host.asked("pulumi"), "\n")
 			at := strings.Index(commands, "pulumi cancel --yes --stack dev")
@@ -179,5 +183,16 @@ func TestStaleLock(t *testing.T) {
 				t.Errorf("%s: got %s\nwant the lock removed before %q: %t", tt.name, commands, verb, tt.want)
 			}
 		}
+	}
+}
+
+// TestLockOfARemovedStack checks that a run that was killed while it removed the stack does not prevent the next one:
+// Pulumi cancels nothing for a stack that does not exist.
+func TestLockOfARemovedStack(t *testing.T) {
+	d, _, _ := newTestDriver(t, initWrites(t), reply{command: "docker exec"})
+	lock := d.local("state", ".pulumi/locks/organization/scaleout/dev/x.json")
+	write(t, lock, fmt.Sprintf(`{"pid":%d,"hostname":%q}`, 1<<22+1, must(os.Hostname())))
+	if must(d.ensureStack(t.Context(), openTestStack(t, d))); isFile(lock) {
+		t.Error("got the lock kept")
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/opthistory"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
 	"example.com/scaleout/internal/registry"
 )
@@ -38,59 +40,40 @@ func (d *driver) promote(ctx context.Context) error {
 	case d.From == d.Stack:
 		return fmt.Errorf("FROM and STACK are both %s", d.Stack)
 	}
-	r, err := d.openRelease(ctx, "promote")
-	if err != nil {
-		return err
-	}
-	var image string
-	err = d.do(ctx, step{"stack " + d.From, func(ctx context.Context) (string, error) {
-		image, err = d.imageOfSource(ctx, r.stack)
-		return "runs " + image, err
-	}}, step{"image", func(ctx context.Context) (string, error) { return r.place(ctx, image) }})
-	if err != nil {
-		return err
-	}
-	return d.deploy(ctx, r)
+	r := &release{verb: "promote"}
+	return d.release(ctx, r, step{"image that runs in " + d.From, func(ctx context.Context) (string, error) {
+		return d.place(ctx, r)
+	}})
 }
 
 // rollback deploys an image that ran in the stack before.
 func (d *driver) rollback(ctx context.Context) error {
-	r, err := d.openRelease(ctx, "rollback")
-	if err != nil {
-		return err
-	}
-	err = d.do(ctx, step{"images that ran there", func(ctx context.Context) (string, error) {
+	r := &release{verb: "rollback"}
+	return d.release(ctx, r, step{"images that ran there", func(ctx context.Context) (_ string, err error) {
 		if r.to, err = d.goal(ctx, r); err != nil {
-			return "", fmt.Errorf("stack %s: %w", d.Stack, err)
+			return "", fmt.Errorf("stack %s: %w; the images that ran there are\n%s", d.Stack, err, r.now.listed())
 		}
-		_, err := registry.Find(ctx, r.to, r.setting("imagePlatform"))
+		_, err = registry.Find(ctx, r.to, r.setting("imagePlatform"))
 		return r.now.listed() + "\ngoes to " + r.to, err
 	}})
+}
+
+// release deploys in the stack the image that a step chooses.
+func (d *driver) release(ctx context.Context, r *release, choice step) (err error) {
+	if r.stack, err = d.begin(ctx, "", machineKeys...); err != nil {
+		return err
+	}
+	if r.otherProject(d.Stack) {
+		return fmt.Errorf("STACK=%q: the project here is %s", d.Stack, r.project.Name)
+	}
+	err = d.do(ctx, step{"stack " + d.Stack, func(ctx context.Context) (string, error) {
+		r.now, err = d.outputs(ctx, r.stack, d.Stack)
+		return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
+	}}, choice)
 	if err != nil {
 		return err
 	}
 	return d.deploy(ctx, r)
-}
-
-// openRelease opens the stack that gets another image, and reads what it runs now.
-func (d *driver) openRelease(ctx context.Context, verb string) (*release, error) {
-	s, err := d.openStack(d.Stack, machineKeys...)
-	if err != nil {
-		return nil, err
-	}
-	if s.otherProject(d.Stack) {
-		return nil, fmt.Errorf("STACK=%q: the project here is %s", d.Stack, s.project.Name)
-	}
-	r := &release{stack: s, verb: verb}
-	var steps []step
-	if s.local() {
-		steps = append(steps, step{"Docker", s.with(d.dockerAnswers)})
-	}
-	return r, d.do(ctx, append(steps, step{"Pulumi CLI", s.with(d.ensurePulumi)},
-		step{"stack " + d.Stack, func(ctx context.Context) (string, error) {
-			r.now, err = s.outputs(ctx, d.Stack)
-			return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
-		}})...)
 }
 
 // otherProject reports whether the full name of a stack is that of one of another project.
@@ -99,56 +82,45 @@ func (s *stack) otherProject(name string) bool {
 	return len(parts) == 3 && parts[1] != string(s.project.Name)
 }
 
-// imageOfSource returns the image that runs in FROM. A stack without a file here, such as one of another project, is
-// looked up in the target's backend.
-func (d *driver) imageOfSource(ctx context.Context, target *stack) (string, error) {
-	s := target
-	if !target.otherProject(d.From) {
-		own, err := d.openStack(d.From, machineKeys...)
-		switch {
-		case err == nil:
-			s = own
-			err = d.connect(ctx, s)
-		case errors.Is(err, fs.ErrNotExist):
-			err = nil
-		}
-		if err != nil {
-			return "", err
-		}
+// place decides by which reference the target gets the image of FROM: its own, if it is in the target's registry
+// already or if the target has none, and otherwise the same digest in the target's repository.
+func (d *driver) place(ctx context.Context, r *release) (string, error) {
+	source, err := d.openStack(d.From, machineKeys...)
+	if r.otherProject(d.From) || errors.Is(err, fs.ErrNotExist) {
+		source, err = r.stack, nil // whose backend has a stack without a file here, such as one of another project
 	}
-	o, err := s.outputs(ctx, d.From)
+	if err != nil {
+		return "", err
+	}
+	o, err := d.outputs(ctx, source, d.From)
 	if err == nil && o.Image == "" {
 		err = fmt.Errorf("stack %s has no output `image`: deploy it first, with `pulumi up --stack %[1]s`", d.From)
 	}
-	return o.Image, err
-}
-
-// place decides by which reference the target gets an image: its own, if it is in the target's registry already or if
-// the target has none, and otherwise the same digest in the target's repository.
-func (r *release) place(ctx context.Context, image string) (string, error) {
+	if err != nil {
+		return "", err
+	}
 	own, err := r.repository()
 	if err != nil {
 		return "", err
 	}
-	found, err := registry.Find(ctx, image, r.setting("imagePlatform"))
+	found, err := registry.Find(ctx, o.Image, r.setting("imagePlatform"))
 	if err != nil {
 		return "", err
 	}
-	repository, digest := splitReference(image)
+	from, _ := name.NewDigest(o.Image) // it was found there
+	to := from.Repository
 	if own != "" {
-		from, _ := name.NewRepository(repository) // it was found there
-		to, err := name.NewRepository(own)
-		if err != nil {
+		if to, err = name.NewRepository(own); err != nil {
 			return "", fmt.Errorf("scaleout:imageRepository %q: %w", own, err)
 		}
-		if from.RegistryStr() != to.RegistryStr() {
-			r.to, r.source = own+"@sha256:"+digest, found
-			return "is in another registry: copied to " + own + " before the update", nil
-		}
 	}
-	r.to = image
-	return "used where it is, nothing is copied; the target must be allowed to pull from " + repository +
-		" (docs/releases.md)", nil
+	if to.RegistryStr() != from.RegistryStr() {
+		r.to, r.source = own+"@"+from.DigestStr(), found
+		return o.Image + "\nis in another registry: copied to " + own + " before the update", nil
+	}
+	r.to = o.Image
+	return o.Image + "\nused where it is, nothing is copied; the target must be allowed to pull from " +
+		from.Repository.Name() + " (docs/releases.md)", nil
 }
 
 // repository returns the repository of the stack's own images, or "" if its settings name none. The account and region
@@ -170,26 +142,30 @@ func (r *release) repository() (string, error) {
 // goal returns the image that a rollback goes to: TO; or that of a rollback that did not finish; or the newest that ran
 // before what the stack is to run. If that update failed, what ran before is the newest of all.
 func (d *driver) goal(ctx context.Context, r *release) (string, error) {
-	configured := r.setting("image")
+	avoided := r.setting("image")
 	switch {
 	case d.To != "":
 		return r.now.choose(d.To)
-	case configured != "" && configured == d.mark(markRollback, d.Stack):
+	case avoided != "" && avoided == d.mark(markRollback, d.Stack):
 		d.note("continuing an earlier rollback that did not finish (TO takes another image)")
-		return configured, nil
-	case configured != "":
-		return r.now.before(configured)
+		return avoided, nil
+	case avoided == "": // the stack builds its image
+		updates, err := r.pulumi.History(ctx, 20, 1, opthistory.ShowSecrets(false)) // newest first
+		if err != nil {
+			return "", d.explain(err)
+		}
+		last := slices.IndexFunc(updates, func(u auto.UpdateSummary) bool { return u.Kind == "update" })
+		if last < 0 || updates[last].Result == "succeeded" {
+			avoided = r.now.Image
+		} else {
+			d.note("the last update failed: going back to the newest image that succeeded")
+		}
 	}
-	updates, err := d.history(ctx, r.stack)
-	if err != nil {
-		return "", err
+	before := slices.IndexFunc(r.now.Images, func(v deployed) bool { return v.Image != avoided })
+	if before < 0 {
+		return "", errors.New("there is no image to go back to")
 	}
-	last := slices.IndexFunc(updates, func(u auto.UpdateSummary) bool { return u.Kind == "update" })
-	if last >= 0 && updates[last].Result != "succeeded" {
-		d.note("the last update failed: going back to the newest image that succeeded")
-		return r.now.before("")
-	}
-	return r.now.before(r.now.Image)
+	return r.now.Images[before].Image, nil
 }
 
 // deploy shows what will change, asks, and changes it: the image's place, the stack file, the stack.
@@ -218,13 +194,7 @@ func (d *driver) deploy(ctx context.Context, r *release) error {
 	}
 	steps = append(steps, step{file, func(context.Context) (string, error) { return "set", d.configure(r) }},
 		step{"pulumi up", r.with(d.update)})
-	err := d.do(ctx, steps...)
-	switch {
-	case err != nil && r.verb == "rollback":
-		return fmt.Errorf("%w\n`make rollback%s` tries again, TO=<number> goes to another image", err, stackArgument(d.Stack))
-	case err != nil && r.now.Image != "":
-		return fmt.Errorf("%w\nto return to %s: make rollback%s", err, r.now.Image, stackArgument(d.Stack))
-	case err != nil:
+	if err := d.do(ctx, steps...); err != nil {
 		return err
 	}
 	d.total(r.verb)
@@ -269,14 +239,11 @@ func (d *driver) configure(r *release) error {
 	if err := errors.Join(err, readErr); err != nil {
 		return err
 	}
-	committed.Config[r.key("image")] = config.NewValue(r.to)
-	delete(committed.Config, r.key("buildContext")) // the program refuses both
-	if err := committed.Save(d.committed(d.Stack)); err != nil || !r.local() {
-		return err
+	for _, settings := range []*workspace.ProjectStack{committed, r.settings} {
+		settings.Config[r.key("image")] = config.NewValue(r.to)
+		delete(settings.Config, r.key("buildContext")) // the program refuses both
 	}
-	r.set("image", r.to)
-	delete(r.settings.Config, r.key("buildContext"))
-	return d.saveCopy(r.stack)
+	return errors.Join(committed.Save(d.committed(d.Stack)), d.save(r.stack))
 }
 
 // deployed is an element of the output `images`: a reference by digest, and when the update that deployed it began
@@ -291,7 +258,7 @@ func (o outputs) listed() string {
 	lines := make([]string, len(o.Images))
 	running := slices.IndexFunc(o.Images, func(v deployed) bool { return v.Image == o.Image })
 	for i, v := range o.Images {
-		repository, digest := splitReference(v.Image)
+		repository, digest, _ := strings.Cut(v.Image, "@sha256:")
 		lines[i] = fmt.Sprintf("%2d  %s  %.12s  %s", i+1, v.Since, digest, repository)
 		if i == running {
 			lines[i] += "  (runs)"
@@ -300,44 +267,21 @@ func (o outputs) listed() string {
 	return cmp.Or(strings.Join(lines, "\n"), "none")
 }
 
-// splitReference returns the repository of a reference by digest, which may have a tag too, and the digits of the
-// digest.
-func splitReference(image string) (repository, digest string) {
-	repository, digest, _ = strings.Cut(image, "@")
-	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") { // not before a port
-		repository = repository[:at]
-	}
-	return repository, strings.TrimPrefix(digest, "sha256:")
-}
-
 // choose returns the one image that TO selects. Seven digits of a digest, as in git, distinguish twenty images, and are
 // more than a number in the list ever has.
 func (o outputs) choose(to string) (string, error) {
 	digits := strings.TrimPrefix(to, "sha256:")
 	var found []string
 	for i, v := range o.Images {
-		_, digest := splitReference(v.Image)
+		_, digest, _ := strings.Cut(v.Image, "@sha256:")
 		selected := v.Image == to || strconv.Itoa(i+1) == to || len(digits) >= 7 && strings.HasPrefix(digest, digits)
 		if selected && !slices.Contains(found, v.Image) {
 			found = append(found, v.Image)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return "", fmt.Errorf("TO=%q: want the number of an image, its digest or at least the first 7 digits of that, "+
-			"or <repository>@sha256:<digest>; the images that ran there are\n%s", to, o.listed())
-	case 1:
-		return found[0], nil
+	if len(found) != 1 {
+		return "", fmt.Errorf("TO=%q selects %d images: want the number of one, its digest or at least the first 7 digits "+
+			"of that, or <repository>@sha256:<digest>", to, len(found))
 	}
-	return "", fmt.Errorf("TO=%q selects several images: give more digits, the number or the whole reference of one "+
-		"of\n%s", to, o.listed())
-}
-
-// before returns the newest image that is not this one.
-func (o outputs) before(image string) (string, error) {
-	i := slices.IndexFunc(o.Images, func(v deployed) bool { return v.Image != image })
-	if i < 0 {
-		return "", fmt.Errorf("there is no image to go back to; those that ran there are\n%s", o.listed())
-	}
-	return o.Images[i].Image, nil
+	return found[0], nil
 }

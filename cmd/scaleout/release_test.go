@@ -72,7 +72,8 @@ const prodYAML = "# Reviewed by operations.\nconfig:\n  scaleout:target: eks\n  
 
 // newRelease returns a driver for stacks prod and staging, whose files have these lines. Their state is in a bucket.
 func newRelease(t *testing.T, config string, replies ...reply) (*driver, *fakeRunner, *bytes.Buffer) {
-	d, host, out := newTestDriver(t, append(replies, reply{command: "pulumi preview"}, reply{command: "pulumi up"})...)
+	d, host, out := newTestDriver(t, append(replies, reply{command: "pulumi preview"}, reply{command: "pulumi up"},
+		reply{command: "pulumi stack ls", out: `[{"name":"prod"}]`})...)
 	d.lookupEnv = environment(map[string]string{"PULUMI_BACKEND_URL": "s3://state", "PULUMI_CONFIG_PASSPHRASE": "x"})
 	d.Stack, d.From = "prod", "staging"
 	write(t, d.committed("staging"), prodYAML+config)
@@ -80,13 +81,13 @@ func newRelease(t *testing.T, config string, replies ...reply) (*driver, *fakeRu
 	return d, host, out
 }
 
-// wantDeployed checks that the image is set in the committed file, which keeps its comments, and then deployed, without
-// selecting the stack for the user's next command.
+// wantDeployed checks that the image is set in the committed file, which keeps its comments, and then deployed, with a
+// preview, and without selecting the stack for the user's next command.
 func wantDeployed(t *testing.T, d *driver, image string) {
 	t.Helper()
 	wantParts(t, read(t, d.committed(d.Stack)), prodYAML, "\n  scaleout:image: "+image+"\n")
 	host := d.host.(*fakeRunner)
-	want := []string{"pulumi up --yes --skip-preview --exec-kind=auto.local --stack " + d.Stack}
+	want := []string{"pulumi up --yes --skip-preview --exec-kind=auto.local --stack " + d.Stack + " --non-interactive"}
 	if got := host.asked("pulumi up"); !slices.Equal(got, want) || len(host.asked("pulumi preview")) != 1 ||
 		len(host.asked("pulumi stack select")) > 0 {
 		t.Errorf("got %q, want a preview and %q", host.asked("pulumi"), want)
@@ -181,6 +182,8 @@ func TestNothingIsTouched(t *testing.T) {
 		{"no FROM", own, tested, func(d *driver) { d.From = "" }, []string{"FROM is missing", "make promote FROM="}},
 		{"no name", own, tested, func(d *driver) { d.From = "me@host" }, []string{`FROM="me@host"`}},
 		{"from itself", own, tested, func(d *driver) { d.From = "prod" }, []string{"FROM and STACK are both prod"}},
+		{"FROM has a wrong file", own, tested, func(d *driver) { write(t, d.committed("staging"), "config: [") },
+			[]string{"stack staging", "Pulumi.staging.yaml"}},
 		{"nothing runs in FROM", own, "", nil, []string{"no output `image`", "pulumi up --stack staging"}},
 		{"a tag runs in FROM", own, "app:v1", nil, []string{`"app:v1"`, "@sha256:"}},
 		{"gone", own, imageOf(from.host+"/app", "1"), nil, []string{"no longer, in its registry", "ecrKeepImages"}},
@@ -263,6 +266,12 @@ func TestRollback(t *testing.T) {
 		wantError(t, d.rollback(t.Context()), "no longer, in its registry")
 		wantUntouched(t, d, config)
 	})
+	t.Run("to one that did not run", func(t *testing.T) {
+		d, _, _ := newRelease(t, "", outputsAre("prod", running, previous))
+		d.To = "3"
+		wantError(t, d.rollback(t.Context()), `stack prod: TO="3" selects 0 images`, "that ran there are\n 1  ", "\n 2  ")
+		wantUntouched(t, d, "")
+	})
 	t.Run("again after an interruption", func(t *testing.T) {
 		d, host, out := newRelease(t, "  scaleout:image: "+running+"\n", reply{command: "pulumi up", fails: "killed"},
 			outputsAre("prod", running, previous))
@@ -280,7 +289,7 @@ func TestWayBack(t *testing.T) {
 	tested, running := r.push("app"), r.push("app")
 	d, host, _ := newRelease(t, "", reply{command: "pulumi up", fails: "error: 1 of 3 updates failed"},
 		outputsAre("staging", tested), outputsAre("prod", running, imageOf("a/app", "1")))
-	wantError(t, d.promote(t.Context()), "updates failed", "to return to "+running+": make rollback STACK=prod")
+	wantError(t, d.promote(t.Context()), "updates failed", "make rollback STACK=prod")
 	host.replies[0].fails, host.ran = "", nil
 	ok(t, d.rollback(t.Context()))
 	wantDeployed(t, d, running)
@@ -301,7 +310,7 @@ func TestReleaseOnThisMachine(t *testing.T) {
 	wantParts(t, read(t, d.local("Pulumi.dev.yaml")), "scaleout:image: "+tested)
 	for _, c := range host.ran {
 		_, set := envOf(c)["PULUMI_BACKEND_URL"]
-		if own := strings.HasSuffix(line(c), "--stack dev"); strings.Contains(line(c), "--stack") && set != own {
+		if own := strings.Contains(line(c), "--stack dev "); strings.Contains(line(c), "--stack") && set != own {
 			t.Errorf("%s: got %q, want .local only for the stack of this machine", line(c), c.env)
 		}
 	}
@@ -340,25 +349,26 @@ func TestChoose(t *testing.T) {
 		{"with its algorithm", "sha256:1234567a0", newest, ""},
 		{"whole digest", strings.SplitN(newest, ":", 2)[1], newest, ""},
 		{"reference", oldest, oldest, ""},
-		{"beginning of several", "1234567", "", "selects several images"},
-		{"the same digest in two repositories", "1234567b", "", "selects several images"},
-		{"no such number", "5", "", "that ran there are"},
-		{"zero", "0", "", "that ran there are"},
+		{"beginning of several", "1234567", "", "selects 3 images"},
+		{"the same digest in two repositories", "1234567b", "", "selects 2 images"},
+		{"no such number", "5", "", "selects 0 images"},
+		{"zero", "0", "", "selects 0 images"},
 		{"too short", "abcdef", "", "at least the first 7 digits"},
 		{"no digest", "sha256:xyz", "", "at least the first 7 digits"},
 		{"a tag", "a/app:v1", "", "at least the first 7 digits"},
-		{"unknown reference", imageOf("a/app", "5"), "", "that ran there are"},
+		{"unknown reference", imageOf("a/app", "5"), "", "selects 0 images"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := o.choose(tt.to)
 			if tt.wantErr != "" {
-				wantError(t, err, tt.wantErr, `"`+tt.to+`"`, " 1  2026-11-29T15:04:05Z  1234567a0000  a/app\n",
-					" 2  2026-11-28T15:04:05Z  1234567b0000  a/app  (runs)\n", " 3  2026-11-27T15:04:05Z  1234567b0000  b/app\n")
+				wantError(t, err, tt.wantErr, `"`+tt.to+`"`, "at least the first 7 digits")
 			} else if err != nil || got != tt.want {
 				t.Errorf("got %q and %v, want %q", got, err, tt.want)
 			}
 		})
 	}
+	wantParts(t, o.listed(), " 1  2026-11-29T15:04:05Z  1234567a0000  a/app\n",
+		" 2  2026-11-28T15:04:05Z  1234567b0000  a/app  (runs)\n", " 3  2026-11-27T15:04:05Z  1234567b0000  b/app\n")
 	if got := strings.Count(o.listed(), "(runs)"); got != 1 {
 		t.Errorf("got %d images that run in %q, want 1", got, o.listed())
 	}

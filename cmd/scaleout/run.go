@@ -26,39 +26,23 @@ type command struct {
 
 // runner runs programs; tests substitute a fake.
 type runner interface {
-	// Run returns the program's standard output. The error is a *commandError.
+	// Run returns the program's standard output. The error has the command's first line and the end of standard error.
 	Run(ctx context.Context, c command) (string, error)
-}
-
-// commandError is the failure of a program.
-type commandError struct {
-	command string
-	cause   error
-	output  string // standard error
-}
-
-// Error is one line: the command, how it exited and its last line of output.
-func (e *commandError) Error() string {
-	first, _, _ := strings.Cut(e.command, "\n")
-	return strings.TrimSuffix(fmt.Sprintf("`%s`: %v: %s", first, e.cause, lastLine(e.output)), ": ")
-}
-
-// Unwrap returns the reason that the command ended.
-func (e *commandError) Unwrap() error { return e.cause }
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
 }
 
 // cancelGrace limits the time of an interrupted program until it is killed. Pulumi completes the operations in progress
 // first, and a Kubernetes one can wait minutes for a pod.
 const cancelGrace = 5 * time.Minute
 
-// interruptible makes a program end gracefully: it runs in its own process group, which is interrupted once when the
-// context ends, and terminated at a second Ctrl-C. In the group of this process, Ctrl-C in a terminal would reach the
-// program directly as well, and Pulumi abandons its operations at a second interrupt.
-func interruptible(cmd *exec.Cmd) {
+// execRunner runs real programs.
+type execRunner struct{}
+
+// Run implements runner. A program ends gracefully: it runs in its own process group, which is interrupted once when
+// the context ends, and terminated at a second Ctrl-C. In the group of this process, Ctrl-C in a terminal would reach
+// the program directly as well, and Pulumi abandons its operations at a second interrupt.
+func (execRunner) Run(ctx context.Context, c command) (string, error) {
+	cmd := exec.CommandContext(ctx, c.name, c.args...)
+	cmd.Env, cmd.Stdin = append(os.Environ(), c.env...), c.stdin
 	cmd.SysProcAttr, cmd.WaitDelay = &syscall.SysProcAttr{Setpgid: true}, cancelGrace
 	cmd.Cancel = func() error {
 		go func() {
@@ -69,27 +53,25 @@ func interruptible(cmd *exec.Cmd) {
 		}()
 		return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 	}
-}
-
-// execRunner runs real programs.
-type execRunner struct{}
-
-// Run implements runner.
-func (execRunner) Run(ctx context.Context, c command) (string, error) {
-	cmd := exec.CommandContext(ctx, c.name, c.args...)
-	cmd.Env, cmd.Stdin = append(os.Environ(), c.env...), c.stdin
-	interruptible(cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if c.live != nil {
-		cmd.Stdout, cmd.Stderr = c.live, c.live
+		cmd.Stdout, cmd.Stderr = c.live, io.MultiWriter(c.live, &stderr)
 	}
 	err := cmd.Run()
 	if err != nil {
-		line := strings.Join(append([]string{c.name}, c.args...), " ")
-		err = &commandError{command: line, cause: err, output: stderr.String()}
+		if said := lastLines(stderr.String(), 10); said != "" {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		line, _, _ := strings.Cut(strings.Join(cmd.Args, " "), "\n")
+		err = fmt.Errorf("`%s`: %w", line, err)
 	}
 	return stdout.String(), err
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // step is one thing to do. run returns a summary of what it found or did.

@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,17 +24,23 @@ func TestRun(t *testing.T) {
 	if got := must(shell(c, `echo "$A"; cat`)); got != "b\nsecret" {
 		t.Errorf("got %q, want the environment and the input", got)
 	}
-	var live bytes.Buffer
-	if got := must(shell(command{live: &live}, "echo a; echo ü >&2")); live.String() != "a\nü\n" || got != "" {
-		t.Errorf("got %q and %q, want both streams live only", live.String(), got)
+	live := must(os.Create(filepath.Join(t.TempDir(), "live")))
+	returned := must(shell(command{live: live}, "echo a; echo ü >&2"))
+	if shown := read(t, live.Name()); shown != "a\nü\n" || returned != "" {
+		t.Errorf("got %q and %q, want both streams live only", shown, returned)
 	}
 	_, err := shell(command{}, "echo first >&2; echo last >&2; exit 3\n# more lines")
-	var failed *commandError
-	if !errors.As(err, &failed) || !strings.Contains(failed.output, "first") {
-		t.Fatalf("got %v, want a commandError with the whole output", err)
+	if want := "`sh -c echo first >&2; echo last >&2; exit 3`: exit status 3: first\nlast"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
 	}
-	if want := "`sh -c echo first >&2; echo last >&2; exit 3`: exit status 3: last"; err.Error() != want {
-		t.Errorf("got %q, want the one line %q", err, want)
+	_, err = shell(command{}, "seq 20 >&2; exit 3")
+	if text := fmt.Sprint(err); !strings.HasSuffix(text, ": exit status 3: 11\n12\n13\n14\n15\n16\n17\n18\n19\n20") {
+		t.Errorf("got %q, want the last lines", text)
+	}
+	_, err = shell(command{live: live}, "echo last >&2; exit 3")
+	wantError(t, err, "exit status 3: last")
+	if _, err = shell(command{}, "exit 3"); fmt.Sprint(err) != "`sh -c exit 3`: exit status 3" {
+		t.Errorf("got %q for a program that says nothing", err)
 	}
 }
 

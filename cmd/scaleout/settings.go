@@ -33,16 +33,14 @@ type settings struct {
 // variable is the environment variable of a setting.
 type variable struct {
 	name, usage string
-	into        any // *string, *int or *bool
-	form        *regexp.Regexp
-	words       string // which describe the form
+	into        any            // *string, *int or *bool
+	form        *regexp.Regexp // nil for any
+	words       string         // which describe the form
 }
 
 const port = "a port, 1 to 65535"
 
 var (
-	anyText = regexp.MustCompile(``)
-	digits  = regexp.MustCompile(`^[0-9]{1,5}$`)
 	// plainName is a name that Docker, kind and Pulumi all accept.
 	plainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	// qualifiedStack is a stack's name, with or without organization and project in front.
@@ -56,20 +54,20 @@ func (s *settings) variables() []variable {
 	return []variable{
 		{"STACK", "the Pulumi stack (dev)", &s.Stack, qualifiedStack, name + ", such as prod, or organization/project/stack"},
 		{"CLUSTER", "the kind cluster (scaleout)", &s.Cluster, plainName, name},
-		{"HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", &s.HTTPPort, digits, port},
-		{"HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", &s.HTTPSPort, digits, port},
+		{"HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", &s.HTTPPort, nil, port},
+		{"HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", &s.HTTPSPort, nil, port},
 		{"WORKERS", "nodes of a new cluster in addition to the control plane (0)", &s.Workers,
 			regexp.MustCompile(`^[0-9]{1,2}$`), "a number, 0 to 99"},
-		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", &s.NodeImage, anyText, ""},
+		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", &s.NodeImage, nil, ""},
 		{"REGISTRY_NAME", "the registry's container (kind-registry)", &s.RegistryName, plainName, name},
-		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", &s.RegistryPort, digits, port},
-		{"REGISTRY_IMAGE", "image of the registry (" + registryImage + ")", &s.RegistryImage, anyText, ""},
+		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", &s.RegistryPort, nil, port},
+		{"REGISTRY_IMAGE", "image of the registry (" + registryImage + ")", &s.RegistryImage, nil, ""},
 		{"COMPONENT", "logs of web, redis, traefik or nginx (web)", &s.Component,
 			regexp.MustCompile(`^(web|redis|traefik|nginx)$`), "web, redis, traefik or nginx"},
 		{"FOLLOW", "keep printing logs: 1 or 0 (0)", &s.Follow, flag, "1 or 0"},
 		// FROM and TO are checked where they are used: other programs use these names too.
-		{"FROM", "promote: the stack whose image is deployed", &s.From, anyText, ""},
-		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, anyText, ""},
+		{"FROM", "promote: the stack whose image is deployed", &s.From, nil, ""},
+		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, nil, ""},
 		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, flag, "1 or 0"},
 	}
 }
@@ -88,7 +86,7 @@ func parseSettings(lookupEnv func(string) (string, bool)) (settings, error) {
 			continue
 		}
 		n, _ := strconv.Atoi(value)
-		if !v.form.MatchString(value) || v.words == port && (n < 1 || n > 65535) {
+		if v.form != nil && !v.form.MatchString(value) || v.words == port && (n < 1 || n > 65535) {
 			problems = append(problems, fmt.Errorf("%s=%q: want %s", v.name, value, v.words))
 			continue
 		}

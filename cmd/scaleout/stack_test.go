@@ -15,14 +15,14 @@ func TestSetting(t *testing.T) {
 	s := openTestStack(t, d)
 	for key, want := range map[string]string{
 		"target": "kind", "publicPort": "8080", "namespace": "scaleout", "imagePlatform": "linux/amd64", "redisHost": "",
-		"unknown": "", "readyPath": "/readyz",
+		"unknown": "", "readyPath": "/readyz", "paths": `["/shop","/api"]`,
 	} {
 		if got := s.setting(key); got != want {
 			t.Errorf("%s: got %q, want %q", key, got, want)
 		}
 	}
-	if !s.onKind() || s.onDocker() || s.firstPath() != "/shop" {
-		t.Errorf("got onKind %t, onDocker %t and the path %q", s.onKind(), s.onDocker(), s.firstPath())
+	if !s.onKind() || s.onDocker() {
+		t.Errorf("got onKind %t, onDocker %t", s.onKind(), s.onDocker())
 	}
 	_, err := d.openStack("qa")
 	wantError(t, err, "stack qa", "copy Pulumi.dev.yaml or Pulumi.docker.yaml to Pulumi.qa.yaml", "scaleout:namespace")
@@ -40,8 +40,8 @@ func TestStackElsewhere(t *testing.T) {
 		t.Errorf("got %q, want nothing done", host.asked(""))
 	}
 	s := openTestStack(t, d)
-	if _, set := s.backend.env["PULUMI_BACKEND_URL"]; set || isFile(d.local("Pulumi.prod.yaml")) {
-		t.Errorf("got the backend %q, want no change of it and no copy of the settings", s.backend.env)
+	if _, set := s.env["PULUMI_BACKEND_URL"]; set || isFile(d.local("Pulumi.prod.yaml")) {
+		t.Errorf("got the backend %q, want no change of it and no copy of the settings", s.env)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestChooseBackend(t *testing.T) {
 	}{
 		{"nothing chosen", true, nil, "own", "own"},
 		{"a backend", true, map[string]string{url: "s3://bucket"}, "", "own"},
-		{"Pulumi Cloud", true, map[string]string{"PULUMI_ACCESS_TOKEN": "x"}, "", "own"},
+		{"a login", true, map[string]string{"PULUMI_ACCESS_TOKEN": "x"}, "own", "own"},
 		{"a passphrase", true, map[string]string{"PULUMI_CONFIG_PASSPHRASE": "x"}, "own", ""},
 		{"an empty passphrase", true, map[string]string{"PULUMI_CONFIG_PASSPHRASE": ""}, "own", ""},
 		{"a passphrase file", true, map[string]string{file: "/x"}, "own", ""},
@@ -67,6 +67,10 @@ func TestChooseBackend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d, _, _ := newTestDriver(t)
+			s := openTestStack(t, d)
+			if !tt.local {
+				s.set("target", "eks")
+			}
 			d.root += "/a b#1%20?" // characters that URLs escape
 			ok(t, os.MkdirAll(d.local(), 0o700))
 			state := neturl.URL{Scheme: "file", Path: d.local("state"), RawQuery: "metadata=skip"}
@@ -75,19 +79,18 @@ func TestChooseBackend(t *testing.T) {
 				tt.env[name] = strings.ReplaceAll(value, "OWN", own[name])
 			}
 			d.lookupEnv = environment(tt.env)
-			b, err := d.chooseBackend(tt.local)
-			if err != nil || b.local != (tt.state == "own") {
-				t.Fatalf("got own state %t and %v", b.local, err)
+			if ok(t, d.chooseBackend(s)); s.ownState != (tt.state == "own") {
+				t.Fatalf("got own state %t", s.ownState)
 			}
 			for name, want := range map[string]string{url: tt.state, file: tt.phrase} {
-				got, set := b.env[name]
+				got, set := s.env[name]
 				if set && got == "" {
 					got = "none"
 				} else if got == own[name] {
 					got = "own"
 				}
 				if got != want {
-					t.Errorf("%s: got %q in %q, want %q", name, got, b.env, want)
+					t.Errorf("%s: got %q in %q, want %q", name, got, s.env, want)
 				}
 			}
 			if created := isFile(d.local("passphrase")); created != (tt.phrase == "own") {
@@ -99,12 +102,12 @@ func TestChooseBackend(t *testing.T) {
 
 func TestPassphraseFile(t *testing.T) {
 	d, _, _ := newTestDriver(t)
-	must(d.chooseBackend(true))
+	s := openTestStack(t, d)
 	first, info := read(t, d.local("passphrase")), must(os.Stat(d.local("passphrase")))
 	if info.Mode().Perm() != 0o600 || len(first) < 20 {
 		t.Errorf("got mode %v and %d characters, want 0600 and a long passphrase", info.Mode(), len(first))
 	}
-	if must(d.chooseBackend(true)); read(t, d.local("passphrase")) != first {
+	if ok(t, d.chooseBackend(s)); read(t, d.local("passphrase")) != first {
 		t.Error("got another passphrase, want the first kept")
 	}
 }
@@ -112,7 +115,7 @@ func TestPassphraseFile(t *testing.T) {
 // TestEnvIsShell evaluates the output of `env` in a shell.
 func TestEnvIsShell(t *testing.T) {
 	d, _, out := newTestDriver(t, reply{command: "docker context inspect", out: "unix:///run/user/1/docker.sock"})
-	d.root += "/it's here"
+	d.root, d.exclusive = d.root+"/it's here", false
 	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
 	write(t, d.committed("dev"), devYAML)
 	write(t, d.local("bin", "pulumi"), "")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -8,10 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/opthistory"
 )
 
@@ -27,7 +28,7 @@ func (d *driver) status(ctx context.Context) error {
 	}
 	if s.local() {
 		containers := stackLabel(s)
-		if s.onKind() {
+		if s.onKind() { // where kubectl does not answer if they are stopped
 			containers = d.nodeLabel()
 		}
 		const table = "table {{.Names}}\t{{.Status}}\t{{.Ports}}"
@@ -38,23 +39,22 @@ func (d *driver) status(ctx context.Context) error {
 		out, err := d.kubectl(ctx, "get", "nodes,pods,hpa,ingress", "--namespace", s.setting("namespace"))
 		d.section("cluster "+d.Cluster, out, err)
 	}
-	if d.findPulumi() != nil {
-		d.section("stack "+d.Stack, "no Pulumi CLI; `make up` installs it", nil)
-		return nil
+	if err = d.findPulumi(); err == nil {
+		err = d.connect(ctx, s)
 	}
-	if err := d.connect(ctx, s); err != nil || !s.existed {
+	if err != nil || !s.existed {
 		d.section("stack "+d.Stack, "not created yet", err)
 		return nil
 	}
-	updates, err := d.history(ctx, s)
+	updates, err := s.pulumi.History(ctx, 1, 1, opthistory.ShowSecrets(false))
 	text := "never updated"
 	if len(updates) > 0 && updates[0].EndTime != nil {
 		last := updates[0]
 		changes, _ := json.Marshal(last.ResourceChanges) // sorted by key
 		text = fmt.Sprintf("last %s: %s at %s, changes %s", last.Kind, last.Result, *last.EndTime, changes)
 	}
-	d.section("stack "+d.Stack, text, err)
-	o, err := s.outputs(ctx, d.Stack)
+	d.section("stack "+d.Stack, text, d.explain(err))
+	o, err := d.outputs(ctx, s, d.Stack)
 	d.section("URL", o.URL, err)
 	if path := s.setting("readyPath"); o.URL != "" && path != "" { // GET / would count a visit
 		url := strings.TrimSuffix(o.URL, "/") + path
@@ -64,25 +64,13 @@ func (d *driver) status(ctx context.Context) error {
 	return nil
 }
 
-// history returns the last entries of the stack's history, newest first.
-func (d *driver) history(ctx context.Context, s *stack) ([]auto.UpdateSummary, error) {
-	opened, err := s.open(ctx, d.Stack)
-	if err != nil {
-		return nil, brief(err)
-	}
-	updates, err := opened.History(ctx, 20, 1, opthistory.ShowSecrets(false))
-	return updates, brief(err)
-}
-
 // section prints one part of the status.
 func (d *driver) section(title, text string, err error) {
 	if err != nil {
 		text = "unavailable: " + err.Error()
 	}
-	if text = strings.TrimSpace(text); text == "" {
-		text = "none"
-	}
-	d.printf("==> %s\n    %s\n", title, strings.ReplaceAll(text, "\n", "\n    "))
+	d.printf("==> %s\n", title)
+	d.note("%s", cmp.Or(strings.TrimSpace(text), "none"))
 }
 
 // thisMachine resolves any name to this machine. It accepts any certificate, since one for a local name is self-signed.
@@ -113,29 +101,108 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 4096)) // the app sends one line; error pages are longer
-	if err != nil {
-		return 0, "", err
-	}
 	said = res.Status
 	if served := res.Header.Get("X-Served-By"); served != "" {
 		said += ", X-Served-By: " + served
 	}
-	return res.StatusCode, strings.TrimSpace(said + "\n" + strings.TrimSpace(string(body))), nil
+	return res.StatusCode, strings.TrimSpace(said + "\n" + strings.TrimSpace(string(body))), err
 }
 
-// appAnswers accepts every status of the app but 404, which an ingress controller sends before it knows the app, and
-// 500 and above.
-func appAnswers(status int) bool { return status < 500 && status != http.StatusNotFound }
-
-// waitForAnswer sends requests until the status is good, and returns that answer.
-func waitForAnswer(ctx context.Context, url string, good func(status int) bool) (string, error) {
+// waitForAnswer sends requests until the status is one that an app or a registry may have: not 404, which an ingress
+// controller sends before it knows the app, nor 500 and above. It returns that answer.
+func waitForAnswer(ctx context.Context, url string) (string, error) {
 	for deadline := time.Now().Add(answerWait); ; time.Sleep(500 * time.Millisecond) {
 		status, said, err := get(ctx, url)
-		if err == nil && !good(status) {
+		if err == nil && (status >= 500 || status == http.StatusNotFound) {
 			err = fmt.Errorf("GET %s: %s", url, said)
 		}
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
 			return said, err
 		}
+	}
+}
+
+// logLines limits the recent lines of each pod: about a screen for two pods.
+const logLines = "20"
+
+// followScript runs kubectl until standard input ends. Docker does not stop a process in a container when its client is
+// interrupted, but it closes the input; otherwise every Ctrl-C would leave a kubectl running in the node.
+const followScript = `exec 3<&0
+kubectl "$@" </dev/null & k=$!
+{ cat <&3; kill $k; } >/dev/null 2>&1 &
+wait $k`
+
+// containersScript prints the logs of containers side by side, each line with its container's name.
+const containersScript = `for c in $containers; do
+  docker logs $options "$c" 2>&1 | awk -v name="$c" '{ print "[" name "] " $0; fflush() }' &
+done
+wait`
+
+// logs prints the log lines of one component's pods or containers, each with its name.
+func (d *driver) logs(ctx context.Context) error {
+	s, err := d.openStack(d.Stack, machineKeys...)
+	if err != nil {
+		return err
+	}
+	c, err := d.logCommand(ctx, s)
+	if err != nil {
+		return err
+	}
+	open, hold, err := os.Pipe() // an input that does not end before this process does
+	if err != nil {
+		return err
+	}
+	defer func() { _ = hold.Close() }()
+	c.stdin, c.live = open, d.out
+	if _, err := d.host.Run(ctx, c); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("reading the logs of %s: %w", d.Component, err)
+	}
+	return nil
+}
+
+func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
+	options := []string{"--tail", logLines, fmt.Sprintf("--follow=%t", d.Follow)}
+	if s.onDocker() {
+		names, err := d.containers(ctx, stackLabel(s), "label=scaleout.component="+d.Component)
+		if err == nil && len(names) == 0 {
+			err = fmt.Errorf("stack %s has no container of %s; `make up STACK=%[1]s` creates web, redis and nginx",
+				d.Stack, d.Component)
+		}
+		env := []string{"containers=" + strings.Join(names, " "), "options=" + strings.Join(options, " ")}
+		return command{name: "sh", args: []string{"-c", containersScript}, env: env}, err
+	}
+	label, namespace := d.Component, s.setting("namespace")
+	switch d.Component {
+	case "web":
+		label = "webapp"
+	case "traefik":
+		namespace = "traefik"
+	}
+	args := append([]string{"logs", "--namespace", namespace, "--selector", "app.kubernetes.io/name=" + label,
+		"--all-containers", "--prefix", "--max-log-requests", "50"}, options...) // kubectl follows 5 pods by default
+	if !s.onKind() {
+		return command{}, fmt.Errorf("stack %s does not run on this machine; with your own kubectl: kubectl %s",
+			d.Stack, strings.Join(args, " "))
+	}
+	if !d.Follow {
+		return d.inNode("kubectl", args...), nil
+	}
+	return d.inNode("sh", append([]string{"-c", followScript, "follow"}, args...)...), nil
+}
+
+// diagnose shows, after a failed update on kind, the stack's pods, their latest warnings and the end of their logs.
+// Pulumi's message names the object that failed, but not always the reason.
+func (d *driver) diagnose(ctx context.Context, s *stack) {
+	if !s.onKind() || ctx.Err() != nil {
+		return
+	}
+	for _, args := range [][]string{
+		{"get", "pods"},
+		{"get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp", "--no-headers",
+			"--output=custom-columns=:.involvedObject.name,:.message"},
+		{"logs", "--selector=" + partOf, "--all-containers", "--prefix", "--ignore-errors", "--tail=8"},
+	} {
+		out, _ := d.kubectl(ctx, append(args, "--namespace", s.setting("namespace"))...) // the update's error is reported
+		d.note("%s", lastLines(out, 60))
 	}
 }

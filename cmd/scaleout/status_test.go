@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 )
 
 // TestStatus checks that a part that is unavailable does not hide the others, and that the request is not a visit.
@@ -18,7 +19,7 @@ func TestStatus(t *testing.T) {
 	d, _, out := newTestDriver(t, reply{command: "docker ps", out: "NAMES"},
 		reply{command: "docker exec", fails: "connection refused"},
 		reply{command: "pulumi stack ls", out: `[{"name":"organization/scaleout/dev"}]`},
-		reply{command: "pulumi stack history --json --page-size 20", out: `[{"kind":"update","result":"failed",
+		reply{command: "pulumi stack history --json --page-size 1", out: `[{"kind":"update","result":"failed",
 			"endTime":"2026-11-29T15:04:05.000Z","resourceChanges":{"same":3,"create":1}}]`},
 		reply{command: "pulumi stack output", out: `{"url":"` + server.URL + `/"}`})
 	ok(t, d.status(t.Context()))
@@ -46,8 +47,21 @@ func TestLocalhostNames(t *testing.T) {
 // TestAnswers checks that every status of an app is accepted, but not those of an ingress controller without the app.
 func TestAnswers(t *testing.T) {
 	for status, want := range map[int]bool{200: true, 302: true, 401: true, 404: false, 500: false, 503: false} {
-		if got := appAnswers(status); got != want {
-			t.Errorf("%d: got %t, want %t", status, got, want)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			client := http.DefaultClient.Transport
+			defer func() { http.DefaultClient.Transport = client }()
+			http.DefaultClient.Transport = answer(status)
+			_, err := waitForAnswer(t.Context(), "http://app/")
+			if got := err == nil; got != want {
+				t.Errorf("%d: got %v, want it accepted: %t", status, err, want)
+			}
+		})
 	}
+}
+
+// answer is the transport to a server that always has this status.
+type answer int
+
+func (a answer) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: int(a), Status: fmt.Sprint(int(a)), Body: http.NoBody}, nil
 }

@@ -3,53 +3,61 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 )
 
 // up takes the machine to a running stack. Each step looks before it acts, so a second run, or one after an
 // interruption, does only what is missing.
 func (d *driver) up(ctx context.Context) error {
-	s, err := d.openLocal("up")
+	s, err := d.begin(ctx, "up")
 	if err != nil {
 		return err
 	}
-	with := s.with
-	steps := []step{{"Docker", with(d.dockerAnswers)}, {"Pulumi CLI", with(d.ensurePulumi)}}
+	var steps []step
 	if s.onKind() || s.pushesHere() {
 		steps = append(steps, step{"registry", d.registry})
 	}
 	if s.onKind() {
 		steps = append(steps, step{"cluster " + d.Cluster, d.cluster}, step{"registry in the cluster", d.wireRegistry})
 	}
-	steps = append(steps, step{"stack " + d.Stack, with(d.ensureStack)}, step{"Redis password", with(d.ensurePassword)},
-		step{"pulumi up", with(d.update)})
+	steps = append(steps, step{"stack " + d.Stack, s.with(d.ensureStack)},
+		step{"Redis password", s.with(d.ensurePassword)}, step{"pulumi up", s.with(d.update)})
 	if err := d.do(ctx, steps...); err != nil {
-		if s.existed {
-			err = fmt.Errorf("%w\nto return to the previous image: make rollback%s", err, stackArgument(d.Stack))
-		}
 		return err
 	}
 	return d.finish(ctx, s)
 }
 
+// begin opens the stack for a command that changes it: its settings, with those named from its copy, Docker if it runs
+// there, and Pulumi. A command that is for stacks on this machine names the one of Pulumi for others.
+func (d *driver) begin(ctx context.Context, elsewhere string, carried ...string) (*stack, error) {
+	s, err := d.openStack(d.Stack, carried...)
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	if s.local() {
+		steps = append(steps, step{"Docker", s.with(d.dockerAnswers)})
+	} else if elsewhere != "" {
+		return nil, fmt.Errorf("stack %s does not run on this machine; use pulumi %s --stack %[1]s", d.Stack, elsewhere)
+	}
+	return s, d.do(ctx, append(steps, step{"Pulumi CLI", s.with(d.ensurePulumi)})...)
+}
+
 // finish shows the app's answer and the next commands.
 func (d *driver) finish(ctx context.Context, s *stack) error {
-	o, err := s.outputs(ctx, d.Stack)
+	o, err := d.outputs(ctx, s, d.Stack)
 	if err != nil {
 		return err
 	}
-	stack := stackArgument(d.Stack)
-	address := o.URL
-	if path := s.firstPath(); path != "" {
-		address = strings.TrimSuffix(o.URL, "/") + path
-	}
+	var paths []string                                     // that lead to the app, none if all do
+	_ = json.Unmarshal([]byte(s.setting("paths")), &paths) // the program reports a malformed value
+	address, stack := strings.TrimSuffix(o.URL, "/")+append(paths, "/")[0], stackArgument(d.Stack)
 	err = d.do(ctx, step{"GET " + address, func(ctx context.Context) (string, error) {
-		return waitForAnswer(ctx, address, appAnswers)
+		return waitForAnswer(ctx, address)
 	}})
 	if err != nil {
 		return fmt.Errorf("the stack is up, but the app does not answer: %w; see `make status%[2]s` and `make logs%[2]s`",
@@ -76,27 +84,12 @@ func stackArgument(stack string) string {
 // ensureStack ensures that the backend has the stack, and sets in the copy of its settings what is true of this
 // machine: the cluster's context, the port of the app, the registry's port and Docker's platform.
 func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
-	did := "exists in " + s.backend.words
+	did := "exists"
 	if !s.existed {
-		if err := d.refuseOthers(ctx, s); err != nil {
-			return "", err
+		did = "created"
+		if err := d.createStack(ctx, s); err != nil {
+			return "", fmt.Errorf("creating stack %s: %w", d.Stack, err)
 		}
-		// What the copy holds of a deleted stack was encrypted for that one.
-		committed, err := s.read(d.committed(d.Stack))
-		if err == nil {
-			s.settings = committed
-			err = d.saveCopy(s)
-		}
-		if err == nil {
-			err = s.workspace.CreateStack(ctx, d.Stack)
-		}
-		if err == nil {
-			s.settings, err = s.read(d.local(stackFileName(d.Stack))) // with the salt
-		}
-		if err != nil {
-			return "", fmt.Errorf("creating stack %s: %w", d.Stack, brief(err))
-		}
-		did = "created in " + s.backend.words
 	}
 	set := func(when bool, key, value string) {
 		if when && s.setting(key) != value {
@@ -113,25 +106,33 @@ func (d *driver) ensureStack(ctx context.Context, s *stack) (string, error) {
 	set(s.pushesHere(), "imageRepository", fmt.Sprintf("localhost:%d/%s", d.RegistryPort,
 		localRepository.ReplaceAllLiteralString(s.setting("imageRepository"), "")))
 	set(true, "imagePlatform", d.platform)
-	return did, d.saveCopy(s)
+	return did, d.save(s)
 }
 
-// refuseOthers fails if the namespace of a new stack exists: what is in it belongs to another stack, whose containers
-// and objects the recovery of this one would remove or take over.
-func (d *driver) refuseOthers(ctx context.Context, s *stack) error {
+// createStack creates a stack in the backend. It fails if the namespace exists: what is in it belongs to another stack,
+// whose containers and objects the recovery of this one would remove or take over.
+func (d *driver) createStack(ctx context.Context, s *stack) error {
 	namespace := s.setting("namespace")
-	var found string
-	var err error
+	find := d.inNode("kubectl", "get", "namespace", namespace, "--ignore-not-found", "--output", "name")
 	if s.onDocker() {
-		var names []string
-		names, err = d.containers(ctx, stackLabel(s))
-		found = strings.Join(names, " ")
-	} else {
-		found, err = d.kubectl(ctx, "get", "namespace", namespace, "--ignore-not-found", "--output", "name")
+		find = command{name: "docker", args: []string{"ps", "--all", "--format", "{{.Names}}", "--filter", stackLabel(s)}}
 	}
-	if err == nil && found != "" {
+	found, err := d.host.Run(ctx, find)
+	if names := strings.Join(strings.Fields(found), " "); err == nil && names != "" {
 		err = fmt.Errorf("%s exists and does not belong to stack %s: choose another scaleout:namespace than %s, "+
-			"or see docs/operations.md if the state was lost", found, d.Stack, namespace)
+			"or see docs/operations.md if the state was lost", names, d.Stack, namespace)
+	}
+	if err == nil { // what the copy holds of a deleted stack was encrypted for that one
+		s.settings, err = s.read(d.committed(d.Stack))
+	}
+	if err == nil {
+		err = d.save(s)
+	}
+	if err == nil {
+		err = d.change(ctx, s, func() error { return s.workspace.CreateStack(ctx, d.Stack) })
+	}
+	if err == nil {
+		s.settings, err = s.read(d.copied(d.Stack)) // with the salt
 	}
 	return err
 }
@@ -141,7 +142,7 @@ func (d *driver) refuseOthers(ctx context.Context, s *stack) error {
 // show.
 func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 	switch {
-	case s.has("redisPassword"):
+	case s.setting("redisPassword") != "":
 		return "exists", nil
 	case s.setting("redis") == "false":
 		return "not needed", nil
@@ -150,40 +151,12 @@ func (d *driver) ensurePassword(ctx context.Context, s *stack) (string, error) {
 			"  eval \"$(make -s env%s)\"; pulumi config set --secret redisPassword", d.Stack, stackArgument(d.Stack))
 	}
 	random := strings.NewReader(rand.Text())
-	_, err := s.pulumi(ctx, random, "config", "set", "--secret", "redisPassword", "--stack", d.Stack)
+	_, err := d.command(ctx, s, random, "config", "set", "--secret", "redisPassword", "--stack", d.Stack)
 	if err == nil {
-		s.settings, err = s.read(d.local(stackFileName(d.Stack)))
+		s.settings, err = s.read(d.copied(d.Stack))
 	}
 	if err != nil {
 		return "", fmt.Errorf("encrypting the Redis password: %w", err)
 	}
 	return "generated", nil
-}
-
-// update runs `pulumi up`. A stack on this machine skips the preview, which would run the program a second time.
-// Elsewhere it finds errors before anything is changed.
-func (d *driver) update(ctx context.Context, s *stack) (string, error) {
-	opened, err := s.open(ctx, d.Stack)
-	if err != nil {
-		return "", brief(err)
-	}
-	options := []optup.Option{optup.ProgressStreams(d.out), optup.ErrorProgressStreams(d.out)}
-	if s.local() {
-		missing, err := d.recover(ctx, s)
-		if err != nil {
-			return "", err
-		}
-		// Refresh, since a cluster or containers may have been deleted.
-		options = append(options, optup.Refresh(), optup.Replace(missing))
-	} else {
-		_, err = opened.Preview(ctx, optpreview.ProgressStreams(d.out), optpreview.ErrorProgressStreams(d.out))
-	}
-	if err == nil {
-		_, err = opened.Up(ctx, options...)
-	}
-	if err = d.ended(ctx, s, brief(err)); err != nil {
-		d.diagnose(ctx, s)
-		return "", fmt.Errorf("updating stack %s: %w", d.Stack, err)
-	}
-	return "stack " + d.Stack + " is up to date", d.clearMark(markRollback, d.Stack)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -86,20 +87,17 @@ func Copy(ctx context.Context, image *remote.Descriptor, reference string) (stri
 }
 
 // NotFound reports whether the registry answered that it does not have the image.
-func NotFound(err error) bool { return statusCode(err) == http.StatusNotFound }
+func NotFound(err error) bool { return answered(err, http.StatusNotFound) }
 
-// statusCode returns the HTTP status of the registry's answer, 0 without one.
-func statusCode(err error) int {
-	var answered *transport.Error
-	if errors.As(err, &answered) {
-		return answered.StatusCode
-	}
-	return 0
+// answered reports whether the registry answered with one of these HTTP statuses.
+func answered(err error, statuses ...int) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && slices.Contains(statuses, answer.StatusCode)
 }
 
 // addLogin adds how to log in to an error that asks for it.
 func addLogin(ref name.Digest, err error) error {
-	if code := statusCode(err); code != http.StatusUnauthorized && code != http.StatusForbidden {
+	if !answered(err, http.StatusUnauthorized, http.StatusForbidden) {
 		return err
 	}
 	login := "docker login " + ref.RegistryStr()
