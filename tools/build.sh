@@ -6,8 +6,8 @@ set -eu
 export GOGC="${GOGC:-400}"
 if [ ! -e "$2" ]; then
 	echo "==> compiling $2 and the Pulumi SDKs that it uses; minutes for the first time, seconds from then on" >&2
+	total="$(GOMAXPROCS=16 go list -deps "$1" | wc -l)" # go downloads as many modules at a time
 	if [ -t 2 ]; then
-		total="$(go list -deps "$1" | wc -l)"
 		go build -v -o "$2" "$1" 2>&1 | awk -v total="$((total))" '
 			/^[a-z].*\// { printf "\r    %d packages compiled, %d at most", ++n, total; fflush(); next }
 			{ print }

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"strconv"
 
-	apiregistrationv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiregistration/v1"
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -71,19 +72,21 @@ func NewMetricsServer(
 	}
 	api := o.ClusterMeta(pulumi.String("v1beta1.metrics.k8s.io"))
 	api.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Available")}
-	m.Ready, err = apiregistrationv1.NewAPIService(ctx, name, &apiregistrationv1.APIServiceArgs{
+	// Not as the SDK's type, whose package takes 8 s of CPU to compile (docs/development.md).
+	m.Ready, err = apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+		ApiVersion: pulumi.String("apiregistration.k8s.io/v1"), Kind: pulumi.String("APIService"),
 		Metadata: api,
-		Spec: &apiregistrationv1.APIServiceSpecArgs{
-			Service: &apiregistrationv1.ServiceReferenceArgs{
-				Name: service.Metadata.Name().Elem(), Namespace: o.Namespace, Port: pulumi.Int(443),
+		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
+			"service": pulumi.Map{
+				"name": service.Metadata.Name().Elem(), "namespace": o.Namespace, "port": pulumi.Int(443),
 			},
-			Group:   pulumi.String("metrics.k8s.io"),
-			Version: pulumi.String("v1beta1"),
+			"group":   pulumi.String("metrics.k8s.io"),
+			"version": pulumi.String("v1beta1"),
 			// metrics-server generates a self-signed certificate at each start, so there is no CA to trust.
-			InsecureSkipTLSVerify: pulumi.Bool(true),
-			GroupPriorityMinimum:  pulumi.Int(100),
-			VersionPriority:       pulumi.Int(100),
-		},
+			"insecureSkipTLSVerify": pulumi.Bool(true),
+			"groupPriorityMinimum":  pulumi.Int(100),
+			"versionPriority":       pulumi.Int(100),
+		}},
 	}, o.Child(), pulumi.DependsOn([]pulumi.Resource{deployment}))
 	if err != nil {
 		return nil, err
