@@ -29,47 +29,15 @@ type Part struct {
 // part registers a component. build creates its resources and returns the last of them.
 func part(
 	ctx *pulumi.Context, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
-	build func(b *builder) pulumi.Resource,
+	build func(b *component.Builder) pulumi.Resource,
 ) (*Part, error) {
 	p := &Part{}
-	if err := component.Register(ctx, module, kind, name, problems, p, opts); err != nil {
+	b, err := component.Register(ctx, module, kind, name, problems, p, opts)
+	if err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, parent: p, name: name}
 	p.Ready = build(b)
-	return p, b.finish(pulumi.Map{})
-}
-
-// builder creates the resources of a component until the first error, which finish returns.
-type builder struct {
-	ctx    *pulumi.Context
-	parent pulumi.ComponentResource
-	name   string
-	err    error
-}
-
-// create creates a resource with the constructor of an SDK; suffix follows the component's name in its name. After an
-// error it creates nothing and returns an empty resource, whose outputs are good for arguments only.
-func create[Args, Resource any](
-	b *builder, construct func(*pulumi.Context, string, *Args, ...pulumi.ResourceOption) (*Resource, error),
-	suffix string, args *Args, opts ...pulumi.ResourceOption,
-) *Resource {
-	if b.err == nil {
-		resource, err := construct(b.ctx, b.name+suffix, args, append(opts, pulumi.Parent(b.parent))...)
-		if err == nil {
-			return resource
-		}
-		b.err = err
-	}
-	return new(Resource)
-}
-
-// finish registers the outputs of the component.
-func (b *builder) finish(outputs pulumi.Map) error {
-	if b.err != nil {
-		return b.err
-	}
-	return b.ctx.RegisterResourceOutputs(b.parent, outputs)
+	return p, b.Finish(pulumi.Map{})
 }
 
 // tags returns the tag Name, which the AWS console and bill show.

@@ -104,32 +104,32 @@ type ControlPlane struct {
 // NewControlPlane creates the cluster, its key, its log group and its access entries.
 func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs) (*ControlPlane, error) {
 	c := &ControlPlane{}
-	if err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, nil); err != nil {
+	b, err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, nil)
+	if err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, parent: c, name: name}
 	key := args.key(b)
 	// Created before the cluster, since EKS would otherwise create one without retention that outlives the cluster.
-	logs := create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
+	logs := component.Create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
 		Name: pulumi.String("/aws/eks/" + args.Cluster.Name + "/cluster"), RetentionInDays: pulumi.Int(args.LogRetentionDays),
 	}, pulumi.Protect(args.Cluster.Protect))
 	cluster := args.cluster(b, key, slices.Concat([]pulumi.Resource{logs}, args.Roles.Ready, args.Network.Ready))
 	c.Ready = append(args.admit(b, cluster), cluster)
-	if b.err != nil {
-		return nil, b.err
+	if err := b.Err(); err != nil {
+		return nil, err
 	}
 	c.Name, c.ARN, c.Endpoint = cluster.Name, cluster.Arn, cluster.Endpoint
 	c.CertificateAuthority = cluster.CertificateAuthority.Data().Elem()
 	c.SecurityGroup = cluster.VpcConfig.ClusterSecurityGroupId().Elem()
 	c.OIDCIssuer = cluster.Identities.Index(pulumi.Int(0)).Oidcs().Index(pulumi.Int(0)).Issuer().Elem()
-	return c, b.finish(pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
+	return c, b.Finish(pulumi.Map{"name": c.Name, "arn": c.ARN, "endpoint": c.Endpoint})
 }
 
 // key creates the key that encrypts the cluster's Secrets. Its policy delegates access to IAM, like the default policy.
 // EKS creates a grant with the permissions of the caller that creates the cluster: kms:DescribeKey and kms:CreateGrant.
 // https://docs.aws.amazon.com/eks/latest/userguide/enable-kms.html
-func (a *ControlPlaneArgs) key(b *builder) *kms.Key {
-	key := create(b, kms.NewKey, "", &kms.KeyArgs{
+func (a *ControlPlaneArgs) key(b *component.Builder) *kms.Key {
+	key := component.Create(b, kms.NewKey, "", &kms.KeyArgs{
 		Description:       pulumi.String("Secrets of EKS cluster " + a.Cluster.Name),
 		EnableKeyRotation: pulumi.Bool(true),
 		// The maximum of AWS: without the key, the Secrets of a restored cluster are unreadable.
@@ -140,20 +140,20 @@ func (a *ControlPlaneArgs) key(b *builder) *kms.Key {
 		}),
 		Tags: tags(a.Cluster.Name),
 	}, pulumi.Protect(a.Cluster.Protect))
-	create(b, kms.NewAlias, "", &kms.AliasArgs{
+	component.Create(b, kms.NewAlias, "", &kms.AliasArgs{
 		Name: pulumi.String("alias/eks/" + a.Cluster.Name), TargetKeyId: key.KeyId,
 	})
 	return key
 }
 
-func (a *ControlPlaneArgs) cluster(b *builder, key *kms.Key, after []pulumi.Resource) *eks.Cluster {
+func (a *ControlPlaneArgs) cluster(b *component.Builder, key *kms.Key, after []pulumi.Resource) *eks.Cluster {
 	var publicCIDRs pulumi.StringArrayInput // EKS refuses an empty list
 	if len(a.PublicCIDRs) > 0 {
 		publicCIDRs = pulumi.ToStringArray(a.PublicCIDRs)
 	}
 	// EKS takes 10 to 15 minutes to create a cluster; deletion is as slow.
 	limits := &pulumi.CustomTimeouts{Create: "45m", Delete: "45m"}
-	return create(b, eks.NewCluster, "", &eks.ClusterArgs{
+	return component.Create(b, eks.NewCluster, "", &eks.ClusterArgs{
 		Name:    pulumi.String(a.Cluster.Name),
 		Version: pulumi.String(a.Version),
 		RoleArn: a.Roles.Cluster,
@@ -196,7 +196,7 @@ func (a *ControlPlaneArgs) cluster(b *builder, key *kms.Key, after []pulumi.Reso
 
 // admit grants the admins and the viewers access to the cluster. The name of an entry contains the account unless it is
 // the cluster's own, since two accounts may have roles of the same name.
-func (a *ControlPlaneArgs) admit(b *builder, cluster *eks.Cluster) (entries []pulumi.Resource) {
+func (a *ControlPlaneArgs) admit(b *component.Builder, cluster *eks.Cluster) (entries []pulumi.Resource) {
 	for _, principal := range slices.Concat(a.Admins, a.Viewers) {
 		// https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 		policy := "AmazonEKSViewPolicy"
@@ -205,14 +205,15 @@ func (a *ControlPlaneArgs) admit(b *builder, cluster *eks.Cluster) (entries []pu
 		}
 		who := strings.TrimPrefix(principal, a.Cluster.arn("iam::")) // <account>:<role or user>/<name>
 		who = strings.Replace(strings.TrimPrefix(who, a.Cluster.Account+":"), ":", "-", 1)
-		entry := create(b, eks.NewAccessEntry, "-"+who, &eks.AccessEntryArgs{
+		entry := component.Create(b, eks.NewAccessEntry, "-"+who, &eks.AccessEntryArgs{
 			ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
 		})
-		entries = append(entries, create(b, eks.NewAccessPolicyAssociation, "-"+who, &eks.AccessPolicyAssociationArgs{
+		association := component.Create(b, eks.NewAccessPolicyAssociation, "-"+who, &eks.AccessPolicyAssociationArgs{
 			ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn,
 			PolicyArn:   pulumi.String(a.Cluster.arn("eks::aws:cluster-access-policy/" + policy)),
 			AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
-		}))
+		})
+		entries = append(entries, association)
 	}
 	return entries
 }

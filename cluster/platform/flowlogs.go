@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // retentions lists the values that CloudWatch accepts:
@@ -27,12 +28,12 @@ func CheckRetention(name string, days int) field.ErrorList {
 // NewFlowLogs creates flow logs of all connections in the VPC of a cluster, including rejected ones, and keeps them for
 // a number of days that CloudWatch accepts.
 func NewFlowLogs(ctx *pulumi.Context, name string, cluster Cluster, vpc pulumi.StringInput, days int) (*Part, error) {
-	return part(ctx, "FlowLogs", name, CheckRetention("days", days), nil, func(b *builder) pulumi.Resource {
+	return part(ctx, "FlowLogs", name, CheckRetention("days", days), nil, func(b *component.Builder) pulumi.Resource {
 		groupName := "/aws/vpc/" + cluster.Name
-		group := create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
+		group := component.Create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
 			Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(days),
 		})
-		role := create(b, iam.NewRole, "", &iam.RoleArgs{
+		role := component.Create(b, iam.NewRole, "", &iam.RoleArgs{
 			Name: pulumi.String(cluster.Name + "-flow-logs"),
 			// Without the condition a flow log of another account could write with this role.
 			AssumeRolePolicy: assumableBy("vpc-flow-logs.amazonaws.com",
@@ -41,7 +42,7 @@ func NewFlowLogs(ctx *pulumi.Context, name string, cluster Cluster, vpc pulumi.S
 		groups := cluster.arn("logs:" + cluster.Region + ":" + cluster.Account + ":log-group:")
 		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, limited to one log group and without
 		// the permission to create it.
-		permission := create(b, iam.NewRolePolicy, "", &iam.RolePolicyArgs{
+		permission := component.Create(b, iam.NewRolePolicy, "", &iam.RolePolicyArgs{
 			Name: pulumi.String("write"), Role: role.Name,
 			Policy: policy(
 				statement{
@@ -53,7 +54,7 @@ func NewFlowLogs(ctx *pulumi.Context, name string, cluster Cluster, vpc pulumi.S
 				statement{Sid: "Find", Action: []string{"logs:DescribeLogGroups"}, Resource: []string{groups + "*"}},
 			),
 		})
-		return create(b, ec2.NewFlowLog, "", &ec2.FlowLogArgs{
+		return component.Create(b, ec2.NewFlowLog, "", &ec2.FlowLogArgs{
 			VpcId: vpc, TrafficType: pulumi.String("ALL"),
 			LogDestination: group.Arn, IamRoleArn: role.Arn, Tags: tags(cluster.Name),
 		}, pulumi.DependsOn([]pulumi.Resource{permission}))

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // NewNetworkPolicies makes the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise ignores: it
@@ -18,8 +19,8 @@ import (
 // setting.
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "NetworkPolicies", name, nil, opts, func(b *builder) pulumi.Resource {
-		return create(b, corev1.NewConfigMap, "", &corev1.ConfigMapArgs{
+	return part(ctx, "NetworkPolicies", name, nil, opts, func(b *component.Builder) pulumi.Resource {
+		return component.Create(b, corev1.NewConfigMap, "", &corev1.ConfigMapArgs{
 			Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("amazon-vpc-cni"), Namespace: pulumi.String("kube-system")},
 			Data:     pulumi.StringMap{"enable-network-policy-controller": pulumi.String("true")},
 		})
@@ -29,8 +30,8 @@ func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.Resourc
 // NewStorageClass creates the default StorageClass, for encrypted gp3 volumes. Auto Mode has none.
 // https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
 func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "StorageClass", name, nil, opts, func(b *builder) pulumi.Resource {
-		return create(b, storagev1.NewStorageClass, "", &storagev1.StorageClassArgs{
+	return part(ctx, "StorageClass", name, nil, opts, func(b *component.Builder) pulumi.Resource {
+		return component.Create(b, storagev1.NewStorageClass, "", &storagev1.StorageClassArgs{
 			Metadata: &metav1.ObjectMetaArgs{
 				Name:        pulumi.String(name),
 				Annotations: pulumi.StringMap{"storageclass.kubernetes.io/is-default-class": pulumi.String("true")},
@@ -65,7 +66,7 @@ func NewMetricsServer(
 	ctx *pulumi.Context, name string, cluster pulumi.StringInput, version string, opts ...pulumi.ResourceOption,
 ) (*Part, error) {
 	problems := CheckAddonVersion("version", version)
-	return part(ctx, "MetricsServer", name, problems, opts, func(b *builder) pulumi.Resource {
+	return part(ctx, "MetricsServer", name, problems, opts, func(b *component.Builder) pulumi.Resource {
 		addon := &eks.AddonArgs{
 			ClusterName: cluster, AddonName: pulumi.String("metrics-server"),
 			// Existing objects of the same name become part of the add-on; later manual changes are kept.
@@ -75,6 +76,6 @@ func NewMetricsServer(
 		if version != "" {
 			addon.AddonVersion = pulumi.String(version)
 		}
-		return create(b, eks.NewAddon, "", addon)
+		return component.Create(b, eks.NewAddon, "", addon)
 	})
 }

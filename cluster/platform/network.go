@@ -68,15 +68,16 @@ type Network struct {
 // NewNetwork creates the network.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs) (*Network, error) {
 	n := &Network{}
-	if err := component.Register(ctx, module, "Network", name, args.Validate(), n, nil); err != nil {
+	builder, err := component.Register(ctx, module, "Network", name, args.Validate(), n, nil)
+	if err != nil {
 		return nil, err
 	}
 	n.Addresses, _ = PlanAddresses(args.CIDR) // Validate has checked it
-	b := &networkBuilder{Network: n, builder: &builder{ctx: ctx, parent: n, name: name}, args: args}
+	b := &networkBuilder{Network: n, Builder: builder, args: args}
 	b.vpc()
 	b.zones()
 	b.endpoints()
-	return n, b.finish(pulumi.Map{
+	return n, b.Finish(pulumi.Map{
 		"vpc": n.VPC, "publicSubnets": n.PublicSubnets, "privateSubnets": n.PrivateSubnets,
 	})
 }
@@ -84,7 +85,7 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs) (*Network, 
 // networkBuilder holds the state that the steps of NewNetwork share.
 type networkBuilder struct {
 	*Network
-	*builder
+	*component.Builder
 	args          *NetworkArgs
 	internet      *ec2.InternetGateway
 	privateTables pulumi.StringArray
@@ -95,7 +96,7 @@ func (b *networkBuilder) tags(suffix string) pulumi.StringMap {
 }
 
 func (b *networkBuilder) vpc() {
-	b.VPC = create(b.builder, ec2.NewVpc, "", &ec2.VpcArgs{
+	b.VPC = component.Create(b.Builder, ec2.NewVpc, "", &ec2.VpcArgs{
 		CidrBlock: pulumi.String(b.args.CIDR),
 		// Interface endpoints and the private endpoint of EKS require both.
 		EnableDnsHostnames: pulumi.Bool(true),
@@ -103,10 +104,10 @@ func (b *networkBuilder) vpc() {
 		Tags:               b.tags(""),
 	}, pulumi.Protect(b.args.Cluster.Protect)).ID()
 	// Instances without a security group get this one. Without rules it blocks all traffic.
-	create(b.builder, ec2.NewDefaultSecurityGroup, "", &ec2.DefaultSecurityGroupArgs{
+	component.Create(b.Builder, ec2.NewDefaultSecurityGroup, "", &ec2.DefaultSecurityGroupArgs{
 		VpcId: b.VPC, Tags: b.tags("-default"),
 	})
-	b.internet = create(b.builder, ec2.NewInternetGateway, "", &ec2.InternetGatewayArgs{
+	b.internet = component.Create(b.Builder, ec2.NewInternetGateway, "", &ec2.InternetGatewayArgs{
 		VpcId: b.VPC, Tags: b.tags(""),
 	})
 }
@@ -134,7 +135,7 @@ func (b *networkBuilder) subnet(suffix, zone, cidr, role string) pulumi.IDOutput
 	label := b.tags(suffix)
 	label[role] = pulumi.String("1")
 	label["kubernetes.io/cluster/"+b.args.Cluster.Name] = pulumi.String("shared")
-	return create(b.builder, ec2.NewSubnet, suffix, &ec2.SubnetArgs{
+	return component.Create(b.Builder, ec2.NewSubnet, suffix, &ec2.SubnetArgs{
 		VpcId: b.VPC, AvailabilityZone: pulumi.String(zone), CidrBlock: pulumi.String(cidr), Tags: label,
 		MapPublicIpOnLaunch: pulumi.Bool(false), // they contain only NAT gateways and load balancers, which have their own
 	}, pulumi.Protect(b.args.Cluster.Protect)).ID()
@@ -144,20 +145,24 @@ func (b *networkBuilder) subnet(suffix, zone, cidr, role string) pulumi.IDOutput
 func (b *networkBuilder) nat(zone string, public pulumi.IDOutput) *ec2.NatGateway {
 	label := b.tags("-" + zone)
 	after := pulumi.DependsOn([]pulumi.Resource{b.internet})
-	address := create(b.builder, ec2.NewEip, "-"+zone, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: label}, after)
-	return create(b.builder, ec2.NewNatGateway, "-"+zone, &ec2.NatGatewayArgs{
+	address := component.Create(b.Builder, ec2.NewEip, "-"+zone, &ec2.EipArgs{
+		Domain: pulumi.String("vpc"), Tags: label,
+	}, after)
+	return component.Create(b.Builder, ec2.NewNatGateway, "-"+zone, &ec2.NatGatewayArgs{
 		SubnetId: public, AllocationId: address.ID(), Tags: label,
 	}, after)
 }
 
 // table creates a route table with a default route for subnets and returns its ID. Nodes need it until they terminate.
 func (b *networkBuilder) table(suffix string, route ec2.RouteArgs, subnets ...pulumi.StringInput) pulumi.IDOutput {
-	table := create(b.builder, ec2.NewRouteTable, suffix, &ec2.RouteTableArgs{VpcId: b.VPC, Tags: b.tags(suffix)})
+	table := component.Create(b.Builder, ec2.NewRouteTable, suffix, &ec2.RouteTableArgs{
+		VpcId: b.VPC, Tags: b.tags(suffix),
+	})
 	route.RouteTableId, route.DestinationCidrBlock = table.ID(), pulumi.String("0.0.0.0/0")
-	b.Ready = append(b.Ready, create(b.builder, ec2.NewRoute, suffix, &route))
+	b.Ready = append(b.Ready, component.Create(b.Builder, ec2.NewRoute, suffix, &route))
 	for i, subnet := range subnets {
 		args := &ec2.RouteTableAssociationArgs{RouteTableId: table.ID(), SubnetId: subnet}
-		association := create(b.builder, ec2.NewRouteTableAssociation, fmt.Sprintf("%s-%d", suffix, i), args)
+		association := component.Create(b.Builder, ec2.NewRouteTableAssociation, fmt.Sprintf("%s-%d", suffix, i), args)
 		b.Ready = append(b.Ready, association)
 	}
 	return table.ID()
@@ -169,7 +174,7 @@ func (b *networkBuilder) endpoints() {
 	if len(b.args.InterfaceEndpoints) == 0 {
 		return
 	}
-	group := create(b.builder, ec2.NewSecurityGroup, "-endpoints", &ec2.SecurityGroupArgs{
+	group := component.Create(b.Builder, ec2.NewSecurityGroup, "-endpoints", &ec2.SecurityGroupArgs{
 		VpcId: b.VPC, Description: pulumi.String("Interface endpoints: HTTPS from within the network"),
 		Ingress: ec2.SecurityGroupIngressArray{ec2.SecurityGroupIngressArgs{
 			Protocol: pulumi.String("tcp"), FromPort: pulumi.Int(443), ToPort: pulumi.Int(443),
@@ -188,7 +193,7 @@ func (b *networkBuilder) endpoints() {
 func (b *networkBuilder) endpoint(service string, args ec2.VpcEndpointArgs) {
 	args.VpcId, args.Tags = b.VPC, b.tags("-"+service)
 	args.ServiceName = pulumi.String("com.amazonaws." + b.args.Cluster.Region + "." + service)
-	b.Ready = append(b.Ready, create(b.builder, ec2.NewVpcEndpoint, "-"+service, &args))
+	b.Ready = append(b.Ready, component.Create(b.Builder, ec2.NewVpcEndpoint, "-"+service, &args))
 }
 
 // zoneCount is the number of availability zones of a cluster: losing one leaves two thirds, and a quorum needs three.

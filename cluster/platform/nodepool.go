@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // NodePoolArgs describe the nodes that EKS Auto Mode creates for pods.
@@ -51,13 +52,13 @@ func (a *NodePoolArgs) Validate() field.ErrorList {
 
 // NewNodePool creates a NodeClass and a NodePool, whose nodes are created and removed with the demand of the pods.
 func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "NodePool", name, args.Validate(), opts, func(b *builder) pulumi.Resource {
-		class := create(b, apiextensions.NewCustomResource, "-class", &apiextensions.CustomResourceArgs{
+	return part(ctx, "NodePool", name, args.Validate(), opts, func(b *component.Builder) pulumi.Resource {
+		class := component.Create(b, apiextensions.NewCustomResource, "-class", &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String("eks.amazonaws.com/v1"), Kind: pulumi.String("NodeClass"),
 			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
 			OtherFields: kubernetes.UntypedArgs{"spec": args.class()},
 		}, pulumi.DependsOn(args.After))
-		return create(b, apiextensions.NewCustomResource, "", &apiextensions.CustomResourceArgs{
+		return component.Create(b, apiextensions.NewCustomResource, "", &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String("karpenter.sh/v1"), Kind: pulumi.String("NodePool"),
 			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},
 			OtherFields: kubernetes.UntypedArgs{"spec": args.pool(name)},

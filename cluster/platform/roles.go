@@ -35,13 +35,13 @@ type Roles struct {
 // NewRoles creates the roles.
 func NewRoles(ctx *pulumi.Context, name string, cluster Cluster) (*Roles, error) {
 	r := &Roles{}
-	if err := component.Register(ctx, module, "Roles", name, cluster.Validate(), r, nil); err != nil {
+	b, err := component.Register(ctx, module, "Roles", name, cluster.Validate(), r, nil)
+	if err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, parent: r, name: name}
 	// role creates a role with AWS managed policies.
 	role := func(suffix string, trust pulumi.String, policies []string) *iam.Role {
-		role := create(b, iam.NewRole, suffix, &iam.RoleArgs{
+		role := component.Create(b, iam.NewRole, suffix, &iam.RoleArgs{
 			Name: pulumi.String(cluster.Name + suffix), AssumeRolePolicy: trust,
 		})
 		r.Ready = append(r.Ready, role)
@@ -49,7 +49,7 @@ func NewRoles(ctx *pulumi.Context, name string, cluster Cluster) (*Roles, error)
 			args := &iam.RolePolicyAttachmentArgs{
 				Role: role.Name, PolicyArn: pulumi.String(cluster.arn("iam::aws:policy/" + managed)),
 			}
-			r.Ready = append(r.Ready, create(b, iam.NewRolePolicyAttachment, suffix+"-"+managed, args))
+			r.Ready = append(r.Ready, component.Create(b, iam.NewRolePolicyAttachment, suffix+"-"+managed, args))
 		}
 		return role
 	}
@@ -58,5 +58,5 @@ func NewRoles(ctx *pulumi.Context, name string, cluster Cluster) (*Roles, error)
 	r.Cluster = role("-cluster", trust, clusterPolicies).Arn
 	node := role("-node", assumableBy("ec2.amazonaws.com", nil, "sts:AssumeRole"), nodePolicies)
 	r.Node, r.NodeName = node.Arn, node.Name
-	return r, b.finish(pulumi.Map{"cluster": r.Cluster, "node": r.Node})
+	return r, b.Finish(pulumi.Map{"cluster": r.Cluster, "node": r.Node})
 }

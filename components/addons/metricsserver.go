@@ -50,35 +50,22 @@ func NewMetricsServer(
 ) (*MetricsServer, error) {
 	args = cmp.Or(args, &MetricsServerArgs{})
 	m := &MetricsServer{}
-	problems := append(args.Validate(), check.ObjectName(name)...)
-	if err := component.Register(ctx, "scaleout:index", "MetricsServer", name, problems, m, opts); err != nil {
+	o := objects.Owner{App: objects.App{Name: "metrics-server"}, Namespace: pulumi.String("kube-system")}
+	if err := o.Register(ctx, "MetricsServer", name, args.Validate(), m, opts); err != nil {
 		return nil, err
 	}
-	o := objects.Owner{
-		Context: ctx, Component: m, Name: name, Namespace: pulumi.String("kube-system"),
-		App: objects.App{Name: "metrics-server", Instance: name},
-	}
-	account, err := metricsPermissions(o)
-	if err != nil {
-		return nil, err
-	}
-	service, err := o.Service("https", 443)
-	if err != nil {
-		return nil, err
-	}
-	deployment, err := o.SinglePod(args.pod(o.App, account))
-	if err != nil {
-		return nil, err
-	}
+	account := metricsPermissions(o)
+	service := o.Service("https", 443)
+	deployment := o.SinglePod(args.pod(o.App, account))
 	api := o.ClusterMeta(pulumi.String("v1beta1.metrics.k8s.io"))
 	api.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Available")}
 	// Not as the SDK's type, whose package takes 8 s of CPU to compile (docs/development.md).
-	m.Ready, err = apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+	m.Ready = component.Create(o.Builder, apiextensions.NewCustomResource, "", &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String("apiregistration.k8s.io/v1"), Kind: pulumi.String("APIService"),
 		Metadata: api,
 		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.Map{
 			"service": pulumi.Map{
-				"name": service.Metadata.Name().Elem(), "namespace": o.Namespace, "port": pulumi.Int(443),
+				"name": objects.NameOf(service.Metadata), "namespace": o.Namespace, "port": pulumi.Int(443),
 			},
 			"group":   pulumi.String("metrics.k8s.io"),
 			"version": pulumi.String("v1beta1"),
@@ -87,39 +74,28 @@ func NewMetricsServer(
 			"groupPriorityMinimum":  pulumi.Int(100),
 			"versionPriority":       pulumi.Int(100),
 		}},
-	}, o.Child(), pulumi.DependsOn([]pulumi.Resource{deployment}))
-	if err != nil {
-		return nil, err
-	}
-	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
+	}, pulumi.DependsOn([]pulumi.Resource{deployment}))
+	return m, o.Finish(pulumi.Map{})
 }
 
 // metricsPermissions: https://github.com/kubernetes-sigs/metrics-server/tree/master/manifests/base
-func metricsPermissions(o objects.Owner) (account pulumi.StringOutput, err error) {
-	account, err = o.ServiceAccount(pulumi.String(o.Name), rbacv1.PolicyRuleArray{
+func metricsPermissions(o objects.Owner) (account pulumi.StringOutput) {
+	account = o.ServiceAccount(pulumi.String(o.Instance), rbacv1.PolicyRuleArray{
 		objects.Rule("", "nodes/metrics", "get"), objects.Rule("", "pods nodes", objects.Read),
 	}, nil)
-	if err != nil {
-		return account, err
-	}
 	// Everyone who may view a namespace may see its metrics, e.g. with `kubectl top`.
 	const aggregate, reader = "rbac.authorization.k8s.io/aggregate-to-", "-reader"
 	viewers := o.App
 	viewers.Labels = map[string]string{aggregate + "view": "true", aggregate + "edit": "true", aggregate + "admin": "true"}
-	_, err = rbacv1.NewClusterRole(o.Context, o.Name+reader, &rbacv1.ClusterRoleArgs{
-		Metadata: viewers.ClusterMeta(pulumi.String(o.Name + reader)),
+	component.Create(o.Builder, rbacv1.NewClusterRole, reader, &rbacv1.ClusterRoleArgs{
+		Metadata: viewers.ClusterMeta(pulumi.String(o.Instance + reader)),
 		Rules:    rbacv1.PolicyRuleArray{objects.Rule("metrics.k8s.io", "pods nodes", objects.Read)},
-	}, o.Child())
-	if err != nil {
-		return account, err
-	}
+	})
 	// An extension API server delegates authentication and authorization to the main one.
 	const delegator = "-auth-delegator"
-	err = o.BindClusterRole(delegator, pulumi.String(o.Name+delegator), pulumi.String("system:auth-delegator"))
-	if err != nil {
-		return account, err
-	}
-	return account, o.BindRole("-auth-reader", pulumi.String("extension-apiserver-authentication-reader"))
+	o.BindClusterRole(delegator, pulumi.String(o.Instance+delegator), pulumi.String("system:auth-delegator"))
+	o.BindRole("-auth-reader", pulumi.String("extension-apiserver-authentication-reader"))
+	return account
 }
 
 func (a *MetricsServerArgs) pod(app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {

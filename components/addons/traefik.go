@@ -90,42 +90,25 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 	args = cmp.Or(args, &TraefikArgs{})
 	t := &Traefik{}
 	problems := append(args.Validate(), check.ObjectName(name)...)
-	if err := component.Register(ctx, "scaleout:index", "Traefik", name, problems, t, opts); err != nil {
-		return nil, err
-	}
-	namespace, err := kube.NewNamespace(ctx, name, &kube.NamespaceArgs{Name: name}, pulumi.Parent(t))
+	b, err := component.Register(ctx, "scaleout:index", "Traefik", name, problems, t, opts)
 	if err != nil {
 		return nil, err
 	}
-	o := objects.Owner{
-		Context: ctx, Component: t, Name: name, Namespace: namespace.Name,
-		App: objects.App{Name: "traefik", Instance: name},
-	}
+	namespace := component.Create(b, kube.NewNamespace, "", &kube.NamespaceArgs{Name: name})
+	o := objects.Owner{App: objects.App{Name: "traefik", Instance: name}, Builder: b, Namespace: namespace.Name}
 	// It connects to any pod in the cluster and to the API server, so only ingress is restricted.
 	callers := []objects.Peer{{Anyone: true, Ports: []int{traefikHTTP, traefikHTTPS}}}
-	if _, err := o.NetworkPolicy(callers, []objects.Peer{{Anyone: true}}); err != nil {
-		return nil, err
-	}
-	account, err := o.ServiceAccount(pulumi.String(name), traefikRules, nil)
-	if err != nil {
-		return nil, err
-	}
-	_, err = networkingv1.NewIngressClass(ctx, name, &networkingv1.IngressClassArgs{
+	o.NetworkPolicy(callers, []objects.Peer{{Anyone: true}})
+	account := o.ServiceAccount(pulumi.String(name), traefikRules, nil)
+	component.Create(b, networkingv1.NewIngressClass, "", &networkingv1.IngressClassArgs{
 		Metadata: o.ClusterMeta(pulumi.String(name)),
 		Spec:     &networkingv1.IngressClassSpecArgs{Controller: pulumi.String("traefik.io/ingress-controller")},
-	}, o.Child())
-	if err != nil {
-		return nil, err
-	}
-	if err := args.service(o); err != nil {
-		return nil, err
-	}
+	})
+	args.service(o)
 	if args.Replicas > 1 {
-		if _, err := o.DisruptionBudget(); err != nil {
-			return nil, err
-		}
+		o.DisruptionBudget()
 	}
-	t.Ready, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+	t.Ready = component.Create(b, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas:             pulumi.Int(args.Replicas),
@@ -136,13 +119,8 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 			}},
 			Template: args.pod(o.App, account),
 		},
-	}, o.Child())
-	if err != nil {
-		return nil, err
-	}
-	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{
-		"namespace": namespace.Name, "ingressClass": pulumi.String(name),
 	})
+	return t, b.Finish(pulumi.Map{"namespace": namespace.Name, "ingressClass": pulumi.String(name)})
 }
 
 // traefikRules allow its Ingress provider to watch its sources and to update the status of Ingresses. They include
@@ -156,8 +134,8 @@ var traefikRules = rbacv1.PolicyRuleArray{
 }
 
 // service opens the node ports.
-func (a *TraefikArgs) service(o objects.Owner) error {
-	_, err := corev1.NewService(o.Context, o.Name, &corev1.ServiceArgs{
+func (a *TraefikArgs) service(o objects.Owner) {
+	component.Create(o.Builder, corev1.NewService, "", &corev1.ServiceArgs{
 		Metadata: o.Annotated(objects.WithoutAwait),
 		Spec: &corev1.ServiceSpecArgs{
 			Type:     pulumi.String("NodePort"),
@@ -166,8 +144,7 @@ func (a *TraefikArgs) service(o objects.Owner) error {
 				nodePort("http", 80, a.HTTPNodePort), nodePort("https", 443, a.HTTPSNodePort),
 			},
 		},
-	}, o.Child())
-	return err
+	})
 }
 
 func nodePort(name string, port, node int) corev1.ServicePortArgs {

@@ -59,36 +59,30 @@ func NewCertificate(
 ) (*Certificate, error) {
 	args = cmp.Or(args, &CertificateArgs{})
 	c := &Certificate{}
-	if err := component.Register(ctx, "scaleout:index", "Certificate", name, args.Validate(), c, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "Certificate", name, args.Validate(), c, opts)
+	if err != nil {
 		return nil, err
 	}
-	certificate, err := acm.NewCertificate(ctx, name, &acm.CertificateArgs{
+	certificate := component.Create(b, acm.NewCertificate, "", &acm.CertificateArgs{
 		DomainName: pulumi.String(args.Domain), ValidationMethod: pulumi.String("DNS"),
-	}, pulumi.Parent(c))
-	if err != nil {
+	})
+	if err := b.Err(); err != nil {
 		return nil, err
 	}
 	// One name needs one validation record.
 	proof := certificate.DomainValidationOptions.Index(pulumi.Int(0))
-	proven, err := newRecord(ctx, name+"-validation", pulumi.Map{
+	proven := component.Create(b, newRecord, "-validation", &pulumi.Map{
 		"zoneId": args.ZoneID, "name": proof.ResourceRecordName().Elem(),
 		"type": proof.ResourceRecordType().Elem(), "records": pulumi.StringArray{proof.ResourceRecordValue().Elem()},
 		"ttl": pulumi.Int(300),
 		// All certificates of a name in an account, wildcards included, share one validation record. Overwriting it changes
 		// nothing, and it is retained when this certificate is deleted, because AWS needs it to renew the others.
 		"allowOverwrite": pulumi.Bool(true),
-	}, pulumi.Parent(c), pulumi.RetainOnDelete(true))
-	if err != nil {
-		return nil, err
-	}
-	issued, err := acm.NewCertificateValidation(ctx, name, &acm.CertificateValidationArgs{
+	}, pulumi.RetainOnDelete(true))
+	c.ARN = component.Create(b, acm.NewCertificateValidation, "", &acm.CertificateValidationArgs{
 		CertificateArn: certificate.Arn, ValidationRecordFqdns: pulumi.StringArray{proven.FQDN},
-	}, pulumi.Parent(c), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "30m"}))
-	if err != nil {
-		return nil, err
-	}
-	c.ARN = issued.CertificateArn
-	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"arn": c.ARN})
+	}, pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "30m"})).CertificateArn
+	return c, b.Finish(pulumi.Map{"arn": c.ARN})
 }
 
 // record is the resource aws.route53.Record. Compiling the SDK's packages route53 and lb for it and for one function
@@ -98,9 +92,9 @@ type record struct {
 	FQDN pulumi.StringOutput `pulumi:"fqdn"`
 }
 
-func newRecord(ctx *pulumi.Context, name string, inputs pulumi.Map, opts ...pulumi.ResourceOption) (*record, error) {
+func newRecord(ctx *pulumi.Context, name string, inputs *pulumi.Map, opts ...pulumi.ResourceOption) (*record, error) {
 	r := &record{}
-	return r, ctx.RegisterResource("aws:route53/record:Record", name, inputs, r, opts...)
+	return r, ctx.RegisterResource("aws:route53/record:Record", name, *inputs, r, opts...)
 }
 
 // LoadBalancerRecordArgs describes the DNS name of an AWS load balancer.
@@ -131,12 +125,13 @@ func NewLoadBalancerRecord(
 	alias := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:Alias")}})
 	opts = append([]pulumi.ResourceOption{alias}, opts...)
 	problems := append(args.Validate(), check.Set("target", args.Target != nil)...)
-	if err := component.Register(ctx, "scaleout:index", "LoadBalancerRecord", name, problems, a, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "LoadBalancerRecord", name, problems, a, opts)
+	if err != nil {
 		return nil, err
 	}
 	zone := ctx.InvokeOutput("aws:lb/getHostedZoneId:getHostedZoneId", map[string]string{"loadBalancerType": "application"},
 		pulumi.StringMapOutput{}, pulumi.InvokeOutputOptions{InvokeOptions: []pulumi.InvokeOption{pulumi.Parent(a)}})
-	_, err := newRecord(ctx, name, pulumi.Map{
+	component.Create(b, newRecord, "", &pulumi.Map{
 		"zoneId": args.ZoneID, "name": pulumi.String(args.Host), "type": pulumi.String("A"),
 		"aliases": pulumi.Array{pulumi.Map{
 			"name":   args.Target.ToStringOutput().ApplyT(checkLoadBalancer).(pulumi.StringOutput),
@@ -144,11 +139,8 @@ func NewLoadBalancerRecord(
 			// An unhealthy app should answer with its own 503, not with NXDOMAIN, which resolvers cache.
 			"evaluateTargetHealth": pulumi.Bool(false),
 		}},
-	}, pulumi.Parent(a))
-	if err != nil {
-		return nil, err
-	}
-	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
+	})
+	return a, b.Finish(pulumi.Map{})
 }
 
 // checkLoadBalancer rejects hosts other than AWS load balancers, for which Route 53 has no alias.

@@ -72,13 +72,14 @@ func NewECRRepository(
 ) (*ECRRepository, error) {
 	args = cmp.Or(args, &ECRRepositoryArgs{})
 	r := &ECRRepository{}
-	if err := component.Register(ctx, "scaleout:index", "ECRRepository", name, args.Validate(), r, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "ECRRepository", name, args.Validate(), r, opts)
+	if err != nil {
 		return nil, err
 	}
 	encryption := ecr.RepositoryEncryptionConfigurationArgs{
 		EncryptionType: pulumi.String("KMS"), KmsKey: unlessEmpty(args.KMSKeyARN),
 	}
-	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
+	repository := component.Create(b, ecr.NewRepository, "", &ecr.RepositoryArgs{
 		Name:               pulumi.String(args.Name),
 		ImageTagMutability: pulumi.String("MUTABLE"),
 		ForceDelete:        pulumi.Bool(args.ForceDelete),
@@ -86,19 +87,13 @@ func NewECRRepository(
 			ScanOnPush: pulumi.Bool(true),
 		},
 		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{encryption},
-	}, pulumi.Parent(r))
-	if err != nil {
-		return nil, err
-	}
-	_, err = ecr.NewLifecyclePolicy(ctx, name+"-lifecycle", &ecr.LifecyclePolicyArgs{
+	})
+	component.Create(b, ecr.NewLifecyclePolicy, "-lifecycle", &ecr.LifecyclePolicyArgs{
 		Repository: repository.Name,
 		Policy:     pulumi.String(fmt.Sprintf(keepRecentImages, args.KeepImages)),
-	}, pulumi.Parent(r))
-	if err != nil {
-		return nil, err
-	}
+	})
 	r.URL = repository.RepositoryUrl
-	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"url": r.URL})
+	return r, b.Finish(pulumi.Map{"url": r.URL})
 }
 
 // ECRUser is the username for all ECR registries; the password is a token.

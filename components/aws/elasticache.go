@@ -165,6 +165,13 @@ type ElastiCache struct {
 // tenth of the CPU time of a first `make preview` (docs/development.md).
 type securityGroup struct{ pulumi.CustomResourceState }
 
+func newSecurityGroup(
+	ctx *pulumi.Context, name string, args *pulumi.Map, opts ...pulumi.ResourceOption,
+) (*securityGroup, error) {
+	group := &securityGroup{}
+	return group, ctx.RegisterResource("aws:ec2/securityGroup:SecurityGroup", name, *args, group, opts...)
+}
+
 // NewElastiCache creates the cache with its user and its security group.
 func NewElastiCache(
 	ctx *pulumi.Context, name string, args *ElastiCacheArgs, opts ...pulumi.ResourceOption,
@@ -178,13 +185,13 @@ func NewElastiCache(
 	if _, err := checkPassword(string(password)); known && err != nil {
 		problems = append(problems, check.Invalid("password", field.OmitValueType{}, err.Error())...)
 	}
-	if err := component.Register(ctx, "scaleout:index", "ElastiCache", name, problems, e, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "ElastiCache", name, problems, e, opts)
+	if err != nil {
 		return nil, err
 	}
 	// Ingress from the clients to the port, and no egress: the provider removes the rule with which AWS allows all
 	// egress by default. https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
-	group := &securityGroup{}
-	err := ctx.RegisterResource("aws:ec2/securityGroup:SecurityGroup", name, pulumi.Map{
+	group := component.Create(b, newSecurityGroup, "", &pulumi.Map{
 		"description": pulumi.String("Redis of " + args.Name + ": from the nodes of the cluster"),
 		"vpcId":       args.VPC,
 		"tags":        pulumi.StringMap{"Name": pulumi.String(name)},
@@ -192,30 +199,21 @@ func NewElastiCache(
 			"protocol": pulumi.String("tcp"), "fromPort": pulumi.Int(redis.Port), "toPort": pulumi.Int(redis.Port),
 			"securityGroups": args.Clients,
 		}},
-	}, group, pulumi.Parent(e))
-	if err != nil {
-		return nil, err
-	}
-	users, err := args.users(ctx, e, name)
-	if err != nil {
-		return nil, err
-	}
+	})
+	users := args.users(b)
 	// Pods is nil, because the cache is not in the cluster.
 	e.Connection = redis.Connection{Port: redis.Port, TLS: true, Username: args.username()}
 	if args.Serverless != nil {
-		cache, err := args.serverless(ctx, e, name, group, users)
-		if err != nil {
+		cache := args.serverless(b, group, users)
+		if err := b.Err(); err != nil {
 			return nil, err
 		}
 		e.Connection.Host, e.Connection.Ready = cache.Endpoints.Index(pulumi.Int(0)).Address(), cache
 	} else {
-		cache, err := args.replicationGroup(ctx, e, name, group, users)
-		if err != nil {
-			return nil, err
-		}
+		cache := args.replicationGroup(b, group, users)
 		e.Connection.Host, e.Connection.Ready = cache.PrimaryEndpointAddress, cache
 	}
-	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"host": e.Connection.Host, "port": pulumi.Int(redis.Port)})
+	return e, b.Finish(pulumi.Map{"host": e.Connection.Host, "port": pulumi.Int(redis.Port)})
 }
 
 func (a *ElastiCacheArgs) username() string { return cmp.Or(a.Username, "scaleout") }
@@ -223,46 +221,37 @@ func (a *ElastiCacheArgs) username() string { return cmp.Or(a.Username, "scaleou
 // users creates the user group of the cache, which contains the app's user. Redis OSS also requires a user called
 // default, which is disabled here; Valkey has no such user unless one is added.
 // https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html
-func (a *ElastiCacheArgs) users(ctx *pulumi.Context, parent *ElastiCache, name string) (*elasticache.UserGroup, error) {
+func (a *ElastiCacheArgs) users(b *component.Builder) *elasticache.UserGroup {
 	password := pulumi.ToSecret(a.Password).(pulumi.StringOutput) // values derived from it are secrets too
 	password = password.ApplyT(checkPassword).(pulumi.StringOutput)
 	mode := elasticache.UserAuthenticationModeArgs{
 		Type: pulumi.String("password"), Passwords: pulumi.StringArray{password},
 	}
-	user, err := elasticache.NewUser(ctx, name, &elasticache.UserArgs{
+	user := component.Create(b, elasticache.NewUser, "", &elasticache.UserArgs{
 		UserId: pulumi.String(a.Name + "-app"), UserName: pulumi.String(a.username()),
 		Engine: pulumi.String(a.Engine), AccessString: pulumi.String(a.Access), AuthenticationMode: mode,
-	}, pulumi.Parent(parent))
-	if err != nil {
-		return nil, err
-	}
+	})
 	members := pulumi.StringArray{user.UserId}
 	if a.Engine == "redis" {
-		nobody, err := elasticache.NewUser(ctx, name+"-default", &elasticache.UserArgs{
+		nobody := component.Create(b, elasticache.NewUser, "-default", &elasticache.UserArgs{
 			UserId: pulumi.String(a.Name + "-default"), UserName: pulumi.String("default"),
 			Engine: pulumi.String(a.Engine), AccessString: pulumi.String("off ~* -@all"),
 			// AWS accepts no-password-required but reports no-password, which would be a permanent diff.
 			AuthenticationMode: mode,
-		}, pulumi.Parent(parent))
-		if err != nil {
-			return nil, err
-		}
+		})
 		members = append(members, nobody.UserId)
 	}
-	return elasticache.NewUserGroup(ctx, name, &elasticache.UserGroupArgs{
+	return component.Create(b, elasticache.NewUserGroup, "", &elasticache.UserGroupArgs{
 		UserGroupId: pulumi.String(a.Name), Engine: pulumi.String(a.Engine), UserIds: members,
-	}, pulumi.Parent(parent))
+	})
 }
 
 func (a *ElastiCacheArgs) replicationGroup(
-	ctx *pulumi.Context, parent *ElastiCache, name string, group *securityGroup, users *elasticache.UserGroup,
-) (*elasticache.ReplicationGroup, error) {
-	subnets, err := elasticache.NewSubnetGroup(ctx, name, &elasticache.SubnetGroupArgs{
+	b *component.Builder, group *securityGroup, users *elasticache.UserGroup,
+) *elasticache.ReplicationGroup {
+	subnets := component.Create(b, elasticache.NewSubnetGroup, "", &elasticache.SubnetGroupArgs{
 		Name: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name), SubnetIds: a.Subnets,
-	}, pulumi.Parent(parent))
-	if err != nil {
-		return nil, err
-	}
+	})
 	args := &elasticache.ReplicationGroupArgs{
 		ReplicationGroupId: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name),
 		Engine: pulumi.String(a.Engine), EngineVersion: pulumi.String(a.EngineVersion),
@@ -283,15 +272,15 @@ func (a *ElastiCacheArgs) replicationGroup(
 	}
 	// Creation takes 10 to 20 minutes, and up to 40 with some node types.
 	limits := &pulumi.CustomTimeouts{Create: "60m", Update: "60m", Delete: "60m"}
-	return elasticache.NewReplicationGroup(ctx, name, args,
-		pulumi.Parent(parent), pulumi.Protect(a.Protect), pulumi.Timeouts(limits))
+	return component.Create(b, elasticache.NewReplicationGroup, "", args,
+		pulumi.Protect(a.Protect), pulumi.Timeouts(limits))
 }
 
 func (a *ElastiCacheArgs) serverless(
-	ctx *pulumi.Context, parent *ElastiCache, name string, group *securityGroup, users *elasticache.UserGroup,
-) (*elasticache.ServerlessCache, error) {
+	b *component.Builder, group *securityGroup, users *elasticache.UserGroup,
+) *elasticache.ServerlessCache {
 	major, _, _ := strings.Cut(a.EngineVersion, ".")
-	return elasticache.NewServerlessCache(ctx, name, &elasticache.ServerlessCacheArgs{
+	return component.Create(b, elasticache.NewServerlessCache, "", &elasticache.ServerlessCacheArgs{
 		Name: pulumi.String(a.Name), Description: pulumi.String("Redis of " + a.Name),
 		Engine: pulumi.String(a.Engine), MajorEngineVersion: pulumi.String(major),
 		CacheUsageLimits: &elasticache.ServerlessCacheCacheUsageLimitsArgs{
@@ -305,5 +294,5 @@ func (a *ElastiCacheArgs) serverless(
 		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), SubnetIds: a.Subnets,
 		SecurityGroupIds: pulumi.StringArray{group.ID()}, UserGroupId: users.UserGroupId,
 		KmsKeyId: unlessEmpty(a.KMSKeyARN),
-	}, pulumi.Parent(parent), pulumi.Protect(a.Protect))
+	}, pulumi.Protect(a.Protect))
 }

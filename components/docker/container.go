@@ -42,19 +42,19 @@ const (
 	componentLabel = "scaleout.component"
 )
 
-// newContainer creates a container with the settings that all containers share: a name, the network alias, limits,
-// and no privileges. If it has a health check, `pulumi up` waits for it.
+// newContainer creates a container with the settings that all containers share: a name, the component's name as the
+// network alias, limits, and no privileges. If it has a health check, `pulumi up` waits for it.
 func newContainer(
-	ctx *pulumi.Context, parent pulumi.Resource, name, alias string, network *Network, limits Limits,
-	c *docker.ContainerArgs, after ...pulumi.Resource,
-) (*docker.Container, error) {
-	c.Name = pulumi.String(network.prefix + "-" + name)
-	c.Hostname = pulumi.String(name)
+	b *component.Builder, suffix string, network *Network, limits Limits, c *docker.ContainerArgs,
+	after ...pulumi.Resource,
+) *docker.Container {
+	c.Name = pulumi.String(network.prefix + "-" + b.Name + suffix)
+	c.Hostname = pulumi.String(b.Name + suffix)
 	c.NetworksAdvanced = docker.ContainerNetworksAdvancedArray{docker.ContainerNetworksAdvancedArgs{
-		Name: network.Name, Aliases: pulumi.ToStringArray([]string{alias}),
+		Name: network.Name, Aliases: pulumi.ToStringArray([]string{b.Name}),
 	}}
 	c.Labels = docker.ContainerLabelArray{
-		docker.ContainerLabelArgs{Label: pulumi.String(componentLabel), Value: pulumi.String(alias)},
+		docker.ContainerLabelArgs{Label: pulumi.String(componentLabel), Value: pulumi.String(b.Name)},
 		docker.ContainerLabelArgs{Label: pulumi.String(networkLabel), Value: pulumi.String(network.prefix)},
 	}
 	memory := resource.MustParse(limits.Memory)
@@ -75,8 +75,8 @@ func newContainer(
 		c.Wait = pulumi.Bool(true)
 		c.WaitTimeout = pulumi.Int(60) // a first start needs one or two seconds
 	}
-	return docker.NewContainer(ctx, name, c,
-		pulumi.Parent(parent), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(true),
+	return component.Create(b, docker.NewContainer, suffix, c,
+		pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(true),
 		// Docker sets a swap limit, which the provider would report as a change in every preview.
 		pulumi.IgnoreChanges([]string{"memorySwap"}))
 }
@@ -129,19 +129,16 @@ type Network struct {
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	args = cmp.Or(args, &NetworkArgs{})
 	n := &Network{prefix: args.Name}
-	if err := component.Register(ctx, "scaleout:index", "DockerNetwork", name, args.Validate(), n, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "DockerNetwork", name, args.Validate(), n, opts)
+	if err != nil {
 		return nil, err
 	}
-	network, err := docker.NewNetwork(ctx, name, &docker.NetworkArgs{
+	n.Name = component.Create(b, docker.NewNetwork, "", &docker.NetworkArgs{
 		Name:   pulumi.String(args.Name),
 		Driver: pulumi.String("bridge"),
 		Labels: docker.NetworkLabelArray{docker.NetworkLabelArgs{
 			Label: pulumi.String(networkLabel), Value: pulumi.String(args.Name),
 		}},
-	}, pulumi.Parent(n))
-	if err != nil {
-		return nil, err
-	}
-	n.Name = network.Name
-	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"name": n.Name})
+	}).Name
+	return n, b.Finish(pulumi.Map{"name": n.Name})
 }

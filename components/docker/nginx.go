@@ -115,10 +115,11 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 		check.Set("image", args.Image != nil),
 		check.Match("readyPath", args.ReadyPath, readyPathForm, "must be a path such as /readyz"),
 		check.Set("upstreams", len(args.Upstreams) > 0), check.Each("upstreams", args.Upstreams, (*Upstream).Validate))
-	if err := component.Register(ctx, "scaleout:index", "Nginx", name, problems, n, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "Nginx", name, problems, n, opts)
+	if err != nil {
 		return nil, err
 	}
-	_, err := newContainer(ctx, n, name, name, args.Network, args.Limits, &docker.ContainerArgs{
+	newContainer(b, "", args.Network, args.Limits, &docker.ContainerArgs{
 		Image:    args.Image,
 		User:     pulumi.String("65532:65532"),
 		ReadOnly: pulumi.Bool(true),
@@ -131,11 +132,8 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 			fmt.Sprintf("http://127.0.0.1:%d/healthz", nginxStatus)),
 		DestroyGraceSeconds: pulumi.Int(args.shutdownSeconds() + killMargin),
 	}, args.After...)
-	if err != nil {
-		return nil, err
-	}
 	n.URL = pulumi.Sprintf("http://localhost:%d/", args.PublicPort)
-	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"url": n.URL})
+	return n, b.Finish(pulumi.Map{"url": n.URL})
 }
 
 // shutdownSeconds is the longest duration of a request, including failed attempts to connect.

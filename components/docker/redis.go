@@ -51,31 +51,25 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	r := &Redis{}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name),
 		check.Set("network", args.Network != nil), check.Set("password", args.Password != nil))
-	if err := component.Register(ctx, "scaleout:index", "DockerRedis", name, problems, r, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "DockerRedis", name, problems, r, opts)
+	if err != nil {
 		return nil, err
 	}
 	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput) // values derived from it are secrets too
 	// The container refers to the image by its ID. With its name, every refresh would show a change.
-	image, err := docker.NewRemoteImage(ctx, name, &docker.RemoteImageArgs{
+	image := component.Create(b, docker.NewRemoteImage, "", &docker.RemoteImageArgs{
 		Name: pulumi.String(args.Image), KeepLocally: pulumi.Bool(true), // other containers may use it
-	}, pulumi.Parent(r))
-	if err != nil {
-		return nil, err
-	}
+	})
 	data := docker.ContainerVolumeArgs{ContainerPath: pulumi.String(redis.DataDir)}
 	if args.Volume != "" {
-		volume, err := docker.NewVolume(ctx, name, &docker.VolumeArgs{
+		data.VolumeName = component.Create(b, docker.NewVolume, "", &docker.VolumeArgs{
 			Name: pulumi.String(args.Volume),
 			Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{
 				Label: pulumi.String(networkLabel), Value: pulumi.String(args.Network.prefix),
 			}},
-		}, pulumi.Parent(r))
-		if err != nil {
-			return nil, err
-		}
-		data.VolumeName = volume.Name
+		}).Name
 	}
-	server, err := newContainer(ctx, r, name, name, args.Network, args.Limits, &docker.ContainerArgs{
+	server := newContainer(b, "", args.Network, args.Limits, &docker.ContainerArgs{
 		Image:   image.ImageId,
 		Command: pulumi.ToStringArray([]string{"redis-server", redis.ConfigDir + "/" + redis.ConfigFile}),
 		User:    pulumi.Sprintf("%d:%d", redis.User, redis.User),
@@ -88,9 +82,6 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		Healthcheck:         healthcheck("CMD-SHELL", redis.Probe),
 		DestroyGraceSeconds: pulumi.Int(30), // to finish writing the append-only file
 	})
-	if err != nil {
-		return nil, err
-	}
 	r.Connection = redis.Connection{Host: pulumi.String(name), Port: redis.Port, Ready: server}
-	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"host": pulumi.String(name), "port": pulumi.Int(redis.Port)})
+	return r, b.Finish(pulumi.Map{"host": pulumi.String(name), "port": pulumi.Int(redis.Port)})
 }

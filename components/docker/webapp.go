@@ -163,7 +163,8 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Host: name, Port: args.Port}
 	problems := slices.Concat(args.Validate(), check.ObjectName(name), args.checkInputs())
-	if err := component.Register(ctx, "scaleout:index", "DockerWebApp", name, problems, w, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "DockerWebApp", name, problems, w, opts)
+	if err != nil {
 		return nil, err
 	}
 	var after pulumi.Resource
@@ -171,15 +172,10 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		after = args.Redis.Connection.Ready
 	}
 	for i := range args.Replicas {
-		container, err := newContainer(ctx, w, fmt.Sprintf("%s-%d", name, i+1), name, args.Network, args.Limits,
-			args.container(), after)
-		if err != nil {
-			return nil, err
-		}
-		w.Ready = append(w.Ready, container)
-		after = container
+		after = newContainer(b, fmt.Sprintf("-%d", i+1), args.Network, args.Limits, args.container(), after)
+		w.Ready = append(w.Ready, after)
 	}
-	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"host": pulumi.String(name), "port": pulumi.Int(args.Port)})
+	return w, b.Finish(pulumi.Map{"host": pulumi.String(name), "port": pulumi.Int(args.Port)})
 }
 
 func (a *WebAppArgs) container() *docker.ContainerArgs {

@@ -113,13 +113,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 			"must be a folder that can be built: "+err.Error())...)
 	}
 	image := &Image{}
-	if err := component.Register(ctx, "scaleout:index", "Image", name, problems, image, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "Image", name, problems, image, opts)
+	if err != nil {
 		return nil, err
 	}
 
 	buildArgs := pulumi.ToStringMap(args.BuildArgs)
 	buildArgs["VERSION"] = pulumi.String(tag)
-	built, err := docker.NewImage(ctx, name, &docker.ImageArgs{
+	built := component.Create(b, docker.NewImage, "", &docker.ImageArgs{
 		ImageName: pulumi.Sprintf("%s:%s", args.Repository, tag),
 		Build: &docker.DockerBuildArgs{
 			Context:    pulumi.String(staged),
@@ -129,12 +130,12 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		},
 		BuildOnPreview: pulumi.Bool(false), // a preview would show a local image ID that is never deployed
 		Registry:       args.registry(),
-	}, pulumi.Parent(image))
-	if err != nil {
+	})
+	if err := b.Err(); err != nil {
 		return nil, err
 	}
 	image.Ref = built.RepoDigest.ApplyT(checkPushed).(pulumi.StringOutput)
-	return image, ctx.RegisterResourceOutputs(image, pulumi.Map{"ref": image.Ref, "tag": pulumi.String(tag)})
+	return image, b.Finish(pulumi.Map{"ref": image.Ref, "tag": pulumi.String(tag)})
 }
 
 // stage hashes the context and all other build inputs, and copies the context to the folder that is built.

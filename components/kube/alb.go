@@ -213,19 +213,17 @@ func NewALBClass(
 ) (*ALBClass, error) {
 	args = cmp.Or(args, &ALBClassArgs{})
 	c := &ALBClass{}
-	if err := component.Register(ctx, "scaleout:index", "ALBClass", name, args.Validate(), c, opts); err != nil {
-		return nil, err
-	}
-	api := albControllers[args.Controller]
-	params, err := apiextensions.NewCustomResource(ctx, name+"-params", &apiextensions.CustomResourceArgs{
-		ApiVersion: pulumi.String(api.group + "/" + api.version), Kind: pulumi.String("IngressClassParams"),
-		Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(args.Name)},
-		OtherFields: kubernetes.UntypedArgs{"spec": args.spec()},
-	}, pulumi.Parent(c))
+	b, err := component.Register(ctx, "scaleout:index", "ALBClass", name, args.Validate(), c, opts)
 	if err != nil {
 		return nil, err
 	}
-	c.Ready, err = networkingv1.NewIngressClass(ctx, name, &networkingv1.IngressClassArgs{
+	api := albControllers[args.Controller]
+	params := component.Create(b, apiextensions.NewCustomResource, "-params", &apiextensions.CustomResourceArgs{
+		ApiVersion: pulumi.String(api.group + "/" + api.version), Kind: pulumi.String("IngressClassParams"),
+		Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(args.Name)},
+		OtherFields: kubernetes.UntypedArgs{"spec": args.spec()},
+	})
+	c.Ready = component.Create(b, networkingv1.NewIngressClass, "", &networkingv1.IngressClassArgs{
 		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(args.Name)},
 		Spec: networkingv1.IngressClassSpecArgs{
 			Controller: pulumi.String(api.ingressClass),
@@ -233,11 +231,8 @@ func NewALBClass(
 				ApiGroup: pulumi.String(api.group), Kind: pulumi.String("IngressClassParams"), Name: pulumi.String(args.Name),
 			},
 		},
-	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{params}))
-	if err != nil {
-		return nil, err
-	}
-	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
+	}, pulumi.DependsOn([]pulumi.Resource{params}))
+	return c, b.Finish(pulumi.Map{})
 }
 
 func (a *ALBClassArgs) spec() pulumi.Map {

@@ -12,6 +12,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Scaling describes the number of pods and its changes.
@@ -116,11 +117,11 @@ func NewAutoscaler(
 	scaler, s := &Autoscaler{}, args.Scaling
 	app := webApp(args.Deployment)
 	app.Labels = args.Labels
-	o := objects.Owner{App: app, Context: ctx, Component: scaler, Name: name, Namespace: args.Namespace}
-	if err := o.Register("Autoscaler", args.Validate(), opts); err != nil {
+	o := objects.Owner{App: app, Namespace: args.Namespace}
+	if err := o.Register(ctx, "Autoscaler", name, args.Validate(), scaler, opts); err != nil {
 		return nil, err
 	}
-	hpa, err := autoscalingv2.NewHorizontalPodAutoscaler(o.Context, o.Name, &autoscalingv2.HorizontalPodAutoscalerArgs{
+	desired := &autoscalingv2.HorizontalPodAutoscalerArgs{
 		Metadata: o.Annotated(pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=ScalingActive")}),
 		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
 			ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
@@ -148,12 +149,11 @@ func NewAutoscaler(
 				ScaleDown: s.rules(s.ScaleDownWindowSeconds, policy("Percent", s.ScaleDownPercent, s.ScaleDownPeriodSeconds)),
 			},
 		},
-	}, o.Child(), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "5m", Update: "5m"}))
-	if err != nil {
-		return nil, err
 	}
-	scaler.Name, scaler.Ready = hpa.Metadata.Name().Elem(), hpa
-	return scaler, ctx.RegisterResourceOutputs(scaler, pulumi.Map{"name": scaler.Name})
+	hpa := component.Create(o.Builder, autoscalingv2.NewHorizontalPodAutoscaler, "", desired,
+		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "5m", Update: "5m"}))
+	scaler.Name, scaler.Ready = objects.NameOf(hpa.Metadata), hpa
+	return scaler, o.Finish(pulumi.Map{"name": scaler.Name})
 }
 
 func (s Scaling) rules(window int, policies ...autoscalingv2.HPAScalingPolicyInput) *autoscalingv2.HPAScalingRulesArgs {

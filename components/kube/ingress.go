@@ -12,6 +12,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Route describes the public address of an app.
@@ -110,8 +111,8 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 	i, route := &Ingress{}, &args.Route
 	app := webApp(args.Service)
 	app.Labels = args.Labels
-	o := objects.Owner{App: app, Context: ctx, Component: i, Name: name, Namespace: args.Namespace}
-	if err := o.Register("Ingress", args.Validate(), opts); err != nil {
+	o := objects.Owner{App: app, Namespace: args.Namespace}
+	if err := o.Register(ctx, "Ingress", name, args.Validate(), i, opts); err != nil {
 		return nil, err
 	}
 	spec := &networkingv1.IngressSpecArgs{IngressClassName: pulumi.String(route.Class), Rules: route.rules(o.Instance)}
@@ -120,7 +121,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 			Hosts: pulumi.ToStringArray(route.Hosts), SecretName: pulumi.String(route.TLSSecret),
 		}}
 	}
-	annotations, replacement := pulumi.StringMap{}, []pulumi.ResourceOption{o.Child()}
+	annotations, replacement := pulumi.StringMap{}, []pulumi.ResourceOption{}
 	if route.ALB != nil {
 		annotations = route.ALB.annotations(args.HealthPath, args.Drain)
 		// A change of these annotations makes the controller create a new load balancer and delete the old one, but the
@@ -131,15 +132,15 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 		}), pulumi.DeleteBeforeReplace(true)) // the name is fixed
 	}
 	maps.Copy(annotations, pulumi.ToStringMap(route.Annotations))
-	ingress, err := networkingv1.NewIngress(o.Context, o.Name, &networkingv1.IngressArgs{
+	ingress := component.Create(o.Builder, networkingv1.NewIngress, "", &networkingv1.IngressArgs{
 		Metadata: o.Annotated(annotations), Spec: spec,
 	}, replacement...)
-	if err != nil {
+	if err := o.Err(); err != nil {
 		return nil, err
 	}
 	i.Address, i.Ready = route.address(ingress), ingress
 	i.URL = route.url(i.Address)
-	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"url": i.URL, "address": i.Address})
+	return i, o.Finish(pulumi.Map{"url": i.URL, "address": i.Address})
 }
 
 func annotationPath(name string) string { return fmt.Sprintf("metadata.annotations[%q]", name) }

@@ -60,12 +60,13 @@ func NewNamespace(
 ) (*Namespace, error) {
 	args = cmp.Or(args, &NamespaceArgs{})
 	n := &Namespace{}
-	o := objects.Owner{Context: ctx, Component: n, Name: name, App: objects.App{Name: "namespace", Instance: name}}
-	problems := append(args.Validate(), check.Labels("component", o.Pods())...)
-	if err := component.Register(ctx, "scaleout:index", "Namespace", name, problems, n, opts); err != nil {
+	app := objects.App{Name: "namespace", Instance: name}
+	problems := append(args.Validate(), check.Labels("component", app.Pods())...)
+	b, err := component.Register(ctx, "scaleout:index", "Namespace", name, problems, n, opts)
+	if err != nil {
 		return nil, err
 	}
-	labels, version := o.LabelSet(), cmp.Or(args.PodSecurityVersion, "v1.30")
+	labels, version := app.LabelSet(), cmp.Or(args.PodSecurityVersion, "v1.30")
 	for _, mode := range []string{"enforce", "audit", "warn"} {
 		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
 		labels["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(version)
@@ -73,21 +74,14 @@ func NewNamespace(
 	if api, given := albControllers[args.ALBController]; given {
 		labels[api.readinessGate] = pulumi.String("enabled")
 	}
-	namespace, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{
+	namespace := component.Create(b, corev1.NewNamespace, "", &corev1.NamespaceArgs{
 		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(args.Name), Labels: labels},
-	}, o.Child())
-	if err != nil {
-		return nil, err
-	}
-	n.Name = namespace.Metadata.Name().Elem()
-	o.Namespace = n.Name
-	if err := o.NamespacePolicy("default-deny", []Peer{}, []Peer{}); err != nil {
-		return nil, err
-	}
+	})
+	n.Name = objects.NameOf(namespace.Metadata)
+	o := objects.Owner{App: app, Builder: b, Namespace: n.Name}
+	o.NamespacePolicy("default-deny", []Peer{}, []Peer{})
 	// Any destination: with NodeLocal DNSCache, and on EKS Auto Mode, the node answers and not a pod in kube-system.
 	dns := Peer{Anyone: true, UDPPorts: []int{53}, Ports: []int{53}}
-	if err := o.NamespacePolicy("allow-dns", nil, []Peer{dns}); err != nil {
-		return nil, err
-	}
-	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"name": n.Name})
+	o.NamespacePolicy("allow-dns", nil, []Peer{dns})
+	return n, b.Finish(pulumi.Map{"name": n.Name})
 }

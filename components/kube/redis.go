@@ -69,35 +69,23 @@ type Redis struct {
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
 	args = cmp.Or(args, &RedisArgs{})
 	r := &Redis{}
-	app := objects.App{Name: "redis", Instance: args.Name}
-	o := objects.Owner{App: app, Context: ctx, Component: r, Name: name, Namespace: args.Namespace}
+	o := objects.Owner{App: objects.App{Name: "redis", Instance: args.Name}, Namespace: args.Namespace}
 	problems := append(args.Validate(), check.Set("secret", args.Secret != nil)...)
-	if err := o.Register("Redis", problems, opts); err != nil {
+	if err := o.Register(ctx, "Redis", name, problems, r, opts); err != nil {
 		return nil, err
 	}
 	configuration := pulumi.String(redis.Configuration(args.Resources.MemoryLimit, args.Fsync))
-	config, err := o.ConfigMap("-config", pulumi.StringMap{redis.ConfigFile: configuration})
-	if err != nil {
-		return nil, err
-	}
+	config := o.ConfigMap("-config", pulumi.StringMap{redis.ConfigFile: configuration})
 	data := objects.WritableDir("data", redis.DataDir, cmp.Or(args.StorageSize, "1Gi"))
 	if !args.Ephemeral {
-		if data.Source, err = o.Claim(args.StorageSize, args.StorageClass, args.Protect); err != nil {
-			return nil, err
-		}
+		data.Source = o.Claim(args.StorageSize, args.StorageClass, args.Protect)
 	}
-	service, err := o.Service("redis", redis.Port)
-	if err != nil {
-		return nil, err
-	}
-	policy, err := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{})
-	if err != nil {
-		return nil, err
-	}
+	service := o.Service("redis", redis.Port)
+	policy := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{})
 	ping := Probe{Exec: []string{"sh", "-c", redis.Probe}, TimeoutSeconds: 3}
 	liveness := ping.args(10, 6)
 	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // a server that hangs must not linger
-	server, err := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
+	server := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
 		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redis.LingerSeconds + redisFinish)},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),
@@ -119,12 +107,12 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		objects.SecretVolume("auth", redis.AuthDir, args.Secret.ref.Name),
 		data,
 	), pulumi.DependsOn([]pulumi.Resource{policy})) // deleted after the server, which clients need it to reach
-	if err != nil {
+	if err := o.Err(); err != nil {
 		return nil, err
 	}
-	host := pulumi.Sprintf("%s.%s.svc", service.Metadata.Name().Elem(), args.Namespace)
+	host := pulumi.Sprintf("%s.%s.svc", objects.NameOf(service.Metadata), args.Namespace)
 	r.Connection = redis.Connection{Host: host, Port: redis.Port, Pods: o.Pods(), Ready: server}
-	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"host": host, "port": pulumi.Int(redis.Port)})
+	return r, o.Finish(pulumi.Map{"host": host, "port": pulumi.Int(redis.Port)})
 }
 
 // RedisSecretArgs describes the secrets of any Redis, in the cluster or elsewhere.
@@ -156,12 +144,11 @@ func NewRedisSecret(
 ) (*RedisSecret, error) {
 	args = cmp.Or(args, &RedisSecretArgs{})
 	s := &RedisSecret{hasCA: args.CA != nil}
-	app := objects.App{Name: "redis", Instance: args.Name}
-	o := objects.Owner{App: app, Context: ctx, Component: s, Name: name, Namespace: args.Namespace}
+	o := objects.Owner{App: objects.App{Name: "redis", Instance: args.Name}, Namespace: args.Namespace}
 	former := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:ExternalRedis")}})
 	opts = append(slices.Clone(opts), former) // a copy, because the slice belongs to the caller
-	err := o.Register("RedisSecret", check.Set("password", args.Password != nil), opts)
-	if err != nil {
+	problems := check.Set("password", args.Password != nil)
+	if err := o.Register(ctx, "RedisSecret", name, problems, s, opts); err != nil {
 		return nil, err
 	}
 	password := pulumi.ToSecret(args.Password).(pulumi.StringOutput)
@@ -177,10 +164,8 @@ func NewRedisSecret(
 		parents = append(parents, pulumi.Alias{ParentURN: pulumi.CreateURN(pulumi.String(name),
 			pulumi.String("scaleout:index:"+kind), nil, pulumi.String(ctx.Project()), pulumi.String(ctx.Stack()))})
 	}
-	if s.ref, err = newSecret(o, "-auth", data, pulumi.Aliases(parents)); err != nil {
-		return nil, err
-	}
-	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.ref.Name})
+	s.ref = newSecret(o, "-auth", data, pulumi.Aliases(parents))
+	return s, o.Finish(pulumi.Map{"name": s.ref.Name})
 }
 
 // Bind returns the Binding that connects an app to a Redis with this password, through variables with these names.

@@ -19,6 +19,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // SecretArgs describes a Kubernetes Secret.
@@ -64,16 +65,12 @@ type Secret struct {
 func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulumi.ResourceOption) (*Secret, error) {
 	args = cmp.Or(args, &SecretArgs{})
 	s := &Secret{}
-	app := objects.App{Name: "secret", Instance: args.Name}
-	o := objects.Owner{App: app, Context: ctx, Component: s, Name: name, Namespace: args.Namespace}
-	err := o.Register("Secret", args.Validate(), opts)
-	if err != nil {
+	o := objects.Owner{App: objects.App{Name: "secret", Instance: args.Name}, Namespace: args.Namespace}
+	if err := o.Register(ctx, "Secret", name, args.Validate(), s, opts); err != nil {
 		return nil, err
 	}
-	if s.Ref, err = newSecret(o, "", args.Data); err != nil {
-		return nil, err
-	}
-	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"name": s.Ref.Name})
+	s.Ref = newSecret(o, "", args.Data)
+	return s, o.Finish(pulumi.Map{"name": s.Ref.Name})
 }
 
 // newSecret creates the Secret, and a version that changes with the entries and reveals nothing about them. More people
@@ -82,32 +79,29 @@ func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulum
 // https://www.pulumi.com/docs/iac/concepts/resources/stash/
 func newSecret(
 	o objects.Owner, suffix string, data map[string]pulumi.StringInput, opts ...pulumi.ResourceOption,
-) (SecretRef, error) {
+) SecretRef {
 	entries := pulumi.StringMap{}
 	for key, value := range data {
 		entries[key] = pulumi.ToSecret(value).(pulumi.StringOutput)
 	}
-	secret, err := corev1.NewSecret(o.Context, o.Name+suffix, &corev1.SecretArgs{
+	secret := component.Create(o.Builder, corev1.NewSecret, suffix, &corev1.SecretArgs{
 		Metadata: o.Meta(suffix), StringData: entries,
-	}, append(opts, o.Child())...)
-	if err != nil {
-		return SecretRef{}, err
-	}
-	key, err := pulumi.NewStash(o.Context, o.Name+suffix+"-version-key", &pulumi.StashArgs{
+	}, opts...)
+	key := component.Create(o.Builder, pulumi.NewStash, suffix+"-version-key", &pulumi.StashArgs{
 		Input: pulumi.ToSecret(pulumi.String(rand.Text())),
-	}, o.Child(), pulumi.IgnoreChanges([]string{"input"}))
-	if err != nil {
-		return SecretRef{}, err
+	}, pulumi.IgnoreChanges([]string{"input"}))
+	if o.Err() != nil {
+		return SecretRef{}
 	}
 	version := pulumi.All(key.Output, entries).ApplyT(func(all []any) (string, error) {
 		random, known := all[0].(string)
 		if !known || random == "" {
 			return "", fmt.Errorf("the Stash %s%s-version-key has no key, without which the hash could reveal the secret",
-				o.Name, suffix)
+				o.Builder.Name, suffix)
 		}
 		return keyedHash(random, all[1])
 	})
-	return SecretRef{Name: secret.Metadata.Name().Elem(), Version: pulumi.Unsecret(version).(pulumi.StringOutput)}, nil
+	return SecretRef{Name: objects.NameOf(secret.Metadata), Version: pulumi.Unsecret(version).(pulumi.StringOutput)}
 }
 
 // keyedHash returns the HMAC of the entries, sorted by key.

@@ -14,6 +14,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // WebAppArgs describes a stateless web app: its pods are identical, and any of them may be terminated at any time.
@@ -174,49 +175,39 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
 	app := webApp(args.Name)
 	app.Labels, app.Annotations = args.Labels, args.Annotations
-	o := objects.Owner{App: app, Context: ctx, Component: w, Name: name, Namespace: args.Namespace}
+	o := objects.Owner{App: app, Namespace: args.Namespace}
 	problems := append(args.Validate(), check.Set("container.image", args.Container.Image != nil)...)
-	if err := o.Register("WebApp", problems, opts); err != nil {
+	if err := o.Register(ctx, "WebApp", name, problems, w, opts); err != nil {
 		return nil, err
 	}
-	service, err := o.Service(portName, 80)
-	if err != nil {
-		return nil, err
-	}
-	w.Service = service.Metadata.Name().Elem()
-	w.Address = pulumi.Sprintf("%s.%s.svc", w.Service, args.Namespace)
-	w.URL = pulumi.Sprintf("http://%s/", w.Address)
+	service := o.Service(portName, 80)
 	var exposed pulumi.Resource = service
 	if args.Route != nil {
-		ingress, err := NewIngress(ctx, name, &IngressArgs{
+		ingress := component.Create(o.Builder, NewIngress, "", &IngressArgs{
 			Namespace: args.Namespace, Service: o.Instance, Route: *args.Route, HealthPath: args.healthPath(),
 			Drain: args.Drain, Labels: args.Labels,
-		}, o.Child(), pulumi.DependsOn(present(service, args.IngressController)))
-		if err != nil {
-			return nil, err
-		}
+		}, pulumi.DependsOn(present(service, args.IngressController)))
 		exposed, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
 	}
-	access, err := args.createAccess(o, w)
-	if err != nil {
-		return nil, err
-	}
-	deployment, err := args.deployment(o, append(access, exposed))
-	if err != nil {
-		return nil, err
-	}
-	w.Ready, w.Deployment = deployment, deployment.Metadata.Name().Elem()
+	access := args.createAccess(o, w)
+	deployment := args.deployment(o, append(access, exposed))
+	w.Ready = deployment
 	if args.Scaling.Fixed == 0 {
-		scaler, err := NewAutoscaler(ctx, name, &AutoscalerArgs{
+		scaler := component.Create(o.Builder, NewAutoscaler, "", &AutoscalerArgs{
 			Namespace: args.Namespace, Deployment: o.Instance, Container: args.Container.name(), Scaling: args.Scaling,
 			Labels: args.Labels,
-		}, o.Child(), pulumi.DependsOn(present(deployment, args.MetricsServer)))
-		if err != nil {
-			return nil, err
-		}
+		}, pulumi.DependsOn(present(deployment, args.MetricsServer)))
 		w.Ready, w.Autoscaler = scaler.Ready, scaler.Name
 	}
-	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{
+	if err := o.Err(); err != nil {
+		return nil, err
+	}
+	w.Service, w.Deployment = objects.NameOf(service.Metadata), objects.NameOf(deployment.Metadata)
+	if args.Route == nil {
+		w.Address = pulumi.Sprintf("%s.%s.svc", w.Service, args.Namespace)
+		w.URL = pulumi.Sprintf("http://%s/", w.Address)
+	}
+	return w, o.Finish(pulumi.Map{
 		"url": w.URL, "address": w.Address, "deployment": w.Deployment, "service": w.Service,
 		"serviceAccount": w.ServiceAccount, "autoscaler": w.Autoscaler, "keepsSleep": deployment.Spec.ApplyT(checkPreStop),
 	})
@@ -227,15 +218,12 @@ func (a *WebAppArgs) healthPath() string { return cmp.Or(a.Container.Probes.Read
 
 // createAccess creates the service account, without an API token, the network policy, and, from two pods on, a
 // PodDisruptionBudget.
-func (a *WebAppArgs) createAccess(o objects.Owner, w *WebApp) ([]pulumi.Resource, error) {
-	account, err := corev1.NewServiceAccount(o.Context, o.Name, &corev1.ServiceAccountArgs{
+func (a *WebAppArgs) createAccess(o objects.Owner, w *WebApp) []pulumi.Resource {
+	account := component.Create(o.Builder, corev1.NewServiceAccount, "", &corev1.ServiceAccountArgs{
 		Metadata:                     o.Annotated(pulumi.ToStringMap(a.ServiceAccountAnnotations)),
 		AutomountServiceAccountToken: pulumi.Bool(false),
-	}, o.Child())
-	if err != nil {
-		return nil, err
-	}
-	w.ServiceAccount = account.Metadata.Name().Elem()
+	})
+	w.ServiceAccount = objects.NameOf(account.Metadata)
 	from, to := append([]Peer{}, a.AllowFrom...), append([]Peer{}, a.AllowTo...) // never nil, which would allow everyone
 	for i := range from {
 		if len(from[i].Ports)+len(from[i].UDPPorts) == 0 {
@@ -245,18 +233,17 @@ func (a *WebAppArgs) createAccess(o objects.Owner, w *WebApp) ([]pulumi.Resource
 	for _, b := range a.Bindings {
 		to = append(to, b.AllowTo...)
 	}
-	network, err := o.NetworkPolicy(from, to)
-	if err != nil || a.Scaling.least() < 2 {
-		return []pulumi.Resource{account, network}, err
+	access := []pulumi.Resource{account, o.NetworkPolicy(from, to)}
+	if a.Scaling.least() > 1 {
+		access = append(access, o.DisruptionBudget())
 	}
-	budget, err := o.DisruptionBudget()
-	return []pulumi.Resource{account, network, budget}, err
+	return access
 }
 
 // maxSurgePercent is the maximum surge during a rollout: Kubernetes' default.
 const maxSurgePercent = 25
 
-func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*appsv1.Deployment, error) {
+func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) *appsv1.Deployment {
 	for _, b := range a.Bindings {
 		after = append(after, b.After...)
 	}
@@ -281,8 +268,9 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) (*apps
 	// but does not stop waiting.
 	limit := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds)
 	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
-	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{Metadata: o.Meta(""), Spec: spec},
-		o.Child(), pulumi.DependsOn(present(after...)), pulumi.Timeouts(limits))
+	return component.Create(o.Builder, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
+		Metadata: o.Meta(""), Spec: spec,
+	}, pulumi.DependsOn(present(after...)), pulumi.Timeouts(limits))
 }
 
 func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {

@@ -13,7 +13,6 @@ import (
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/components/kube"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // GrafanaArgs describes a Grafana that shows the dashboards of one app.
@@ -35,7 +34,6 @@ type GrafanaArgs struct {
 // Validate reports everything wrong with the arguments.
 func (a *GrafanaArgs) Validate() field.ErrorList {
 	return slices.Concat(
-		check.Set("namespace", a.Namespace != nil),
 		check.Image("image", a.Image),
 		check.Set("prometheus", a.Prometheus != nil),
 		check.Set("prometheusPods", len(a.PrometheusPods) > 0),
@@ -71,35 +69,22 @@ func grafanaApp(name string) objects.App { return objects.App{Name: "grafana", I
 func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pulumi.ResourceOption) (*Grafana, error) {
 	args = cmp.Or(args, &GrafanaArgs{})
 	g := &Grafana{}
-	problems := append(args.Validate(), check.ObjectName(name)...)
-	if err := component.Register(ctx, "scaleout:index", "Grafana", name, problems, g, opts); err != nil {
+	o := objects.Owner{App: grafanaApp(name), Namespace: args.Namespace}
+	if err := o.Register(ctx, "Grafana", name, args.Validate(), g, opts); err != nil {
 		return nil, err
 	}
-	o := objects.Owner{App: grafanaApp(name), Context: ctx, Component: g, Name: name, Namespace: args.Namespace}
 	source := args.Prometheus.ToStringOutput().ApplyT(grafanaDataSource).(pulumi.StringOutput)
-	provisioning, err := o.ConfigMap("-provisioning", pulumi.StringMap{
+	provisioning := o.ConfigMap("-provisioning", pulumi.StringMap{
 		"datasources.yaml": source, "dashboards.yaml": pulumi.String(grafanaDashboardProvider),
 	})
-	if err != nil {
-		return nil, err
-	}
-	boards, err := o.ConfigMap("-dashboards", pulumi.ToStringMap(args.Dashboards))
-	if err != nil {
-		return nil, err
-	}
-	service, err := o.Service("http", grafanaPort)
-	if err != nil {
-		return nil, err
-	}
-	to := []objects.Peer{{Pods: args.PrometheusPods, Ports: []int{prometheusPort}}}
-	if _, err := o.NetworkPolicy([]objects.Peer{}, to); err != nil {
-		return nil, err
-	}
+	boards := o.ConfigMap("-dashboards", pulumi.ToStringMap(args.Dashboards))
+	service := o.Service("http", grafanaPort)
+	o.NetworkPolicy([]objects.Peer{}, []objects.Peer{{Pods: args.PrometheusPods, Ports: []int{prometheusPort}}})
 	// Grafana requires one folder for each kind of provisioning file.
 	folder := func(kind string) corev1.KeyToPathArgs {
 		return corev1.KeyToPathArgs{Key: pulumi.String(kind + ".yaml"), Path: pulumi.String(kind + "/" + kind + ".yaml")}
 	}
-	_, err = o.SinglePod(o.Pod(grafanaUser, objects.Checksum(source, pulumi.ToStringMap(args.Dashboards)),
+	o.SinglePod(o.Pod(grafanaUser, objects.Checksum(source, pulumi.ToStringMap(args.Dashboards)),
 		corev1.PodSpecArgs{},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),
@@ -116,11 +101,8 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 		objects.ConfigVolume("provisioning", grafanaProvisioning, provisioning, folder("datasources"), folder("dashboards")),
 		objects.ConfigVolume("dashboards", grafanaDashboardsDir, boards),
 	))
-	if err != nil {
-		return nil, err
-	}
-	g.Service = service.Metadata.Name().Elem()
-	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"service": g.Service})
+	g.Service = objects.NameOf(service.Metadata)
+	return g, o.Finish(pulumi.Map{"service": g.Service})
 }
 
 // grafanaDataSource: https://grafana.com/docs/grafana/latest/administration/provisioning/#data-sources

@@ -3,7 +3,6 @@ package monitoring
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
@@ -13,7 +12,6 @@ import (
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/components/kube"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // KubeStateMetricsArgs describes a kube-state-metrics, which exports the state of Kubernetes objects as metrics.
@@ -28,8 +26,7 @@ type KubeStateMetricsArgs struct {
 
 // Validate reports everything wrong with the arguments.
 func (a *KubeStateMetricsArgs) Validate() field.ErrorList {
-	return slices.Concat(check.Set("namespace", a.Namespace != nil), check.Selectors("readers", a.Readers),
-		check.Image("image", a.Image))
+	return append(check.Selectors("readers", a.Readers), check.Image("image", a.Image)...)
 }
 
 // KubeStateMetricsSize is its resource request.
@@ -63,35 +60,26 @@ func NewKubeStateMetrics(
 ) (*KubeStateMetrics, error) {
 	args = cmp.Or(args, &KubeStateMetricsArgs{})
 	k := &KubeStateMetrics{}
-	problems := append(args.Validate(), check.ObjectName(name)...)
-	if err := component.Register(ctx, "scaleout:index", "KubeStateMetrics", name, problems, k, opts); err != nil {
+	o := objects.Owner{App: kubeStateMetricsApp(name), Namespace: args.Namespace}
+	if err := o.Register(ctx, "KubeStateMetrics", name, args.Validate(), k, opts); err != nil {
 		return nil, err
 	}
-	o := objects.Owner{App: kubeStateMetricsApp(name), Context: ctx, Component: k, Name: name, Namespace: args.Namespace}
 	const watch = "list watch"
-	account, err := o.ServiceAccount(nil, nil, rbacv1.PolicyRuleArray{
+	account := o.ServiceAccount(nil, nil, rbacv1.PolicyRuleArray{
 		objects.Rule("", "pods", watch),
 		objects.Rule("apps", "deployments", watch),
 		objects.Rule("autoscaling", "horizontalpodautoscalers", watch),
 	})
-	if err != nil {
-		return nil, err
-	}
-	service, err := o.Service("http", kubeStateMetricsPort)
-	if err != nil {
-		return nil, err
-	}
+	service := o.Service("http", kubeStateMetricsPort)
 	// The addresses of the API server are unknown: see PrometheusArgs.scraped.
 	apiServer := []objects.Peer{{Anyone: true, Ports: []int{443, 6443}}}
-	if _, err := o.NetworkPolicy(objects.PeersOf(args.Readers, kubeStateMetricsPort), apiServer); err != nil {
-		return nil, err
-	}
+	o.NetworkPolicy(objects.PeersOf(args.Readers, kubeStateMetricsPort), apiServer)
 	flags := fmt.Sprintf(`
 		--port=%d
 		--telemetry-port=%d
 		--resources=pods,deployments,horizontalpodautoscalers`, kubeStateMetricsPort, kubeStateMetricsSelf)
 	spec := corev1.PodSpecArgs{ServiceAccountName: account}
-	_, err = o.SinglePod(o.Pod(kubeStateMetricsUser, nil, spec, corev1.ContainerArgs{
+	o.SinglePod(o.Pod(kubeStateMetricsUser, nil, spec, corev1.ContainerArgs{
 		Image: pulumi.String(args.Image),
 		Args:  append(objects.Args(flags), pulumi.Sprintf("--namespaces=%s", args.Namespace)),
 		Ports: corev1.ContainerPortArray{
@@ -102,9 +90,9 @@ func NewKubeStateMetrics(
 		ReadinessProbe:           objects.HTTPProbe("/readyz", "telemetry", 5, 3),
 		LivenessProbe:            objects.HTTPProbe("/livez", "http", 10, 3),
 	}))
-	if err != nil {
+	if err := o.Err(); err != nil {
 		return nil, err
 	}
-	k.Address = pulumi.Sprintf("%s.%s.svc:%d", service.Metadata.Name().Elem(), args.Namespace, kubeStateMetricsPort)
-	return k, ctx.RegisterResourceOutputs(k, pulumi.Map{"address": k.Address})
+	k.Address = pulumi.Sprintf("%s.%s.svc:%d", objects.NameOf(service.Metadata), args.Namespace, kubeStateMetricsPort)
+	return k, o.Finish(pulumi.Map{"address": k.Address})
 }

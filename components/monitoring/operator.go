@@ -56,53 +56,42 @@ func NewOperator(
 ) (*Operator, error) {
 	args = cmp.Or(args, &OperatorArgs{})
 	m := &Operator{}
-	o := objects.Owner{
-		Context: ctx, Component: m, Name: name, Namespace: args.Namespace,
-		App: objects.App{Name: "monitoring", Instance: name},
-	}
-	problems := append(args.Validate(), check.Labels("component", o.Pods())...)
-	if err := component.Register(ctx, "scaleout:index", "OperatorMonitoring", name, problems, m, opts); err != nil {
+	app := objects.App{Name: "monitoring", Instance: name}
+	problems := append(args.Validate(), check.Labels("component", app.Pods())...)
+	b, err := component.Register(ctx, "scaleout:index", "OperatorMonitoring", name, problems, m, opts)
+	if err != nil {
 		return nil, err
 	}
-	create := func(name, kind string, spec object) error {
-		_, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+	create := func(suffix, kind string, spec object) {
+		component.Create(b, apiextensions.NewCustomResource, suffix, &apiextensions.CustomResourceArgs{
 			// https://prometheus-operator.dev/docs/api-reference/api/
 			ApiVersion: pulumi.String("monitoring.coreos.com/v1"), Kind: pulumi.String(kind),
-			Metadata: args.meta(o, "", args.Labels), OtherFields: kubernetes.UntypedArgs{"spec": spec},
-		}, o.Child())
-		return err
+			Metadata: args.meta(app, "", args.Labels), OtherFields: kubernetes.UntypedArgs{"spec": spec},
+		})
 	}
 	if args.App.PortName != "" { // otherwise the app has no metrics of its own
 		endpoint := object{"port": args.App.PortName, "path": args.App.Path, "interval": scrapeInterval}
-		err := create(name, "PodMonitor", object{
+		create("", "PodMonitor", object{
 			"selector": object{"matchLabels": args.App.Pods}, "podMetricsEndpoints": []any{endpoint},
 		})
-		if err != nil {
-			return nil, err
-		}
 	}
 	var rules object // untyped, as a custom resource requires
 	if err := yaml.Unmarshal([]byte(args.Alerts.file()), &rules); err != nil {
 		return nil, err
 	}
-	if err := create(name+"-rules", "PrometheusRule", rules); err != nil {
-		return nil, err
-	}
+	create("-rules", "PrometheusRule", rules)
 	if len(args.Dashboards) > 0 {
-		_, err := corev1.NewConfigMap(ctx, name+"-dashboards", &corev1.ConfigMapArgs{
-			Metadata: args.meta(o, "-dashboards", map[string]string{"grafana_dashboard": "1"}), // for the sidecar
+		component.Create(b, corev1.NewConfigMap, "-dashboards", &corev1.ConfigMapArgs{
+			Metadata: args.meta(app, "-dashboards", map[string]string{"grafana_dashboard": "1"}), // for the sidecar
 			Data:     pulumi.ToStringMap(args.Dashboards),
-		}, o.Child())
-		if err != nil {
-			return nil, err
-		}
+		})
 	}
-	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{})
+	return m, b.Finish(pulumi.Map{})
 }
 
 // meta returns the metadata of an object, with labels by which the operator or the sidecar selects it.
-func (a *OperatorArgs) meta(o objects.Owner, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
-	all := o.LabelSet()
+func (a *OperatorArgs) meta(app objects.App, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
+	all := app.LabelSet()
 	maps.Copy(all, pulumi.ToStringMap(labels))
 	return &metav1.ObjectMetaArgs{Name: pulumi.String(a.Name + suffix), Namespace: a.Namespace, Labels: all}
 }

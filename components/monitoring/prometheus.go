@@ -17,7 +17,6 @@ import (
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/components/kube"
 	"example.com/scaleout/internal/check"
-	"example.com/scaleout/internal/component"
 )
 
 // PrometheusArgs describes a Prometheus for one app, in a cluster that has none.
@@ -92,39 +91,24 @@ func NewPrometheus(
 ) (*Prometheus, error) {
 	args = cmp.Or(args, &PrometheusArgs{})
 	p := &Prometheus{}
-	problems := slices.Concat(args.Validate(), check.ObjectName(name), check.In("app", args.App.Validate()),
-		check.Set("namespace", args.Namespace != nil),
+	o := objects.Owner{App: prometheusApp(name), Namespace: args.Namespace}
+	problems := slices.Concat(args.Validate(), check.In("app", args.App.Validate()),
 		check.Set("kubeStateMetrics", args.KubeStateMetrics != nil && len(args.KubeStateMetricsPods) > 0))
-	if err := component.Register(ctx, "scaleout:index", "Prometheus", name, problems, p, opts); err != nil {
+	if err := o.Register(ctx, "Prometheus", name, problems, p, opts); err != nil {
 		return nil, err
 	}
-	o := objects.Owner{App: prometheusApp(name), Context: ctx, Component: p, Name: name, Namespace: args.Namespace}
-	account, err := o.ServiceAccount(pulumi.Sprintf("%s-%s", args.Namespace, name),
+	account := o.ServiceAccount(pulumi.Sprintf("%s-%s", args.Namespace, name),
 		rbacv1.PolicyRuleArray{objects.Rule("", "nodes", objects.Read), objects.Rule("", "nodes/metrics", "get")},
 		rbacv1.PolicyRuleArray{objects.Rule("", "pods", objects.Read)})
-	if err != nil {
-		return nil, err
-	}
 	rules := args.Alerts.file()
 	configuration := args.KubeStateMetrics.ToStringOutput().ApplyT(args.configuration).(pulumi.StringOutput)
-	config, err := o.ConfigMap("-config", pulumi.StringMap{
+	config := o.ConfigMap("-config", pulumi.StringMap{
 		"prometheus.yaml": configuration, "rules.yaml": pulumi.String(rules),
 	})
-	if err != nil {
-		return nil, err
-	}
-	data, err := o.Claim(args.StorageSize, args.StorageClass, false)
-	if err != nil {
-		return nil, err
-	}
-	service, err := o.Service("http", prometheusPort)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := o.NetworkPolicy(objects.PeersOf(args.Readers, prometheusPort), args.scraped()); err != nil {
-		return nil, err
-	}
-	_, err = o.SingleServer(service, o.Pod(prometheusUser, objects.Checksum(configuration, pulumi.String(rules)),
+	data := o.Claim(args.StorageSize, args.StorageClass, false)
+	service := o.Service("http", prometheusPort)
+	o.NetworkPolicy(objects.PeersOf(args.Readers, prometheusPort), args.scraped())
+	o.SingleServer(service, o.Pod(prometheusUser, objects.Checksum(configuration, pulumi.String(rules)),
 		corev1.PodSpecArgs{
 			ServiceAccountName:            account,
 			TerminationGracePeriodSeconds: pulumi.Int(60), // to write the samples in memory to disk
@@ -133,12 +117,12 @@ func NewPrometheus(
 		objects.ConfigVolume("config", prometheusConfigDir, config),
 		objects.Volume{Source: data, Path: prometheusDataDir},
 	))
-	if err != nil {
+	if err := o.Err(); err != nil {
 		return nil, err
 	}
-	p.Service = service.Metadata.Name().Elem()
+	p.Service = objects.NameOf(service.Metadata)
 	p.URL = pulumi.Sprintf("http://%s.%s.svc:%d", p.Service, args.Namespace, prometheusPort)
-	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"url": p.URL, "service": p.Service})
+	return p, o.Finish(pulumi.Map{"url": p.URL, "service": p.Service})
 }
 
 // container returns the server, with the paths of its volumes.

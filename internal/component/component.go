@@ -1,4 +1,4 @@
-// Package component registers Pulumi components in a uniform way.
+// Package component registers Pulumi components and creates their resources in a uniform way.
 package component
 
 import (
@@ -10,18 +10,55 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
+// Builder creates the resources of a component until the first error, which Finish returns.
+type Builder struct {
+	// Name of the component, with which the names of its resources begin.
+	Name      string
+	ctx       *pulumi.Context
+	component pulumi.ComponentResource
+	err       error
+}
+
 // Register registers a component unless there are problems with its arguments, so that invalid arguments create
 // nothing. Its type token, <module>:<kind>, is part of the URN of every child: changing it without an alias replaces
 // all of them. The component itself has no inputs in the state.
 func Register(
 	ctx *pulumi.Context, module, kind, name string, problems field.ErrorList,
-	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
-) error {
+	component pulumi.ComponentResource, opts []pulumi.ResourceOption,
+) (*Builder, error) {
 	if err := check.Join(fmt.Sprintf("%s %q", kind, name), problems); err != nil {
-		return err
+		return nil, err
 	}
-	if err := ctx.RegisterComponentResource(module+":"+kind, name, resource, opts...); err != nil {
-		return fmt.Errorf("registering %s %q: %w", kind, name, err)
+	if err := ctx.RegisterComponentResource(module+":"+kind, name, component, opts...); err != nil {
+		return nil, fmt.Errorf("registering %s %q: %w", kind, name, err)
 	}
-	return nil
+	return &Builder{Name: name, ctx: ctx, component: component}, nil
+}
+
+// Create creates a resource of the component with its constructor; suffix follows the component's name in its name.
+// After an error it creates nothing and returns an empty resource. Its outputs are good for arguments only: functions
+// of them panic, so call them after a check of Err.
+func Create[Args, Resource any](
+	b *Builder, construct func(*pulumi.Context, string, *Args, ...pulumi.ResourceOption) (*Resource, error),
+	suffix string, args *Args, opts ...pulumi.ResourceOption,
+) *Resource {
+	if b.err == nil {
+		resource, err := construct(b.ctx, b.Name+suffix, args, append(opts, pulumi.Parent(b.component))...)
+		if err == nil {
+			return resource
+		}
+		b.err = err
+	}
+	return new(Resource)
+}
+
+// Err returns the first error.
+func (b *Builder) Err() error { return b.err }
+
+// Finish registers the outputs of the component.
+func (b *Builder) Finish(outputs pulumi.Map) error {
+	if b.err != nil {
+		return b.err
+	}
+	return b.ctx.RegisterResourceOutputs(b.component, outputs)
 }

@@ -1,6 +1,7 @@
 package component_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -18,11 +19,12 @@ type app struct{ pulumi.ResourceState }
 func newApp(ctx *pulumi.Context, name string, replicas int, opts ...pulumi.ResourceOption) (*app, error) {
 	a := &app{}
 	problems := check.Range("replicas", replicas, 1, 9)
-	if err := component.Register(ctx, "scaleout:index", "App", name, problems, a, opts); err != nil {
+	b, err := component.Register(ctx, "scaleout:index", "App", name, problems, a, opts)
+	if err != nil {
 		return nil, err
 	}
-	_, err := pulumi.NewStash(ctx, name+"-child", &pulumi.StashArgs{Input: pulumi.Int(1)}, pulumi.Parent(a))
-	return a, err
+	component.Create(b, pulumi.NewStash, "-child", &pulumi.StashArgs{Input: pulumi.Int(1)})
+	return a, b.Finish(pulumi.Map{})
 }
 
 // The component has the type token in its URN and in those of its children, and no inputs. The caller's options apply.
@@ -62,6 +64,30 @@ func TestRegister(t *testing.T) {
 	if len(aliases) != 1 || aliases[0].GetSpec().GetName() != "former" || len(engine.Aliases("App", "outer")) > 0 {
 		t.Errorf("got the aliases %v, want the former name of inner alone", aliases)
 	}
+}
+
+// After the first error nothing more is created, and the component fails with that error.
+func TestBuilderStopsAtTheFirstError(t *testing.T) {
+	failure, calls := errors.New("no such argument"), 0
+	construct := func(*pulumi.Context, string, *struct{}, ...pulumi.ResourceOption) (*app, error) {
+		calls++
+		return nil, failure
+	}
+	componenttest.Record(t, func(ctx *pulumi.Context) error {
+		b, err := component.Register(ctx, "scaleout:index", "App", "web", nil, &app{}, nil)
+		if err != nil {
+			return err
+		}
+		for range 2 {
+			if component.Create(b, construct, "", &struct{}{}) == nil {
+				t.Error("got nil, want an empty resource")
+			}
+		}
+		if got, last := b.Err(), b.Finish(pulumi.Map{}); calls != 1 || got != failure || last != failure {
+			t.Errorf("got %d calls, %v and %v, want one call and its error", calls, got, last)
+		}
+		return nil
+	})
 }
 
 // A component that is refused registers nothing. The error names it.

@@ -3,6 +3,7 @@
 package componenttest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,7 +65,8 @@ func Refuses(t *testing.T, program pulumi.RunFunc, fields ...string) {
 }
 
 // Coexist checks that a program with two name prefixes registers twice the resources of one. The recorder refuses
-// duplicate URNs and objects.
+// duplicate URNs and objects. It also checks that the program returns the error of each resource that is refused: see
+// component.Create.
 func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix string) error) {
 	t.Helper()
 	one := Record(t, func(ctx *pulumi.Context) error { return program(ctx, "") })
@@ -78,6 +80,24 @@ func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix
 		t.Errorf("two instances registered %d resources, want twice the %d of one, which must be at least %d",
 			got, len(one.Resources), atLeast)
 	}
+	for n := range one.Resources {
+		_, err := offline.Record(func(ctx *pulumi.Context) error { return errors.Join(refuse(ctx, n), program(ctx, "")) })
+		if err == nil || !strings.Contains(err.Error(), "cannot currently be used to change the `parent`") {
+			t.Errorf("resource %d: got %v, want its error", n, err)
+		}
+	}
+}
+
+// refuse makes the SDK refuse the n-th resource and all later ones, by a transformation that changes their parent.
+func refuse(ctx *pulumi.Context, n int) error {
+	type result = pulumi.ResourceTransformationResult
+	parent, err := pulumi.NewStash(ctx, "elsewhere", &pulumi.StashArgs{Input: pulumi.Int(0)})
+	return errors.Join(err, ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *result {
+		if n--; n >= 0 {
+			return nil
+		}
+		return &result{Props: args.Props, Opts: append(args.Opts, pulumi.Parent(parent))}
+	}))
 }
 
 // BelowComponents checks that each resource is part of a component, and that the type of each component is

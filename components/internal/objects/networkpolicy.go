@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Peer is an allowed source or destination of connections. Exactly one of Pods, Namespace, CIDRs and Anyone is set.
@@ -60,21 +61,20 @@ func (p *Peer) Validate() field.ErrorList {
 }
 
 // NetworkPolicy restricts the app's pods. A nil direction is unrestricted; an empty one is denied entirely.
-func (o Owner) NetworkPolicy(ingress, egress []Peer) (*networkingv1.NetworkPolicy, error) {
-	return o.policy(o.Name, o.Meta(""), o.LabelSelector(), ingress, egress)
+func (o Owner) NetworkPolicy(ingress, egress []Peer) *networkingv1.NetworkPolicy {
+	return o.policy("", o.Meta(""), o.LabelSelector(), ingress, egress)
 }
 
 // NamespacePolicy restricts all pods of the namespace. Its name must be unique in the namespace.
-func (o Owner) NamespacePolicy(name string, ingress, egress []Peer) error {
+func (o Owner) NamespacePolicy(name string, ingress, egress []Peer) {
 	meta := o.ClusterMeta(pulumi.String(name))
 	meta.Namespace = o.Namespace
-	_, err := o.policy(o.Name+"-"+name, meta, &metav1.LabelSelectorArgs{}, ingress, egress)
-	return err
+	o.policy("-"+name, meta, &metav1.LabelSelectorArgs{}, ingress, egress)
 }
 
 func (o Owner) policy(
-	name string, meta *metav1.ObjectMetaArgs, pods *metav1.LabelSelectorArgs, ingress, egress []Peer,
-) (*networkingv1.NetworkPolicy, error) {
+	suffix string, meta *metav1.ObjectMetaArgs, pods *metav1.LabelSelectorArgs, ingress, egress []Peer,
+) *networkingv1.NetworkPolicy {
 	spec := &networkingv1.NetworkPolicySpecArgs{PodSelector: pods}
 	var types pulumi.StringArray
 	if ingress != nil {
@@ -95,7 +95,7 @@ func (o Owner) policy(
 	}
 	spec.PolicyTypes = types
 	args := &networkingv1.NetworkPolicyArgs{Metadata: meta, Spec: spec}
-	return networkingv1.NewNetworkPolicy(o.Context, name, args, o.Child())
+	return component.Create(o.Builder, networkingv1.NewNetworkPolicy, suffix, args)
 }
 
 func (p Peer) peers() networkingv1.NetworkPolicyPeerArrayInput {

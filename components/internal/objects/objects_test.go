@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,35 +8,31 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"example.com/scaleout/internal/component"
 	"example.com/scaleout/internal/componenttest"
 	"example.com/scaleout/offline"
 )
 
 // program registers one of each object of an Owner, whose component has another name than its objects.
 func program(ctx *pulumi.Context) error {
-	parent := &struct{ pulumi.ResourceState }{}
-	if err := component.Register(ctx, "scaleout:index", "Cache", "store", nil, parent, nil); err != nil {
-		return err
-	}
 	o := Owner{
 		App: App{
 			Name: "redis", Instance: "cache", Labels: map[string]string{"team": "shop"},
 			Annotations: map[string]string{"owner": "me"},
 		},
-		Context: ctx, Component: parent, Name: "store", Namespace: pulumi.String("ns"),
+		Namespace: pulumi.String("ns"),
 	}
-	service, err := o.Service("redis", 6379)
-	if err != nil {
+	cache := &struct{ pulumi.ResourceState }{}
+	if err := o.Register(ctx, "Cache", "store", nil, cache, nil); err != nil {
 		return err
 	}
 	pod := &corev1.PodTemplateSpecArgs{}
-	_, errConfig := o.ConfigMap("-conf", pulumi.StringMap{"a": pulumi.String("b")})
-	_, errBudget := o.DisruptionBudget()
-	_, errDeployment := o.SinglePod(pod)
-	_, errServer := o.SingleServer(service, pod, pulumi.Protect(true))
-	_, errClaim := o.Claim("1Gi", "gp3", true)
-	return errors.Join(errConfig, errBudget, errDeployment, errServer, errClaim)
+	service := o.Service("redis", 6379)
+	o.ConfigMap("-conf", pulumi.StringMap{"a": pulumi.String("b")})
+	o.DisruptionBudget()
+	o.SinglePod(pod)
+	o.SingleServer(service, pod, pulumi.Protect(true))
+	o.Claim("1Gi", "gp3", true)
+	return o.Finish(pulumi.Map{})
 }
 
 // Objects are children of the component, with the names, the namespace, the labels and the selector of its App.

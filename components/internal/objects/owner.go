@@ -19,26 +19,33 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// Owner is a component that creates objects: their Pulumi names start with Name, their names in the cluster with
-// Instance.
+// Owner is a component that creates objects, whose names in the cluster start with Instance.
 type Owner struct {
 	App
-	Context   *pulumi.Context
-	Component pulumi.ComponentResource
-	Name      string // of the component; it hides App.Name, the name of the software
+	*component.Builder
 	Namespace pulumi.StringInput
 }
 
 // Register registers the component, unless there are problems with its arguments. Its objects need a namespace; without
 // an Instance they have the component's name.
-func (o *Owner) Register(kind string, problems field.ErrorList, opts []pulumi.ResourceOption) error {
-	o.Instance = cmp.Or(o.Instance, o.Name)
+func (o *Owner) Register(
+	ctx *pulumi.Context, kind, name string, problems field.ErrorList,
+	resource pulumi.ComponentResource, opts []pulumi.ResourceOption,
+) (err error) {
+	o.Instance = cmp.Or(o.Instance, name)
 	problems = slices.Concat(problems, check.ObjectName(o.Instance), check.Set("namespace", o.Namespace != nil))
-	return component.Register(o.Context, "scaleout:index", kind, o.Name, problems, o.Component, opts)
+	o.Builder, err = component.Register(ctx, "scaleout:index", kind, name, problems, resource, opts)
+	return err
 }
 
-// Child makes a resource a child of the component.
-func (o Owner) Child() pulumi.ResourceOption { return pulumi.Parent(o.Component) }
+// NameOf returns the name of an object that is known once the object exists, so that dependents wait for it. After an
+// error of the Builder it is an output without a value.
+func NameOf(metadata metav1.ObjectMetaOutput) pulumi.StringOutput {
+	if metadata.OutputState == nil {
+		return pulumi.StringOutput{}
+	}
+	return metadata.Name().Elem()
+}
 
 // Meta returns the metadata of an object in the namespace; suffix is empty for the main object.
 func (o Owner) Meta(suffix string) *metav1.ObjectMetaArgs {
@@ -69,8 +76,8 @@ var WithoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true"
 // Service makes the app's pods reachable by the app's name; portName is the name of the pods' port. It skips the
 // provider's wait of 10 s for pods, because a Service is created first: a client that resolves its name before it
 // exists would cache "no such host".
-func (o Owner) Service(portName string, number int) (*corev1.Service, error) {
-	return corev1.NewService(o.Context, o.Name, &corev1.ServiceArgs{
+func (o Owner) Service(portName string, number int) *corev1.Service {
+	return component.Create(o.Builder, corev1.NewService, "", &corev1.ServiceArgs{
 		Metadata: o.Annotated(WithoutAwait),
 		Spec: &corev1.ServiceSpecArgs{
 			Selector: pulumi.ToStringMap(o.Pods()),
@@ -78,19 +85,19 @@ func (o Owner) Service(portName string, number int) (*corev1.Service, error) {
 				Name: pulumi.String(portName), Port: pulumi.Int(number), TargetPort: pulumi.String(portName),
 			}},
 		},
-	}, o.Child())
+	})
 }
 
 // ConfigMap creates a ConfigMap, whose data must not be secret.
-func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) (*corev1.ConfigMap, error) {
+func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) *corev1.ConfigMap {
 	args := &corev1.ConfigMapArgs{Metadata: o.Meta(suffix), Data: data}
-	return corev1.NewConfigMap(o.Context, o.Name+suffix, args, o.Child())
+	return component.Create(o.Builder, corev1.NewConfigMap, suffix, args)
 }
 
 // DisruptionBudget allows the eviction of one pod at a time. With a single pod it would block every node drain
 // forever.
-func (o Owner) DisruptionBudget() (*policyv1.PodDisruptionBudget, error) {
-	return policyv1.NewPodDisruptionBudget(o.Context, o.Name, &policyv1.PodDisruptionBudgetArgs{
+func (o Owner) DisruptionBudget() *policyv1.PodDisruptionBudget {
+	return component.Create(o.Builder, policyv1.NewPodDisruptionBudget, "", &policyv1.PodDisruptionBudgetArgs{
 		Metadata: o.Meta(""),
 		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
 			MaxUnavailable: pulumi.Int(1),
@@ -98,7 +105,7 @@ func (o Owner) DisruptionBudget() (*policyv1.PodDisruptionBudget, error) {
 			// Otherwise a pod in a crash loop blocks the drain of its node.
 			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
 		},
-	}, o.Child())
+	})
 }
 
 // NoHistory keeps no old ReplicaSet: pulumi-kubernetes considers a rollback to one complete while it still has 0 pods
@@ -106,31 +113,31 @@ func (o Owner) DisruptionBudget() (*policyv1.PodDisruptionBudget, error) {
 const NoHistory = pulumi.Int(0)
 
 // SinglePod creates the Deployment of a stateless app with one pod.
-func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) (*appsv1.Deployment, error) {
-	return appsv1.NewDeployment(o.Context, o.Name, &appsv1.DeploymentArgs{
+func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) *appsv1.Deployment {
+	return component.Create(o.Builder, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(1), RevisionHistoryLimit: NoHistory, Selector: o.LabelSelector(), Template: pod,
 		},
-	}, o.Child())
+	})
 }
 
 // SingleServer creates the StatefulSet of an app with one pod and data on a volume.
 func (o Owner) SingleServer(
 	service *corev1.Service, pod *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption,
-) (*appsv1.StatefulSet, error) {
-	return appsv1.NewStatefulSet(o.Context, o.Name, &appsv1.StatefulSetArgs{
+) *appsv1.StatefulSet {
+	return component.Create(o.Builder, appsv1.NewStatefulSet, "", &appsv1.StatefulSetArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.StatefulSetSpecArgs{
 			Replicas:    pulumi.Int(1), // two servers on one volume would corrupt its data
-			ServiceName: service.Metadata.Name().Elem(),
+			ServiceName: NameOf(service.Metadata),
 			Selector:    o.LabelSelector(),
 			Template:    pod,
 			// OrderedReady, the default, never replaces a pod that is not ready, so a wrong image could not be corrected:
 			// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
 			PodManagementPolicy: pulumi.String("Parallel"),
 		},
-	}, append(opts, o.Child())...)
+	}, opts...)
 }
 
 // Claim creates the claim for an app's data and returns the volume "data". The claim is a separate resource instead
@@ -138,7 +145,7 @@ func (o Owner) SingleServer(
 //
 // An empty class is the cluster's default. A change of the class is an error: Kubernetes cannot change the class of a
 // claim, so Pulumi would replace the claim and delete the data.
-func (o Owner) Claim(size, class string, protect bool) (corev1.VolumeArgs, error) {
+func (o Owner) Claim(size, class string, protect bool) corev1.VolumeArgs {
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
 		Resources: &corev1.VolumeResourceRequirementsArgs{
@@ -150,26 +157,22 @@ func (o Owner) Claim(size, class string, protect bool) (corev1.VolumeArgs, error
 	}
 	// The Stash keeps its first value, the class of the existing data:
 	// https://www.pulumi.com/docs/iac/concepts/resources/stash/
-	first, err := pulumi.NewStash(o.Context, o.Name+"-data-class", &pulumi.StashArgs{Input: pulumi.String(class)},
-		o.Child(), pulumi.IgnoreChanges([]string{"input"}))
-	if err != nil {
-		return corev1.VolumeArgs{}, err
+	first := component.Create(o.Builder, pulumi.NewStash, "-data-class", &pulumi.StashArgs{
+		Input: pulumi.String(class),
+	}, pulumi.IgnoreChanges([]string{"input"}))
+	if o.Err() != nil {
+		return corev1.VolumeArgs{}
 	}
 	sameClass := first.Output.ApplyT(func(had any) ([]pulumi.Resource, error) {
 		return nil, checkClass(o.Instance+"-data", had, class)
 	}).(pulumi.ResourceArrayOutput)
-	claim, err := corev1.NewPersistentVolumeClaim(o.Context, o.Name+"-data", &corev1.PersistentVolumeClaimArgs{
+	claim := component.Create(o.Builder, corev1.NewPersistentVolumeClaim, "-data", &corev1.PersistentVolumeClaimArgs{
 		Metadata: o.Meta("-data"), Spec: spec,
-	}, o.Child(), pulumi.Protect(protect), pulumi.DependsOnInputs(sameClass))
-	if err != nil {
-		return corev1.VolumeArgs{}, err
-	}
+	}, pulumi.Protect(protect), pulumi.DependsOnInputs(sameClass))
 	return corev1.VolumeArgs{
-		Name: pulumi.String("data"),
-		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
-			ClaimName: claim.Metadata.Name().Elem(),
-		},
-	}, nil
+		Name:                  pulumi.String("data"),
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: NameOf(claim.Metadata)},
+	}
 }
 
 func checkClass(claim string, had any, class string) error {

@@ -75,7 +75,7 @@ func Tmp() Volume { return WritableDir("tmp", "/tmp", ScratchSize) }
 
 // ConfigVolume mounts the entries of a ConfigMap as files.
 func ConfigVolume(name, path string, config *corev1.ConfigMap, items ...corev1.KeyToPathInput) Volume {
-	source := &corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name(), Items: corev1.KeyToPathArray(items)}
+	source := &corev1.ConfigMapVolumeSourceArgs{Name: NameOf(config.Metadata), Items: corev1.KeyToPathArray(items)}
 	return Volume{Path: path, ReadOnly: true, Source: corev1.VolumeArgs{Name: pulumi.String(name), ConfigMap: source}}
 }
 

@@ -4,6 +4,8 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/scaleout/internal/component"
 )
 
 // Read lists the verbs that a controller needs to watch objects.
@@ -20,52 +22,36 @@ func Rule(group, resources, verbs string) rbacv1.PolicyRuleArgs {
 // ClusterRole with the name clusterName, inNamespace those of a Role in its namespace. Nil for none.
 func (o Owner) ServiceAccount(
 	clusterName pulumi.StringInput, everywhere, inNamespace rbacv1.PolicyRuleArray,
-) (name pulumi.StringOutput, err error) {
-	args := &corev1.ServiceAccountArgs{Metadata: o.Meta("")}
-	account, err := corev1.NewServiceAccount(o.Context, o.Name, args, o.Child())
-	if err != nil {
-		return name, err
-	}
+) pulumi.StringOutput {
+	account := component.Create(o.Builder, corev1.NewServiceAccount, "", &corev1.ServiceAccountArgs{Metadata: o.Meta("")})
 	if everywhere != nil {
-		role, err := rbacv1.NewClusterRole(o.Context, o.Name, &rbacv1.ClusterRoleArgs{
+		role := component.Create(o.Builder, rbacv1.NewClusterRole, "", &rbacv1.ClusterRoleArgs{
 			Metadata: o.ClusterMeta(clusterName), Rules: everywhere,
-		}, o.Child())
-		if err != nil {
-			return name, err
-		}
-		if err := o.BindClusterRole("", clusterName, role.Metadata.Name().Elem()); err != nil {
-			return name, err
-		}
+		})
+		o.BindClusterRole("", clusterName, NameOf(role.Metadata))
 	}
 	if inNamespace != nil {
-		role, err := rbacv1.NewRole(o.Context, o.Name, &rbacv1.RoleArgs{
+		role := component.Create(o.Builder, rbacv1.NewRole, "", &rbacv1.RoleArgs{
 			Metadata: o.Meta(""), Rules: inNamespace,
-		}, o.Child())
-		if err != nil {
-			return name, err
-		}
-		if err := o.BindRole("", role.Metadata.Name().Elem()); err != nil {
-			return name, err
-		}
+		})
+		o.BindRole("", NameOf(role.Metadata))
 	}
-	return account.Metadata.Name().Elem(), nil
+	return NameOf(account.Metadata)
 }
 
 // BindClusterRole grants a ClusterRole to the app's service account in all namespaces; object is the name of the
 // binding.
-func (o Owner) BindClusterRole(suffix string, object, role pulumi.StringInput) error {
-	_, err := rbacv1.NewClusterRoleBinding(o.Context, o.Name+suffix, &rbacv1.ClusterRoleBindingArgs{
+func (o Owner) BindClusterRole(suffix string, object, role pulumi.StringInput) {
+	component.Create(o.Builder, rbacv1.NewClusterRoleBinding, suffix, &rbacv1.ClusterRoleBindingArgs{
 		Metadata: o.ClusterMeta(object), RoleRef: roleRef("ClusterRole", role), Subjects: o.subjects(),
-	}, o.Child())
-	return err
+	})
 }
 
 // BindRole grants a Role to the app's service account in its namespace.
-func (o Owner) BindRole(suffix string, role pulumi.StringInput) error {
-	_, err := rbacv1.NewRoleBinding(o.Context, o.Name+suffix, &rbacv1.RoleBindingArgs{
+func (o Owner) BindRole(suffix string, role pulumi.StringInput) {
+	component.Create(o.Builder, rbacv1.NewRoleBinding, suffix, &rbacv1.RoleBindingArgs{
 		Metadata: o.Meta(suffix), RoleRef: roleRef("Role", role), Subjects: o.subjects(),
-	}, o.Child())
-	return err
+	})
 }
 
 func roleRef(kind string, name pulumi.StringInput) *rbacv1.RoleRefArgs {
