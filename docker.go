@@ -32,7 +32,7 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 	}
 	proxy := &target.Nginx
 	proxy.Network, proxy.Image, proxy.After = network, balancer, web.Ready
-	proxy.Upstreams = []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}}
+	proxy.Upstreams = []docker.Upstream{{Host: web.Host, Port: web.Port}}
 	nginx, err := docker.NewNginx(ctx, "nginx", proxy)
 	if err != nil {
 		return err

@@ -14,8 +14,7 @@ import (
 
 func testTraefik() *TraefikArgs {
 	return &TraefikArgs{
-		Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, PublishedHost: "localhost",
-		LongestRequest: 10, Replicas: 2,
+		Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, LongestRequest: 10,
 	}
 }
 
@@ -108,17 +107,6 @@ func TestTraefikDrains(t *testing.T) {
 	}
 }
 
-// A budget for a single pod would block every drain of its node forever.
-func TestDisruptionBudgetOnlyForTwo(t *testing.T) {
-	for replicas, want := range map[int]bool{1: false, 2: true} {
-		args := testTraefik()
-		args.Replicas = replicas
-		if got := componenttest.Has(componenttest.Record(t, traefik("traefik", args)), "PodDisruptionBudget"); got != want {
-			t.Errorf("%d replicas: got a budget: %t, want %t", replicas, got, want)
-		}
-	}
-}
-
 func TestTraefikIsOpenOnItsEntryPointsOnly(t *testing.T) {
 	result := componenttest.Record(t, traefik("traefik", testTraefik()))
 	if got := componenttest.Openings(t, result, "traefik", "ingress"); !slices.Equal(got,
@@ -160,15 +148,10 @@ func TestConstructorsRefuse(t *testing.T) {
 		fields  []string
 	}{
 		"traefik": {traefik("traefik", &TraefikArgs{Image: "docker.io/traefik:latest", HTTPNodePort: 80}),
-			[]string{"image", "httpNodePort", "httpsNodePort", "longestRequest", "replicas", "publishedHost"}},
+			[]string{"image", "httpNodePort", "httpsNodePort", "longestRequest"}},
 		"one port for both": {traefik("traefik", &TraefikArgs{
-			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30080, PublishedHost: "localhost",
-			LongestRequest: 10, Replicas: 1,
+			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30080, LongestRequest: 10,
 		}), []string{"httpsNodePort"}},
-		"host with a flag": {traefik("traefik", &TraefikArgs{
-			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, LongestRequest: 10, Replicas: 1,
-			PublishedHost: "localhost --api.insecure=true",
-		}), []string{"publishedHost"}},
 		"long name":                 {traefik(long, testTraefik()), []string{"name"}},
 		"metrics-server":            {metricsServer("metrics-server", &MetricsServerArgs{}), []string{"image"}},
 		"long name, metrics-server": {metricsServer(long, testMetricsServer), []string{"name"}},

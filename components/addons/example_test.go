@@ -10,8 +10,7 @@ import (
 func ExampleNewTraefik() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		traefik, err := addons.NewTraefik(ctx, "traefik", &addons.TraefikArgs{
-			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, PublishedHost: "localhost",
-			LongestRequest: 10, Replicas: 2,
+			Image: "docker.io/traefik:v3.6.12", HTTPNodePort: 30080, HTTPSNodePort: 30443, LongestRequest: 10,
 		})
 		if err != nil {
 			return err

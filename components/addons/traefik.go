@@ -3,7 +3,6 @@ package addons
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -25,16 +24,11 @@ type TraefikArgs struct {
 	Image string
 	// HTTPNodePort and HTTPSNodePort are the ports on every node, 30000 to 32767. Required.
 	HTTPNodePort, HTTPSNodePort int
-	// PublishedHost is published as the address of every Ingress; `pulumi up` waits for it. localhost for a local
-	// cluster. Required.
-	PublishedHost string
 	// RedirectPort is the public port of HTTPS, to which all HTTP requests are redirected. 0 serves both protocols.
 	RedirectPort int
 	// LongestRequest is the maximum duration of a request in seconds, at least 1. A terminating pod finishes the
 	// requests in flight.
 	LongestRequest int
-	// Replicas is the number of pods, at least 1. From 2 on, replacing a pod or draining its node causes no outage.
-	Replicas int
 }
 
 // Validate reports everything wrong with the arguments.
@@ -45,22 +39,18 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 		check.Range("httpsNodePort", a.HTTPSNodePort, 30000, 32767),
 		check.Range("redirectPort", a.RedirectPort, 0, 65535),
 		check.Range("longestRequest", a.LongestRequest, 1, 3000),
-		check.Range("replicas", a.Replicas, 1, math.MaxInt),
 		check.That(a.HTTPSNodePort != a.HTTPNodePort, "httpsNodePort", a.HTTPSNodePort, "must differ from httpNodePort"),
-		check.That(check.IsDNSName(a.PublishedHost), "publishedHost", a.PublishedHost, // white space would start another flag
-			"must be a DNS name in lower case, such as localhost or www.example.com"),
 	)
 }
 
-// traefikResources of each container.
-var traefikResources = kube.Resources{CPURequest: "100m", MemoryLimit: "256Mi"}
-
-// Workload returns the number and the resources of the controller's pods.
-func (a *TraefikArgs) Workload() kube.Workload {
-	return kube.Workload{Min: a.Replicas, Max: a.Replicas, Resources: traefikResources}
+// TraefikSize is the resource request of its pods, for the check of the nodes' capacity.
+var TraefikSize = kube.Workload{
+	Min: traefikReplicas, Max: traefikReplicas, Resources: kube.Resources{CPURequest: "100m", MemoryLimit: "256Mi"},
 }
 
 const (
+	// traefikReplicas: the second pod (40 MB) serves while the first is replaced or its node is drained.
+	traefikReplicas = 2
 	// Ports above 1024 require no privileges. The last one is for the health check.
 	traefikHTTP, traefikHTTPS, traefikPing = 8000, 8443, 8080
 	// traefikConnectionAge is the number of seconds after which clients are told to open a new connection. Traefik
@@ -77,7 +67,8 @@ const (
 )
 
 // Traefik is an ingress controller behind node ports, in its own namespace. Unlike host ports, node ports work under
-// Pod Security `restricted`, and let a new pod start before the old one stops.
+// Pod Security `restricted`, and let a new pod start before the old one stops. It publishes localhost as the address of
+// every Ingress, for which `pulumi up` waits.
 type Traefik struct {
 	pulumi.ResourceState
 
@@ -105,13 +96,11 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 		Spec:     &networkingv1.IngressClassSpecArgs{Controller: pulumi.String("traefik.io/ingress-controller")},
 	})
 	args.service(o)
-	if args.Replicas > 1 {
-		o.DisruptionBudget()
-	}
+	o.DisruptionBudget()
 	t.Ready = component.Create(b, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.DeploymentSpecArgs{
-			Replicas:             pulumi.Int(args.Replicas),
+			Replicas:             pulumi.Int(traefikReplicas),
 			RevisionHistoryLimit: objects.NoHistory,
 			Selector:             o.LabelSelector(),
 			Strategy: &appsv1.DeploymentStrategyArgs{RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
@@ -164,11 +153,11 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 		--ping.entrypoint=ping
 		--providers.kubernetesingress=true
 		--providers.kubernetesingress.ingressclass=%[5]s
-		--providers.kubernetesingress.ingressendpoint.hostname=%[6]s
+		--providers.kubernetesingress.ingressendpoint.hostname=localhost
 		--providers.kubernetesingress.allowemptyservices=true
 		--global.checknewversion=false
 		--global.sendanonymoususage=false`,
-		traefikHTTP, traefikHTTPS, traefikPing, traefikConnectionAge, app.Instance, a.PublishedHost)
+		traefikHTTP, traefikHTTPS, traefikPing, traefikConnectionAge, app.Instance)
 	if a.LongestRequest > traefikRequest {
 		flags += fmt.Sprintf(`
 		--entrypoints.http.transport.lifecycle.gracetimeout=%ds
@@ -193,7 +182,7 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 		},
 		// No CPU limit: forwarding costs about as much CPU as the app, and throttling would limit the load that makes the
 		// app scale.
-		Resources:      traefikResources.Requirements(),
+		Resources:      TraefikSize.Resources.Requirements(),
 		ReadinessProbe: objects.HTTPProbe("/ping", "ping", 2, 2),
 		LivenessProbe:  objects.HTTPProbe("/ping", "ping", 10, 3),
 	}, objects.Tmp())

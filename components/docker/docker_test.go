@@ -61,7 +61,7 @@ func everything(ctx *pulumi.Context, prefix string) error {
 func nginxOf(network *Network, web *WebApp) *NginxArgs {
 	args := testNginx
 	args.Network, args.Image, args.ReadyPath, args.After = network, pulumi.String("nginx@sha256:0"), "/readyz", web.Ready
-	args.Upstreams = []Upstream{{Host: web.Host, Port: web.Port, Weight: 1}}
+	args.Upstreams = []Upstream{{Host: web.Host, Port: web.Port}}
 	return &args
 }
 
@@ -395,12 +395,11 @@ func TestConstructorsRefuse(t *testing.T) {
 			[]string{"limits.memory", "limits.cpu"}},
 		"nginx": {func(ctx *pulumi.Context) error {
 			_, err := NewNginx(ctx, "nginx", &NginxArgs{
-				Upstreams: []Upstream{{Host: "a b"}}, Balancing: "random", MaxFails: -1, Limits: Limits{Memory: "6.5Mi"},
+				Upstreams: []Upstream{{Host: "a b"}}, Balancing: "random",
 			})
 			return err
-		}, []string{"network", "image", "readyPath", "upstreams[0].port", "upstreams[0].weight", "upstreams[0].host",
-			"publicPort", "limits.memory", "longestRequestSeconds", "workers", "balancing", "maxFails",
-			"failTimeoutSeconds", "idleConnections", "maxBodyKilobytes", "maxHeaderKilobytes"}},
+		}, []string{"network", "image", "readyPath", "upstreams[0].port", "upstreams[0].host", "publicPort",
+			"longestRequestSeconds", "balancing", "maxBodyKilobytes"}},
 		"nginx without upstreams": {func(ctx *pulumi.Context) error {
 			args := nginxOf(network, &WebApp{})
 			args.ReadyPath, args.Upstreams = "/a b", nil

@@ -36,10 +36,8 @@ func ExampleNewNginx() {
 		}
 		nginx, err := docker.NewNginx(ctx, "nginx", &docker.NginxArgs{
 			Network: network, Image: pulumi.String("localhost:5001/balancer:1.0"), ReadyPath: "/readyz", After: web.Ready,
-			Upstreams:  []docker.Upstream{{Host: web.Host, Port: web.Port, Weight: 1}},
-			PublicPort: 8090, Limits: docker.Limits{Memory: "64Mi"}, Workers: 2, Balancing: docker.LeastConnections,
-			MaxFails: 1, FailTimeoutSeconds: 1, IdleConnections: 32, MaxBodyKilobytes: 64, MaxHeaderKilobytes: 16,
-			LongestRequestSeconds: 10,
+			Upstreams:  []docker.Upstream{{Host: web.Host, Port: web.Port}},
+			PublicPort: 8090, Balancing: docker.LeastConnections, MaxBodyKilobytes: 64, LongestRequestSeconds: 10,
 		})
 		if err != nil {
 			return err

@@ -31,22 +31,10 @@ type NginxArgs struct {
 	After []pulumi.Resource
 	// PublicPort on the host's loopback address. 1 to 65535. Required.
 	PublicPort int
-	// Limits of the container. Required.
-	Limits Limits
-	// Workers is the number of worker processes. One worker can use one core. Required.
-	Workers int
 	// Balancing is RoundRobin or LeastConnections. Required.
 	Balancing string
-	// MaxFails is the number of attempts without an answer within FailTimeoutSeconds after which a server gets no
-	// requests for FailTimeoutSeconds. With more than 1, the retry of a request may reach the same server again. At
-	// least 1. Required.
-	MaxFails, FailTimeoutSeconds int
-	// IdleConnections is the number of idle connections to the servers that each worker keeps open. Required.
-	IdleConnections int
-	// MaxBodyKilobytes is the largest request body, up to 4096, because bodies are buffered in memory.
-	// MaxHeaderKilobytes is the longest header line, and should not be below the limit of the servers: nginx answers a
-	// longer line with 400. Required.
-	MaxBodyKilobytes, MaxHeaderKilobytes int
+	// MaxBodyKilobytes is the largest request body, up to 4096, because bodies are buffered in memory. Required.
+	MaxBodyKilobytes int
 	// LongestRequestSeconds is the timeout for an answer of a server. 1 to 3000. Required.
 	LongestRequestSeconds int
 }
@@ -57,18 +45,13 @@ type Upstream struct {
 	Host string
 	// Port of the servers. Required.
 	Port int
-	// Weight is the share of requests relative to a server of weight 1. 1 to 1000. Required.
-	Weight int
 }
 
 // Validate reports everything wrong with the upstream.
 func (u *Upstream) Validate() field.ErrorList {
-	return slices.Concat(
-		check.Range("port", u.Port, 1, 65535),
-		check.Range("weight", u.Weight, 1, 1000),
+	return append(check.Range("port", u.Port, 1, 65535),
 		check.That(check.IsDNSName(u.Host) && u.Host[0] >= 'a', "host", u.Host,
-			"must be a DNS name that begins with a letter"),
-	)
+			"must be a DNS name that begins with a letter")...)
 }
 
 // Balancing methods of nginx: https://nginx.org/en/docs/http/load_balancing.html
@@ -86,15 +69,9 @@ var readyPathForm = regexp.MustCompile(`^/[!-~]*$`)
 func (a *NginxArgs) Validate() field.ErrorList {
 	return slices.Concat(
 		check.Range("publicPort", a.PublicPort, 1, 65535),
-		check.In("limits", a.Limits.Validate()),
 		check.Range("longestRequestSeconds", a.LongestRequestSeconds, 1, 3000),
-		check.Range("workers", a.Workers, 1, 1024),
 		check.OneOf("balancing", a.Balancing, RoundRobin, LeastConnections),
-		check.Range("maxFails", a.MaxFails, 1, 1000),
-		check.Range("failTimeoutSeconds", a.FailTimeoutSeconds, 1, 3600),
-		check.Range("idleConnections", a.IdleConnections, 1, 10000),
 		check.Range("maxBodyKilobytes", a.MaxBodyKilobytes, 1, 4096),
-		check.Range("maxHeaderKilobytes", a.MaxHeaderKilobytes, 1, 1024),
 	)
 }
 
@@ -119,7 +96,7 @@ func NewNginx(ctx *pulumi.Context, name string, args *NginxArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
-	newContainer(b, "", args.Network, args.Limits, &docker.ContainerArgs{
+	newContainer(b, "", args.Network, nginxLimits, &docker.ContainerArgs{
 		Image:    args.Image,
 		User:     pulumi.String("65532:65532"),
 		ReadOnly: pulumi.Bool(true),
@@ -150,7 +127,24 @@ const (
 	nginxConnect = 1
 	// nginxAttempts is the maximum number of servers for a request, as long as no byte of it was sent to any of them.
 	nginxAttempts = 3
+	// nginxWorkers is the number of worker processes. A worker uses one core, which forwards some 8,000 requests a
+	// second: docs/comparison.md.
+	nginxWorkers = 2
+	// nginxMaxFails attempts without an answer within nginxFailTimeout seconds take a server out for as long. With more
+	// than one, the retry of a request could reach the same server again. Longer failures show in the readiness check,
+	// which runs every second.
+	nginxMaxFails, nginxFailTimeout = 1, 1
+	// nginxIdle is the number of idle connections to the servers that each worker keeps open.
+	nginxIdle = 32
+	// nginxMaxHeader is the longest header line in KB. The hit counter accepts 16 KB of headers (maxHeaderBytes in
+	// app/server.go). nginx must accept lines of that length, or it answers 400 where the app would not: browsers send
+	// the cookies of localhost to all of its ports, including those of every other program on the machine
+	// (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
+	nginxMaxHeader = 16
 )
+
+// nginxLimits leave room: the workers and the program that discovers the containers use 13 MB in total.
+var nginxLimits = Limits{Memory: "64Mi"}
 
 // configuration requires nginx 1.22 or later and writes only below its folder (-p).
 func (a *NginxArgs) configuration() string {
@@ -158,8 +152,11 @@ func (a *NginxArgs) configuration() string {
 	// Arguments that pass Validate cannot cause an error.
 	_ = nginxTemplate.Execute(&conf, struct {
 		*NginxArgs
-		HTTP, Status, Connect, Shutdown, Again int
-	}{a, nginxHTTP, nginxStatus, nginxConnect, a.shutdownSeconds(), nginxAttempts - 1})
+		HTTP, Status, Connect, Shutdown, Again, Workers, MaxFails, FailTimeout, Idle, MaxHeader int
+	}{
+		a, nginxHTTP, nginxStatus, nginxConnect, a.shutdownSeconds(), nginxAttempts - 1, nginxWorkers, nginxMaxFails,
+		nginxFailTimeout, nginxIdle, nginxMaxHeader,
+	})
 	return conf.String()
 }
 

@@ -22,9 +22,7 @@ import (
 )
 
 var testNginx = NginxArgs{
-	PublicPort: 8090, Limits: Limits{Memory: "64Mi"}, Workers: 2, Balancing: RoundRobin, MaxFails: 1,
-	FailTimeoutSeconds: 2, IdleConnections: 8, MaxBodyKilobytes: 16, MaxHeaderKilobytes: 16,
-	LongestRequestSeconds: 10,
+	PublicPort: 8090, Balancing: RoundRobin, MaxBodyKilobytes: 16, LongestRequestSeconds: 10,
 }
 
 // nginxCommand skips a test if nginx is not installed; in CI it fails.
@@ -68,14 +66,8 @@ func TestNginxTakesTheConfiguration(t *testing.T) {
 	for name, change := range map[string]func(*NginxArgs){
 		"as in the stack":   func(*NginxArgs) {},
 		"least connections": func(s *NginxArgs) { s.Balancing = LeastConnections },
-		"smallest": func(s *NginxArgs) {
-			s.Workers, s.MaxFails, s.FailTimeoutSeconds, s.IdleConnections = 1, 1, 1, 1
-			s.MaxBodyKilobytes, s.MaxHeaderKilobytes, s.LongestRequestSeconds = 1, 1, 1
-		},
-		"largest": func(s *NginxArgs) {
-			s.Workers, s.MaxFails, s.FailTimeoutSeconds, s.IdleConnections = 1024, 1000, 3600, 10000
-			s.MaxBodyKilobytes, s.MaxHeaderKilobytes, s.LongestRequestSeconds = 4096, 1024, 3000
-		},
+		"smallest":          func(s *NginxArgs) { s.MaxBodyKilobytes, s.LongestRequestSeconds = 1, 1 },
+		"largest":           func(s *NginxArgs) { s.MaxBodyKilobytes, s.LongestRequestSeconds = 4096, 3000 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testNginx
@@ -83,7 +75,7 @@ func TestNginxTakesTheConfiguration(t *testing.T) {
 			if problems := s.Validate(); len(problems) > 0 {
 				t.Fatal(problems)
 			}
-			dir, _, _ := configured(t, s, []Upstream{{"10.0.0.1", 5000, 1}, {"10.0.0.2", 65535, 1000}})
+			dir, _, _ := configured(t, s, []Upstream{{"10.0.0.1", 5000}, {"10.0.0.2", 65535}})
 			if out, err := nginxCommand(t, dir, "-t").CombinedOutput(); err != nil || bytes.Contains(out, []byte("[warn]")) {
 				t.Errorf("nginx -t: %v\n%s", err, out)
 			}
@@ -127,7 +119,7 @@ func die(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func upstreamOf(t *testing.T, addr string, weight int) Upstream {
+func upstreamOf(t *testing.T, addr string) Upstream {
 	t.Helper()
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -137,7 +129,7 @@ func upstreamOf(t *testing.T, addr string, weight int) Upstream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Upstream{Host: host, Port: port, Weight: weight}
+	return Upstream{Host: host, Port: port}
 }
 
 // proxy is a running nginx.
@@ -242,39 +234,27 @@ func (p *proxy) accessLog(t *testing.T, lines int) []map[string]any {
 
 // The workers share one state, so the distribution is exact whichever worker accepts a connection.
 func TestNginxTakesTurns(t *testing.T) {
-	for name, test := range map[string]struct {
-		weights []int
-		want    []int32
-	}{
-		"equal":    {[]int{1, 1, 1}, []int32{100, 100, 100}},
-		"weighted": {[]int{1, 2, 3}, []int32{50, 100, 150}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var backends []*backend
-			var upstreams []Upstream
-			for _, weight := range test.weights {
-				b := startBackend(t, ok)
-				backends = append(backends, b)
-				upstreams = append(upstreams, upstreamOf(t, b.addr, weight))
-			}
-			p := startProxy(t, testNginx, upstreams...)
-			http.DefaultClient.CloseIdleConnections() // a new connection may go to another worker
-			for i := range 300 {
-				if code, body, _ := p.get(t); code != http.StatusOK {
-					t.Fatalf("request %d: %d %s", i, code, body)
-				}
-				if i%3 == 0 {
-					http.DefaultClient.CloseIdleConnections()
-				}
-			}
-			var got []int32
-			for _, b := range backends {
-				got = append(got, b.got.Load())
-			}
-			if !slices.Equal(got, test.want) {
-				t.Errorf("got %v of 300 requests, want %v", got, test.want)
-			}
-		})
+	var backends []*backend
+	var upstreams []Upstream
+	for range 3 {
+		b := startBackend(t, ok)
+		backends = append(backends, b)
+		upstreams = append(upstreams, upstreamOf(t, b.addr))
+	}
+	p := startProxy(t, testNginx, upstreams...)
+	http.DefaultClient.CloseIdleConnections() // a new connection may go to another worker
+	for i := range 300 {
+		if code, body, _ := p.get(t); code != http.StatusOK {
+			t.Fatalf("request %d: %d %s", i, code, body)
+		}
+		if i%3 == 0 {
+			http.DefaultClient.CloseIdleConnections()
+		}
+	}
+	for i, b := range backends {
+		if got := b.got.Load(); got != 100 {
+			t.Errorf("server %d got %d of 300 requests, want a third", i, got)
+		}
 	}
 }
 
@@ -284,7 +264,7 @@ func TestNginxPrefersTheIdle(t *testing.T) {
 	idle := startBackend(t, ok)
 	s := testNginx
 	s.Balancing = LeastConnections
-	p := startProxy(t, s, upstreamOf(t, busy.addr, 1), upstreamOf(t, idle.addr, 1))
+	p := startProxy(t, s, upstreamOf(t, busy.addr), upstreamOf(t, idle.addr))
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer close(release)
@@ -304,8 +284,7 @@ func TestNginxPrefersTheIdle(t *testing.T) {
 // A server that refuses the connection was sent nothing, so any request may go to another server.
 func TestNginxAsksAnotherServerIfNothingWasSent(t *testing.T) {
 	b := startBackend(t, ok)
-	p := startProxy(t, testNginx,
-		upstreamOf(t, freeAddr(t), 1), upstreamOf(t, freeAddr(t), 1), upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t)), upstreamOf(t, freeAddr(t)), upstreamOf(t, b.addr))
 	for i, method := range []string{"GET", "POST", "GET", "GET", "PUT", "GET"} {
 		body := ""
 		if method != "GET" {
@@ -323,7 +302,7 @@ func TestNginxAsksAnotherServerIfNothingWasSent(t *testing.T) {
 // A killed container does not answer at all, and does not refuse the connection either.
 func TestNginxAsksAnotherServerIfOneIsSilent(t *testing.T) {
 	b := startBackend(t, ok)
-	p := startProxy(t, testNginx, upstreamOf(t, silentAddr(t), 1), upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, silentAddr(t)), upstreamOf(t, b.addr))
 	for i := range 3 {
 		if code, text, _ := p.get(t); code != http.StatusOK {
 			t.Errorf("request %d got %d %q", i, code, text)
@@ -366,7 +345,7 @@ func silentAddr(t *testing.T) string {
 
 func TestNginxTakesHTTP10(t *testing.T) {
 	b := startBackend(t, ok)
-	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr))
 	connection, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(p.url, "http://"), "/"))
 	if err != nil {
 		t.Fatal(err)
@@ -387,7 +366,7 @@ func TestNginxRepeatsNothingThatWasSent(t *testing.T) {
 	for range 3 {
 		b := startBackend(t, die)
 		backends = append(backends, b)
-		upstreams = append(upstreams, upstreamOf(t, b.addr, 1))
+		upstreams = append(upstreams, upstreamOf(t, b.addr))
 	}
 	p := startProxy(t, testNginx, upstreams...)
 	code, body, header := p.get(t)
@@ -407,14 +386,14 @@ func TestNginxRepeatsNothingThatWasSent(t *testing.T) {
 // A second attempt that fails is as final as a first one.
 func TestNginxRepeatsNothingThatASecondServerGot(t *testing.T) {
 	b := startBackend(t, die)
-	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t), 1), upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t)), upstreamOf(t, b.addr))
 	if code, body, _ := p.get(t); code != http.StatusBadGateway || b.got.Load() != 1 {
 		t.Errorf("got %d %q, the server got %d requests; want 502 and one", code, body, b.got.Load())
 	}
 }
 
 func TestNginxWithoutServers(t *testing.T) {
-	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t), 1), upstreamOf(t, freeAddr(t), 1))
+	p := startProxy(t, testNginx, upstreamOf(t, freeAddr(t)), upstreamOf(t, freeAddr(t)))
 	for range 3 {
 		code, body, header := p.get(t)
 		if code != http.StatusServiceUnavailable || header.Get("Retry-After") != "1" ||
@@ -428,7 +407,7 @@ func TestNginxForwardsWhoAsks(t *testing.T) {
 	var got http.Header
 	var host string
 	b := startBackend(t, func(w http.ResponseWriter, r *http.Request) { got, host = r.Header, r.Host })
-	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr))
 	req, err := http.NewRequest(http.MethodGet, p.url+"path?q=1", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -465,7 +444,7 @@ func TestNginxForwardsWhoAsks(t *testing.T) {
 
 func TestNginxLimitsRequests(t *testing.T) {
 	b := startBackend(t, ok)
-	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr))
 	if code, _, _ := p.ask(t, http.MethodPost, p.url, strings.Repeat("x", 16<<10)); code != http.StatusOK {
 		t.Errorf("a body at the limit got %d", code)
 	}
@@ -482,10 +461,18 @@ func TestNginxLimitsRequests(t *testing.T) {
 	}
 }
 
+// nginx accepts every header line that the app accepts: TestServerLimits in app/ observes the app's limit.
+func TestNginxTakesTheHeadsThatTheAppTakes(t *testing.T) {
+	const ofApp = 16
+	if nginxMaxHeader < ofApp {
+		t.Errorf("nginx accepts header lines of %d KB, the app %d KB of headers", nginxMaxHeader, ofApp)
+	}
+}
+
 // Cookies are one header line, and those of localhost come from all programs on the machine.
 func TestNginxTakesLongCookies(t *testing.T) {
 	b := startBackend(t, ok)
-	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr))
 	for length, want := range map[int]int{5000: http.StatusOK, 15000: http.StatusOK, 17000: http.StatusBadRequest} {
 		req, err := http.NewRequest(http.MethodGet, p.url, nil)
 		if err != nil {
@@ -511,20 +498,20 @@ func TestNginxKeepsConnections(t *testing.T) {
 		defer mutex.Unlock()
 		from[r.RemoteAddr] = true
 	})
-	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr))
 	for range 50 {
 		if code, body, _ := p.get(t); code != http.StatusOK {
 			t.Fatalf("got %d %q", code, body)
 		}
 	}
-	if len(from) == 0 || len(from) > testNginx.Workers {
+	if len(from) == 0 || len(from) > nginxWorkers {
 		t.Errorf("50 requests came on %d connections, want at most one for each worker", len(from))
 	}
 }
 
 func TestNginxStatus(t *testing.T) {
 	b := startBackend(t, ok)
-	p := startProxy(t, testNginx, upstreamOf(t, b.addr, 1))
+	p := startProxy(t, testNginx, upstreamOf(t, b.addr))
 	p.get(t)
 	code, body, _ := p.ask(t, http.MethodGet, p.status+"/stub_status", "")
 	if code != http.StatusOK || !strings.Contains(body, "Active connections") {
@@ -549,7 +536,7 @@ func TestNginxTimes(t *testing.T) {
 	const idle = 60 // the app keeps idle connections for longer: TestServerLimits in app/
 	for _, longest := range []int{1, 10, 3000} {
 		s := testNginx
-		s.LongestRequestSeconds, s.Upstreams = longest, []Upstream{{"web", 80, 1}}
+		s.LongestRequestSeconds, s.Upstreams = longest, []Upstream{{"web", 80}}
 		conf := s.configuration()
 		for name, seconds := range map[string]int{"proxy_read_timeout": longest, "keepalive_timeout": idle} {
 			want := fmt.Sprintf("%s %ds;", name, seconds)

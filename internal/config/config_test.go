@@ -774,14 +774,6 @@ func TestOnlyTheTargetCounts(t *testing.T) {
 	}
 }
 
-// nginx accepts every header line that the app accepts: TestServerLimits in app/ observes the app's limit.
-func TestNginxTakesTheHeadsThatTheAppTakes(t *testing.T) {
-	const ofApp = 16
-	if got := nginxDefaults.MaxHeaderKilobytes; got < ofApp {
-		t.Errorf("nginx accepts header lines of %d KB, the app %d KB of headers", got, ofApp)
-	}
-}
-
 // A new app image must not replace nginx, whose port is closed meanwhile.
 func TestBalancerTakesOnlyItsOwnBuildArguments(t *testing.T) {
 	values := onDocker(t)

@@ -25,25 +25,10 @@ type Docker struct {
 // balancerContext is the build context of the nginx image.
 const balancerContext = "./balancer"
 
-// nginxDefaults holds the settings that are the same for all stacks.
-var nginxDefaults = docker.NginxArgs{
-	// The workers and the program that discovers the containers use 13 MB in total.
-	Limits: docker.Limits{Memory: "64Mi"},
-	// A worker uses one core, which forwards some 8,000 requests a second: docs/comparison.md.
-	Workers: 2,
-	// Longer failures show in the readiness check, which runs every second.
-	MaxFails: 1, FailTimeoutSeconds: 1,
-	IdleConnections: 32,
-	// The hit counter accepts 16 KB of headers (maxHeaderBytes in app/server.go). nginx must accept lines of that
-	// length, or it answers 400 where the app would not: browsers send the cookies of localhost to all of its ports,
-	// including those of every other program on the machine (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
-	MaxHeaderKilobytes: 16,
-}
-
 func (d *decoder) docker(c *Config) *Docker {
 	app := &c.App
 	t := &Docker{
-		Network: docker.NetworkArgs{Name: d.Text("namespace")}, Web: d.dockerApp(app), Nginx: nginxDefaults,
+		Network: docker.NetworkArgs{Name: d.Text("namespace")}, Web: d.dockerApp(app),
 		Balancer: d.balancer(c), BalancerImage: d.Text("balancerImage"),
 	}
 	redis := &docker.RedisArgs{Limits: docker.Limits{Memory: redisResources.MemoryLimit}}

@@ -97,8 +97,7 @@ func (d *decoder) clusterOf(t *Kubernetes, target string) {
 func (d *decoder) traefik() *addons.TraefikArgs {
 	t := &addons.TraefikArgs{
 		Image: d.Text("traefikImage"), HTTPNodePort: nodeport.HTTP, HTTPSNodePort: nodeport.HTTPS,
-		PublishedHost: "localhost", LongestRequest: d.Integer("longestRequestSeconds"),
-		Replicas: 2, // the second pod (40 MB) serves while the first is replaced or its node is drained
+		LongestRequest: d.Integer("longestRequestSeconds"),
 	}
 	if d.Text("tlsSecret") != "" {
 		t.RedirectPort = cmp.Or(d.Integer("publicPort"), 443)
@@ -306,7 +305,7 @@ func (t *Kubernetes) pods() []kube.Workload {
 		all = append(all, kube.OnePod(t.Redis.Resources))
 	}
 	if t.Traefik != nil {
-		all = append(all, t.Traefik.Workload())
+		all = append(all, addons.TraefikSize)
 	}
 	if t.MetricsServer != nil {
 		all = append(all, addons.MetricsServerSize)
