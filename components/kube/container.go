@@ -101,7 +101,6 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 	if c.Metrics != nil && c.Metrics.Port != c.Port {
 		ports = append(ports, objects.Port(metricsPortName, c.Metrics.Port))
 	}
-	startup := c.Probes.startup()
 	args := corev1.ContainerArgs{
 		Name:                     pulumi.String(c.name()),
 		Image:                    c.Image,
@@ -110,7 +109,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		Resources:                c.Resources.Requirements(),
 		Lifecycle:                objects.Sleep(a.Drain.PreStop()),
 		TerminationMessagePolicy: objects.FallbackToLogs,
-		StartupProbe:             startup.args(0, 0),
+		StartupProbe:             c.Probes.startup().args(0, 0),
 		ReadinessProbe:           c.Probes.Readiness.args(2, 2),
 		LivenessProbe:            c.Probes.Liveness.args(10, 3),
 	}
@@ -246,36 +245,32 @@ type Probe struct {
 	PeriodSeconds, TimeoutSeconds, FailureThreshold int
 }
 
-// Probes are the probes of a container. Nil probes and fields that are 0 have defaults.
+// Probes are the probes of a container. Fields that are 0 have defaults.
 type Probes struct {
 	// Startup succeeds once the container has started. Default: every second, 30 times. Without HTTP and Exec it uses
-	// the check of Liveness: &Probe{FailureThreshold: 120} allows two minutes for a slow start.
-	Startup *Probe
+	// the check of Liveness: Probe{FailureThreshold: 120} allows two minutes for a slow start.
+	Startup Probe
 	// Readiness succeeds while the pod can serve requests, until its shutdown begins. It should fail while a backing
 	// service is unavailable. Default: every 2 s, two failures.
-	Readiness *Probe
+	Readiness Probe
 	// Liveness fails if the process is stuck, which restarts the container. It must not check a backing service, because
 	// an outage of the service would restart every pod. Default: every 10 s, three failures.
-	Liveness *Probe
+	Liveness Probe
 }
 
 // HTTPProbes returns a liveness and a readiness probe with these paths.
 func HTTPProbes(live, ready string) Probes {
-	return Probes{Readiness: &Probe{HTTP: ready}, Liveness: &Probe{HTTP: live}}
+	return Probes{Readiness: Probe{HTTP: ready}, Liveness: Probe{HTTP: live}}
 }
 
 // Validate reports everything wrong with the probes.
-func (p Probes) Validate() (problems field.ErrorList) {
-	for name, probe := range map[string]*Probe{"startup": p.Startup, "readiness": p.Readiness, "liveness": p.Liveness} {
-		if probe != nil {
-			problems = append(problems, check.In(name, probe.Validate())...)
-		}
-	}
-	return problems
+func (p Probes) Validate() field.ErrorList {
+	return slices.Concat(check.In("startup", p.Startup.Validate()), check.In("readiness", p.Readiness.Validate()),
+		check.In("liveness", p.Liveness.Validate()))
 }
 
 // Validate reports everything wrong with the probe.
-func (p *Probe) Validate() field.ErrorList {
+func (p Probe) Validate() field.ErrorList {
 	return slices.Concat(
 		check.That(p.HTTP == "" || len(p.Exec) == 0, "http", p.HTTP, "must be empty with exec"),
 		check.Optional(checkPath, "http", p.HTTP),
@@ -293,8 +288,8 @@ func checkPath(name, path string) field.ErrorList {
 
 // startup returns the startup probe with its defaults.
 func (p Probes) startup() Probe {
-	startup := *cmp.Or(p.Startup, &Probe{})
-	if p.Liveness != nil && startup.HTTP == "" && len(startup.Exec) == 0 {
+	startup := p.Startup
+	if startup.HTTP == "" && len(startup.Exec) == 0 {
 		startup.HTTP, startup.Exec = p.Liveness.HTTP, p.Liveness.Exec
 		startup.TimeoutSeconds = cmp.Or(startup.TimeoutSeconds, p.Liveness.TimeoutSeconds)
 	}
@@ -306,9 +301,8 @@ func (p Probes) startup() Probe {
 // startupSeconds returns the maximum duration of a container's start.
 func (p Probes) startupSeconds() int { s := p.startup(); return s.PeriodSeconds * s.FailureThreshold }
 
-// args returns the arguments of a probe, with these defaults. A nil probe has only defaults.
-func (p *Probe) args(period, failures int) *corev1.ProbeArgs {
-	p = cmp.Or(p, &Probe{})
+// args returns the arguments of a probe, with these defaults.
+func (p Probe) args(period, failures int) *corev1.ProbeArgs {
 	args := &corev1.ProbeArgs{
 		PeriodSeconds:    pulumi.Int(cmp.Or(p.PeriodSeconds, period)),
 		TimeoutSeconds:   pulumi.Int(cmp.Or(p.TimeoutSeconds, 2)),

@@ -35,8 +35,8 @@ func TestConstructorsRefuse(t *testing.T) {
 			c.Name, c.User, c.Metrics = "A", -1, &Metrics{Path: "metrics"}
 			c.Env = map[string]pulumi.StringInput{"A-B": pulumi.String("")}
 			c.DrainEnv, c.WritablePaths = DrainEnv{Delay: "a b", Timeout: "1"}, []string{"/tmp", "tmp", "/a/"}
-			c.Probes = Probes{Startup: &Probe{HTTP: "/", Exec: []string{"a"}}, Readiness: &Probe{HTTP: "ready"},
-				Liveness: &Probe{HTTP: "/", Exec: []string{"a"}}}
+			c.Probes = Probes{Startup: Probe{HTTP: "/", Exec: []string{"a"}}, Readiness: Probe{HTTP: "ready"},
+				Liveness: Probe{HTTP: "/", Exec: []string{"a"}}}
 			c.Resources = Resources{CPURequest: "500m", CPULimit: "100m", MemoryLimit: "64", EphemeralStorage: "1"}
 		}), []string{
 			"container.name", "container.user", "container.metrics.port", "container.metrics.path", "container.env",
@@ -45,13 +45,13 @@ func TestConstructorsRefuse(t *testing.T) {
 			"container.resources.cpuLimit", "container.resources.memoryLimit", "container.resources.ephemeralStorage",
 		}},
 		"probe times": {changed(func(w *WebAppArgs) {
-			w.Container.Probes.Liveness = &Probe{PeriodSeconds: -1, TimeoutSeconds: 3601, FailureThreshold: -1}
+			w.Container.Probes.Liveness = Probe{PeriodSeconds: -1, TimeoutSeconds: 3601, FailureThreshold: -1}
 		}), []string{
 			"container.probes.liveness.periodSeconds", "container.probes.liveness.timeoutSeconds",
 			"container.probes.liveness.failureThreshold",
 		}},
 		"a start longer than a rollout": {changed(func(w *WebAppArgs) {
-			w.Container.Probes.Startup = &Probe{PeriodSeconds: 2, FailureThreshold: 61}
+			w.Container.Probes.Startup = Probe{PeriodSeconds: 2, FailureThreshold: 61}
 		}), []string{"rolloutTimeoutSeconds"}},
 		"nobody may call": {changed(func(w *WebAppArgs) { w.AllowFrom = nil }), []string{"allowFrom"}},
 		"peers": {changed(func(w *WebAppArgs) {

@@ -114,7 +114,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 	if a.Route == nil {
 		return problems
 	}
-	if a.Route.ALB != nil && a.healthPath() == "" {
+	if a.Route.ALB != nil && a.Container.Probes.Readiness.HTTP == "" {
 		problems = append(problems, field.Required(field.NewPath("container", "probes", "readiness", "http"),
 			"must be a path that answers 200: an ALB uses it for its health checks"))
 	}
@@ -184,7 +184,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	var exposed pulumi.Resource = service
 	if args.Route != nil {
 		ingress := component.Create(o.Builder, NewIngress, "", &IngressArgs{
-			Namespace: args.Namespace, Service: o.Instance, Route: *args.Route, HealthPath: args.healthPath(),
+			Namespace: args.Namespace, Service: o.Instance, Route: *args.Route, HealthPath: args.Container.Probes.Readiness.HTTP,
 			Drain: args.Drain, Labels: args.Labels,
 		}, pulumi.DependsOn(present(service, args.IngressController)))
 		exposed, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
@@ -212,9 +212,6 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		"serviceAccount": w.ServiceAccount, "autoscaler": w.Autoscaler, "keepsSleep": deployment.Spec.ApplyT(checkPreStop),
 	})
 }
-
-// healthPath returns the path of an ALB's health checks: that of the readiness probe.
-func (a *WebAppArgs) healthPath() string { return cmp.Or(a.Container.Probes.Readiness, &Probe{}).HTTP }
 
 // createAccess creates the service account, without an API token, the network policy, and, from two pods on, a
 // PodDisruptionBudget.

@@ -102,9 +102,9 @@ func TestURL(t *testing.T) {
 func TestProbes(t *testing.T) {
 	web := testWeb()
 	web.Container.Probes = Probes{
-		Startup:   &Probe{FailureThreshold: 100}, // 100 s, below the rollout timeout of 120 s
-		Readiness: &Probe{HTTP: "/ready", PeriodSeconds: 7},
-		Liveness:  &Probe{Exec: []string{"check", "--all"}, TimeoutSeconds: 20, PeriodSeconds: 60, FailureThreshold: 5},
+		Startup:   Probe{FailureThreshold: 100}, // 100 s, below the rollout timeout of 120 s
+		Readiness: Probe{HTTP: "/ready", PeriodSeconds: 7},
+		Liveness:  Probe{Exec: []string{"check", "--all"}, TimeoutSeconds: 20, PeriodSeconds: 60, FailureThreshold: 5},
 	}
 	container := offline.Lookup(podSpec(t, recordWeb(t, web)), "containers", 0)
 	const command = `{"exec":{"command":["check","--all"]},`

@@ -28,10 +28,8 @@ type App struct {
 func (d *decoder) app() App {
 	a := App{SecretEnvironment: d.secretMap("secretEnvironment"), SecretFiles: d.secretMap("secretFiles")}
 	a.Env, a.Metrics = pulumi.ToStringMap(d.StringMap("environment")), &kube.Metrics{}
-	a.Probes = kube.Probes{
-		Startup:  &kube.Probe{FailureThreshold: d.Integer("startupSeconds")}, // once a second
-		Liveness: &kube.Probe{HTTP: d.Text("livePath")}, Readiness: &kube.Probe{HTTP: d.Text("readyPath")},
-	}
+	a.Probes = kube.HTTPProbes(d.Text("livePath"), d.Text("readyPath"))
+	a.Probes.Startup.FailureThreshold = d.Integer("startupSeconds") // once a second
 	d.Fill("web.container", &a.Container)
 	d.Fill("web.container.drainEnv", &a.DrainEnv)
 	d.Fill("web.container.metrics", a.Metrics)
@@ -50,7 +48,7 @@ func (d *decoder) checkApp(a *App) {
 	start := check.Range("startupSeconds", a.Probes.Startup.FailureThreshold, 1, 3600)
 	d.Check("startupSeconds", start)
 	if len(start) > 0 {
-		a.Probes.Startup = nil // the default, so that rolloutTimeoutSeconds is not refused for it too
+		a.Probes.Startup = kube.Probe{} // the default, so that rolloutTimeoutSeconds is not refused for it too
 	}
 	d.Check("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
 	d.Check("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",

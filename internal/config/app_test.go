@@ -504,7 +504,7 @@ func TestDefaultsAreTheHitCounters(t *testing.T) {
 	}
 	none := map[string]pulumi.StringInput{}
 	probes := kube.HTTPProbes("/healthz", "/readyz")
-	probes.Startup = &kube.Probe{FailureThreshold: 30}
+	probes.Startup = kube.Probe{FailureThreshold: 30}
 	want := App{
 		Container: kube.Container{
 			Command: []string{}, Args: []string{}, Port: 5000, User: 65532,
