@@ -4,39 +4,36 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/scaleout/components/docker"
+	"example.com/scaleout/components/image"
+	"example.com/scaleout/internal/component"
 	"example.com/scaleout/internal/config"
 )
 
 // deployToDocker runs the app in containers behind nginx, without Kubernetes.
-func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Docker, app pulumi.StringOutput) error {
-	network, err := docker.NewNetwork(ctx, "network", &target.Network)
-	if err != nil {
-		return err
-	}
+func deployToDocker(b *component.Builder, cfg *config.Config, target *config.Docker, app pulumi.StringOutput) error {
+	network := component.Create(b, docker.NewNetwork, "network", &target.Network)
 	balancer := pulumi.String(target.BalancerImage).ToStringOutput()
 	if target.Balancer != nil {
-		if balancer, err = build(ctx, "balancer", target.Balancer); err != nil {
-			return err
-		}
+		balancer = component.Create(b, image.New, "balancer", target.Balancer).Ref
 	}
 	args := &target.Web
 	args.Network, args.Image = network, app
-	if target.Redis != nil {
-		if args.Redis, err = runRedis(ctx, cfg, target.Redis, network); err != nil {
-			return err
+	if redis := target.Redis; redis != nil {
+		redis.Network, redis.Password = network, cfg.RedisPassword
+		args.Redis = &docker.RedisBinding{
+			Connection:  component.Create(b, docker.NewRedis, "redis", redis).Connection,
+			Environment: cfg.RedisEnvironment, Password: cfg.RedisPassword,
 		}
 	}
-	web, err := docker.NewWebApp(ctx, webName, args)
-	if err != nil {
-		return err
-	}
+	web := component.Create(b, docker.NewWebApp, webName, args)
 	proxy := &target.Nginx
 	proxy.Network, proxy.Image, proxy.After = network, balancer, web.Ready
 	proxy.Upstreams = []docker.Upstream{{Host: web.Host, Port: web.Port}}
-	nginx, err := docker.NewNginx(ctx, "nginx", proxy)
-	if err != nil {
+	nginx := component.Create(b, docker.NewNginx, "nginx", proxy)
+	if err := b.Err(); err != nil {
 		return err
 	}
+	ctx := b.Context
 	ctx.Export("url", nginx.URL)
 	ctx.Export("balancerImage", balancer)
 	ctx.Export("network", network.Name)
@@ -46,17 +43,4 @@ func deployToDocker(ctx *pulumi.Context, cfg *config.Config, target *config.Dock
 		pulumi.Sprintf("docker ps --filter label=scaleout.network=%s", network.Name),
 	})
 	return exportImage(ctx, app, web.Ready...)
-}
-
-func runRedis(
-	ctx *pulumi.Context, cfg *config.Config, args *docker.RedisArgs, network *docker.Network,
-) (*docker.RedisBinding, error) {
-	args.Network, args.Password = network, cfg.RedisPassword
-	server, err := docker.NewRedis(ctx, "redis", args)
-	if err != nil {
-		return nil, err
-	}
-	return &docker.RedisBinding{
-		Connection: server.Connection, Environment: cfg.RedisEnvironment, Password: cfg.RedisPassword,
-	}, nil
 }

@@ -8,38 +8,26 @@ import (
 
 	"example.com/scaleout/components/aws"
 	"example.com/scaleout/components/image"
+	"example.com/scaleout/internal/component"
 	"example.com/scaleout/internal/config"
 )
 
 // provideImage returns the app's image by digest: the finished image of the configuration, or one that it builds and
 // pushes. It creates the ECR repository if the configuration names one.
-func provideImage(ctx *pulumi.Context, cfg *config.Config) (pulumi.StringOutput, error) {
+func provideImage(b *component.Builder, cfg *config.Config) pulumi.StringOutput {
 	repository := pulumi.StringInput(pulumi.String(cfg.Repository))
 	if cfg.ECR != nil {
-		created, err := aws.NewECRRepository(ctx, "repository", cfg.ECR)
-		if err != nil {
-			return pulumi.StringOutput{}, err
-		}
-		repository = created.URL
+		repository = component.Create(b, aws.NewECRRepository, "repository", cfg.ECR).URL
 	}
 	if cfg.Build == nil {
-		return pulumi.String(cfg.Image).ToStringOutput(), nil
+		return pulumi.String(cfg.Image).ToStringOutput()
 	}
 	args := cfg.Build
 	args.Repository, args.Password = repository, cfg.RegistryPassword
 	if cfg.ECRToken {
-		args.Username, args.Password = aws.ECRUser, aws.ECRToken(ctx)
+		args.Username, args.Password = aws.ECRUser, aws.ECRToken(b.Context)
 	}
-	return build(ctx, "app", args)
-}
-
-// build builds and pushes an image, and returns it by digest.
-func build(ctx *pulumi.Context, name string, args *image.Args) (pulumi.StringOutput, error) {
-	built, err := image.New(ctx, name, args)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return built.Ref, nil
+	return component.Create(b, image.New, "app", args).Ref
 }
 
 // maxHistory is the maximum length of the output images.

@@ -12,6 +12,7 @@ import (
 	"example.com/scaleout/components/aws"
 	"example.com/scaleout/components/kube"
 	"example.com/scaleout/components/redis"
+	"example.com/scaleout/internal/component"
 	"example.com/scaleout/internal/config"
 )
 
@@ -20,37 +21,30 @@ const webName = "web"
 
 // deployToKubernetes runs the app in a cluster, with an autoscaler.
 func deployToKubernetes(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
+	b *component.Builder, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
 ) error {
+	ctx := b.Context
 	provider, eks, err := connect(ctx, target)
 	if err != nil {
 		return err
 	}
 	cluster := pulumi.Providers(provider)
-	if err := installAddons(ctx, target, cluster); err != nil {
-		return err
-	}
-	namespace, err := kube.NewNamespace(ctx, "namespace", &target.Namespace, cluster)
-	if err != nil {
-		return err
-	}
+	installAddons(b, target, cluster)
+	namespace := component.Create(b, kube.NewNamespace, "namespace", &target.Namespace, cluster)
 	web := &target.Web
 	web.Namespace, web.Container.Image = namespace.Name, image
 	web.AllowFrom = append(web.AllowFrom, scrapers(cfg, target)...)
-	if err := provideCertificate(ctx, target); err != nil {
+	if err := provideCertificate(b, target); err != nil {
 		return err
 	}
-	if web.Bindings, err = bind(ctx, cfg, target, eks, namespace, cluster); err != nil {
-		return err
+	web.Bindings = bind(b, cfg, target, eks, namespace, cluster)
+	app := component.Create(b, kube.NewWebApp, webName, web, cluster)
+	if target.Record != nil { // points the host to the load balancer of the Ingress
+		target.Record.Target = app.Address
+		component.Create(b, aws.NewLoadBalancerRecord, webName, target.Record)
 	}
-	app, err := kube.NewWebApp(ctx, webName, web, cluster)
-	if err != nil {
-		return err
-	}
-	if err := nameLoadBalancer(ctx, target, app); err != nil {
-		return err
-	}
-	if err := monitor(ctx, cfg, target, namespace, cluster); err != nil {
+	monitor(b, cfg, target, namespace, cluster)
+	if err := b.Err(); err != nil {
 		return err
 	}
 	exportCapacity(ctx, target.Capacity)
@@ -74,106 +68,82 @@ func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provid
 }
 
 // installAddons installs what the cluster does not have, and makes the app depend on it.
-func installAddons(ctx *pulumi.Context, target *config.Kubernetes, cluster pulumi.ResourceOption) error {
+func installAddons(b *component.Builder, target *config.Kubernetes, cluster pulumi.ResourceOption) {
+	web := &target.Web
 	if target.Traefik != nil {
-		traefik, err := addons.NewTraefik(ctx, config.TraefikName, target.Traefik, cluster)
-		if err != nil {
-			return err
-		}
-		target.Web.IngressController = traefik.Ready
+		web.IngressController = component.Create(b, addons.NewTraefik, config.TraefikName, target.Traefik, cluster).Ready
 	}
 	if target.ALBClass != nil {
-		class, err := kube.NewALBClass(ctx, "alb", target.ALBClass, cluster)
-		if err != nil {
-			return err
-		}
-		target.Web.IngressController = class.Ready
+		web.IngressController = component.Create(b, kube.NewALBClass, "alb", target.ALBClass, cluster).Ready
 	}
 	if target.MetricsServer != nil {
-		metrics, err := addons.NewMetricsServer(ctx, "metrics-server", target.MetricsServer, cluster)
-		if err != nil {
-			return err
-		}
-		target.Web.MetricsServer = metrics.Ready
+		metrics := component.Create(b, addons.NewMetricsServer, "metrics-server", target.MetricsServer, cluster)
+		web.MetricsServer = metrics.Ready
 	}
-	return nil
 }
 
 // bind returns the bindings of the app to its Redis and to the secrets of the configuration.
 func bind(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
+	b *component.Builder, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
 	cluster pulumi.ResourceOption,
-) ([]kube.Binding, error) {
-	bindings, err := bindSecrets(ctx, cfg, namespace, cluster)
-	if err != nil || !cfg.UsesRedis {
-		return bindings, err
+) []kube.Binding {
+	bindings := bindSecrets(b, cfg, namespace, cluster)
+	if !cfg.UsesRedis {
+		return bindings
 	}
 	secretArgs := &kube.RedisSecretArgs{Namespace: namespace.Name, Password: cfg.RedisPassword}
 	if target.RedisCA != "" {
 		secretArgs.CA = pulumi.String(target.RedisCA)
 	}
-	secret, err := kube.NewRedisSecret(ctx, "redis", secretArgs, cluster)
-	if err != nil {
-		return nil, err
-	}
-	connection, err := connectRedis(ctx, cfg, target, eks, namespace, secret, cluster)
-	if err != nil {
-		return nil, err
-	}
-	return append(bindings, secret.Bind(connection, cfg.RedisEnvironment)), nil
+	secret := component.Create(b, kube.NewRedisSecret, "redis", secretArgs, cluster)
+	connection := connectRedis(b, cfg, target, eks, namespace, secret, cluster)
+	return append(bindings, secret.Bind(connection, cfg.RedisEnvironment))
 }
 
 // connectRedis runs a Redis in the namespace, creates an ElastiCache, or refers to an external Redis. The app is
 // configured the same way for all three.
 func connectRedis(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
+	b *component.Builder, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
 	secret *kube.RedisSecret, cluster pulumi.ResourceOption,
-) (redis.Connection, error) {
+) redis.Connection {
 	switch {
 	case target.ElastiCache != nil:
-		return createElastiCache(ctx, cfg, target.ElastiCache, eks)
+		return createElastiCache(b, cfg, target.ElastiCache, eks)
 	case target.External != nil:
-		return *target.External, nil
+		return *target.External
 	}
 	args := target.Redis
 	args.Namespace, args.Secret = namespace.Name, secret
 	args.Clients = []map[string]string{kube.WebAppPods(webName)}
-	server, err := kube.NewRedis(ctx, "redis", args, cluster)
-	if err != nil {
-		return redis.Connection{}, err
-	}
-	return server.Connection, nil
+	return component.Create(b, kube.NewRedis, "redis", args, cluster).Connection
 }
 
 // bindSecrets stores the secret variables and files of the configuration, if there are any.
 func bindSecrets(
-	ctx *pulumi.Context, cfg *config.Config, namespace *kube.Namespace, cluster pulumi.ResourceOption,
-) ([]kube.Binding, error) {
+	b *component.Builder, cfg *config.Config, namespace *kube.Namespace, cluster pulumi.ResourceOption,
+) []kube.Binding {
 	variables, files := cfg.App.SecretEnvironment, cfg.App.SecretFiles
 	if len(variables)+len(files) == 0 {
-		return nil, nil
+		return nil
 	}
 	data := maps.Clone(variables)
 	for name, value := range files {
 		data[path.Base(name)] = value
 	}
 	args := &kube.SecretArgs{Namespace: namespace.Name, Data: data}
-	secret, err := kube.NewSecret(ctx, webName+"-secrets", args, cluster)
-	if err != nil {
-		return nil, err
-	}
-	b := kube.Binding{SecretEnv: map[string]kube.SecretKey{}}
+	secret := component.Create(b, kube.NewSecret, webName+"-secrets", args, cluster)
+	binding := kube.Binding{SecretEnv: map[string]kube.SecretKey{}}
 	for name := range variables {
-		b.SecretEnv[name] = kube.SecretKey{Secret: secret.Ref, Key: name}
+		binding.SecretEnv[name] = kube.SecretKey{Secret: secret.Ref, Key: name}
 	}
 	byDir := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		byDir[path.Dir(name)] = append(byDir[path.Dir(name)], path.Base(name))
 	}
 	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
-		b.Files = append(b.Files, kube.SecretFiles{Dir: dir, Secret: secret.Ref, Keys: byDir[dir]})
+		binding.Files = append(binding.Files, kube.SecretFiles{Dir: dir, Secret: secret.Ref, Keys: byDir[dir]})
 	}
-	return []kube.Binding{b}, nil
+	return []kube.Binding{binding}
 }
 
 // export exports the app's address and the commands to run next.

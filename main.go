@@ -9,6 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/scaleout/internal/component"
 	"example.com/scaleout/internal/config"
 	"example.com/scaleout/offline"
 )
@@ -25,12 +26,10 @@ func program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := provideImage(ctx, cfg)
-	if err != nil {
-		return err
-	}
+	b := component.Stack(ctx)
+	image := provideImage(b, cfg)
 	if cfg.Docker != nil {
-		return deployToDocker(ctx, cfg, cfg.Docker, image)
+		return deployToDocker(b, cfg, cfg.Docker, image)
 	}
-	return deployToKubernetes(ctx, cfg, cfg.Kubernetes, image)
+	return deployToKubernetes(b, cfg, cfg.Kubernetes, image)
 }

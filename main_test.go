@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"example.com/scaleout/internal/componenttest"
 	"example.com/scaleout/offline"
 	"example.com/scaleout/offline/goldentest"
@@ -37,7 +39,7 @@ func TestMain(m *testing.M) {
 		results[stack] = result
 	}
 	for name, v := range variants {
-		result, err := v.run()
+		result, err := v.run(program)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "running %s: %v\n", name, err)
 			os.Exit(1)
@@ -61,12 +63,28 @@ func onAWS(settings ...string) variant {
 	return variant{stack: "example", base: "example", settings: settings}
 }
 
-func (v variant) run() (*offline.Result, error) {
+func (v variant) run(program pulumi.RunFunc) (*offline.Result, error) {
 	dir := "."
 	if v.stack == "example" { // which no team edits, so that the tests stay valid
 		dir = "testdata"
 	}
 	return offline.Run(program, dir, v.stack, v.settings...)
+}
+
+// If the SDK refuses a resource of the stack, the program ends with that error.
+func TestErrorsOfResources(t *testing.T) {
+	for name, v := range map[string]variant{
+		"docker": {stack: "docker"}, "dev-prometheus": variants["dev-prometheus"], "prod-names": variants["prod-names"],
+	} {
+		for _, r := range results[name].Resources {
+			if r.Parent != "" || r.Type == "pulumi:pulumi:StackReference" {
+				continue
+			}
+			if _, err := v.run(componenttest.Refusing(program, r)); !componenttest.IsRefused(err) {
+				t.Errorf("%s: %s %s: got %v, want its error", name, r.Type, r.Name, err)
+			}
+		}
+	}
 }
 
 // otherApp configures podinfo, which is independent of this project: a finished image, one other port, no Redis.

@@ -5,6 +5,7 @@ import (
 
 	"example.com/scaleout/components/kube"
 	"example.com/scaleout/components/monitoring"
+	"example.com/scaleout/internal/component"
 	"example.com/scaleout/internal/config"
 	"example.com/scaleout/internal/counter"
 )
@@ -26,9 +27,9 @@ func scrapers(cfg *config.Config, target *config.Kubernetes) []kube.Peer {
 
 // monitor sets up monitoring of the app: by a Prometheus in its namespace, or by one that an operator runs.
 func monitor(
-	ctx *pulumi.Context, cfg *config.Config, target *config.Kubernetes, namespace *kube.Namespace,
+	b *component.Builder, cfg *config.Config, target *config.Kubernetes, namespace *kube.Namespace,
 	cluster pulumi.ResourceOption,
-) error {
+) {
 	m := &target.Monitoring
 	app := monitoring.Target{Pods: kube.WebAppPods(webName)}
 	if metrics := cfg.App.Metrics; metrics != nil {
@@ -36,39 +37,29 @@ func monitor(
 	}
 	if args := m.Operator; args != nil {
 		args.Namespace, args.Name, args.App, args.Dashboards = namespace.Name, webName, app, counter.Dashboards
-		_, err := monitoring.NewOperator(ctx, "monitoring", args, cluster)
-		return err
+		component.Create(b, monitoring.NewOperator, "monitoring", args, cluster)
+		return
 	}
 	if m.Prometheus == nil {
-		return nil
+		return
 	}
-	state, err := monitoring.NewKubeStateMetrics(ctx, stateName, &monitoring.KubeStateMetricsArgs{
+	state := component.Create(b, monitoring.NewKubeStateMetrics, stateName, &monitoring.KubeStateMetricsArgs{
 		Namespace: namespace.Name, Image: m.KubeStateMetricsImage,
 		Readers: []map[string]string{monitoring.PrometheusPods(prometheusName)},
 	}, cluster)
-	if err != nil {
-		return err
-	}
 	args := m.Prometheus
 	args.Namespace, args.App = namespace.Name, app
 	args.KubeStateMetrics, args.KubeStateMetricsPods = state.Address, monitoring.KubeStateMetricsPods(stateName)
 	args.Readers = []map[string]string{monitoring.GrafanaPods(grafanaName)}
-	prometheus, err := monitoring.NewPrometheus(ctx, prometheusName, args, cluster)
-	if err != nil {
-		return err
-	}
-	ctx.Export("prometheus", prometheus.Service)
+	prometheus := component.Create(b, monitoring.NewPrometheus, prometheusName, args, cluster)
+	b.Context.Export("prometheus", prometheus.Service)
 	if m.GrafanaImage == "" {
-		return nil
+		return
 	}
-	grafana, err := monitoring.NewGrafana(ctx, grafanaName, &monitoring.GrafanaArgs{
+	grafana := component.Create(b, monitoring.NewGrafana, grafanaName, &monitoring.GrafanaArgs{
 		Namespace: namespace.Name, Image: m.GrafanaImage, Prometheus: prometheus.URL,
 		PrometheusPods: monitoring.PrometheusPods(prometheusName),
 		Dashboards:     counter.Dashboards, Home: counter.HomeDashboard,
 	}, cluster)
-	if err != nil {
-		return err
-	}
-	ctx.Export("grafana", grafana.Service)
-	return nil
+	b.Context.Export("grafana", grafana.Service)
 }

@@ -1,4 +1,4 @@
-// Package component registers Pulumi components and creates their resources in a uniform way.
+// Package component registers Pulumi components and creates resources in a uniform way.
 package component
 
 import (
@@ -10,14 +10,17 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Builder creates the resources of a component until the first error, which Finish returns.
+// Builder creates the resources of a component or of a stack until the first error.
 type Builder struct {
-	// Name of the component, with which the names of its resources begin.
+	Context *pulumi.Context
+	// Name of the component, with which the names of its resources begin. Empty for a stack.
 	Name      string
-	ctx       *pulumi.Context
 	component pulumi.ComponentResource
 	err       error
 }
+
+// Stack returns the Builder of the resources at the top of a stack.
+func Stack(ctx *pulumi.Context) *Builder { return &Builder{Context: ctx} }
 
 // Register registers a component unless there are problems with its arguments, so that invalid arguments create
 // nothing. Its type token, <module>:<kind>, is part of the URN of every child: changing it without an alias replaces
@@ -32,18 +35,17 @@ func Register(
 	if err := ctx.RegisterComponentResource(module+":"+kind, name, component, opts...); err != nil {
 		return nil, fmt.Errorf("registering %s %q: %w", kind, name, err)
 	}
-	return &Builder{Name: name, ctx: ctx, component: component}, nil
+	return &Builder{Context: ctx, Name: name, component: component}, nil
 }
 
-// Create creates a resource of the component with its constructor; suffix follows the component's name in its name.
-// After an error it creates nothing and returns an empty resource. Its outputs are good for arguments only: functions
+// Create creates a resource with its constructor; suffix follows the component's name in its name. After an error it creates nothing and returns an empty resource. Its outputs are good for arguments only: functions
 // of them panic, so call them after a check of Err.
 func Create[Args, Resource any](
 	b *Builder, construct func(*pulumi.Context, string, *Args, ...pulumi.ResourceOption) (*Resource, error),
 	suffix string, args *Args, opts ...pulumi.ResourceOption,
 ) *Resource {
 	if b.err == nil {
-		resource, err := construct(b.ctx, b.Name+suffix, args, append(opts, pulumi.Parent(b.component))...)
+		resource, err := construct(b.Context, b.Name+suffix, args, append(opts, pulumi.Parent(b.component))...)
 		if err == nil {
 			return resource
 		}
@@ -52,13 +54,29 @@ func Create[Args, Resource any](
 	return new(Resource)
 }
 
+// Optional returns the input of an optional argument, which is absent if empty.
+func Optional(text string) pulumi.StringPtrInput {
+	if text == "" {
+		return nil
+	}
+	return pulumi.String(text)
+}
+
+// OptionalList is Optional for lists.
+func OptionalList(list []string) pulumi.StringArrayInput {
+	if len(list) == 0 {
+		return nil
+	}
+	return pulumi.ToStringArray(list)
+}
+
 // Err returns the first error.
 func (b *Builder) Err() error { return b.err }
 
-// Finish registers the outputs of the component.
+// Finish registers the outputs of the component, or returns the first error.
 func (b *Builder) Finish(outputs pulumi.Map) error {
 	if b.err != nil {
 		return b.err
 	}
-	return b.ctx.RegisterResourceOutputs(b.component, outputs)
+	return b.Context.RegisterResourceOutputs(b.component, outputs)
 }

@@ -80,24 +80,32 @@ func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix
 		t.Errorf("two instances registered %d resources, want twice the %d of one, which must be at least %d",
 			got, len(one.Resources), atLeast)
 	}
-	for n := range one.Resources {
-		_, err := offline.Record(func(ctx *pulumi.Context) error { return errors.Join(refuse(ctx, n), program(ctx, "")) })
-		if err == nil || !strings.Contains(err.Error(), "cannot currently be used to change the `parent`") {
-			t.Errorf("resource %d: got %v, want its error", n, err)
+	for _, r := range one.Resources {
+		refused := Refusing(func(ctx *pulumi.Context) error { return program(ctx, "") }, r)
+		if _, err := offline.Record(refused); !IsRefused(err) {
+			t.Errorf("%s %s: got %v, want its error", r.Type, r.Name, err)
 		}
 	}
 }
 
-// refuse makes the SDK refuse the n-th resource and all later ones, by a transformation that changes their parent.
-func refuse(ctx *pulumi.Context, n int) error {
+// Refusing returns a program in which the SDK refuses a resource, because a transformation changes its parent.
+func Refusing(program pulumi.RunFunc, r offline.Resource) pulumi.RunFunc {
 	type result = pulumi.ResourceTransformationResult
-	parent, err := pulumi.NewStash(ctx, "elsewhere", &pulumi.StashArgs{Input: pulumi.Int(0)})
-	return errors.Join(err, ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *result {
-		if n--; n >= 0 {
-			return nil
+	return func(ctx *pulumi.Context) error {
+		parent, err := pulumi.NewStash(ctx, "elsewhere", &pulumi.StashArgs{Input: pulumi.Int(0)})
+		transform := func(args *pulumi.ResourceTransformationArgs) *result {
+			if args.Type != r.Type || args.Name != r.Name {
+				return nil
+			}
+			return &result{Props: args.Props, Opts: append(args.Opts, pulumi.Parent(parent))}
 		}
-		return &result{Props: args.Props, Opts: append(args.Opts, pulumi.Parent(parent))}
-	}))
+		return errors.Join(err, ctx.RegisterStackTransformation(transform), program(ctx))
+	}
+}
+
+// IsRefused reports whether a program failed because of Refusing.
+func IsRefused(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "cannot currently be used to change the `parent`")
 }
 
 // BelowComponents checks that each resource is part of a component, and that the type of each component is
