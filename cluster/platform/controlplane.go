@@ -147,10 +147,6 @@ func (a *ControlPlaneArgs) key(b *component.Builder) *kms.Key {
 }
 
 func (a *ControlPlaneArgs) cluster(b *component.Builder, key *kms.Key, after []pulumi.Resource) *eks.Cluster {
-	var publicCIDRs pulumi.StringArrayInput // EKS refuses an empty list
-	if len(a.PublicCIDRs) > 0 {
-		publicCIDRs = pulumi.ToStringArray(a.PublicCIDRs)
-	}
 	// EKS takes 10 to 15 minutes to create a cluster; deletion is as slow.
 	limits := &pulumi.CustomTimeouts{Create: "45m", Delete: "45m"}
 	return component.Create(b, eks.NewCluster, "", &eks.ClusterArgs{
@@ -182,7 +178,7 @@ func (a *ControlPlaneArgs) cluster(b *component.Builder, key *kms.Key, after []p
 			SubnetIds:             a.Network.PrivateSubnets,
 			EndpointPrivateAccess: pulumi.Bool(true),
 			EndpointPublicAccess:  pulumi.Bool(len(a.PublicCIDRs) > 0),
-			PublicAccessCidrs:     publicCIDRs,
+			PublicAccessCidrs:     component.OptionalList(a.PublicCIDRs), // EKS refuses an empty list
 		},
 		EnabledClusterLogTypes: pulumi.ToStringArray(a.LogTypes),
 		EncryptionConfig: &eks.ClusterEncryptionConfigArgs{

@@ -67,15 +67,11 @@ func NewMetricsServer(
 ) (*Part, error) {
 	problems := CheckAddonVersion("version", version)
 	return part(ctx, "MetricsServer", name, problems, opts, func(b *component.Builder) pulumi.Resource {
-		addon := &eks.AddonArgs{
-			ClusterName: cluster, AddonName: pulumi.String("metrics-server"),
+		return component.Create(b, eks.NewAddon, "", &eks.AddonArgs{
+			ClusterName: cluster, AddonName: pulumi.String("metrics-server"), AddonVersion: component.Optional(version),
 			// Existing objects of the same name become part of the add-on; later manual changes are kept.
 			ResolveConflictsOnCreate: pulumi.String("OVERWRITE"),
 			ResolveConflictsOnUpdate: pulumi.String("PRESERVE"),
-		}
-		if version != "" {
-			addon.AddonVersion = pulumi.String(version)
-		}
-		return component.Create(b, eks.NewAddon, "", addon)
+		})
 	})
 }

@@ -1,3 +1,4 @@
+// Package addons installs what a bare cluster lacks to run and scale web apps: Traefik and metrics-server.
 package addons
 
 import (

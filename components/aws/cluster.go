@@ -1,3 +1,7 @@
+// Package aws provides the AWS resources that a web app on Amazon EKS needs besides the cluster.
+//
+// All resources and all look-ups use the provider of the options: for another account or region, pass another
+// provider with pulumi.Provider to components and look-ups alike.
 package aws
 
 import (

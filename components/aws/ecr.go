@@ -41,14 +41,6 @@ func checkKey(arn string) field.ErrorList {
 	return check.Match("kmsKeyArn", arn, keyForm, "must be arn:aws:kms:<region>:<account>:key/<id>, or empty")
 }
 
-// unlessEmpty returns the input of an optional argument, which is absent if empty.
-func unlessEmpty(text string) pulumi.StringPtrInput {
-	if text == "" {
-		return nil
-	}
-	return pulumi.String(text)
-}
-
 var (
 	// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
 	ecrNameForm = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
@@ -77,7 +69,7 @@ func NewECRRepository(
 		return nil, err
 	}
 	encryption := ecr.RepositoryEncryptionConfigurationArgs{
-		EncryptionType: pulumi.String("KMS"), KmsKey: unlessEmpty(args.KMSKeyARN),
+		EncryptionType: pulumi.String("KMS"), KmsKey: component.Optional(args.KMSKeyARN),
 	}
 	repository := component.Create(b, ecr.NewRepository, "", &ecr.RepositoryArgs{
 		Name:               pulumi.String(args.Name),

@@ -260,11 +260,11 @@ func (a *ElastiCacheArgs) replicationGroup(
 		UserGroupIds: pulumi.StringArray{users.UserGroupId},
 		// A promoted replica is in another zone, so that a zone failure does not affect both.
 		AutomaticFailoverEnabled: pulumi.Bool(a.Replicas.Count > 0), MultiAzEnabled: pulumi.Bool(a.Replicas.Count > 0),
-		AtRestEncryptionEnabled: pulumi.Bool(true), KmsKeyId: unlessEmpty(a.KMSKeyARN),
+		AtRestEncryptionEnabled: pulumi.Bool(true), KmsKeyId: component.Optional(a.KMSKeyARN),
 		// The app connects with TLS only; `preferred` would also allow passwords in plain text.
 		TransitEncryptionEnabled: pulumi.Bool(true), TransitEncryptionMode: pulumi.String("required"),
-		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), FinalSnapshotIdentifier: unlessEmpty(a.Replicas.FinalSnapshot),
-		MaintenanceWindow: pulumi.String(a.Replicas.MaintenanceWindow),
+		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), MaintenanceWindow: pulumi.String(a.Replicas.MaintenanceWindow),
+		FinalSnapshotIdentifier: component.Optional(a.Replicas.FinalSnapshot),
 		// Changes are applied at once, while an operator watches, and not in the next maintenance window.
 		ApplyImmediately: pulumi.Bool(true),
 		// After an upgrade by AWS, the version here would be a downgrade, which replaces the cache with an empty one.
@@ -293,6 +293,6 @@ func (a *ElastiCacheArgs) serverless(
 		},
 		SnapshotRetentionLimit: pulumi.Int(a.BackupDays), SubnetIds: a.Subnets,
 		SecurityGroupIds: pulumi.StringArray{group.ID()}, UserGroupId: users.UserGroupId,
-		KmsKeyId: unlessEmpty(a.KMSKeyARN),
+		KmsKeyId: component.Optional(a.KMSKeyARN),
 	}, pulumi.Protect(a.Protect))
 }

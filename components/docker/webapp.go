@@ -1,3 +1,4 @@
+// Package docker runs a web app in containers on one Docker host, without Kubernetes.
 package docker
 
 import (
@@ -186,16 +187,12 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 	}
 	args := &docker.ContainerArgs{
 		Image:               a.Image,
+		Entrypoints:         component.OptionalList(a.Command),
+		Command:             component.OptionalList(a.Args),
 		User:                pulumi.Sprintf("%d:%d", a.User, a.User),
 		Envs:                a.environment(),
 		Uploads:             uploads,
 		DestroyGraceSeconds: pulumi.Int(a.Drain.Serve + a.Drain.LongestRequest + killMargin),
-	}
-	if len(a.Command) > 0 {
-		args.Entrypoints = pulumi.ToStringArray(a.Command)
-	}
-	if len(a.Args) > 0 {
-		args.Command = pulumi.ToStringArray(a.Args)
 	}
 	if len(a.WritablePaths) > 0 {
 		tmpfs := pulumi.StringMap{}

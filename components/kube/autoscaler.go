@@ -157,15 +157,12 @@ func NewAutoscaler(
 }
 
 func (s Scaling) rules(window int, policies ...autoscalingv2.HPAScalingPolicyInput) *autoscalingv2.HPAScalingRulesArgs {
-	rules := &autoscalingv2.HPAScalingRulesArgs{
+	return &autoscalingv2.HPAScalingRulesArgs{
 		StabilizationWindowSeconds: pulumi.Int(window),
 		SelectPolicy:               pulumi.String("Max"),
 		Policies:                   autoscalingv2.HPAScalingPolicyArray(policies),
+		Tolerance:                  component.Optional(s.Tolerance), // older API servers reject the field
 	}
-	if s.Tolerance != "" { // older API servers reject the field
-		rules.Tolerance = pulumi.String(s.Tolerance)
-	}
-	return rules
 }
 
 func policy(kind string, value, period int) autoscalingv2.HPAScalingPolicyInput {

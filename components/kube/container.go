@@ -14,6 +14,7 @@ import (
 
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // Container describes the main container of an app's pods.
@@ -101,9 +102,11 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 	if c.Metrics != nil && c.Metrics.Port != c.Port {
 		ports = append(ports, objects.Port(metricsPortName, c.Metrics.Port))
 	}
-	args := corev1.ContainerArgs{
+	return corev1.ContainerArgs{
 		Name:                     pulumi.String(c.name()),
 		Image:                    c.Image,
+		Command:                  component.OptionalList(c.Command), // an empty list would replace the image's own
+		Args:                     component.OptionalList(c.Args),
 		Ports:                    ports,
 		Env:                      a.environment(),
 		Resources:                c.Resources.Requirements(),
@@ -113,13 +116,6 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		ReadinessProbe:           c.Probes.Readiness.args(2, 2),
 		LivenessProbe:            c.Probes.Liveness.args(10, 3),
 	}
-	if len(c.Command) > 0 { // an empty list would replace the image's own
-		args.Command = pulumi.ToStringArray(c.Command)
-	}
-	if len(c.Args) > 0 {
-		args.Args = pulumi.ToStringArray(c.Args)
-	}
-	return args
 }
 
 // environment is sorted by name, so that a preview shows only real changes.

@@ -158,11 +158,9 @@ func (r *Route) rules(service string) (rules networkingv1.IngressRuleArray) {
 		})
 	}
 	for _, host := range orElse(r.Hosts, "") {
-		rule := networkingv1.IngressRuleArgs{Http: &networkingv1.HTTPIngressRuleValueArgs{Paths: paths}}
-		if host != "" {
-			rule.Host = pulumi.String(host)
-		}
-		rules = append(rules, rule)
+		rules = append(rules, networkingv1.IngressRuleArgs{
+			Host: component.Optional(host), Http: &networkingv1.HTTPIngressRuleValueArgs{Paths: paths},
+		})
 	}
 	return rules
 }

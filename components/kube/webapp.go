@@ -282,6 +282,7 @@ func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
 		TerminationGracePeriodSeconds: pulumi.Int(a.Drain.Grace()),
 		TopologySpreadConstraints:     app.Spread(),
 		Tolerations:                   a.Placement.Tolerations,
+		PriorityClassName:             component.Optional(a.Placement.PriorityClass),
 	}
 	nodes := pulumi.ToStringMap(a.Placement.NodeSelector)
 	if a.Placement.Architecture != "" {
@@ -289,9 +290,6 @@ func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
 	}
 	if len(nodes) > 0 {
 		spec.NodeSelector = nodes
-	}
-	if a.Placement.PriorityClass != "" {
-		spec.PriorityClassName = pulumi.String(a.Placement.PriorityClass)
 	}
 	annotations := pulumi.ToStringMap(a.PodAnnotations)
 	maps.Copy(annotations, a.checksum())

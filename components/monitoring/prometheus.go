@@ -1,3 +1,5 @@
+// Package monitoring collects metrics of a web app and its pods, and alerts on problems: by a Prometheus of its own, or
+// through the Prometheus Operator of the cluster.
 package monitoring
 
 import (

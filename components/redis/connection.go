@@ -1,8 +1,5 @@
 // Package redis describes the connection to a Redis in the cluster, in a container, at AWS or anywhere else. It
 // imports no provider, so that all packages can share it.
-//
-//	Connection   the address and settings of a Redis
-//	Environment  the environment variables that pass them to an app
 package redis
 
 import (

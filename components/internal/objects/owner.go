@@ -151,9 +151,7 @@ func (o Owner) Claim(size, class string, protect bool) corev1.VolumeArgs {
 		Resources: &corev1.VolumeResourceRequirementsArgs{
 			Requests: pulumi.StringMap{"storage": pulumi.String(size)},
 		},
-	}
-	if class != "" {
-		spec.StorageClassName = pulumi.String(class)
+		StorageClassName: component.Optional(class),
 	}
 	// The Stash keeps its first value, the class of the existing data:
 	// https://www.pulumi.com/docs/iac/concepts/resources/stash/
