@@ -10,7 +10,8 @@ import (
 )
 
 // deployToDocker runs the app in containers behind nginx, without Kubernetes.
-func deployToDocker(b *component.Builder, cfg *config.Config, target *config.Docker, app pulumi.StringOutput) error {
+func deployToDocker(b *component.Builder, cfg *config.Config, app pulumi.StringOutput) error {
+	target := cfg.Docker
 	network := component.Create(b, docker.NewNetwork, "network", &target.Network)
 	balancer := pulumi.String(target.BalancerImage).ToStringOutput()
 	if target.Balancer != nil {

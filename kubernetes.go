@@ -20,10 +20,8 @@ import (
 const webName = "web"
 
 // deployToKubernetes runs the app in a cluster, with an autoscaler.
-func deployToKubernetes(
-	b *component.Builder, cfg *config.Config, target *config.Kubernetes, image pulumi.StringOutput,
-) error {
-	ctx := b.Context
+func deployToKubernetes(b *component.Builder, cfg *config.Config, image pulumi.StringOutput) error {
+	ctx, target := b.Context, cfg.Kubernetes
 	provider, eks, err := connect(ctx, target)
 	if err != nil {
 		return err
@@ -33,17 +31,17 @@ func deployToKubernetes(
 	namespace := component.Create(b, kube.NewNamespace, "namespace", &target.Namespace, cluster)
 	web := &target.Web
 	web.Namespace, web.Container.Image = namespace.Name, image
-	web.AllowFrom = append(web.AllowFrom, scrapers(cfg, target)...)
+	web.AllowFrom = append(web.AllowFrom, scrapers(cfg)...)
 	if err := provideCertificate(b, target); err != nil {
 		return err
 	}
-	web.Bindings = bind(b, cfg, target, eks, namespace, cluster)
+	web.Bindings = bind(b, cfg, eks, namespace, cluster)
 	app := component.Create(b, kube.NewWebApp, webName, web, cluster)
 	if target.Record != nil { // points the host to the load balancer of the Ingress
 		target.Record.Target = app.Address
 		component.Create(b, aws.NewLoadBalancerRecord, webName, target.Record)
 	}
-	monitor(b, cfg, target, namespace, cluster)
+	monitor(b, cfg, namespace, cluster)
 	if err := b.Err(); err != nil {
 		return err
 	}
@@ -82,12 +80,29 @@ func installAddons(b *component.Builder, target *config.Kubernetes, cluster pulu
 	}
 }
 
-// bind returns the bindings of the app to its Redis and to the secrets of the configuration.
+// provideCertificate requests a certificate for the host of the ALB if the configuration asks for a new one.
+func provideCertificate(b *component.Builder, target *config.Kubernetes) error {
+	route := target.Web.Route
+	if route == nil || route.ALB == nil {
+		return nil
+	}
+	if target.Certificate != nil {
+		route.ALB.CertificateARN = component.Create(b, aws.NewCertificate, webName, target.Certificate).ARN
+	}
+	if route.ALB.CertificateARN != nil || route.ALB.Scheme != "internet-facing" {
+		return nil
+	}
+	// A change of the certificate's source may have left none. It is no error: a trial may do without.
+	return b.Context.Log.Warn("the load balancer is on the internet and serves plain HTTP: "+
+		"neither certificateArn nor hostedZoneId is set", nil)
+}
+
+// bind returns the bindings of the app to its Redis and to the secrets of the configuration. It runs a Redis in the
+// namespace, creates an ElastiCache, or refers to an external Redis; the app is configured the same way for all three.
 func bind(
-	b *component.Builder, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
-	cluster pulumi.ResourceOption,
+	b *component.Builder, cfg *config.Config, eks *aws.Cluster, namespace *kube.Namespace, cluster pulumi.ResourceOption,
 ) []kube.Binding {
-	bindings := bindSecrets(b, cfg, namespace, cluster)
+	bindings, target := bindSecrets(b, cfg, namespace, cluster), cfg.Kubernetes
 	if !cfg.UsesRedis {
 		return bindings
 	}
@@ -96,26 +111,31 @@ func bind(
 		secretArgs.CA = pulumi.String(target.RedisCA)
 	}
 	secret := component.Create(b, kube.NewRedisSecret, "redis", secretArgs, cluster)
-	connection := connectRedis(b, cfg, target, eks, namespace, secret, cluster)
+	var connection redis.Connection
+	switch {
+	case target.ElastiCache != nil:
+		connection = createElastiCache(b, cfg, eks)
+	case target.External != nil:
+		connection = *target.External
+	default:
+		args := target.Redis
+		args.Namespace, args.Secret = namespace.Name, secret
+		args.Clients = []map[string]string{kube.WebAppPods(webName)}
+		connection = component.Create(b, kube.NewRedis, "redis", args, cluster).Connection
+	}
 	return append(bindings, secret.Bind(connection, cfg.RedisEnvironment))
 }
 
-// connectRedis runs a Redis in the namespace, creates an ElastiCache, or refers to an external Redis. The app is
-// configured the same way for all three.
-func connectRedis(
-	b *component.Builder, cfg *config.Config, target *config.Kubernetes, eks *aws.Cluster, namespace *kube.Namespace,
-	secret *kube.RedisSecret, cluster pulumi.ResourceOption,
-) redis.Connection {
-	switch {
-	case target.ElastiCache != nil:
-		return createElastiCache(b, cfg, target.ElastiCache, eks)
-	case target.External != nil:
-		return *target.External
+// createElastiCache creates an ElastiCache in the VPC of the cluster's nodes.
+func createElastiCache(b *component.Builder, cfg *config.Config, eks *aws.Cluster) redis.Connection {
+	args := cfg.Kubernetes.ElastiCache
+	args.Password, args.VPC = cfg.RedisPassword, eks.VPC
+	others, _ := args.Clients.(pulumi.StringArray)
+	args.Clients = append(pulumi.StringArray{eks.SecurityGroup}, others...)
+	if args.Subnets == nil {
+		args.Subnets = eks.Subnets
 	}
-	args := target.Redis
-	args.Namespace, args.Secret = namespace.Name, secret
-	args.Clients = []map[string]string{kube.WebAppPods(webName)}
-	return component.Create(b, kube.NewRedis, "redis", args, cluster).Connection
+	return component.Create(b, aws.NewElastiCache, "redis", args).Connection
 }
 
 // bindSecrets stores the secret variables and files of the configuration, if there are any.

@@ -29,7 +29,7 @@ func program(ctx *pulumi.Context) error {
 	b := component.Stack(ctx)
 	image := provideImage(b, cfg)
 	if cfg.Docker != nil {
-		return deployToDocker(b, cfg, cfg.Docker, image)
+		return deployToDocker(b, cfg, image)
 	}
-	return deployToKubernetes(b, cfg, cfg.Kubernetes, image)
+	return deployToKubernetes(b, cfg, image)
 }

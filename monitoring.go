@@ -18,22 +18,19 @@ const (
 )
 
 // scrapers returns the peers that may scrape the app's metrics: the Prometheus of this stack, if any.
-func scrapers(cfg *config.Config, target *config.Kubernetes) []kube.Peer {
-	if target.Monitoring.Prometheus == nil || cfg.App.Metrics == nil {
+func scrapers(cfg *config.Config) []kube.Peer {
+	if cfg.Kubernetes.Monitoring.Prometheus == nil || cfg.App.Metrics == nil {
 		return nil
 	}
 	return []kube.Peer{{Pods: monitoring.PrometheusPods(prometheusName), Ports: []int{cfg.App.Metrics.Port}}}
 }
 
 // monitor sets up monitoring of the app: by a Prometheus in its namespace, or by one that an operator runs.
-func monitor(
-	b *component.Builder, cfg *config.Config, target *config.Kubernetes, namespace *kube.Namespace,
-	cluster pulumi.ResourceOption,
-) {
-	m := &target.Monitoring
+func monitor(b *component.Builder, cfg *config.Config, namespace *kube.Namespace, cluster pulumi.ResourceOption) {
+	m := &cfg.Kubernetes.Monitoring
 	app := monitoring.Target{Pods: kube.WebAppPods(webName)}
 	if metrics := cfg.App.Metrics; metrics != nil {
-		app.Port, app.PortName, app.Path = metrics.Port, target.Web.Container.MetricsPortName(), metrics.Path
+		app.Port, app.PortName, app.Path = metrics.Port, cfg.Kubernetes.Web.Container.MetricsPortName(), metrics.Path
 	}
 	if args := m.Operator; args != nil {
 		args.Namespace, args.Name, args.App, args.Dashboards = namespace.Name, webName, app, counter.Dashboards

@@ -174,7 +174,7 @@ func TestServerLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// nginx accepts lines of 16 KB (nginxMaxHeader in components/docker/nginx.go). net/http reads 4 KB more than
+	// nginx accepts lines of 16 KB (components/docker/nginx.conf.tmpl). net/http reads 4 KB more than
 	// MaxHeaderBytes.
 	const nginxLine = 16 << 10
 	request.Header.Set("X-Long", strings.Repeat("x", nginxLine+4<<10))

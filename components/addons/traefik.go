@@ -96,7 +96,16 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 		Metadata: o.ClusterMeta(pulumi.String(name)),
 		Spec:     &networkingv1.IngressClassSpecArgs{Controller: pulumi.String("traefik.io/ingress-controller")},
 	})
-	args.service(o)
+	component.Create(b, corev1.NewService, "", &corev1.ServiceArgs{
+		Metadata: o.Annotated(objects.WithoutAwait),
+		Spec: &corev1.ServiceSpecArgs{
+			Type:     pulumi.String("NodePort"),
+			Selector: pulumi.ToStringMap(o.Pods()),
+			Ports: corev1.ServicePortArray{
+				nodePort("http", 80, args.HTTPNodePort), nodePort("https", 443, args.HTTPSNodePort),
+			},
+		},
+	})
 	o.DisruptionBudget()
 	t.Ready = component.Create(b, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
@@ -121,20 +130,6 @@ var traefikRules = rbacv1.PolicyRuleArray{
 	objects.Rule("discovery.k8s.io", "endpointslices", objects.Read),
 	objects.Rule("networking.k8s.io", "ingresses ingressclasses", objects.Read),
 	objects.Rule("networking.k8s.io", "ingresses/status", "update"),
-}
-
-// service opens the node ports.
-func (a *TraefikArgs) service(o objects.Owner) {
-	component.Create(o.Builder, corev1.NewService, "", &corev1.ServiceArgs{
-		Metadata: o.Annotated(objects.WithoutAwait),
-		Spec: &corev1.ServiceSpecArgs{
-			Type:     pulumi.String("NodePort"),
-			Selector: pulumi.ToStringMap(o.Pods()),
-			Ports: corev1.ServicePortArray{
-				nodePort("http", 80, a.HTTPNodePort), nodePort("https", 443, a.HTTPSNodePort),
-			},
-		},
-	})
 }
 
 func nodePort(name string, port, node int) corev1.ServicePortArgs {

@@ -127,20 +127,6 @@ const (
 	nginxConnect = 1
 	// nginxAttempts is the maximum number of servers for a request, as long as no byte of it was sent to any of them.
 	nginxAttempts = 3
-	// nginxWorkers is the number of worker processes. A worker uses one core, which forwards some 8,000 requests a
-	// second: docs/comparison.md.
-	nginxWorkers = 2
-	// nginxMaxFails attempts without an answer within nginxFailTimeout seconds take a server out for as long. With more
-	// than one, the retry of a request could reach the same server again. Longer failures show in the readiness check,
-	// which runs every second.
-	nginxMaxFails, nginxFailTimeout = 1, 1
-	// nginxIdle is the number of idle connections to the servers that each worker keeps open.
-	nginxIdle = 32
-	// nginxMaxHeader is the longest header line in KB. The hit counter accepts 16 KB of headers (maxHeaderBytes in
-	// app/server.go). nginx must accept lines of that length, or it answers 400 where the app would not: browsers send
-	// the cookies of localhost to all of its ports, including those of every other program on the machine
-	// (https://www.rfc-editor.org/rfc/rfc6265#section-8.5).
-	nginxMaxHeader = 16
 )
 
 // nginxLimits leave room: the workers and the program that discovers the containers use 13 MB in total.
@@ -152,11 +138,8 @@ func (a *NginxArgs) configuration() string {
 	// Arguments that pass Validate cannot cause an error.
 	_ = nginxTemplate.Execute(&conf, struct {
 		*NginxArgs
-		HTTP, Status, Connect, Shutdown, Again, Workers, MaxFails, FailTimeout, Idle, MaxHeader int
-	}{
-		a, nginxHTTP, nginxStatus, nginxConnect, a.shutdownSeconds(), nginxAttempts - 1, nginxWorkers, nginxMaxFails,
-		nginxFailTimeout, nginxIdle, nginxMaxHeader,
-	})
+		HTTP, Status, Connect, Shutdown, Again int
+	}{a, nginxHTTP, nginxStatus, nginxConnect, a.shutdownSeconds(), nginxAttempts - 1})
 	return conf.String()
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"net/netip"
 	"path"
 	"regexp"
@@ -62,13 +61,9 @@ func Set(name string, set bool) field.ErrorList {
 	return field.ErrorList{field.Required(field.NewPath(name), "must be set")}
 }
 
-// Range requires min <= value <= max; max is math.MaxInt for no upper bound.
+// Range requires min <= value <= max.
 func Range(name string, value, min, max int) field.ErrorList {
-	want := fmt.Sprintf("must be from %d to %d", min, max)
-	if max == math.MaxInt {
-		want = fmt.Sprintf("must be at least %d", min)
-	}
-	return That(min <= value && value <= max, name, value, want)
+	return That(min <= value && value <= max, name, value, fmt.Sprintf("must be from %d to %d", min, max))
 }
 
 // CPU requires an amount of CPU: at least 1m, the unit of the API, and low enough that a memory size is refused.

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"crypto/x509"
-	"math"
 	"slices"
 	"strings"
 
@@ -193,7 +192,7 @@ func (d *decoder) scaling() kube.Scaling {
 		s.Fixed = 0
 		return s
 	}
-	d.Check("replicas", check.Range("replicas", s.Fixed, 1, math.MaxInt))
+	d.Check("replicas", check.That(s.Fixed > 0, "replicas", s.Fixed, "must be at least 1"))
 	return kube.Scaling{Fixed: max(1, s.Fixed)} // 0 would mean an autoscaler
 }
 
