@@ -103,6 +103,7 @@ func (a *answer) read(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	a.status, a.body, a.keeps = response.StatusCode, string(body), !response.Close
 	return err

@@ -129,8 +129,9 @@ func NewLoadBalancerRecord(
 	if err != nil {
 		return nil, err
 	}
-	zone := ctx.InvokeOutput("aws:lb/getHostedZoneId:getHostedZoneId", map[string]string{"loadBalancerType": "application"},
-		pulumi.StringMapOutput{}, pulumi.InvokeOutputOptions{InvokeOptions: []pulumi.InvokeOption{pulumi.Parent(a)}})
+	application := map[string]string{"loadBalancerType": "application"}
+	zone := ctx.InvokeOutput("aws:lb/getHostedZoneId:getHostedZoneId", application, pulumi.StringMapOutput{},
+		pulumi.InvokeOutputOptions{InvokeOptions: []pulumi.InvokeOption{pulumi.Parent(a)}})
 	component.Create(b, newRecord, "", &pulumi.Map{
 		"zoneId": args.ZoneID, "name": pulumi.String(args.Host), "type": pulumi.String("A"),
 		"aliases": pulumi.Array{pulumi.Map{

@@ -38,8 +38,9 @@ func Register(
 	return &Builder{Context: ctx, Name: name, component: component}, nil
 }
 
-// Create creates a resource with its constructor; suffix follows the component's name in its name. After an error it creates nothing and returns an empty resource. Its outputs are good for arguments only: functions
-// of them panic, so call them after a check of Err.
+// Create creates a resource with its constructor; suffix follows the component's name in its name. After an error it
+// creates nothing and returns an empty resource. Its outputs are good for arguments only: functions of them panic, so
+// call them after a check of Err.
 func Create[Args, Resource any](
 	b *Builder, construct func(*pulumi.Context, string, *Args, ...pulumi.ResourceOption) (*Resource, error),
 	suffix string, args *Args, opts ...pulumi.ResourceOption,

@@ -83,7 +83,7 @@ func TestBuilderStopsAtTheFirstError(t *testing.T) {
 				t.Error("got nil, want an empty resource")
 			}
 		}
-		if got, last := b.Err(), b.Finish(pulumi.Map{}); calls != 1 || got != failure || last != failure {
+		if got, last := b.Err(), b.Finish(pulumi.Map{}); calls != 1 || !errors.Is(got, failure) || !errors.Is(last, failure) {
 			t.Errorf("got %d calls, %v and %v, want one call and its error", calls, got, last)
 		}
 		return nil
