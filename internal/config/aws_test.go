@@ -233,6 +233,8 @@ func TestStackFileAgainstTheCluster(t *testing.T) {
 			[]string{"scaleout:ingressClass", "alb", "an unused name"}},
 		"account unquoted": {map[string]string{"aws:allowedAccountIds": "[111122223333]"},
 			[]string{"aws:allowedAccountIds", "111122223333", "quoted strings"}},
+		"account in no list": {map[string]string{"aws:allowedAccountIds": `"111122223333"`},
+			[]string{"aws:allowedAccountIds", "111122223333", "quoted strings"}},
 	} {
 		_, err := parse("scaleout", "prod", fromStack(t, test.set), secrets, up())
 		if err == nil {

@@ -1,9 +1,10 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -151,7 +152,9 @@ func (d *decoder) compareAccount() {
 	const key, account = "aws:allowedAccountIds", 4 // arn:aws:eks:<region>:<account>:cluster/<name>
 	arn, _ := d.cluster.known["clusterArn"].(string)
 	if parts, allowed := strings.Split(arn, ":"), d.Optional(key); allowed != "" && len(parts) > account {
-		d.RefuseIf(!strings.Contains(allowed, strconv.Quote(parts[account])), key,
+		var ids []string
+		err := json.Unmarshal([]byte(allowed), &ids)
+		d.RefuseIf(err != nil || !slices.Contains(ids, parts[account]), key,
 			"must be a list of quoted strings with the account of the cluster of stack %s: [%q]",
 			d.cluster.name, parts[account])
 	}
