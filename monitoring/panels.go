@@ -15,9 +15,9 @@ const yesOrNo = "0 or 1"
 // query is a PromQL query for one or more lines.
 type query struct{ expr, legend string }
 
-// app has the labels of the app's own metrics, web those of its container, hpa those of its autoscaler, cpu those of the
-// metric of that. The namespace is selected above the panels. The job label is not used, because it differs between the
-// Prometheus of the stack and one that an operator runs.
+// Label matchers: app for the app's own metrics, web for its container, hpa for its autoscaler, cpu for the metric that
+// the autoscaler follows. The namespace is selected above the panels. The job label is not used, because it differs
+// between the Prometheus of the stack and one that an operator runs.
 const (
 	app = `namespace="$namespace"`
 	web = `namespace="$namespace",container="web"`

@@ -39,8 +39,8 @@ type Resource struct {
 	Inputs map[string]any
 	// Dependencies are URNs, sorted.
 	Dependencies []string
-	// Options are the resource options that are set, under their names in the Pulumi documentation: protect,
-	// ignoreChanges...
+	// Options are the resource options that are set, under their names in the engine's protocol
+	// (RegisterResourceRequest): protect, ignoreChanges, importId...
 	Options map[string]any
 }
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// awayTime is how long both instances are probed without Redis. It is longer than WebApp's readiness probe needs to
-// fail (two failures 2 s apart).
+// awayTime limits the probes of both instances without Redis. It is longer than WebApp's readiness probe needs to fail
+// (two failures 2 s apart).
 const awayTime = 4 * time.Second
 
 const todoAlive = "answer it without calling another service: when it fails, Kubernetes restarts the pod, which does " +

@@ -232,16 +232,21 @@ func (p *proxy) accessLog(t *testing.T, lines int) []map[string]any {
 	}
 }
 
-// The workers share one state, so the distribution is exact whichever worker accepts a connection.
-func TestNginxTakesTurns(t *testing.T) {
-	var backends []*backend
+// startBehindProxy starts several equal servers, and nginx in front of them.
+func startBehindProxy(t *testing.T, serve http.HandlerFunc, count int) (backends []*backend, p *proxy) {
+	t.Helper()
 	var upstreams []Upstream
-	for range 3 {
-		b := startBackend(t, ok)
+	for range count {
+		b := startBackend(t, serve)
 		backends = append(backends, b)
 		upstreams = append(upstreams, upstreamOf(t, b.addr))
 	}
-	p := startProxy(t, testNginx, upstreams...)
+	return backends, startProxy(t, testNginx, upstreams...)
+}
+
+// The workers share one state, so the distribution is exact whichever worker accepts a connection.
+func TestNginxTakesTurns(t *testing.T) {
+	backends, p := startBehindProxy(t, ok, 3)
 	http.DefaultClient.CloseIdleConnections() // a new connection may go to another worker
 	for i := range 300 {
 		if code, body, _ := p.get(t); code != http.StatusOK {
@@ -361,14 +366,7 @@ func TestNginxTakesHTTP10(t *testing.T) {
 
 // A server that died during a request may have counted it. Another server would count it a second time.
 func TestNginxRepeatsNothingThatWasSent(t *testing.T) {
-	var backends []*backend
-	var upstreams []Upstream
-	for range 3 {
-		b := startBackend(t, die)
-		backends = append(backends, b)
-		upstreams = append(upstreams, upstreamOf(t, b.addr))
-	}
-	p := startProxy(t, testNginx, upstreams...)
+	backends, p := startBehindProxy(t, die, 3)
 	code, body, header := p.get(t)
 	if code != http.StatusBadGateway || !strings.Contains(body, "may have been counted") ||
 		header.Get("Retry-After") != "" {

@@ -29,7 +29,7 @@ type Traffic struct {
 	all     outcome
 }
 
-// outcome is that of the requests of a second, or of all.
+// outcome counts the requests of a second, or of all seconds.
 type outcome struct {
 	begun, ended int
 	took         []time.Duration // of the successful requests
