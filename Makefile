@@ -139,7 +139,9 @@ e2e-prod: ## bring both AWS projects up and down in Pulumi's engine, with a subs
 fuzz: ## look for a panic or a message without a key in the decoder for FUZZTIME (5m)
 	go test -run '^$$' -fuzz FuzzParse -fuzztime "$$FUZZTIME" ./internal/config
 
-lint: ## gofmt, vet, golangci-lint, go mod tidy
+lint: ## gofmt, vet, golangci-lint, go mod tidy, no binary file in git
+	@! git diff --numstat "$$(git hash-object -t tree /dev/null)" | grep '^-' || \
+		{ echo "lint: these binary files are in git: git rm --cached FILE" >&2; exit 1; }
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 clean: ## remove what was built, rendered or reported here; state and passphrase in .local stay
