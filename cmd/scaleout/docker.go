@@ -15,21 +15,18 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
-// docker runs a docker command and returns its trimmed output.
+// docker runs a docker command.
 func (d *driver) docker(ctx context.Context, args ...string) (string, error) {
-	out, err := d.host.Run(ctx, command{name: "docker", args: args})
-	return strings.TrimSpace(out), err
+	return d.host.Run(ctx, command{name: "docker", args: args})
 }
 
 // dockerAnswers checks that there is a Docker daemon that this user may use, and that it is the one the stack runs on:
 // what the stack has on another one would be taken for deleted.
-func (d *driver) dockerAnswers(ctx context.Context, s *stack) (string, error) {
+func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
 	answer, err := d.docker(ctx, "info", "--format", "{{.ServerVersion}} {{.ID}} {{.OSType}}/{{.Architecture}}")
 	parts := strings.Fields(answer)
-	if err == nil && len(parts) != 3 { // the client succeeds without a daemon
-		err = errors.New("the daemon does not answer")
-	}
-	if err != nil {
+	if err != nil || len(parts) != 3 { // the client succeeds without a daemon
+		err = cmp.Or(err, errors.New("the daemon does not answer"))
 		return "", fmt.Errorf("needs a running Docker daemon that this user may use; `make doctor` says more: %w", err)
 	}
 	if before := d.mark(markDaemon, d.Stack); before != "" && before != parts[1] {
@@ -37,15 +34,15 @@ func (d *driver) dockerAnswers(ctx context.Context, s *stack) (string, error) {
 			"if that daemon is gone for good, delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
 	}
 	d.platform = strings.NewReplacer("x86_64", "amd64", "aarch64", "arm64").Replace(parts[2])
-	return "version " + parts[0] + " answers", errors.Join(d.findDaemon(ctx, s), d.setMark(markDaemon, d.Stack, parts[1]))
+	return "version " + parts[0] + " answers", errors.Join(d.findDaemon(ctx), d.setMark(markDaemon, d.Stack, parts[1]))
 }
 
 // findDaemon gives Pulumi the daemon of the current Docker context, which is that of DOCKER_HOST if it is set.
 // pulumi-docker 4 does not read contexts.
-func (d *driver) findDaemon(ctx context.Context, s *stack) error {
+func (d *driver) findDaemon(ctx context.Context) error {
 	address, err := d.docker(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if address != "unix:///var/run/docker.sock" {
-		s.env["DOCKER_HOST"] = address
+		d.env["DOCKER_HOST"] = address
 	}
 	return err
 }
@@ -53,36 +50,26 @@ func (d *driver) findDaemon(ctx context.Context, s *stack) error {
 // container is the part of `docker container inspect` that decisions here depend on.
 type container struct {
 	ID         string `json:"Id"`
-	State      struct{ Running bool }
 	Config     struct{ Labels map[string]string }
 	HostConfig struct {
 		PortBindings map[string][]struct{ HostPort string }
 	}
 }
 
-// hostPort returns the host's port for a TCP port of the container, or 0.
-func (c container) hostPort(inside int) (port int) {
-	for _, b := range c.HostConfig.PortBindings[fmt.Sprintf("%d/tcp", inside)] {
-		port, _ = strconv.Atoi(b.HostPort)
-	}
-	return port
-}
-
 // inspect returns a container; its ID is empty if there is none of that name.
 func (d *driver) inspect(ctx context.Context, name string) (container, error) {
-	out, err := d.docker(ctx, "container", "inspect", name)
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no such container") {
-		return container{}, nil
-	}
 	var found [1]container
+	out, err := d.docker(ctx, "container", "inspect", name)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &found)
+	} else if strings.Contains(strings.ToLower(err.Error()), "no such container") {
+		err = nil
 	}
 	return found[0], err
 }
 
 // stackLabel is the filter for the containers and networks of a stack on Docker.
-func stackLabel(s *stack) string { return "label=scaleout.network=" + s.setting("namespace") }
+func (s *stack) stackLabel() string { return "label=scaleout.network=" + s.setting("namespace") }
 
 // containers lists the names of the containers that match all these filters of `docker ps`.
 func (d *driver) containers(ctx context.Context, filters ...string) ([]string, error) {
@@ -96,8 +83,8 @@ func (d *driver) containers(ctx context.Context, filters ...string) ([]string, e
 
 // startContainers starts the stopped containers of the stack. Pulumi would replace them, and Redis' data would be
 // deleted with its container.
-func (d *driver) startContainers(ctx context.Context, s *stack) error {
-	names, err := d.containers(ctx, stackLabel(s), "status=exited", "status=created")
+func (d *driver) startContainers(ctx context.Context) error {
+	names, err := d.containers(ctx, d.stackLabel(), "status=exited", "status=created")
 	for _, name := range names {
 		if _, err := d.docker(ctx, "start", name); err != nil {
 			return fmt.Errorf("%s does not start: %w; Pulumi would replace it. To let it, with the count if that is "+
@@ -110,11 +97,11 @@ func (d *driver) startContainers(ctx context.Context, s *stack) error {
 
 // removeUnknown removes containers and networks that carry the label of this stack and are not among these resources:
 // what an interrupted run created and did not record.
-func (d *driver) removeUnknown(ctx context.Context, s *stack, known []apitype.ResourceV3) error {
+func (d *driver) removeUnknown(ctx context.Context, known []apitype.ResourceV3) error {
 	for _, commands := range []struct{ list, remove string }{
 		{"container ls --all", "container rm --force --volumes"}, {"network ls", "network rm"},
 	} {
-		list := append(strings.Fields(commands.list), "--quiet", "--no-trunc", "--filter", stackLabel(s))
+		list := append(strings.Fields(commands.list), "--quiet", "--no-trunc", "--filter", d.stackLabel())
 		ids, err := d.docker(ctx, list...)
 		if err != nil {
 			return err
@@ -138,25 +125,22 @@ const madeIn = "scaleout.made-in"
 // registryImage is the default of REGISTRY_IMAGE.
 const registryImage = "docker.io/library/registry:3.0.0"
 
+// registryPort is that of the registry, which has the default of kind's guide: 5000 is taken by AirPlay on macOS.
+func (d *driver) registryPort() hostPort {
+	return hostPort{"registry", d.RegistryName, "REGISTRY_NAME", "REGISTRY_PORT", &d.RegistryPort, 5001, 5000}
+}
+
 // registry ensures that the registry's container runs and answers, and determines its port.
 func (d *driver) registry(ctx context.Context) (string, error) {
+	did := "exists"
 	c, err := d.inspect(ctx, d.RegistryName)
-	did, port := "exists", c.hostPort(5000)
-	switch {
-	case err != nil:
-	case c.ID == "":
+	if err == nil && c.ID == "" {
 		did, err = d.createRegistry(ctx)
-	case port == 0:
-		err = fmt.Errorf("container %s publishes no port for 5000/tcp, so nothing can be pushed to it: "+
-			"remove it, or set REGISTRY_NAME to another name", d.RegistryName)
-	case d.RegistryPort != 0 && d.RegistryPort != port:
-		err = fmt.Errorf("registry %s exists on port %d, not %d: leave REGISTRY_PORT unset to use it, "+
-			"or set REGISTRY_NAME as well for a second one", d.RegistryName, port, d.RegistryPort)
-	default:
-		if d.RegistryPort = port; !c.State.Running {
-			did = "started"
-			_, err = d.docker(ctx, "start", d.RegistryName)
-		}
+	} else if err == nil {
+		err = d.registryPort().adopt(c)
+	}
+	if err == nil {
+		_, err = d.docker(ctx, "start", d.RegistryName) // without an effect on a running one
 	}
 	if err != nil {
 		return "", err
@@ -169,10 +153,8 @@ func (d *driver) registry(ctx context.Context) (string, error) {
 
 // createRegistry starts a registry as https://kind.sigs.k8s.io/docs/user/local-registry/ describes.
 func (d *driver) createRegistry(ctx context.Context) (string, error) {
-	d.RegistryPort = cmp.Or(d.RegistryPort, defaultRegistryPort)
-	if portTaken(d.RegistryPort) {
-		return "", fmt.Errorf("port %d on 127.0.0.1 is taken: set REGISTRY_PORT to a free port, or, if a registry listens "+
-			"on it, REGISTRY_NAME to its container, by which the nodes reach it", d.RegistryPort)
+	if err := d.registryPort().choose(); err != nil {
+		return "", err
 	}
 	_, err := d.docker(ctx, "run", "--detach", "--restart=always", "--label", madeIn+"="+d.root, "--network=bridge",
 		"--publish", fmt.Sprintf("127.0.0.1:%d:5000", d.RegistryPort), "--name", d.RegistryName, d.RegistryImage)
@@ -181,6 +163,42 @@ func (d *driver) createRegistry(ctx context.Context) (string, error) {
 			d.RegistryName, d.RegistryImage, err)
 	}
 	return "created from " + d.RegistryImage, nil
+}
+
+// hostPort is the setting of a port on this machine, of the kind cluster or the registry.
+type hostPort struct {
+	what, name, nameVariable string // such as registry, kind-registry, REGISTRY_NAME
+	variable                 string
+	setting                  *int
+	fallback                 int // for a new one
+	inside                   int // the port of the container
+}
+
+// adopt takes the port of something that exists, which cannot be changed, unless the user requested another.
+func (p hostPort) adopt(c container) error {
+	has := 0
+	for _, b := range c.HostConfig.PortBindings[fmt.Sprintf("%d/tcp", p.inside)] {
+		has, _ = strconv.Atoi(b.HostPort)
+	}
+	switch {
+	case has == 0:
+		return fmt.Errorf("%s %s publishes no port for %d/tcp, so `up` did not create it: set %s to another name, "+
+			"or remove it", p.what, p.name, p.inside, p.nameVariable)
+	case *p.setting != 0 && *p.setting != has:
+		return fmt.Errorf("%s %s was created with port %d, and %s=%d requests another: unset %[4]s, run `make down` "+
+			"first, or set %[6]s as well for a second one", p.what, p.name, has, p.variable, *p.setting, p.nameVariable)
+	}
+	*p.setting = has
+	return nil
+}
+
+// choose takes the default for something new, unless the user requested a port.
+func (p hostPort) choose() error {
+	if *p.setting = cmp.Or(*p.setting, p.fallback); !portTaken(*p.setting) {
+		return nil
+	}
+	return fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one; or, if a %s listens on it, %s to its name",
+		*p.setting, p.variable, p.what, p.nameVariable)
 }
 
 // portTaken reports whether something listens on the port. Other errors, such as missing permission, do not count.

@@ -14,32 +14,32 @@ const dockerYAML = `config:
 `
 
 // newDockerDriver returns a driver for a stack on Docker.
-func newDockerDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *stack) {
+func newDockerDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner) {
 	d, host, _ := newTestDriver(t, replies...)
 	d.Stack = "docker"
 	write(t, d.committed("docker"), dockerYAML)
-	return d, host, openTestStack(t, d)
+	return openTestStack(t, d), host
 }
 
 // TestDaemon checks that what a stack has on a daemon that does not answer now is not taken for deleted.
 func TestDaemon(t *testing.T) {
 	d, host, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 first linux/aarch64"},
 		reply{command: "docker context inspect", out: "unix:///var/run/docker.sock"})
-	s := openTestStack(t, d)
+	openTestStack(t, d)
 	// Pulumi needs the address of a context, but not that of the default socket.
 	for address, want := range map[string]string{"unix:///var/run/docker.sock": "", "tcp://a": "tcp://a"} {
-		delete(s.env, "DOCKER_HOST")
+		delete(d.env, "DOCKER_HOST")
 		host.replies[1].out = address
-		wantParts(t, must(d.dockerAnswers(t.Context(), s)), "28.0.0")
-		if got := s.env["DOCKER_HOST"]; d.platform != "linux/arm64" || got != want {
+		wantParts(t, must(d.dockerAnswers(t.Context())), "28.0.0")
+		if got := d.env["DOCKER_HOST"]; d.platform != "linux/arm64" || got != want {
 			t.Errorf("got the platform %s and DOCKER_HOST=%s, want %s", d.platform, got, want)
 		}
 	}
 	host.replies[0].out = "28.0.0 second linux/x86_64"
-	_, err := d.dockerAnswers(t.Context(), s)
+	_, err := d.dockerAnswers(t.Context())
 	wantError(t, err, "another Docker daemon", ".local/docker-daemon-dev")
 	host.replies[0].out = "" // of a client without a daemon
-	_, err = d.dockerAnswers(t.Context(), s)
+	_, err = d.dockerAnswers(t.Context())
 	wantError(t, err, "needs a running Docker daemon", "make doctor", "does not answer")
 }
 
@@ -50,12 +50,12 @@ func TestStartContainers(t *testing.T) {
 		{"two", "scaleout-redis\nscaleout-web-1\n", "", "started scaleout-redis\n    started scaleout-web-1\n"},
 		{"broken", "scaleout-redis\n", "exec format error", "scaleout-redis does not start"},
 	} {
-		d, host, s := newDockerDriver(t, reply{command: "docker start", fails: tt.fails}, reply{command: "pulumi up"},
+		d, host := newDockerDriver(t, reply{command: "docker start", fails: tt.fails}, reply{command: "pulumi up"},
 			reply{command: "docker ps --all --format {{.Names}} --filter label=scaleout.network=scaleout " +
 				"--filter status=exited --filter status=created", out: tt.exited})
 		out := new(bytes.Buffer)
-		d.out, s.existed = out, true
-		did, err := d.update(t.Context(), s)
+		d.out, d.existed = out, true
+		did, err := d.update(t.Context())
 		if err != nil {
 			did = err.Error()
 		}
@@ -72,16 +72,16 @@ func TestStartContainers(t *testing.T) {
 // and only after an interruption.
 func TestRemoveUnknown(t *testing.T) {
 	const filter = " --quiet --no-trunc --filter label=scaleout.network=scaleout"
-	d, host, s := newDockerDriver(t,
+	d, host := newDockerDriver(t,
 		reply{command: "pulumi stack export", out: stateJSON(`{"urn":"u","type":"t","id":"known"}`)},
 		reply{command: "docker container ls --all" + filter, out: "known\nleft\n"},
 		reply{command: "docker network ls" + filter, out: "network\n"},
 		reply{command: "docker container rm"}, reply{command: "docker network rm"})
-	if must(d.recover(t.Context(), s)); len(host.asked("docker")) != 0 {
+	if must(d.recover(t.Context())); len(host.asked("docker")) != 0 {
 		t.Errorf("got %q, want no removal without an interruption", host.asked("docker"))
 	}
 	ok(t, d.setMark(markActive, d.Stack, "up"))
-	must(d.recover(t.Context(), s))
+	must(d.recover(t.Context()))
 	removed := append(host.asked("docker container rm"), host.asked("docker network rm")...)
 	want := []string{"docker container rm --force --volumes left", "docker network rm network"}
 	if !slices.Equal(removed, want) {

@@ -24,7 +24,7 @@ type machine struct {
 func newDownDriver(t *testing.T, change func(*machine)) (*driver, *fakeRunner, *bytes.Buffer) {
 	d, host, out := newTestDriver(t)
 	m := &machine{driver: d, stacks: `[{"name":"dev","resourceCount":9},{"name":"docker","resourceCount":0}]`,
-		controlPlane: controlPlane(true), nodes: runningNodes, registry: registryJSON(true, 5001, d.root), mark: "made-here",
+		controlPlane: controlPlane(true), nodes: runningNodes, registry: registryJSON(5001, d.root), mark: "made-here",
 		namespaces: "namespace/scaleout\nnamespace/traefik\n"}
 	change(m)
 	m.destroy.command, m.update.command = "pulumi destroy", "pulumi up"
@@ -78,7 +78,7 @@ func TestDown(t *testing.T) {
 		{"the cluster is another one", func(m *machine) { m.Cluster = "second" }, "", "add CLUSTER=scaleout", true},
 		{"the stack is gone", func(m *machine) { m.stacks = "[]" }, "cluster registry", "==> stack dev\n    none (", false},
 		{"the creation was interrupted", func(m *machine) { m.mark, m.namespaces = unfinished, "" }, all, "", false},
-		{"the registry of another folder", func(m *machine) { m.registry = registryJSON(true, 5001, "/elsewhere") },
+		{"the registry of another folder", func(m *machine) { m.registry = registryJSON(5001, "/elsewhere") },
 			"rm cluster", "kept kind-registry, which `up` in this folder did not create", false},
 		{"a registry without a label", func(m *machine) { m.registry = `[{"Id":"x"}]` }, "rm cluster",
 			"kept kind-registry", false},

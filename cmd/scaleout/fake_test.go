@@ -65,7 +65,7 @@ func (f *fakeRunner) Run(_ context.Context, c command) (string, error) {
 		if at := slices.Index(c.args, "--event-log"); at >= 0 {
 			sendSummary(f.t, strings.TrimPrefix(c.args[at+1], "tcp://"))
 		}
-		return r.out, nil
+		return strings.TrimSpace(r.out), nil
 	}
 	f.t.Errorf("unexpected command: %s", line(c))
 	return "", errors.New("unexpected command")
@@ -158,19 +158,19 @@ config:
 func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes.Buffer) {
 	host, out := &fakeRunner{t: t, replies: replies}, new(bytes.Buffer)
 	d := &driver{settings: must(parseSettings(environment(nil))), root: t.TempDir(), host: host, kind: fakeClusters{host},
-		pulumi: pulumiCLI{fakePulumi{}, host}, out: out, lookupEnv: environment(nil), exclusive: true}
+		cli: pulumiCLI{fakePulumi{}, host}, out: out, lookupEnv: environment(nil), exclusive: true}
 	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
 	write(t, d.committed("dev"), devYAML)
 	write(t, d.local("state", "meta.yaml"), "")
 	return d, host, out
 }
 
-// openTestStack opens the driver's stack and connects it to Pulumi, which is not recorded.
-func openTestStack(t *testing.T, d *driver) *stack {
-	s := must(d.openStack(d.Stack))
-	ok(t, d.connect(t.Context(), s))
+// openTestStack opens the driver's stack and connects it to Pulumi, which is not recorded. It returns the driver.
+func openTestStack(t *testing.T, d *driver, carried ...string) *driver {
+	d.stack = must(d.openStack(d.Stack, carried...))
+	must(d.connect(t.Context()))
 	d.host.(*fakeRunner).ran = nil
-	return s
+	return d
 }
 
 // environment is os.LookupEnv of another environment.

@@ -51,84 +51,55 @@ const kindLabel = "label=io.x-k8s.kind.cluster"
 // nodeLabel is the filter for the cluster's containers.
 func (d *driver) nodeLabel() string { return kindLabel + "=" + d.Cluster }
 
-// cluster ensures that the kind cluster exists and runs, and determines its ports.
+// cluster ensures that the kind cluster exists, and determines its ports.
 func (d *driver) cluster(ctx context.Context) (string, error) {
 	nodes, err := d.containers(ctx, d.nodeLabel())
-	if err != nil {
-		return "", err
-	}
 	if len(nodes) > 0 && d.mark(markCluster, d.Cluster) == unfinished {
 		// Another folder may have finished it, or created its own in the meantime.
 		if others, _ := d.othersIn(ctx); others != "" { // a partial cluster need not answer
 			return "", fmt.Errorf("cluster %s: %s: set CLUSTER to another name", d.Cluster, others)
 		}
 		d.note("deleting what an interrupted creation left")
-		if err := d.kind.Delete(d.Cluster, d.local("kubeconfig")); err != nil {
-			return "", err
-		}
-		nodes = nil
+		nodes, err = nil, d.kind.Delete(d.Cluster, d.local("kubeconfig"))
+	}
+	if err != nil {
+		return "", err
 	}
 	if len(nodes) == 0 {
 		return d.createCluster(ctx)
 	}
-	if err = d.adoptPorts(ctx); err == nil {
-		err = d.startNodes(ctx, nodes)
-	}
-	if err == nil {
-		err = d.kind.ExportKubeConfig(d.Cluster, d.local("kubeconfig"), false)
+	controlPlane, err := d.inspect(ctx, d.controlPlane())
+	for _, p := range d.clusterPorts() {
+		if err == nil {
+			err = p.adopt(controlPlane)
+		}
 	}
 	return fmt.Sprintf("exists, %d node(s), ports %d and %d", len(nodes), d.HTTPPort, d.HTTPSPort), err
 }
 
-// clusterPort is a port of the ingress controller in every node, and the variable and setting of its port on this
-// machine.
-type clusterPort struct {
-	inside   int
-	variable string
-	outside  *int
-}
-
-func (d *driver) clusterPorts() []clusterPort {
-	return []clusterPort{{nodeport.HTTP, "HTTP_PORT", &d.HTTPPort}, {nodeport.HTTPS, "HTTPS_PORT", &d.HTTPSPort}}
-}
-
-// adoptPorts takes the ports of an existing cluster, which cannot be changed, unless the user requested others.
-func (d *driver) adoptPorts(ctx context.Context) error {
-	c, err := d.inspect(ctx, d.controlPlane())
-	if err != nil {
-		return err
+// clusterPorts are the ingress controller's, in every node. Host ports below 1024 need root in rootless Docker.
+func (d *driver) clusterPorts() []hostPort {
+	return []hostPort{
+		{"cluster", d.Cluster, "CLUSTER", "HTTP_PORT", &d.HTTPPort, 8080, nodeport.HTTP},
+		{"cluster", d.Cluster, "CLUSTER", "HTTPS_PORT", &d.HTTPSPort, 8443, nodeport.HTTPS},
 	}
-	for _, p := range d.clusterPorts() {
-		has := c.hostPort(p.inside)
-		switch {
-		case has == 0:
-			return fmt.Errorf("cluster %s has no host port for %d/tcp, so `up` did not create it: set CLUSTER to another name, "+
-				"or delete it", d.Cluster, p.inside)
-		case *p.outside != 0 && *p.outside != has:
-			return fmt.Errorf("cluster %s was created with port %d, and %s=%d requests another: unset %[3]s, "+
-				"or run `make down` first", d.Cluster, has, p.variable, *p.outside)
-		}
-		*p.outside = has
-	}
-	return nil
 }
 
 // clusterConfig describes a new cluster, after checking that the ports are free. Every node serves Traefik's node
 // ports, wherever Traefik itself runs. Node images from kind 0.27 on read /etc/containerd/certs.d without a containerd
 // patch.
 func (d *driver) clusterConfig() (*v1alpha4.Cluster, error) {
-	d.HTTPPort, d.HTTPSPort = cmp.Or(d.HTTPPort, defaultHTTPPort), cmp.Or(d.HTTPSPort, defaultHTTPSPort)
-	if d.HTTPPort == d.HTTPSPort {
-		return nil, fmt.Errorf("HTTP_PORT and HTTPS_PORT are both %d: set one of them to another", d.HTTPPort)
-	}
 	controlPlane := v1alpha4.Node{Role: v1alpha4.ControlPlaneRole}
 	for _, p := range d.clusterPorts() {
-		if portTaken(*p.outside) {
-			return nil, fmt.Errorf("port %d on 127.0.0.1 is taken: set %s to a free one", *p.outside, p.variable)
+		if err := p.choose(); err != nil {
+			return nil, err
 		}
 		controlPlane.ExtraPortMappings = append(controlPlane.ExtraPortMappings, v1alpha4.PortMapping{
-			ContainerPort: int32(p.inside), HostPort: int32(*p.outside), ListenAddress: "127.0.0.1",
+			ContainerPort: int32(p.inside), HostPort: int32(*p.setting), ListenAddress: "127.0.0.1",
 		})
+	}
+	if d.HTTPPort == d.HTTPSPort {
+		return nil, fmt.Errorf("HTTP_PORT and HTTPS_PORT are both %d: set one of them to another", d.HTTPPort)
 	}
 	workers := slices.Repeat([]v1alpha4.Node{{Role: v1alpha4.WorkerRole}}, d.Workers)
 	return &v1alpha4.Cluster{Nodes: append([]v1alpha4.Node{controlPlane}, workers...)}, nil
@@ -169,9 +140,6 @@ func (d *driver) createCluster(ctx context.Context) (string, error) {
 	if err == nil {
 		err = d.setMark(markCluster, d.Cluster, made.ID)
 	}
-	if err == nil {
-		err = d.waitForNodes(ctx) // kind waits for the first only
-	}
 	return fmt.Sprintf("created from %s, ports %d and %d", image, d.HTTPPort, d.HTTPSPort), err
 }
 
@@ -183,27 +151,23 @@ func (d *driver) deleteCluster(context.Context) (string, error) {
 	return "deleted", d.clearMark(markCluster, d.Cluster)
 }
 
-// inNode is a command inside the control plane's node, where KUBECONFIG names the administrator's.
-func (d *driver) inNode(program string, args ...string) command {
-	return command{name: "docker", args: append([]string{"exec", "--interactive", d.controlPlane(), program}, args...)}
+// inNode is a command inside a node.
+func inNode(node, program string, args ...string) command {
+	return command{name: "docker", args: append([]string{"exec", "--interactive", node, program}, args...)}
 }
 
-// kubectl runs the kubectl of the control plane's node, which is always there and of the cluster's version.
+// kubectl runs the kubectl of the control plane's node, which is always there and of the cluster's version. KUBECONFIG
+// in that node names the administrator's.
 func (d *driver) kubectl(ctx context.Context, args ...string) (string, error) {
-	out, err := d.host.Run(ctx, d.inNode("kubectl", args...))
-	return strings.TrimSpace(out), err
+	return d.host.Run(ctx, inNode(d.controlPlane(), "kubectl", args...))
 }
 
-// startNodes starts the nodes, without an effect on running ones, and waits until they are ready.
+// startNodes starts the nodes, without an effect on running ones, and waits until the API server answers and all are
+// ready. After a creation, kind has waited for the first only.
 func (d *driver) startNodes(ctx context.Context, nodes []string) error {
 	if _, err := d.docker(ctx, append([]string{"start"}, nodes...)...); err != nil {
 		return err
 	}
-	return d.waitForNodes(ctx)
-}
-
-// waitForNodes waits until the API server answers and all nodes are ready.
-func (d *driver) waitForNodes(ctx context.Context) error {
 	for deadline := time.Now().Add(nodesReady); ; time.Sleep(time.Second) {
 		_, err := d.kubectl(ctx, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=30s")
 		if err == nil || ctx.Err() != nil {
@@ -216,26 +180,48 @@ func (d *driver) waitForNodes(ctx context.Context) error {
 	}
 }
 
-// wireRegistry lets every node pull from the registry by the name that the host pushes to. `localhost` inside a node is
-// the node itself, so containerd there is pointed at the registry's container:
-// https://kind.sigs.k8s.io/docs/user/local-registry/
-func (d *driver) wireRegistry(ctx context.Context) (string, error) {
-	_, err := d.docker(ctx, "network", "connect", "kind", d.RegistryName)
-	if err != nil && !strings.Contains(err.Error(), "already exists") {
-		return "", err
+// waitForDeletions waits until no object of this program is being deleted: an update would take it for existing.
+func (d *driver) waitForDeletions(ctx context.Context) error {
+	const limit = 5 * time.Minute // a pod's graceful shutdown takes most of it
+	for deadline := time.Now().Add(limit); ; time.Sleep(500 * time.Millisecond) {
+		going, err := d.kubectl(ctx, "get", "namespaces,deployments,statefulsets,persistentvolumeclaims",
+			"--all-namespaces", "--selector", partOf,
+			"--output", `jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.kind} {.metadata.name} {end}`)
+		if err != nil || going == "" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is still being deleted after %s", going, limit)
+		}
 	}
+}
+
+// prepareNodes ensures that the nodes run, and lets every one pull from the registry by the name that the host pushes
+// to. `localhost` inside a node is the node itself, so containerd there is pointed at the registry's container:
+// https://kind.sigs.k8s.io/docs/user/local-registry/
+func (d *driver) prepareNodes(ctx context.Context) (string, error) {
 	nodes, err := d.containers(ctx, d.nodeLabel())
-	if err != nil {
+	if err == nil {
+		err = d.startNodes(ctx, nodes)
+	}
+	if err == nil {
+		err = d.kind.ExportKubeConfig(d.Cluster, d.local("kubeconfig"), false)
+	}
+	if err == nil {
+		_, err = d.docker(ctx, "network", "connect", "kind", d.RegistryName)
+	}
+	if err != nil && !strings.Contains(err.Error(), "already exists in network") {
 		return "", err
 	}
 	folder := fmt.Sprintf("/etc/containerd/certs.d/localhost:%d", d.RegistryPort)
 	write := fmt.Sprintf("mkdir -p '%s' && cat >'%[1]s/hosts.toml'", folder)
 	hosts := fmt.Sprintf("[host.\"http://%s:5000\"]\n", d.RegistryName)
 	for _, n := range nodes {
-		args := []string{"exec", "--interactive", n, "sh", "-c", write}
-		if _, err := d.host.Run(ctx, command{name: "docker", args: args, stdin: strings.NewReader(hosts)}); err != nil {
+		c := inNode(n, "sh", "-c", write)
+		c.stdin = strings.NewReader(hosts)
+		if _, err := d.host.Run(ctx, c); err != nil {
 			return "", fmt.Errorf("configuring node %s for the registry: %w", n, err)
 		}
 	}
-	return "configured in " + strings.Join(nodes, ", "), nil
+	return "ready, pull from the registry: " + strings.Join(nodes, ", "), nil
 }

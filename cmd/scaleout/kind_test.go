@@ -30,6 +30,7 @@ func existing() []reply {
 		{command: "docker container inspect scaleout-control-plane", out: nodeJSON(8080, 8443)},
 		{command: "docker start"},
 		{command: "docker exec --interactive scaleout-control-plane kubectl wait"},
+		{command: "docker network connect"}, {command: "docker exec"},
 	}
 }
 
@@ -39,6 +40,7 @@ func TestClusterExists(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	// The nodes may be stopped. The user's own kubeconfig is not changed.
+	wantParts(t, must(d.prepareNodes(t.Context())), "ready")
 	want := []string{"docker start scaleout-worker scaleout-control-plane",
 		"kind export scaleout " + d.local("kubeconfig") + " false"}
 	if got := append(host.asked("docker start"), host.asked("kind")...); !slices.Equal(got, want) {
@@ -51,13 +53,13 @@ func TestNodesNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, host, _ := newTestDriver(t, existing()...)
 		host.replies[3].fails = "error: timed out"
-		_, err := d.cluster(t.Context())
+		_, err := d.prepareNodes(t.Context())
 		wantError(t, err, "not ready after 4m0s", "docker logs scaleout-control-plane", "make down", "timed out")
 	})
 }
 
 func TestClusterConflicts(t *testing.T) {
-	taken := listen(t, 200)
+	taken, free := listen(t, 200), freePort()
 	for _, tt := range []struct {
 		name, mark, nodes, node string
 		http, https             int
@@ -68,10 +70,10 @@ func TestClusterConflicts(t *testing.T) {
 		{"another HTTPS port requested", "", runningNodes, nodeJSON(8080, 8443), 0, 9443,
 			[]string{"was created with port 8443", "HTTPS_PORT=9443"}},
 		{"not created by up", "", runningNodes, `[{"Id":"abc"}]`, 0, 0,
-			[]string{"no host port for 30080/tcp", "set CLUSTER"}},
+			[]string{"publishes no port for 30080/tcp", "set CLUSTER"}},
 		{"another folder has finished the creation", unfinished, runningNodes, "", 0, 0,
 			[]string{"another stack has namespace/scaleout in it", "set CLUSTER"}},
-		{"one port for both", "", "", "", 0, 8080, []string{"HTTP_PORT and HTTPS_PORT are both 8080"}},
+		{"one port for both", "", "", "", free, free, []string{fmt.Sprint("HTTP_PORT and HTTPS_PORT are both ", free)}},
 		{"the port is taken", "", "", "", freePort(), taken,
 			[]string{fmt.Sprintf("port %d on 127.0.0.1 is taken", taken), "set HTTPS_PORT"}},
 	} {
@@ -100,7 +102,8 @@ func newCluster(t *testing.T, replies ...reply) (*driver, *fakeRunner) {
 
 func TestInterruptedCreationIsReplaced(t *testing.T) {
 	d, host := newCluster(t, reply{command: "kind create"}, reply{command: "docker ps", out: runningNodes},
-		reply{command: getNamespaces, fails: "connection refused"})
+		reply{command: getNamespaces, fails: "connection refused"}, reply{command: "docker start"},
+		reply{command: "docker network connect"})
 	host.replies[0].does = func(command) {
 		if d.mark(markCluster, "scaleout") != unfinished {
 			t.Error("got no mark during the creation, want one")
@@ -108,9 +111,11 @@ func TestInterruptedCreationIsReplaced(t *testing.T) {
 	}
 	ok(t, d.setMark(markCluster, d.Cluster, unfinished))
 	wantParts(t, must(d.cluster(t.Context())), "created from "+nodeImages[0])
+	must(d.prepareNodes(t.Context()))
 	kubeconfig := d.local("kubeconfig")
 	wantParts(t, host.asked("docker exec"), "kubectl wait --for=condition=Ready nodes --all") // kind waits for one
-	want := []string{"kind delete scaleout " + kubeconfig, "kind create scaleout " + nodeImages[0] + " " + kubeconfig}
+	want := []string{"kind delete scaleout " + kubeconfig, "kind create scaleout " + nodeImages[0] + " " + kubeconfig,
+		"kind export scaleout " + kubeconfig + " false"}
 	if got := host.asked("kind"); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -169,19 +174,20 @@ func TestClusterConfig(t *testing.T) {
 	}
 }
 
-func TestWireRegistry(t *testing.T) {
+func TestPrepareNodes(t *testing.T) {
 	d, host, _ := newTestDriver(t, reply{command: "docker network connect kind kind-registry",
 		fails: "Error response from daemon: endpoint with name kind-registry already exists in network kind"},
-		reply{command: "docker ps", out: runningNodes}, reply{command: "docker exec --interactive"})
+		reply{command: "docker ps", out: runningNodes}, reply{command: "docker start"},
+		reply{command: "docker exec --interactive"})
 	d.RegistryPort = 5002
-	wantParts(t, must(d.wireRegistry(t.Context())), "configured in scaleout-worker, scaleout-control-plane")
+	wantParts(t, must(d.prepareNodes(t.Context())), "ready", "scaleout-worker, scaleout-control-plane")
 	for _, node := range strings.Fields(runningNodes) {
 		wantParts(t, host.asked("docker exec --interactive "+node+" sh"), "'/etc/containerd/certs.d/localhost:5002'")
 	}
-	if content := string(must(io.ReadAll(host.ran[3].stdin))); content != "[host.\"http://kind-registry:5000\"]\n" {
+	if content := string(must(io.ReadAll(host.ran[5].stdin))); content != "[host.\"http://kind-registry:5000\"]\n" {
 		t.Errorf("got hosts.toml %q", content)
 	}
 	host.replies[0].fails = "Error response from daemon: network kind not found"
-	_, err := d.wireRegistry(t.Context())
+	_, err := d.prepareNodes(t.Context())
 	wantError(t, err, "network kind not found")
 }

@@ -5,11 +5,11 @@ import "testing"
 func TestContainerLogs(t *testing.T) {
 	list := "docker ps --all --format {{.Names}} --filter label=scaleout.network=scaleout " +
 		"--filter label=scaleout.component=nginx"
-	d, host, s := newDockerDriver(t, reply{command: list, out: "a\nb\n"})
+	d, host := newDockerDriver(t, reply{command: list, out: "a\nb\n"})
 	d.Component, d.Follow = "nginx", true
-	wantParts(t, must(d.logCommand(t.Context(), s)).env, "[containers=a b options=--tail 20 --follow=true]")
+	wantParts(t, must(d.logCommand(t.Context())).env, "[containers=a b options=--tail 20 --follow=true]")
 	host.replies[0].out = ""
-	_, err := d.logCommand(t.Context(), s)
+	_, err := d.logCommand(t.Context())
 	wantError(t, err, "no container of nginx", "make up STACK=docker")
 }
 

@@ -40,12 +40,13 @@ var subcommands = []subcommand{
 	{"rollback", "deploy in STACK an earlier image: the previous one, or TO", (*driver).rollback, true, true},
 	{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
 	{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},
-	{"env", "print shell variables for plain pulumi and kubectl commands", (*driver).env, false, false},
+	{"env", "print shell variables for plain pulumi and kubectl commands", (*driver).printEnv, false, false},
 }
 
 // driver is one run of a subcommand.
 type driver struct {
 	settings
+	*stack           // from openStack on
 	root      string // absolute path of the project
 	host      runner
 	kind      clusters
@@ -54,8 +55,9 @@ type driver struct {
 	began     time.Time
 	stdin     io.Reader
 	terminal  bool               // whether a person can answer on stdin
+	platform  string             // of the Docker daemon, such as linux/amd64
 	exclusive bool               // whether no other command changes something meanwhile
-	pulumi    auto.PulumiCommand // from findPulumi on
+	cli       auto.PulumiCommand // from findPulumi on
 }
 
 func main() {
@@ -66,16 +68,15 @@ func main() {
 	// Ctrl-C interrupts the running child once, so that Pulumi completes the operations in progress and writes its state.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err := run(ctx, os.Args[1])
-	switch {
-	case err == nil:
+	err, code := run(ctx, os.Args[1]), 1
+	if err == nil {
 		return
-	case ctx.Err() != nil:
-		_, _ = fmt.Fprintf(os.Stderr, "scaleout %s: interrupted; run the same command again to continue\n", os.Args[1])
-		os.Exit(130) // 128+SIGINT, as shells do
+	}
+	if ctx.Err() != nil {
+		err, code = errors.New("interrupted; run the same command again to continue"), 130 // 128+SIGINT, as shells do
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "scaleout %s: %v\n", os.Args[1], err)
-	os.Exit(1)
+	os.Exit(code)
 }
 
 func run(ctx context.Context, name string) error {
@@ -103,12 +104,10 @@ func run(ctx context.Context, name string) error {
 	if err := os.MkdirAll(d.local("state"), 0o700); err != nil {
 		return err
 	}
-	if d.exclusive = c.exclusive; c.exclusive {
-		release, err := d.lock(name)
-		if err != nil {
+	if d.exclusive = c.exclusive; d.exclusive {
+		if err := d.lock(name); err != nil {
 			return err
 		}
-		defer release()
 	}
 	return c.run(d, ctx)
 }
@@ -162,21 +161,19 @@ func (d *driver) mark(mark, name string) string {
 }
 
 // lock refuses a second command that changes something in this checkout. The kernel releases the lock when the process
-// ends, however it ends.
-func (d *driver) lock(what string) (release func(), err error) {
-	f, err := os.OpenFile(d.local("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// ends, however it ends: nothing here closes the descriptor, as an os.File would when it is collected. The file stays,
+// since a lock on a removed file protects nothing.
+func (d *driver) lock(what string) error {
+	file := d.local("lock")
+	descriptor, err := syscall.Open(file, syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%s: %w", file, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder, _ := os.ReadFile(f.Name())
-		_ = f.Close()
-		return nil, fmt.Errorf("another run is active in this folder (%s): wait for it, or interrupt it (%w)",
-			strings.TrimSpace(string(holder)), err)
+	if err := syscall.Flock(descriptor, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(file)
+		return fmt.Errorf("another run is active in this folder (%s): wait for it, or interrupt it (%w)", holder, err)
 	}
-	_ = f.Truncate(0)
-	_, _ = fmt.Fprintf(f, "%s of stack %s, process %d\n", what, d.Stack, os.Getpid())
-	return func() { _ = f.Close() }, nil // the file stays, since a lock on a removed file protects nothing
+	return os.WriteFile(file, fmt.Appendf(nil, "%s of stack %s, process %d", what, d.Stack, os.Getpid()), 0o600)
 }
 
 func isFile(path string) bool {

@@ -75,17 +75,11 @@ func TestPlainStackName(t *testing.T) {
 // TestLock checks that a second run is refused, and that a process that is killed releases the lock.
 func TestLock(t *testing.T) {
 	if root := os.Getenv("HOLD_LOCK_IN"); root != "" { // this is that process
-		must((&driver{root: root}).lock("up"))
+		ok(t, (&driver{root: root, settings: settings{Stack: "dev"}}).lock("down"))
 		fmt.Println("locked")
 		select {}
 	}
 	d, _, _ := newTestDriver(t)
-	release := must(d.lock("down"))
-	t.Chdir(d.root)
-	t.Setenv("STACK", "")
-	wantError(t, run(t.Context(), "up"), "another run is active", fmt.Sprint("down of stack dev, process ", os.Getpid()))
-	release()
-
 	holder := exec.Command(must(os.Executable()), "-test.run=^TestLock$")
 	holder.Env = append(os.Environ(), "HOLD_LOCK_IN="+d.root)
 	out := must(holder.StdoutPipe())
@@ -93,9 +87,12 @@ func TestLock(t *testing.T) {
 	if line := must(bufio.NewReader(out).ReadString('\n')); line != "locked\n" {
 		t.Fatalf("got %q, want the lock held", line)
 	}
-	_, err := d.lock("up")
-	wantError(t, err, fmt.Sprintf("process %d", holder.Process.Pid))
+	t.Chdir(d.root)
+	t.Setenv("STACK", "")
+	wantError(t, run(t.Context(), "up"), "another run is active",
+		fmt.Sprintf("down of stack dev, process %d)", holder.Process.Pid))
 	_ = holder.Process.Kill()
 	_ = holder.Wait()
-	must(d.lock("up"))()
+	ok(t, d.lock("up"))
+	wantError(t, run(t.Context(), "up"), "another run is active", fmt.Sprintf("process %d)", os.Getpid()))
 }

@@ -13,18 +13,13 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-
-	"example.com/scaleout/internal/registry"
 )
 
 // pulumiCLI is the automation API's command, but runs like every other program: the API's own is killed 10 s after an
@@ -50,38 +45,24 @@ func (c pulumiCLI) Run(ctx context.Context, _ string, stdin io.Reader, live, _ [
 }
 
 // findPulumi finds a Pulumi CLI on PATH or in localDir, which it then puts on PATH. It must not be older than the SDK
-// in go.mod, which may use newer features of the engine.
-func (d *driver) findPulumi() error {
-	if d.pulumi != nil {
-		return nil
-	}
+// in go.mod, which may use newer features of the engine. A command that changes something installs one if need be.
+func (d *driver) findPulumi(ctx context.Context) error {
 	options := &auto.PulumiCommandOptions{Version: sdk.Version}
 	cli, err := auto.NewPulumiCommand(options)
 	if err != nil {
 		options.Root = d.local()
-		if cli, err = auto.NewPulumiCommand(options); err != nil {
-			return fmt.Errorf("no Pulumi CLI that suffices; `make up` installs one: %w", err)
+		if cli, err = auto.NewPulumiCommand(options); err != nil && d.exclusive {
+			d.note("%v\ninstalling %s into %s/bin", err, sdk.Version, localDir)
+			cli, err = auto.InstallPulumiCommand(ctx, options)
 		}
-		err = os.Setenv("PATH", d.local("bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-	}
-	d.pulumi = pulumiCLI{cli, d.host}
-	return err
-}
-
-// ensurePulumi finds the Pulumi CLI or installs it into localDir, and connects the stack to it.
-func (d *driver) ensurePulumi(ctx context.Context, s *stack) (string, error) {
-	err := d.findPulumi()
-	if err != nil {
-		d.note("%v\ninstalling %s into %s/bin", err, sdk.Version, localDir)
-		if _, err = auto.InstallPulumiCommand(ctx, &auto.PulumiCommandOptions{Root: d.local()}); err == nil {
-			err = d.findPulumi()
-		}
+		err = errors.Join(err, os.Setenv("PATH", d.local("bin")+string(os.PathListSeparator)+os.Getenv("PATH")))
 	}
 	if err != nil {
-		return "", fmt.Errorf("needs the Pulumi CLI, 3.x, at least %s, and the installer failed: %w; put one on PATH or "+
-			"into %s/bin, or set HTTPS_PROXY", sdk.Version, err, localDir)
+		return fmt.Errorf("needs the Pulumi CLI, 3.x, at least %s: %w; `make up` installs one; if that fails, put one on "+
+			"PATH or into %s/bin, or set HTTPS_PROXY", sdk.Version, err, localDir)
 	}
-	return "v" + d.pulumi.Version().String(), d.connect(ctx, s)
+	d.cli = pulumiCLI{cli, d.host}
+	return nil
 }
 
 // quiet is a workspace in which opening a stack does not select it. Otherwise `make promote STACK=prod` would turn the
@@ -95,22 +76,28 @@ func (quiet) SelectStack(context.Context, string) error { return nil }
 // StackOutputs implements auto.Workspace.
 func (quiet) StackOutputs(context.Context, string) (auto.OutputMap, error) { return nil, nil }
 
-// connect opens the stack for Pulumi's operations, and records whether the backend has it.
-func (d *driver) connect(ctx context.Context, s *stack) error {
-	err := d.save(s)
+// connect opens the stack for Pulumi's operations, records whether the backend has it, and removes a stale lock for a
+// command that changes it. It returns Pulumi's version.
+func (d *driver) connect(ctx context.Context) (version string, err error) {
+	if err = d.save(); err == nil && d.cli == nil {
+		err = d.findPulumi(ctx)
+	}
 	if err == nil {
-		s.workspace, err = auto.NewLocalWorkspace(ctx, auto.Pulumi(d.pulumi), auto.EnvVars(s.env),
-			auto.WorkDir(cmp.Or(s.env["PULUMI_OPTION_CWD"], d.root)))
+		d.workspace, err = auto.NewLocalWorkspace(ctx, auto.Pulumi(d.cli), auto.EnvVars(d.env),
+			auto.WorkDir(cmp.Or(d.env["PULUMI_OPTION_CWD"], d.root)))
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
-	s.pulumi, _ = auto.SelectStack(ctx, d.Stack, quiet{s.workspace})
-	stacks, err := s.workspace.ListStacks(ctx)
-	s.existed = slices.ContainsFunc(stacks, func(known auto.StackSummary) bool {
-		return path.Base(known.Name) == s.name // an organization and the project may be in front
+	d.pulumi, _ = auto.SelectStack(ctx, d.Stack, quiet{d.workspace})
+	stacks, err := d.workspace.ListStacks(ctx)
+	d.existed = slices.ContainsFunc(stacks, func(known auto.StackSummary) bool {
+		return path.Base(known.Name) == d.name // an organization and the project may be in front
 	})
-	return d.explain(err)
+	if err == nil && d.exclusive {
+		err = d.removeStaleLock(ctx)
+	}
+	return "v" + d.cli.Version().String(), d.explain(err)
 }
 
 // command runs a Pulumi command for which the automation API has no suitable call.
@@ -119,17 +106,8 @@ func (d *driver) command(ctx context.Context, s *stack, stdin io.Reader, args ..
 	for name, value := range s.env {
 		env = append(env, name+"="+value)
 	}
-	out, _, _, err := d.pulumi.Run(ctx, "", stdin, nil, nil, env, args...)
+	out, _, _, err := d.cli.Run(ctx, "", stdin, nil, nil, env, args...)
 	return out, d.explain(err)
-}
-
-// change runs an operation of Pulumi that changes the stack.
-func (d *driver) change(ctx context.Context, s *stack, operation func() error) error {
-	err := d.removeStaleLock(ctx, s)
-	if err == nil {
-		err = operation()
-	}
-	return d.explain(err)
 }
 
 // outputs are the stack outputs that the driver uses.
@@ -153,35 +131,32 @@ func (d *driver) outputs(ctx context.Context, s *stack, name string) (o outputs,
 // partOf is the label of every object of this program.
 const partOf = "app.kubernetes.io/part-of=scaleout"
 
-// deletionWait limits the wait for objects that are being deleted; a pod's graceful shutdown takes most of it.
-const deletionWait = 5 * time.Minute
-
 // update runs `pulumi up`. A stack on this machine skips the preview, which would run the program a second time.
 // Elsewhere it finds errors before anything is changed.
-func (d *driver) update(ctx context.Context, s *stack) (string, error) {
+func (d *driver) update(ctx context.Context) (string, error) {
 	options := []optup.Option{optup.ProgressStreams(d.out), optup.ShowSecrets(false)}
-	if s.local() {
-		missing, err := d.recover(ctx, s)
+	if d.isLocal() {
+		missing, err := d.recover(ctx)
 		if err != nil {
 			return "", err
 		}
 		// Refresh, since a cluster or containers may have been deleted.
 		options = append(options, optup.Refresh(), optup.Replace(missing))
 	}
-	err := d.changeMarked(ctx, s, "up", func() (err error) {
-		if !s.local() {
-			_, err = s.pulumi.Preview(ctx, optpreview.ProgressStreams(d.out))
+	err := d.change(ctx, "up", func() (err error) {
+		if !d.isLocal() {
+			_, err = d.pulumi.Preview(ctx, optpreview.ProgressStreams(d.out))
 		}
 		if err == nil {
-			_, err = s.pulumi.Up(ctx, options...)
+			_, err = d.pulumi.Up(ctx, options...)
 		}
 		return err
 	})
 	if err != nil {
-		d.diagnose(ctx, s)
+		d.diagnose(ctx)
 		err = fmt.Errorf("updating stack %s: %w\ncurrent state: `make status%[3]s`; log of the app: `make logs%[3]s`",
 			d.Stack, err, stackArgument(d.Stack))
-		if s.existed {
+		if d.existed {
 			err = fmt.Errorf("%w\nto return to the last image that succeeded, or to finish a rollback: make rollback%s "+
 				"(TO=<number> takes another image)", err, stackArgument(d.Stack))
 		}
@@ -193,97 +168,59 @@ func (d *driver) update(ctx context.Context, s *stack) (string, error) {
 // recover prepares the update of a local stack after whatever happened before. What an interrupted run was creating can
 // exist without being in the state: on kind the update takes it over, and on Docker it is removed first. It returns the
 // images that have to be built again: see missingImages.
-func (d *driver) recover(ctx context.Context, s *stack) (missing []string, err error) {
+func (d *driver) recover(ctx context.Context) (missing []string, err error) {
 	var state apitype.DeploymentV3
-	exported, err := s.workspace.ExportStack(ctx, d.Stack)
+	exported, err := d.workspace.ExportStack(ctx, d.Stack)
 	if err == nil && len(exported.Deployment) > 0 {
 		err = json.Unmarshal(exported.Deployment, &state)
 	}
-	if err != nil {
-		return nil, d.explain(err)
-	}
 	pending := len(state.PendingOperations) > 0
-	if pending || d.mark(markActive, d.Stack) != "" {
+	if err == nil && (pending || d.mark(markActive, d.Stack) != "") {
 		d.note("an earlier run was interrupted: taking over what it left")
-		if s.onKind() {
-			s.set("adoptExisting", "true") // until the next up: without it, a preview would show a change of the provider
-			err = errors.Join(d.save(s), d.waitForDeletions(ctx))
+		err = d.removeStaleLock(ctx) // of a Pulumi that has outlived its run, but not the steps of this one
+		if d.onKind() {
+			d.set("adoptExisting", "true") // until the next up: without it, a preview would show a change of the provider
+			err = errors.Join(err, d.save(), d.waitForDeletions(ctx))
 		}
 		switch {
 		case err != nil || !pending:
-		case s.ownState:
-			err = d.change(ctx, s, func() error {
-				_, err := s.pulumi.Refresh(ctx, optrefresh.ClearPendingCreates(), optrefresh.ProgressStreams(d.out),
-					optrefresh.ShowSecrets(false))
-				return err
-			})
+		case d.ownState:
+			_, err = d.pulumi.Refresh(ctx, optrefresh.ClearPendingCreates(), optrefresh.ProgressStreams(d.out),
+				optrefresh.ShowSecrets(false))
 		default: // they may be those of a run that somebody else has active
 			d.note("operations in the state did not complete; if no other run is active, clear them: "+
 				"pulumi refresh --clear-pending-creates --stack %s", d.Stack)
 		}
-		if err == nil && s.onDocker() {
-			err = d.removeUnknown(ctx, s, state.Resources)
+		if err == nil && d.onDocker() {
+			err = d.removeUnknown(ctx, state.Resources)
 		}
 	}
-	if err == nil && s.onDocker() && s.existed {
-		err = d.startContainers(ctx, s)
+	if err == nil && d.onDocker() && d.existed {
+		err = d.startContainers(ctx)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return missingImages(ctx, state.Resources), nil
+	return missingImages(ctx, state.Resources), d.explain(err)
 }
 
-// missingImages returns the URNs of images that their registry on this machine, which may be a new one, does not have.
-func missingImages(ctx context.Context, resources []apitype.ResourceV3) (urns []string) {
-	for _, r := range resources {
-		image, _ := r.Outputs["repoDigest"].(string)
-		ref, err := name.NewDigest(image)
-		if r.Type != "docker:index/image:Image" || !localRepository.MatchString(image) || err != nil {
-			continue
-		}
-		if _, err := remote.Head(ref, registry.Options(ctx)...); registry.NotFound(err) {
-			urns = append(urns, string(r.URN))
-		}
-	}
-	return urns
-}
-
-// changeMarked runs an update or a destroy, and leaves a mark if it is interrupted, or if it fails while it adopts what
+// change runs an update or a destroy, and leaves a mark if it is interrupted, or if it fails while it adopts what
 // an interrupted one left. One that is killed leaves pending operations in the state, too.
-func (d *driver) changeMarked(ctx context.Context, s *stack, verb string, operation func() error) error {
+func (d *driver) change(ctx context.Context, verb string, operation func() error) error {
 	err := d.setMark(markActive, d.Stack, verb)
 	if err == nil {
-		err = d.change(ctx, s, operation)
+		err = d.explain(operation())
 	}
-	if ctx.Err() != nil || err != nil && s.setting("adoptExisting") == "true" {
+	if ctx.Err() != nil || err != nil && d.setting("adoptExisting") == "true" {
 		return err
 	}
 	return errors.Join(err, d.clearMark(markActive, d.Stack))
 }
 
-// waitForDeletions waits until no object of this program is being deleted: an update would take it for existing.
-func (d *driver) waitForDeletions(ctx context.Context) error {
-	for deadline := time.Now().Add(deletionWait); ; time.Sleep(500 * time.Millisecond) {
-		going, err := d.kubectl(ctx, "get", "namespaces,deployments,statefulsets,persistentvolumeclaims",
-			"--all-namespaces", "--selector", partOf,
-			"--output", `jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.kind} {.metadata.name} {end}`)
-		if err != nil || going == "" {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is still being deleted after %s", going, deletionWait)
-		}
-	}
-}
-
 // removeStaleLock cancels the lock of a run that was killed: one of this machine, in localDir, whose process is gone.
 // Pulumi reports any other.
-func (d *driver) removeStaleLock(ctx context.Context, s *stack) error {
+func (d *driver) removeStaleLock(ctx context.Context) error {
 	state := os.DirFS(d.local("state"))
-	files, _ := fs.Glob(state, ".pulumi/locks/*/*/"+s.name+"/*.json")
+	files, _ := fs.Glob(state, ".pulumi/locks/*/*/"+d.name+"/*.json")
 	host, err := os.Hostname()
-	if err != nil || !s.ownState || len(files) == 0 {
+	if err != nil || !d.ownState || len(files) == 0 {
 		return err
 	}
 	for _, file := range files {
@@ -291,22 +228,16 @@ func (d *driver) removeStaleLock(ctx context.Context, s *stack) error {
 			Pid      int
 			Hostname string
 		}
-		content, err := fs.ReadFile(state, file)
-		if err == nil {
-			err = json.Unmarshal(content, &lock)
-		}
-		if err != nil || lock.Hostname != host || d.runsPulumi(ctx, lock.Pid) {
+		content, _ := fs.ReadFile(state, file)
+		if err := json.Unmarshal(content, &lock); err != nil || lock.Hostname != host || d.runsPulumi(ctx, lock.Pid) {
 			return nil
 		}
 	}
 	d.note("removing the lock of a run that was killed")
-	if !s.existed { // it was killed while it removed the stack: Pulumi cancels nothing then
+	if !d.existed { // it was killed while it removed the stack: Pulumi cancels nothing then
 		return os.RemoveAll(d.local("state", path.Dir(files[0])))
 	}
-	locked, err := auto.SelectStack(ctx, d.Stack, s.workspace) // Cancel accepts no other type of workspace
-	if err == nil {
-		err = locked.Cancel(ctx)
-	}
+	_, err = d.command(ctx, d.stack, nil, "cancel", "--yes", "--stack", d.Stack)
 	return err
 }
 

@@ -26,7 +26,7 @@ func TestFindPulumi(t *testing.T) {
 		{"", "", ""}, {"3.1.0", "2.0.0", ""}, {"4.0.0", "4.0.0", ""},
 	} {
 		d, _, _ := newTestDriver(t)
-		d.pulumi = nil
+		d.cli, d.exclusive = nil, false
 		path := t.TempDir()
 		t.Setenv("PATH", path)
 		for folder, version := range map[string]string{path: tt.onPath, d.local("bin"): tt.own} {
@@ -34,9 +34,9 @@ func TestFindPulumi(t *testing.T) {
 				installCLI(t, folder, version)
 			}
 		}
-		err := d.findPulumi()
-		if (err == nil) != (tt.want != "") || err == nil && d.pulumi.Version().String() != tt.want {
-			t.Errorf("%q on PATH and %q in .local: got %+v and %v, want %q", tt.onPath, tt.own, d.pulumi, err, tt.want)
+		err := d.findPulumi(t.Context())
+		if (err == nil) != (tt.want != "") || err == nil && d.cli.Version().String() != tt.want {
+			t.Errorf("%q on PATH and %q in .local: got %+v and %v, want %q", tt.onPath, tt.own, d.cli, err, tt.want)
 		}
 	}
 }
@@ -53,18 +53,19 @@ func (d download) RoundTrip(*http.Request) (*http.Response, error) {
 
 func TestInstallPulumi(t *testing.T) {
 	d, _, out := newTestDriver(t)
-	s, transport := must(d.openStack(d.Stack)), http.DefaultTransport
+	transport := http.DefaultTransport
+	d.stack = must(d.openStack(d.Stack))
 	t.Setenv("PATH", t.TempDir()+":/usr/bin:/bin")
 	t.Cleanup(func() { http.DefaultTransport = transport })
-	d.pulumi, http.DefaultTransport = nil, download("")
-	_, err := d.ensurePulumi(t.Context(), s)
+	d.cli, http.DefaultTransport = nil, download("")
+	_, err := d.connect(t.Context())
 	wantError(t, err, "needs the Pulumi CLI", sdk.Version.String(), "resolve get.pulumi.com", ".local/bin", "HTTPS_PROXY")
 
 	installCLI(t, d.root, sdk.Version.String())
 	// The arguments are --no-edit-path --install-root <folder> --version <version>.
 	script := "#!/bin/sh\nmkdir -p \"$3/bin\" && cp '" + d.root + "/pulumi' \"$3/bin\"\n"
-	d.pulumi, http.DefaultTransport = nil, download(script)
-	if got := must(d.ensurePulumi(t.Context(), s)); got != "v"+sdk.Version.String() || !isFile(d.local("bin", "pulumi")) {
+	d.cli, http.DefaultTransport = nil, download(script)
+	if got := must(d.connect(t.Context())); got != "v"+sdk.Version.String() || !isFile(d.local("bin", "pulumi")) {
 		t.Errorf("got %q, want it installed into %s", got, localDir)
 	}
 	wantParts(t, out, "installing "+sdk.Version.String()+" into .local/bin")
@@ -84,9 +85,8 @@ func TestExplain(t *testing.T) {
 				reply{command: "docker exec"})
 			d.Stack = "qa"
 			write(t, d.committed("qa"), devYAML)
-			s := openTestStack(t, d)
-			s.existed = true
-			_, err := d.update(t.Context(), s)
+			openTestStack(t, d).existed = true
+			_, err := d.update(t.Context())
 			text := "updating stack qa: failed to run update: `pulumi up --yes --skip-preview --exec-kind=auto.local " +
 				"--refresh --stack qa --non-interactive`: exit status 255: " + tt.output + "\n"
 			wantError(t, err, text, tt.want)

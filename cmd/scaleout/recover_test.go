@@ -29,7 +29,7 @@ func TestImagesOfAnotherRegistry(t *testing.T) {
 		image := fmt.Sprintf(`{"urn":%q,"type":"docker:index/image:Image","outputs":{"repoDigest":%q}}`, urn, reference)
 		d, host, _ := newTestDriver(t, reply{command: "pulumi up"},
 			reply{command: "pulumi stack export --show-secrets --stack dev", out: stateJSON(image)})
-		must(d.update(t.Context(), openTestStack(t, d)))
+		must(openTestStack(t, d).update(t.Context()))
 		want := []string{"pulumi up --yes --skip-preview --exec-kind=auto.local" + replace +
 			" --refresh --stack dev --non-interactive"}
 		if got := host.asked("pulumi up"); !slices.Equal(got, want) {
@@ -42,15 +42,16 @@ func TestImagesOfAnotherRegistry(t *testing.T) {
 func TestUpAfterAnInterruption(t *testing.T) {
 	d, host, out := newTestDriver(t, reply{command: "pulumi up", fails: "error: update failed"},
 		pending, reply{command: "pulumi refresh"}, reply{command: "docker exec"})
-	opened := func() *stack { // by a command that carries settings, as promote does
-		s := must(d.openStack(d.Stack, machineKeys...))
-		if ok(t, d.connect(t.Context(), s)); s.setting("adoptExisting") != "" {
+	opened := func() *driver { // by a command that carries settings, as promote does
+		ran := host.ran
+		if openTestStack(t, d, machineKeys...); d.setting("adoptExisting") != "" {
 			t.Error("got existing objects adopted without an interruption")
 		}
-		return s
+		host.ran = ran
+		return d
 	}
 	for range 2 { // the objects still exist after an update that fails without an interruption
-		_, err := d.update(t.Context(), opened())
+		_, err := opened().update(t.Context())
 		wantError(t, err, "update failed")
 		wantParts(t, read(t, d.local("Pulumi.dev.yaml")), `scaleout:adoptExisting: "true"`)
 		host.replies[1].out = stateJSON()
@@ -61,7 +62,7 @@ func TestUpAfterAnInterruption(t *testing.T) {
 		t.Errorf("got %q, want the operations cleared once", got)
 	}
 	host.replies[0].fails = ""
-	if must(d.update(t.Context(), opened())); d.mark(markActive, d.Stack) != "" {
+	if must(opened().update(t.Context())); d.mark(markActive, d.Stack) != "" {
 		t.Errorf("got the mark %q, want the update finished", d.mark(markActive, d.Stack))
 	}
 	opened() // by which the next command adopts nothing
@@ -72,10 +73,9 @@ func TestUpAfterAnInterruption(t *testing.T) {
 func TestFailureIsNoInterruption(t *testing.T) {
 	d, host, out := newTestDriver(t, reply{command: "pulumi up", fails: "error: resource already exists"},
 		reply{command: "docker exec", out: "web-1 CrashLoopBackOff"})
-	s := openTestStack(t, d)
-	_, err := d.update(t.Context(), s)
+	_, err := openTestStack(t, d).update(t.Context())
 	wantError(t, err, "updating stack dev", "resource already exists")
-	if d.mark(markActive, d.Stack) != "" || s.setting("adoptExisting") != "" {
+	if d.mark(markActive, d.Stack) != "" || d.setting("adoptExisting") != "" {
 		t.Errorf("got the mark %q, want none and nothing adopted", d.mark(markActive, d.Stack))
 	}
 	asked := host.asked("docker exec")
@@ -88,7 +88,7 @@ func TestFailureIsNoInterruption(t *testing.T) {
 
 // TestInterruptionIsNoted checks that the mark of a canceled change stays.
 func TestInterruptionIsNoted(t *testing.T) {
-	for verb, change := range map[string]func(*driver, context.Context, *stack) (string, error){
+	for verb, change := range map[string]func(*driver, context.Context) (string, error){
 		"up": (*driver).update, "destroy": (*driver).destroy,
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -100,7 +100,7 @@ func TestInterruptionIsNoted(t *testing.T) {
 				}
 				cancel()
 			}}}
-		if _, err := change(d, ctx, openTestStack(t, d)); err == nil || d.mark(markActive, d.Stack) != verb {
+		if _, err := change(openTestStack(t, d), ctx); err == nil || d.mark(markActive, d.Stack) != verb {
 			t.Errorf("%s: got %v and the mark %q, want it kept", verb, err, d.mark(markActive, d.Stack))
 		}
 	}
@@ -109,9 +109,8 @@ func TestInterruptionIsNoted(t *testing.T) {
 // TestSharedStateIsNotChanged checks that pending operations, which may be those of another user, are not cleared.
 func TestSharedStateIsNotChanged(t *testing.T) {
 	d, host, out := newTestDriver(t, pending, reply{command: "docker exec"})
-	s := openTestStack(t, d)
-	s.ownState = false
-	if must(d.recover(t.Context(), s)); len(host.asked("pulumi refresh")) != 0 {
+	openTestStack(t, d).ownState = false
+	if must(d.recover(t.Context())); len(host.asked("pulumi refresh")) != 0 {
 		t.Errorf("got %q, want only the command printed", host.asked("pulumi"))
 	}
 	wantParts(t, out, "pulumi refresh --clear-pending-creates --stack dev")
@@ -137,14 +136,10 @@ func TestWaitForDeletions(t *testing.T) {
 	}
 }
 
-// TestStaleLock checks that every change removes the lock of a run that was killed, before Pulumi would report it.
+// TestStaleLock checks that every command that changes something, and no other, removes the lock of a run that was
+// killed, before Pulumi would report it.
 func TestStaleLock(t *testing.T) {
-	here, changes := must(os.Hostname()), map[string]func(*driver, context.Context, *stack) (string, error){
-		"pulumi up": (*driver).update, "pulumi destroy": (*driver).destroy,
-		"pulumi stack rm": func(d *driver, ctx context.Context, s *stack) (string, error) {
-			return d.removeStack(s).run(ctx)
-		},
-	}
+	here := must(os.Hostname())
 	held := func(host string) string { // by a process that exists on every machine: this one
 		return fmt.Sprintf(`{"pid":%d,"hostname":%q,"username":"me"}`, os.Getpid(), host)
 	}
@@ -166,33 +161,48 @@ func TestStaleLock(t *testing.T) {
 		{"of another stack", map[string]string{"qa/x": held(here)}, "", false, false},
 		{"the state is elsewhere", map[string]string{"dev/x": held(here)}, "", true, false},
 	} {
-		for verb, change := range changes {
+		for _, exclusive := range []bool{true, false} {
 			ps := fmt.Sprintf("ps -o state=,comm= -p %d", os.Getpid())
-			d, host, _ := newTestDriver(t, reply{command: ps, out: tt.program + "\n"},
-				reply{command: verb}, reply{command: "pulumi stack select"}, reply{command: "pulumi cancel"},
+			d, host, _ := newTestDriver(t, reply{command: ps, out: tt.program + "\n"}, reply{command: "pulumi cancel"},
 				reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`})
 			for name, content := range tt.locks {
 				write(t, d.local("state", ".pulumi/locks/organization/scaleout", name+".json"), content)
 			}
-			s := openTestStack(t, d)
-			s.ownState = !tt.shared
-			must(change(d, t.Context(), s))
-			commands := strings.Join(host.asked("pulumi"), "\n")
-			at := strings.Index(commands, "pulumi cancel --yes --stack dev")
-			if (at >= 0) != tt.want || strings.Index(commands, verb) < at || strings.Count(commands, "cancel") > 1 {
-				t.Errorf("%s: got %s\nwant the lock removed before %q: %t", tt.name, commands, verb, tt.want)
+			if d.exclusive = exclusive; tt.shared {
+				d.lookupEnv = environment(map[string]string{"PULUMI_BACKEND_URL": "s3://state"})
+			}
+			d.stack = must(d.openStack(d.Stack))
+			must(d.connect(t.Context()))
+			canceled := slices.Equal(host.asked("pulumi cancel"), []string{"pulumi cancel --yes --stack dev --non-interactive"})
+			if want := tt.want && exclusive; canceled != want || !want && len(host.asked("pulumi cancel")) > 0 {
+				t.Errorf("%s: got %q\nwant the lock removed: %t", tt.name, host.asked("pulumi"), want)
 			}
 		}
+	}
+}
+
+// TestLockOfAnOrphan checks that a Pulumi that ends only after the stack was opened, and leaves its lock, is no obstacle.
+func TestLockOfAnOrphan(t *testing.T) {
+	d, host, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`},
+		reply{command: "pulumi cancel"}, reply{command: "pulumi up"}, reply{command: "docker exec"})
+	openTestStack(t, d)
+	write(t, d.local("state", ".pulumi/locks/organization/scaleout/dev/x.json"),
+		fmt.Sprintf(`{"pid":%d,"hostname":%q}`, 1<<22+1, must(os.Hostname())))
+	ok(t, d.setMark(markActive, d.Stack, "up"))
+	must(d.update(t.Context()))
+	commands := strings.Join(host.asked("pulumi"), "\n")
+	if at := strings.Index(commands, "pulumi cancel"); at < 0 || at > strings.Index(commands, "pulumi up") {
+		t.Errorf("got %s\nwant the lock removed before the update", commands)
 	}
 }
 
 // TestLockOfARemovedStack checks that a run that was killed while it removed the stack does not prevent the next one:
 // Pulumi cancels nothing for a stack that does not exist.
 func TestLockOfARemovedStack(t *testing.T) {
-	d, _, _ := newTestDriver(t, initWrites(t), reply{command: "docker exec"})
+	d, _, _ := newTestDriver(t)
 	lock := d.local("state", ".pulumi/locks/organization/scaleout/dev/x.json")
 	write(t, lock, fmt.Sprintf(`{"pid":%d,"hostname":%q}`, 1<<22+1, must(os.Hostname())))
-	if must(d.ensureStack(t.Context(), openTestStack(t, d))); isFile(lock) {
+	if openTestStack(t, d); isFile(lock) {
 		t.Error("got the lock kept")
 	}
 }

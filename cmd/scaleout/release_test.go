@@ -327,7 +327,7 @@ func TestRepository(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, _, _ := newRelease(t, tt.config)
-			r := &release{stack: openTestStack(t, d),
+			r := &release{driver: openTestStack(t, d),
 				now: outputs{Image: imageOf(tt.running, "1"), Images: []deployed{{Image: imageOf(tt.ran, "2")}}}}
 			if got, err := r.repository(); err != nil || got != tt.want {
 				t.Errorf("got %q and %v, want %q", got, err, tt.want)
@@ -402,7 +402,7 @@ func TestGoal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			const history = "pulumi stack history --json --page-size 20 --page 1 --stack dev"
 			d, _, _ := newTestDriver(t, reply{command: history, out: tt.history})
-			r := &release{stack: openTestStack(t, d), now: outputs{Images: tt.images}}
+			r := &release{driver: openTestStack(t, d), now: outputs{Images: tt.images}}
 			if d.To = tt.to; len(tt.images) > 0 {
 				r.now.Image = tt.images[0].Image
 			}
@@ -410,7 +410,7 @@ func TestGoal(t *testing.T) {
 				r.set("image", tt.configured)
 			}
 			ok(t, d.setMark(markRollback, d.Stack, tt.unfinished))
-			got, err := d.goal(t.Context(), r)
+			got, err := r.goal(t.Context())
 			if tt.want == "" {
 				wantError(t, err, "no image to go back to")
 			} else if err != nil || got != tt.want {

@@ -26,13 +26,10 @@ type command struct {
 
 // runner runs programs; tests substitute a fake.
 type runner interface {
-	// Run returns the program's standard output. The error has the command's first line and the end of standard error.
+	// Run returns the program's standard output, without blanks around it. The error has the command's first line and the
+	// end of standard error.
 	Run(ctx context.Context, c command) (string, error)
 }
-
-// cancelGrace limits the time of an interrupted program until it is killed. Pulumi completes the operations in progress
-// first, and a Kubernetes one can wait minutes for a pod.
-const cancelGrace = 5 * time.Minute
 
 // execRunner runs real programs.
 type execRunner struct{}
@@ -43,7 +40,9 @@ type execRunner struct{}
 func (execRunner) Run(ctx context.Context, c command) (string, error) {
 	cmd := exec.CommandContext(ctx, c.name, c.args...)
 	cmd.Env, cmd.Stdin = append(os.Environ(), c.env...), c.stdin
-	cmd.SysProcAttr, cmd.WaitDelay = &syscall.SysProcAttr{Setpgid: true}, cancelGrace
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Interrupted, Pulumi completes the operations in progress first, and a Kubernetes one can wait minutes for a pod.
+	cmd.WaitDelay = 5 * time.Minute
 	cmd.Cancel = func() error {
 		go func() {
 			again := make(chan os.Signal, 1)
@@ -66,7 +65,7 @@ func (execRunner) Run(ctx context.Context, c command) (string, error) {
 		line, _, _ := strings.Cut(strings.Join(cmd.Args, " "), "\n")
 		err = fmt.Errorf("`%s`: %w", line, err)
 	}
-	return stdout.String(), err
+	return strings.TrimSpace(stdout.String()), err
 }
 
 func lastLines(text string, n int) string {
@@ -78,11 +77,6 @@ func lastLines(text string, n int) string {
 type step struct {
 	title string
 	run   func(context.Context) (string, error)
-}
-
-// with makes a step of a function about the stack.
-func (s *stack) with(f func(context.Context, *stack) (string, error)) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) { return f(ctx, s) }
 }
 
 // do runs steps until one fails. It announces each, and prints its summary and duration as plain lines, which suit a

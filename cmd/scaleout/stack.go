@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -25,9 +26,9 @@ var machineKeys = []string{"kubeContext", "publicPort", "imageRepository", "imag
 // stack is a stack's settings and the way to its state. The settings of a local stack are a copy of the committed file
 // in localDir, with what is true on this machine only. Keys are those of Pulumi.yaml, without the project's name.
 type stack struct {
-	name     string
+	name     string // without organization and project
 	project  *workspace.Project
-	settings *workspace.ProjectStack
+	config   *workspace.ProjectStack
 	env      map[string]string // for Pulumi commands: the project's folder, the state and the encryption of secrets
 	ownState bool              // the state is in localDir, so nobody else uses it
 
@@ -44,15 +45,17 @@ func (d *driver) openStack(name string, carried ...string) (s *stack, err error)
 	if s.project, err = workspace.LoadProject(filepath.Join(d.root, "Pulumi.yaml")); err != nil {
 		return nil, err
 	}
-	_, err = os.Stat(d.committed(name)) // Pulumi takes a missing file for an empty one
-	if err == nil {
-		s.settings, err = s.read(d.committed(name))
+	if parts := strings.Split(name, "/"); len(parts) == 3 && parts[1] != string(s.project.Name) {
+		return nil, fmt.Errorf("STACK=%q: the project here is %s, so its %w here", name, s.project.Name, fs.ErrNotExist)
+	}
+	if _, err = os.Stat(d.committed(name)); err == nil { // Pulumi takes a missing file for an empty one
+		s.config, err = s.read(d.committed(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stack %s: %w; to create one, copy Pulumi.dev.yaml or Pulumi.docker.yaml to "+
 			"Pulumi.%[1]s.yaml and give it its own scaleout:namespace", s.name, err)
 	}
-	if s.local() {
+	if s.isLocal() {
 		err = d.carry(s, carried)
 	}
 	return s, errors.Join(err, d.chooseBackend(s))
@@ -76,15 +79,15 @@ func (d *driver) carry(s *stack, keys []string) error {
 	if err != nil {
 		return err
 	}
-	if s.settings.EncryptionSalt == "" {
-		s.settings.EncryptionSalt = previous.EncryptionSalt
+	if s.config.EncryptionSalt == "" {
+		s.config.EncryptionSalt = previous.EncryptionSalt
 	}
-	if s.settings.EncryptionSalt == previous.EncryptionSalt && s.setting("redisPassword") == "" {
+	if s.config.EncryptionSalt == previous.EncryptionSalt && s.setting("redisPassword") == "" {
 		keys = append(slices.Clone(keys), "redisPassword")
 	}
 	for _, name := range keys {
 		if value, ok := previous.Config[s.key(name)]; ok {
-			s.settings.Config[s.key(name)] = value
+			s.config.Config[s.key(name)] = value
 		}
 	}
 	return nil
@@ -93,13 +96,13 @@ func (d *driver) carry(s *stack, keys []string) error {
 // save writes the project of a local stack: Pulumi keeps what it adds to settings, and which stack is selected, away
 // from the committed files. Its program is one folder up. A command that may run beside another one leaves existing
 // files alone. Renaming keeps the old settings intact if the run is interrupted.
-func (d *driver) save(s *stack) error {
-	project, settings := *s.project, d.copied(s.name)
-	if !s.local() || !d.exclusive && isFile(settings) && isFile(d.local("Pulumi.yaml")) {
+func (d *driver) save() error {
+	project, settings := *d.project, d.copied(d.name)
+	if !d.isLocal() || !d.exclusive && isFile(settings) && isFile(d.local("Pulumi.yaml")) {
 		return nil
 	}
 	project.Main = ".."
-	err := errors.Join(project.Save(d.local("Pulumi.yaml")), s.settings.Save(settings+".tmp.yaml"))
+	err := errors.Join(project.Save(d.local("Pulumi.yaml")), d.config.Save(settings+".tmp.yaml"))
 	if err != nil {
 		return err
 	}
@@ -108,11 +111,11 @@ func (d *driver) save(s *stack) error {
 
 func (s *stack) key(name string) config.Key { return config.MustMakeKey(string(s.project.Name), name) }
 
-func (s *stack) set(key, value string) { s.settings.Config[s.key(key)] = config.NewValue(value) }
+func (s *stack) set(key, value string) { s.config.Config[s.key(key)] = config.NewValue(value) }
 
 // setting returns a setting: the stack's own, or the default in Pulumi.yaml. A list or an object is JSON.
 func (s *stack) setting(key string) string {
-	if own, ok := s.settings.Config[s.key(key)]; ok {
+	if own, ok := s.config.Config[s.key(key)]; ok {
 		text, _ := own.Value(config.NopDecrypter)
 		return text
 	}
@@ -126,8 +129,8 @@ func (s *stack) setting(key string) string {
 func (s *stack) onKind() bool   { return s.setting("target") == "kind" }
 func (s *stack) onDocker() bool { return s.setting("target") == "docker" }
 
-// local reports whether the whole stack is on this machine, so that `up` prepares it and `down` removes it.
-func (s *stack) local() bool { return s.onKind() || s.onDocker() }
+// isLocal reports whether the whole stack is on this machine, so that `up` prepares it and `down` removes it.
+func (s *stack) isLocal() bool { return s.onKind() || s.onDocker() }
 
 // localRepository is an image repository in a registry on this machine.
 var localRepository = regexp.MustCompile(`^(localhost|127\.0\.0\.1):\d+/`)
@@ -155,7 +158,7 @@ func (d *driver) chooseBackend(s *stack) error {
 			s.env[name] = "" // Pulumi takes an empty variable for an unset one
 		}
 	}
-	if s.ownState = s.local() && !chosen[address]; !s.local() {
+	if s.ownState = s.isLocal() && !chosen[address]; !s.isLocal() {
 		return nil
 	}
 	s.env["PULUMI_OPTION_CWD"] = d.local()
@@ -176,18 +179,18 @@ func (d *driver) chooseBackend(s *stack) error {
 	return os.WriteFile(own[phrase], []byte(rand.Text()+"\n"), 0o600)
 }
 
-// env prints what `up` sets for Pulumi and kubectl, as shell commands: eval "$(make -s env)".
-func (d *driver) env(ctx context.Context) error {
-	s, err := d.openStack(d.Stack, append(slices.Clone(machineKeys), "adoptExisting")...)
-	if err == nil && s.local() {
-		err = errors.Join(d.save(s), d.findDaemon(ctx, s))
+// printEnv prints what `up` sets for Pulumi and kubectl, as shell commands: eval "$(make -s env)".
+func (d *driver) printEnv(ctx context.Context) (err error) {
+	d.stack, err = d.openStack(d.Stack, append(slices.Clone(machineKeys), "adoptExisting")...)
+	if err == nil && d.isLocal() {
+		err = errors.Join(d.save(), d.findDaemon(ctx))
 	}
 	if err != nil {
 		return err
 	}
-	s.env["PULUMI_STACK"] = d.Stack
-	for _, name := range slices.Sorted(maps.Keys(s.env)) {
-		d.printf("export %s=%s\n", name, shellQuote(s.env[name]))
+	d.env["PULUMI_STACK"] = d.Stack
+	for _, name := range slices.Sorted(maps.Keys(d.env)) {
+		d.printf("export %s=%s\n", name, shellQuote(d.env[name]))
 	}
 	if isFile(d.local("bin", "pulumi")) {
 		d.printf("export PATH=%s:\"$PATH\"\n", shellQuote(d.local("bin")))

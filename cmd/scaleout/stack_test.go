@@ -79,7 +79,7 @@ func TestChooseBackend(t *testing.T) {
 				tt.env[name] = strings.ReplaceAll(value, "OWN", own[name])
 			}
 			d.lookupEnv = environment(tt.env)
-			if ok(t, d.chooseBackend(s)); s.ownState != (tt.state == "own") {
+			if ok(t, d.chooseBackend(d.stack)); s.ownState != (tt.state == "own") {
 				t.Fatalf("got own state %t", s.ownState)
 			}
 			for name, want := range map[string]string{url: tt.state, file: tt.phrase} {
@@ -102,12 +102,12 @@ func TestChooseBackend(t *testing.T) {
 
 func TestPassphraseFile(t *testing.T) {
 	d, _, _ := newTestDriver(t)
-	s := openTestStack(t, d)
+	openTestStack(t, d)
 	first, info := read(t, d.local("passphrase")), must(os.Stat(d.local("passphrase")))
 	if info.Mode().Perm() != 0o600 || len(first) < 20 {
 		t.Errorf("got mode %v and %d characters, want 0600 and a long passphrase", info.Mode(), len(first))
 	}
-	if ok(t, d.chooseBackend(s)); read(t, d.local("passphrase")) != first {
+	if ok(t, d.chooseBackend(d.stack)); read(t, d.local("passphrase")) != first {
 		t.Error("got another passphrase, want the first kept")
 	}
 }
@@ -120,7 +120,7 @@ func TestEnvIsShell(t *testing.T) {
 	write(t, d.committed("dev"), devYAML)
 	write(t, d.local("bin", "pulumi"), "")
 	write(t, d.local("Pulumi.dev.yaml"), "config:\n  scaleout:publicPort: 9090\n  scaleout:adoptExisting: true\n")
-	ok(t, d.env(t.Context()))
+	ok(t, d.printEnv(t.Context()))
 	const variables = `"$PULUMI_STACK" "$PULUMI_OPTION_CWD" "$KUBECONFIG" "$DOCKER_HOST" "${PATH%%:*}" ` +
 		`"$PULUMI_BACKEND_URL"`
 	got := must(exec.Command("sh", "-c", out.String()+"printf '%s\\n' "+variables).Output())
@@ -136,6 +136,6 @@ func TestEnvIsShell(t *testing.T) {
 	d.Stack = "prod"
 	write(t, d.committed("prod"), "config:\n  scaleout:target: eks\n")
 	out.Reset()
-	ok(t, d.env(t.Context()))
+	ok(t, d.printEnv(t.Context()))
 	wantParts(t, out, "export PULUMI_OPTION_CWD=''\n", "export PULUMI_STACK='prod'\n")
 }

@@ -16,37 +16,29 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/opthistory"
 )
 
-// answerWait limits the wait for the app's answer after `pulumi up`, which has waited for its pods: the ingress
-// controller still has to notice them. A registry that was just started needs about a second.
-const answerWait = time.Minute
-
 // status shows what runs. A part that is unavailable does not hide the others.
-func (d *driver) status(ctx context.Context) error {
-	s, err := d.openStack(d.Stack, machineKeys...)
-	if err != nil {
+func (d *driver) status(ctx context.Context) (err error) {
+	if d.stack, err = d.openStack(d.Stack, machineKeys...); err != nil {
 		return err
 	}
-	if s.local() {
-		containers := stackLabel(s)
-		if s.onKind() { // where kubectl does not answer if they are stopped
+	if d.isLocal() {
+		containers := d.stackLabel()
+		if d.onKind() { // where kubectl does not answer if they are stopped
 			containers = d.nodeLabel()
 		}
 		const table = "table {{.Names}}\t{{.Status}}\t{{.Ports}}"
 		out, err := d.docker(ctx, "ps", "--all", "--filter", containers, "--format", table)
 		d.section("containers", out, err)
 	}
-	if s.onKind() {
-		out, err := d.kubectl(ctx, "get", "nodes,pods,hpa,ingress", "--namespace", s.setting("namespace"))
+	if d.onKind() {
+		out, err := d.kubectl(ctx, "get", "nodes,pods,hpa,ingress", "--namespace", d.setting("namespace"))
 		d.section("cluster "+d.Cluster, out, err)
 	}
-	if err = d.findPulumi(); err == nil {
-		err = d.connect(ctx, s)
-	}
-	if err != nil || !s.existed {
+	if _, err = d.connect(ctx); err != nil || !d.existed {
 		d.section("stack "+d.Stack, "not created yet", err)
 		return nil
 	}
-	updates, err := s.pulumi.History(ctx, 1, 1, opthistory.ShowSecrets(false))
+	updates, err := d.pulumi.History(ctx, 1, 1, opthistory.ShowSecrets(false))
 	text := "never updated"
 	if len(updates) > 0 && updates[0].EndTime != nil {
 		last := updates[0]
@@ -54,9 +46,9 @@ func (d *driver) status(ctx context.Context) error {
 		text = fmt.Sprintf("last %s: %s at %s, changes %s", last.Kind, last.Result, *last.EndTime, changes)
 	}
 	d.section("stack "+d.Stack, text, d.explain(err))
-	o, err := d.outputs(ctx, s, d.Stack)
+	o, err := d.outputs(ctx, d.stack, d.Stack)
 	d.section("URL", o.URL, err)
-	if path := s.setting("readyPath"); o.URL != "" && path != "" { // GET / would count a visit
+	if path := d.setting("readyPath"); o.URL != "" && path != "" { // GET / would count a visit
 		url := strings.TrimSuffix(o.URL, "/") + path
 		_, said, err := get(ctx, url)
 		d.section("GET "+url, said, err)
@@ -109,9 +101,10 @@ func get(ctx context.Context, url string) (status int, said string, err error) {
 }
 
 // waitForAnswer sends requests until the status is one that an app or a registry may have: not 404, which an ingress
-// controller sends before it knows the app, nor 500 and above. It returns that answer.
+// controller sends before it knows the app, nor 500 and above. It returns that answer. After `pulumi up`, which has
+// waited for the pods, the ingress controller still has to notice them; a new registry needs about a second.
 func waitForAnswer(ctx context.Context, url string) (string, error) {
-	for deadline := time.Now().Add(answerWait); ; time.Sleep(500 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) {
 		status, said, err := get(ctx, url)
 		if err == nil && (status >= 500 || status == http.StatusNotFound) {
 			err = fmt.Errorf("GET %s: %s", url, said)
@@ -121,9 +114,6 @@ func waitForAnswer(ctx context.Context, url string) (string, error) {
 		}
 	}
 }
-
-// logLines limits the recent lines of each pod: about a screen for two pods.
-const logLines = "20"
 
 // followScript runs kubectl until standard input ends. Docker does not stop a process in a container when its client is
 // interrupted, but it closes the input; otherwise every Ctrl-C would leave a kubectl running in the node.
@@ -139,12 +129,11 @@ done
 wait`
 
 // logs prints the log lines of one component's pods or containers, each with its name.
-func (d *driver) logs(ctx context.Context) error {
-	s, err := d.openStack(d.Stack, machineKeys...)
-	if err != nil {
+func (d *driver) logs(ctx context.Context) (err error) {
+	if d.stack, err = d.openStack(d.Stack, machineKeys...); err != nil {
 		return err
 	}
-	c, err := d.logCommand(ctx, s)
+	c, err := d.logCommand(ctx)
 	if err != nil {
 		return err
 	}
@@ -160,10 +149,10 @@ func (d *driver) logs(ctx context.Context) error {
 	return nil
 }
 
-func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
-	options := []string{"--tail", logLines, fmt.Sprintf("--follow=%t", d.Follow)}
-	if s.onDocker() {
-		names, err := d.containers(ctx, stackLabel(s), "label=scaleout.component="+d.Component)
+func (d *driver) logCommand(ctx context.Context) (command, error) {
+	options := []string{"--tail", "20", fmt.Sprintf("--follow=%t", d.Follow)} // of each: about a screen for two pods
+	if d.onDocker() {
+		names, err := d.containers(ctx, d.stackLabel(), "label=scaleout.component="+d.Component)
 		if err == nil && len(names) == 0 {
 			err = fmt.Errorf("stack %s has no container of %s; `make up STACK=%[1]s` creates web, redis and nginx",
 				d.Stack, d.Component)
@@ -171,7 +160,7 @@ func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 		env := []string{"containers=" + strings.Join(names, " "), "options=" + strings.Join(options, " ")}
 		return command{name: "sh", args: []string{"-c", containersScript}, env: env}, err
 	}
-	label, namespace := d.Component, s.setting("namespace")
+	label, namespace := d.Component, d.setting("namespace")
 	switch d.Component {
 	case "web":
 		label = "webapp"
@@ -180,20 +169,20 @@ func (d *driver) logCommand(ctx context.Context, s *stack) (command, error) {
 	}
 	args := append([]string{"logs", "--namespace", namespace, "--selector", "app.kubernetes.io/name=" + label,
 		"--all-containers", "--prefix", "--max-log-requests", "50"}, options...) // kubectl follows 5 pods by default
-	if !s.onKind() {
+	if !d.onKind() {
 		return command{}, fmt.Errorf("stack %s does not run on this machine; with your own kubectl: kubectl %s",
 			d.Stack, strings.Join(args, " "))
 	}
 	if !d.Follow {
-		return d.inNode("kubectl", args...), nil
+		return inNode(d.controlPlane(), "kubectl", args...), nil
 	}
-	return d.inNode("sh", append([]string{"-c", followScript, "follow"}, args...)...), nil
+	return inNode(d.controlPlane(), "sh", append([]string{"-c", followScript, "follow"}, args...)...), nil
 }
 
 // diagnose shows, after a failed update on kind, the stack's pods, their latest warnings and the end of their logs.
 // Pulumi's message names the object that failed, but not always the reason.
-func (d *driver) diagnose(ctx context.Context, s *stack) {
-	if !s.onKind() || ctx.Err() != nil {
+func (d *driver) diagnose(ctx context.Context) {
+	if !d.onKind() || ctx.Err() != nil {
 		return
 	}
 	for _, args := range [][]string{
@@ -202,7 +191,7 @@ func (d *driver) diagnose(ctx context.Context, s *stack) {
 			"--output=custom-columns=:.involvedObject.name,:.message"},
 		{"logs", "--selector=" + partOf, "--all-containers", "--prefix", "--ignore-errors", "--tail=8"},
 	} {
-		out, _ := d.kubectl(ctx, append(args, "--namespace", s.setting("namespace"))...) // the update's error is reported
+		out, _ := d.kubectl(ctx, append(args, "--namespace", d.setting("namespace"))...) // the update's error is reported
 		d.note("%s", lastLines(out, 60))
 	}
 }

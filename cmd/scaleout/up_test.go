@@ -20,8 +20,9 @@ func TestUp(t *testing.T) {
 	}))
 	defer app.Close()
 	d, host := newCluster(t, initWrites(t), reply{command: "docker info", out: "28.0.0 id linux/x86_64"},
-		reply{command: "docker container inspect kind-registry", out: registryJSON(true, listen(t, 200), "")},
-		reply{command: "docker network connect"}, reply{command: "pulumi config set"},
+		reply{command: "docker container inspect kind-registry", out: registryJSON(listen(t, 200), "")},
+		reply{command: "docker start"}, reply{command: "docker network connect"},
+		reply{command: "pulumi config set"},
 		reply{command: "pulumi up"},
 		reply{command: "pulumi stack output --json --stack", out: `{"url":"` + app.URL + `","nextCommands":["make load"]}`})
 	write(t, d.committed("dev"), devYAML+"  scaleout:paths: [/shop]\n")
@@ -34,7 +35,7 @@ func TestUp(t *testing.T) {
 			steps = append(steps, strings.TrimSpace(step))
 		}
 	}
-	want := []string{"Docker", "Pulumi CLI", "registry", "cluster scaleout", "registry in the cluster", "stack dev",
+	want := []string{"Docker", "Pulumi CLI", "registry", "cluster scaleout", "nodes", "stack dev",
 		"Redis password", "pulumi up", "GET " + app.URL + "/shop"}
 	if len(steps) != len(want)+1 || !slices.Equal(steps[:len(want)], want) {
 		t.Errorf("got the steps %q, want %q", steps, want)
@@ -60,13 +61,13 @@ func TestEnsureStackCreates(t *testing.T) {
 	getNamespace := "docker exec --interactive scaleout-control-plane kubectl get namespace scaleout --ignore-not-found"
 	d, host, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"prod"}]`}, initWrites(t),
 		reply{command: getNamespace, out: "namespace/scaleout\n"})
-	_, err := d.ensureStack(t.Context(), openTestStack(t, d))
+	_, err := openTestStack(t, d).ensureStack(t.Context())
 	wantError(t, err, "namespace/scaleout exists and does not belong to stack dev", "another scaleout:namespace")
 	if got := host.asked("pulumi stack init"); len(got) > 0 {
 		t.Errorf("got %q, want no stack whose recovery would take over what others have", got)
 	}
 	host.replies[2].out = ""
-	wantParts(t, must(d.ensureStack(t.Context(), openTestStack(t, d))), "created")
+	wantParts(t, must(openTestStack(t, d).ensureStack(t.Context())), "created")
 	if got := read(t, d.committed("dev")); got != devYAML {
 		t.Errorf("got the committed file %q, want it unchanged", got)
 	}
@@ -89,13 +90,13 @@ func TestStaleEncryption(t *testing.T) {
 	if s.setting("redisPassword") == "" {
 		t.Error("got no password from the copy")
 	}
-	must(d.ensureStack(t.Context(), s))
+	must(d.ensureStack(t.Context()))
 	if got := read(t, d.local("Pulumi.dev.yaml")); strings.Contains(got, "v1:old") || !strings.Contains(got, "v1:new=") {
 		t.Errorf("got %q, want the old encryption replaced", got)
 	}
 	d, _, _ = newTestDriver(t, reply{command: "pulumi stack init", fails: "error: incorrect passphrase"},
 		reply{command: "docker exec"})
-	_, err := d.ensureStack(t.Context(), openTestStack(t, d))
+	_, err := openTestStack(t, d).ensureStack(t.Context())
 	wantError(t, err, "encrypted with another passphrase", ".local/passphrase", "encryptionsalt",
 		"Pulumi.dev.yaml")
 }
@@ -108,8 +109,8 @@ func TestEnsurePassword(t *testing.T) {
 		write(t, path, read(t, path)+"  scaleout:redisPassword:\n    secure: v1:cipher=\n")
 		password, _ = io.ReadAll(c.stdin)
 	}})
-	s := openTestStack(t, d)
-	wantParts(t, must(d.ensurePassword(t.Context(), s)), "generated")
+	openTestStack(t, d)
+	wantParts(t, must(d.ensurePassword(t.Context())), "generated")
 	if secret := string(password); len(secret) < 20 || strings.Contains(line(host.ran[0])+out.String(), secret) {
 		t.Errorf("got password %q in %q and %q, want a long one and only on standard input", secret, line(host.ran[0]), out)
 	}
@@ -117,18 +118,20 @@ func TestEnsurePassword(t *testing.T) {
 	if committed := read(t, d.committed("dev")); committed != devYAML {
 		t.Errorf("got %q, want the ciphertext in the copy only", committed)
 	}
-	if got := must(d.ensurePassword(t.Context(), s)); got != "exists" || len(host.ran) != 1 {
+	if got := must(d.ensurePassword(t.Context())); got != "exists" || len(host.ran) != 1 {
 		t.Errorf("got %q and %d commands, want the second run to keep it", got, len(host.ran))
 	}
 	ok(t, os.Remove(d.local("Pulumi.dev.yaml")))
 	write(t, d.committed("dev"), devYAML+"  scaleout:redis: false\n")
-	wantParts(t, must(d.ensurePassword(t.Context(), must(d.openStack("dev")))), "not needed")
+	d.stack = must(d.openStack("dev"))
+	wantParts(t, must(d.ensurePassword(t.Context())), "not needed")
 }
 
 func TestPasswordOfAnotherRedis(t *testing.T) {
 	d, host, _ := newTestDriver(t)
 	write(t, d.committed("dev"), devYAML+"  scaleout:redisHost: redis.example\n")
-	_, err := d.ensurePassword(t.Context(), must(d.openStack("dev")))
+	d.stack = must(d.openStack("dev"))
+	_, err := d.ensurePassword(t.Context())
 	wantError(t, err, "pulumi config set --secret redisPassword")
 	if len(host.ran) > 0 {
 		t.Errorf("got %q, want no password generated", host.asked(""))
@@ -159,7 +162,7 @@ func TestSettingsOfThisMachine(t *testing.T) {
 			write(t, d.committed("dev"), tt.settings)
 			d.Cluster, d.HTTPPort, d.HTTPSPort, d.RegistryPort, d.platform = "dev", tt.http, tt.https, tt.registry, tt.platform
 			s := openTestStack(t, d)
-			got := must(d.ensureStack(t.Context(), s))
+			got := must(d.ensureStack(t.Context()))
 			wantParts(t, got, "exists", tt.says)
 			// Other commands read the copy, an `up` the committed file.
 			again := must(d.openStack(d.Stack, machineKeys...))
@@ -182,8 +185,7 @@ func TestUpdateFlags(t *testing.T) {
 		d, host, _ := newTestDriver(t, reply{command: "pulumi preview"}, reply{command: "pulumi up"})
 		write(t, d.committed("dev"), "config:\n  scaleout:target: "+target+"\n")
 		ok(t, d.setMark(markRollback, d.Stack, "x"))
-		s := openTestStack(t, d)
-		must(d.update(t.Context(), s))
+		must(openTestStack(t, d).update(t.Context()))
 		for name, got := range map[string]bool{
 			"a refresh":  strings.Contains(host.asked("pulumi up")[0], "--refresh"),
 			"no preview": len(host.asked("pulumi preview")) == 0,
@@ -200,7 +202,7 @@ func TestUpdateFlags(t *testing.T) {
 			t.Errorf("%s: got marks after the update", target)
 		}
 		if host.replies[0].fails, host.ran = "error: wrong", nil; !local {
-			_, err := d.update(t.Context(), s)
+			_, err := d.update(t.Context())
 			if wantError(t, err, "updating stack dev", "wrong"); len(host.asked("pulumi up")) > 0 {
 				t.Error("got an update after a preview that failed")
 			}
