@@ -97,8 +97,8 @@ func (s *settings) add(name, fallback string, f form, to any, usage string) {
 
 // declare declares the flags. The defaults are those of the component WebApp where it has the same setting.
 func (s *settings) declare() {
-	s.add("port", "5000", form{`^[1-9][0-9]{0,4}$`, "a number from 1 to 65535"}, &s.port,
-		"`port` that the app listens on for HTTP")
+	s.add("port", "5000", form{`^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$`,
+		"a number from 1 to 65535"}, &s.port, "`port` that the app listens on for HTTP")
 	s.add("user", "65532", form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}, &s.user,
 		"`number` of the user and group that it runs as")
 	s.add("memory", "256m", form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}, &s.memory,

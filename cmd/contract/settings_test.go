@@ -40,6 +40,13 @@ func TestSettings(t *testing.T) {
 	}{
 		{[]string{"-live=", "-ready=", "app:1"}, ""},
 		{[]string{"-writable", "/tmp", "-writable", "/var/run", "-env", "A=b=c", "-env", "EMPTY=", "app:1"}, ""},
+		{[]string{"-port", "1", "-port", "9999", "-port", "59999", "-port", "65535", "app:1"}, ""},
+		{[]string{"-port", "65536", "app:1"}, `-port "65536": want a number from 1 to 65535`},
+		{[]string{"-port", "65540", "app:1"}, `-port "65540"`},
+		{[]string{"-port", "65600", "app:1"}, `-port "65600"`},
+		{[]string{"-port", "66000", "app:1"}, `-port "66000"`},
+		{[]string{"-port", "99999", "app:1"}, `-port "99999"`},
+		{[]string{"-port", "100000", "app:1"}, `-port "100000"`},
 		{nil, "IMAGE"},
 		{[]string{""}, "IMAGE"},
 		{[]string{"--", "-privileged"}, "IMAGE"},
