@@ -130,8 +130,8 @@ func conclude(out io.Writer, r *record.Run, goal float64, folder string) {
 	for _, row := range r.Rows(goal) {
 		_, _ = fmt.Fprintf(out, "  %-24s %s\n", row.Name, row.Value)
 	}
-	for reason, n := range r.Total.Failures {
-		_, _ = fmt.Fprintf(out, "  %d times %s\n", n, reason)
+	for _, reason := range r.Total.Reasons() {
+		_, _ = fmt.Fprintf(out, "  %d times %s\n", r.Total.Failures[reason], reason)
 	}
 	if a := r.Advise(goal); a.Problem != "" {
 		_, _ = fmt.Fprintf(out, "\n  no advice on the autoscaler: %s\n", a.Problem)

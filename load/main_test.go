@@ -101,6 +101,19 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestFailuresInOrder: the reasons of failures are printed with the most frequent one first, equal ones by their text.
+func TestFailuresInOrder(t *testing.T) {
+	var out bytes.Buffer
+	conclude(&out, &record.Run{Total: traffic.Summary{Failures: map[string]int{
+		"EOF": 3, "503 Service Unavailable": 20, "connection refused": 3, "500 Internal Server Error": 3, "timeout": 100,
+	}}}, 150, "report")
+	want := "  100 times timeout\n  20 times 503 Service Unavailable\n  3 times 500 Internal Server Error\n" +
+		"  3 times EOF\n  3 times connection refused\n"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("got\n%swant in it\n%s", &out, want)
+	}
+}
+
 // TestInterrupted: Ctrl-C ends a load with what was recorded until then.
 func TestInterrupted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

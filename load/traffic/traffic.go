@@ -2,6 +2,7 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -113,6 +114,13 @@ type Summary struct {
 
 // Failed returns the number of failed requests.
 func (s Summary) Failed() int { return s.Sent - s.OK }
+
+// Reasons returns the reasons of the failures, the most frequent one first.
+func (s Summary) Reasons() []string {
+	return slices.SortedFunc(maps.Keys(s.Failures), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.Failures[b], s.Failures[a]), cmp.Compare(a, b))
+	})
+}
 
 // Second returns the outcome so far of the requests that were sent in second i since the start.
 func (t *Traffic) Second(i int) Summary {
