@@ -109,16 +109,9 @@ func send(ctx context.Context, o *options, stack pulumiStack, out io.Writer) (*r
 
 // save writes the report to a folder. If one of its files cannot be created, the others are written anyway.
 func save(folder string, r, base *record.Run, goal float64) error {
-	var problems [6]error
-	content := map[string][]byte{"run.csv": r.CSV()}
-	content["run.json"], problems[0] = r.JSON()
-	content["report.html"], problems[1] = report.Page(r, base, goal)
-	content["light.svg"], problems[2] = report.Picture("svg", r, base, report.Light)
-	content["dark.svg"], problems[3] = report.Picture("svg", r, base, report.Dark)
-	content["light.png"], problems[4] = report.Picture("png", r, base, report.Light)
-	problems[5] = os.MkdirAll(folder, 0o755)
-	err := errors.Join(problems[:]...)
-	for name, text := range content {
+	files, err := report.Files(r, base, goal)
+	err = errors.Join(err, os.MkdirAll(folder, 0o755))
+	for name, text := range files {
 		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), text, 0o644))
 	}
 	return err

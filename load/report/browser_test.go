@@ -62,12 +62,12 @@ func TestBrowser(t *testing.T) {
 	run, base := example("ours"), example("plain")
 	run.Total.Failures = map[string]int{"503 Service Unavailable": 3}
 	base.Autoscaler.Target = 60
-	page, err := Page(run, base, 150)
+	files, err := Files(run, base, 150)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
-	if err := os.WriteFile(file, page, 0o600); err != nil {
+	if err := os.WriteFile(file, files["report.html"], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, scheme := range []string{"light", "dark"} {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"slices"
@@ -17,32 +18,35 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"clock": clock}).Parse(pageText))
 
-// Page returns the page of a run; base may be nil. goal is the highest acceptable 95th percentile, in milliseconds.
-func Page(run, base *record.Run, goal float64) ([]byte, error) {
-	pictures := map[string]template.HTML{}
-	for name, theme := range map[string]Theme{"light": Light, "dark": Dark} {
-		svg, err := Picture("svg", run, base, theme)
-		if err != nil {
-			return nil, err
-		}
-		_, inline, _ := bytes.Cut(svg, []byte("<svg"))          // the XML declaration is only for a separate file
-		pictures[name] = template.HTML("<svg" + string(inline)) // the library escapes the names in it
-	}
+// Files returns the files of the report on a run, by name; base may be nil. goal is the highest acceptable 95th
+// percentile, in milliseconds. If one of them cannot be created, the others are returned with the error.
+func Files(run, base *record.Run, goal float64) (map[string][]byte, error) {
+	var problems [5]error
+	files := map[string][]byte{"run.csv": run.CSV()}
+	files["run.json"], problems[0] = run.JSON()
+	files["light.svg"], problems[1] = Picture("svg", run, base, Light)
+	files["dark.svg"], problems[2] = Picture("svg", run, base, Dark)
+	files["light.png"], problems[3] = Picture("png", run, base, Light)
 	baseValues := map[string]string{} // numbers and settings by their names
 	if base != nil {
 		for _, row := range slices.Concat(base.Rows(goal), settings(base)) {
 			baseValues[row.Name] = row.Value
 		}
 	}
-	var out bytes.Buffer
-	err := pageTemplate.Execute(&out, map[string]any{
+	var page bytes.Buffer
+	problems[4] = pageTemplate.Execute(&page, map[string]any{
 		"Run": run, "Numbers": run.Rows(goal), "Settings": settings(run), "Advice": run.Advise(goal),
-		"Base": base, "BaseValues": baseValues, "Pictures": pictures,
+		"Base": base, "BaseValues": baseValues, "Light": inline(files["light.svg"]), "Dark": inline(files["dark.svg"]),
 	})
-	return out.Bytes(), err
+	files["report.html"] = page.Bytes()
+	return files, errors.Join(problems[:]...)
 }
 
-// settings returns the settings of a run.
+// inline returns a picture for use in a page: the XML declaration is only for a separate file.
+func inline(svg []byte) template.HTML {
+	return template.HTML(svg[max(0, bytes.Index(svg, []byte("<svg"))):]) // the library escapes the names in it
+}
+
 func settings(r *record.Run) []record.Row {
 	autoscaler := "none followed"
 	if a := r.Autoscaler; a != nil {

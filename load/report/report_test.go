@@ -49,11 +49,11 @@ func example(name string) *record.Run {
 func TestPage(t *testing.T) {
 	run, base := example("ours"), example("plain <manifests>")
 	base.Autoscaler.Target = 60
-	content, err := Page(run, base, 150)
+	files, err := Files(run, base, 150)
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := string(content)
+	page := string(files["report.html"])
 	for _, want := range []string{
 		"<h1>ours</h1>", "plain &lt;manifests&gt;", "cpu above &lt;target&gt;", "1:20", "time to capacity",
 		`<tr class="differs"><th>autoscaler</th><td>shop/web in kind: 2 to 10 pods at 50 % of 100m</td>` +
