@@ -36,7 +36,7 @@ func (p *picture) requests() {
 	failed := func(s record.Sample) float64 { return float64(s.Failed()) }
 	p.line(n, p.run, curve{"answered", p.theme.main, solid, 1.5}, 1, answered)
 	p.line(n, p.run, curve{"failed", p.theme.bad, solid, 1.5}, 1, failed)
-	n.plot.Y.Max *= 1.05
+	n.Y.Max *= 1.05
 }
 
 // leastLatency is the lower end of the latency axis in milliseconds. maxPoints is the number of points of a line that
@@ -64,9 +64,9 @@ func (p *picture) latency() {
 	line(p.run, curve{"p95" + worst, p.theme.main, solid, 1.5}, p95)
 	line(p.run, curve{"p50" + worst, p.theme.second, dashed, 1.2}, func(s record.Sample) float64 { return s.P50 })
 	// Latencies span decades: a response takes a millisecond from a pod at rest, and seconds from an overloaded one.
-	n.plot.Y.Min = leastLatency
-	n.plot.Y.Max = math.Pow(10, math.Ceil(math.Log10(max(n.plot.Y.Max, 10))))
-	n.plot.Y.Scale, n.plot.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(decades)
+	n.Y.Min = leastLatency
+	n.Y.Max = math.Pow(10, math.Ceil(math.Log10(max(n.Y.Max, 10))))
+	n.Y.Scale, n.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(decades)
 }
 
 func (p *picture) cpu() {
@@ -80,8 +80,8 @@ func (p *picture) cpu() {
 	p.line(n, p.base, curve{"pods, " + p.base.Name, p.theme.faded, solid, 1}, steps, cpu)
 	p.line(n, p.run, curve{"pods", p.theme.third, solid, 1.5}, steps, cpu)
 	target := float64(p.run.Autoscaler.Target)
-	n.level(target, p.end(), curve{fmt.Sprintf("target, %g %%", target), p.theme.ink, dashed, 1})
-	n.plot.Y.Max = max(n.plot.Y.Max, 1.5*target) * 1.05
+	p.level(n, target, curve{fmt.Sprintf("target, %g %%", target), p.theme.ink, dashed, 1})
+	n.Y.Max = max(n.Y.Max, 1.5*target) * 1.05
 }
 
 func (p *picture) pods() {
@@ -92,17 +92,17 @@ func (p *picture) pods() {
 	p.line(n, p.run, curve{"wanted", p.theme.bad, dashed, 1.2}, steps, wanted)
 	p.line(n, p.run, curve{"ready", p.theme.main, solid, 1.5}, steps, ready)
 	limit := float64(p.run.Autoscaler.Max)
-	n.level(limit, p.end(), curve{fmt.Sprintf("maximum, %g", limit), p.theme.ink, dotted, 1})
-	n.plot.Y.Max = max(n.plot.Y.Max, limit) * 1.15
+	p.level(n, limit, curve{fmt.Sprintf("maximum, %g", limit), p.theme.ink, dotted, 1})
+	n.Y.Max = max(n.Y.Max, limit) * 1.15
 	p.decisions(n)
-	n.plot.X.Label.Text = "minutes since the start"
+	n.X.Label.Text = "minutes since the start"
 }
 
 // steps is the span of a line that is drawn in steps.
 const steps = 0
 
 // line draws the highest value of each span of seconds until the end of this picture. NaN means no value.
-func (p *picture) line(n *panel, run *record.Run, c curve, span int, value func(record.Sample) float64) {
+func (p *picture) line(n *plot.Plot, run *record.Run, c curve, span int, value func(record.Sample) float64) {
 	var points plotter.XYs
 	for samples := range slices.Chunk(run.Samples, max(span, 1)) {
 		highest := math.NaN()
@@ -119,23 +119,23 @@ func (p *picture) line(n *panel, run *record.Run, c curve, span int, value func(
 	if span == steps {
 		style = plotter.PostStep
 	}
-	n.stroke(points, c, style)
+	stroke(n, points, c, style)
 }
 
 // level draws a horizontal line.
-func (n *panel) level(at, end float64, c curve) {
-	n.stroke(plotter.XYs{{X: 0, Y: at}, {X: end, Y: at}}, c, plotter.NoStep)
+func (p *picture) level(n *plot.Plot, at float64, c curve) {
+	stroke(n, plotter.XYs{{X: 0, Y: at}, {X: p.end(), Y: at}}, c, plotter.NoStep)
 }
 
-func (n *panel) stroke(points plotter.XYs, c curve, style plotter.StepKind) {
+func stroke(n *plot.Plot, points plotter.XYs, c curve, style plotter.StepKind) {
 	if len(points) == 0 {
 		return
 	}
 	line := &plotter.Line{XYs: points, StepStyle: style}
 	line.Color, line.Dashes, line.Width = c.color, c.dash, vg.Points(c.width)
-	n.plot.Add(line)
+	n.Add(line)
 	if c.name != "" {
-		n.legend.Add(c.name, line)
+		n.Legend.Add(c.name, line)
 	}
 }
 
@@ -143,10 +143,10 @@ func (n *panel) stroke(points plotter.XYs, c curve, style plotter.StepKind) {
 var newSize = regexp.MustCompile(`^New size: (\d+);`)
 
 // decisions writes each new number of pods at the time of the decision.
-func (p *picture) decisions(n *panel) {
+func (p *picture) decisions(n *plot.Plot) {
 	labels := &plotter.Labels{}
-	top := n.plot.Y.Max
-	style := n.plot.Y.Tick.Label
+	top := n.Y.Max
+	style := n.Y.Tick.Label
 	style.XAlign = draw.XLeft
 	for _, e := range p.run.Events {
 		if size := newSize.FindStringSubmatch(e.Message); size != nil && e.At <= p.end() {
@@ -155,11 +155,11 @@ func (p *picture) decisions(n *panel) {
 			labels.Labels = append(labels.Labels, size[1])
 			labels.TextStyle = append(labels.TextStyle, style)
 			mark := plotter.XYs{{X: e.At, Y: 0}, {X: e.At, Y: top}}
-			n.stroke(mark, curve{"", p.theme.faint, solid, 1}, plotter.NoStep)
+			stroke(n, mark, curve{"", p.theme.faint, solid, 1}, plotter.NoStep)
 		}
 	}
 	if len(labels.XYs) > 0 {
-		n.plot.Add(labels)
+		n.Add(labels)
 	}
 }
 

@@ -55,13 +55,7 @@ var (
 type picture struct {
 	theme     Theme
 	run, base *record.Run // base is empty without a run to compare with
-	panels    []*panel
-}
-
-// panel is a plot with its legend next to it.
-type panel struct {
-	plot   *plot.Plot
-	legend plot.Legend
+	panels    []*plot.Plot
 }
 
 // Picture draws a run as "svg" or "png", with the latencies, CPU and pods of base if it is not nil.
@@ -84,15 +78,16 @@ func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) 
 	dc = draw.Crop(dc, margin, -margin, margin, -margin)
 	rows := make([][]*plot.Plot, len(p.panels)) // aligned, so that the time axes match
 	for i, panel := range p.panels {
-		rows[i] = []*plot.Plot{panel.plot}
+		rows[i] = []*plot.Plot{panel}
 	}
 	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadY: margin}
 	canvases := plot.Align(rows, tiles, draw.Crop(dc, 0, -legendWidth, 0, 0))
 	for i, panel := range p.panels {
-		panel.plot.Draw(canvases[i][0])
-		beside := canvases[i][0]
+		legend, beside := panel.Legend, canvases[i][0]
+		panel.Legend = plot.NewLegend() // or it would also be drawn over the lines
+		panel.Draw(canvases[i][0])
 		beside.Min.X, beside.Max.X = dc.Max.X-legendWidth+margin, dc.Max.X
-		panel.legend.Draw(beside)
+		legend.Draw(beside)
 	}
 	var out bytes.Buffer
 	if _, err := canvas.WriteTo(&out); err != nil {
@@ -104,30 +99,30 @@ func Picture(format string, run, base *record.Run, theme Theme) ([]byte, error) 
 }
 
 // add adds a panel; unit is the label of its vertical axis.
-func (p *picture) add(unit string) *panel {
-	n := &panel{plot: plot.New(), legend: plot.NewLegend()}
+func (p *picture) add(unit string) *plot.Plot {
+	n := plot.New()
 	style := func(s *text.Style, size float64) {
 		s.Font = font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, vg.Points(size))
 		s.Color = p.theme.ink
 	}
-	n.plot.BackgroundColor = p.theme.background
-	n.plot.Y.Label.Text = unit
-	for _, axis := range []*plot.Axis{&n.plot.X, &n.plot.Y} {
+	n.BackgroundColor = p.theme.background
+	n.Y.Label.Text = unit
+	for _, axis := range []*plot.Axis{&n.X, &n.Y} {
 		style(&axis.Label.TextStyle, 9)
 		style(&axis.Tick.Label, 8)
 		axis.Color, axis.Tick.Color = p.theme.ink, p.theme.ink
 		axis.Padding = 0
 	}
-	n.plot.X.Min, n.plot.X.Max = 0, p.end()
-	n.plot.X.Tick.Marker, n.plot.Y.Tick.Marker = plot.TickerFunc(minutes), plot.TickerFunc(round)
-	n.plot.Y.Min = 0
-	n.legend.Top, n.legend.Left = true, true
-	style(&n.legend.TextStyle, 8)
-	n.legend.ThumbnailWidth = vg.Points(16)
-	n.legend.Padding = vg.Points(2)
+	n.X.Min, n.X.Max = 0, p.end()
+	n.X.Tick.Marker, n.Y.Tick.Marker = plot.TickerFunc(minutes), plot.TickerFunc(round)
+	n.Y.Min = 0
+	n.Legend.Top, n.Legend.Left = true, true
+	style(&n.Legend.TextStyle, 8)
+	n.Legend.ThumbnailWidth = vg.Points(16)
+	n.Legend.Padding = vg.Points(2)
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = p.theme.faint, p.theme.faint
-	n.plot.Add(grid)
+	n.Add(grid)
 	p.panels = append(p.panels, n)
 	return n
 }
