@@ -76,13 +76,12 @@ func (w *Watcher) look(ctx context.Context) (events []record.Event, err error) {
 	w.state = record.State{CPU: record.Unknown}
 	w.state.Desired, w.state.Ready = int(h.Status.DesiredReplicas), int(d.Status.ReadyReplicas)
 	for _, m := range h.Status.CurrentMetrics {
-		var current autoscalingv2.MetricValueStatus
-		if of := m.ContainerResource; of != nil && of.Name == corev1.ResourceCPU {
-			current = of.Current
-		} else if of := m.Resource; of != nil && of.Name == corev1.ResourceCPU {
-			current = of.Current
+		of := ptr.Deref(m.ContainerResource, autoscalingv2.ContainerResourceMetricStatus{})
+		if m.Resource != nil {
+			of.Name, of.Current = m.Resource.Name, m.Resource.Current
 		}
-		if current.AverageUtilization != nil && current.AverageValue != nil {
+		current := of.Current
+		if of.Name == corev1.ResourceCPU && current.AverageUtilization != nil && current.AverageValue != nil {
 			w.state.CPU, w.state.CPUMilli = int(*current.AverageUtilization), current.AverageValue.MilliValue()
 		}
 	}
@@ -99,14 +98,12 @@ func settingsOf(h *autoscalingv2.HorizontalPodAutoscaler, d *appsv1.Deployment) 
 	s := &record.Settings{Min: int(ptr.Deref(h.Spec.MinReplicas, 1)), Max: int(h.Spec.MaxReplicas)}
 	container := ""
 	for _, m := range h.Spec.Metrics {
-		var target autoscalingv2.MetricTarget
-		if of := m.ContainerResource; of != nil && of.Name == corev1.ResourceCPU {
-			target, container = of.Target, of.Container
-		} else if of := m.Resource; of != nil && of.Name == corev1.ResourceCPU {
-			target = of.Target
+		of := ptr.Deref(m.ContainerResource, autoscalingv2.ContainerResourceMetricSource{})
+		if m.Resource != nil {
+			of.Name, of.Target = m.Resource.Name, m.Resource.Target
 		}
-		if target.AverageUtilization != nil {
-			s.Target = int(*target.AverageUtilization)
+		if of.Name == corev1.ResourceCPU {
+			s.Target, container = int(ptr.Deref(of.Target.AverageUtilization, 0)), of.Container
 		}
 	}
 	for _, c := range d.Spec.Template.Spec.Containers {
