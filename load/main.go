@@ -1,5 +1,4 @@
-// Command load sends a profile of requests to a running stack, shows how the stack scales meanwhile, and writes a
-// report.
+// Command load sends a profile of requests to a running stack, shows how it scales meanwhile, and writes a report.
 package main
 
 import (

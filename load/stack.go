@@ -18,8 +18,7 @@ type outputs struct{ URL, Image, Namespace, HPA string }
 // pulumiStack reads the outputs and settings of a stack with the Pulumi CLI.
 type pulumiStack struct {
 	name string
-	// run runs the Pulumi CLI and returns its output.
-	run func(ctx context.Context, args ...string) ([]byte, error)
+	run  func(ctx context.Context, args ...string) ([]byte, error) // runs the Pulumi CLI and returns its output
 }
 
 // pulumi runs the CLI; `make load` sets the variables that it needs.

@@ -12,10 +12,8 @@ import (
 
 // Point is a rate at a time. Between two points the rate changes linearly; two points at the same time are a step.
 type Point struct {
-	// At is in seconds since the start.
-	At float64 `json:"at"`
-	// Rate is in requests per second.
-	Rate float64 `json:"rate"`
+	At   float64 `json:"at"`   // in seconds since the start
+	Rate float64 `json:"rate"` // in requests per second
 }
 
 // Profile is a load over time. The first point is at 0, the last one is the end.

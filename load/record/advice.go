@@ -23,12 +23,9 @@ const minTarget, maxTarget = 30, 90
 
 // Advice is the proposal for the settings of the autoscaler that results from a run.
 type Advice struct {
-	// Settings are the proposed ones, without Limit.
-	Settings Settings
-	// Reasons explain them step by step.
-	Reasons []string
-	// Problem is why there is no proposal; empty if there is one.
-	Problem string
+	Settings Settings // the proposed ones, without Limit
+	Reasons  []string // for them, step by step
+	Problem  string   // why there is no proposal; empty if there is one
 }
 
 // Advise proposes settings for the load of this run; goal is the highest acceptable 95th percentile, in milliseconds.

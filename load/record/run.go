@@ -15,35 +15,28 @@ import (
 
 // Run is one load from its start to its end. Runs are compared, so a run includes everything that it depends on.
 type Run struct {
-	// Name identifies it in a report.
-	Name    string `json:"name"`
-	Stack   string `json:"stack"`
-	URL     string `json:"url"`
-	Machine string `json:"machine"`
-	// Host replaced the host of URL. Image is then unknown.
-	Host    string          `json:"host,omitempty"`
-	Image   string          `json:"image,omitempty"`
+	Name    string          `json:"name"` // identifies it in a report
+	Stack   string          `json:"stack"`
+	URL     string          `json:"url"`
+	Machine string          `json:"machine"`
+	Host    string          `json:"host,omitempty"`  // replaced the host of URL
+	Image   string          `json:"image,omitempty"` // unknown with Host
 	Started time.Time       `json:"started"`
 	Profile profile.Profile `json:"profile"`
 	// Autoscaler is nil if none was followed; HPA is its namespace and name, in the cluster of a kubeconfig's Context.
-	Autoscaler *Settings `json:"autoscaler,omitempty"`
-	HPA        string    `json:"hpa,omitempty"`
-	Context    string    `json:"context,omitempty"`
-	// Samples has one sample for each second.
-	Samples []Sample `json:"samples"`
-	Events  []Event  `json:"events"`
-	// Total is the outcome of all requests.
-	Total traffic.Summary `json:"total"`
-	// Interrupted is true if the load ended before its profile did.
-	Interrupted bool `json:"interrupted,omitempty"`
+	Autoscaler  *Settings       `json:"autoscaler,omitempty"`
+	HPA         string          `json:"hpa,omitempty"`
+	Context     string          `json:"context,omitempty"`
+	Samples     []Sample        `json:"samples"` // one for each second
+	Events      []Event         `json:"events"`
+	Total       traffic.Summary `json:"total"`                 // of all requests
+	Interrupted bool            `json:"interrupted,omitempty"` // the load ended before its profile did
 }
 
 // Sample is one second: the outcome of the requests that were sent in it, and the state of the pods at its end.
 type Sample struct {
-	// At is in seconds since the start.
-	At float64 `json:"at"`
-	// Planned is the number of requests that the profile has in this second.
-	Planned float64 `json:"planned"`
+	At      float64 `json:"at"`      // in seconds since the start
+	Planned float64 `json:"planned"` // the number of requests that the profile has in this second
 	traffic.Summary
 	State
 }
@@ -53,20 +46,17 @@ const Unknown = -1
 
 // Settings are the settings of an autoscaler by which runs are compared.
 type Settings struct {
-	Min int `json:"min"`
-	Max int `json:"max"`
-	// Target is the target CPU utilization of a pod, in percent of its request.
-	Target int `json:"target"`
-	// Request and Limit are the CPU request and limit of each pod, in thousandths of a core; 0 without one.
-	Request int64 `json:"request"`
-	Limit   int64 `json:"limit"`
+	Min     int   `json:"min"`
+	Max     int   `json:"max"`
+	Target  int   `json:"target"`  // CPU utilization of a pod, in percent of its request
+	Request int64 `json:"request"` // of CPU for each pod, in thousandths of a core; 0 without one
+	Limit   int64 `json:"limit"`   // the same
 }
 
 // State is the state of the autoscaler and its pods at a moment.
 type State struct {
-	// Desired is the number of pods that the autoscaler requests, Ready the number of ready ones.
-	Desired int `json:"desired"`
-	Ready   int `json:"ready"`
+	Desired int `json:"desired"` // the number of pods that the autoscaler requests
+	Ready   int `json:"ready"`   // the number of ready ones
 	// CPU is the autoscaler's last measurement, in percent of a pod's request, or Unknown without one. CPUMilli is the
 	// same in thousandths of a core for each pod.
 	CPU      int   `json:"cpu"`
@@ -75,11 +65,10 @@ type State struct {
 
 // Event is an event of the autoscaler.
 type Event struct {
-	Time time.Time `json:"-"`
-	// At is in seconds since the start of a load.
-	At      float64 `json:"at"`
-	Reason  string  `json:"reason"`
-	Message string  `json:"message"`
+	Time    time.Time `json:"-"`
+	At      float64   `json:"at"` // in seconds since the start of a load
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
 }
 
 // Read reads a run from its JSON file.

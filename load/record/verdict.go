@@ -113,8 +113,7 @@ func (r *Run) edges() (rise, fall float64) {
 	return rise, fall
 }
 
-// over compares the ready pods with the number that would have kept the measured CPU at the target, within minimum
-// and maximum.
+// over compares the ready pods with those that would have kept the CPU at the target, within minimum and maximum.
 func (r *Run) over() string {
 	had, needed := 0., 0.
 	cpu, measured := Unknown, 0 // the last measurement, and the number of pods in its mean

@@ -39,8 +39,7 @@ func (p *picture) requests() {
 	n.Y.Max *= 1.05
 }
 
-// leastLatency is the lower end of the latency axis in milliseconds. maxPoints is the number of points of a line that
-// can be distinguished.
+// leastLatency is the lower end of the latency axis in ms, maxPoints how many points of a line can be distinguished.
 const leastLatency, maxPoints = 1, 180
 
 func (p *picture) latency() {

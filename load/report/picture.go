@@ -18,9 +18,8 @@ import (
 	"example.com/scaleout/load/record"
 )
 
-// Theme is a set of colors. Those of the lines are from the palette of Okabe and Ito, which is distinguishable with
-// all kinds of color blindness (https://jfly.uni-koeln.de/color/); lines that share a panel also differ in their
-// dashes.
+// Theme is a set of colors. Those of the lines are from the palette of Okabe and Ito, for all kinds of color blindness
+// (https://jfly.uni-koeln.de/color/); lines that share a panel also differ in their dashes.
 type Theme struct {
 	background, ink, faint          color.Color
 	main, second, third, bad, faded color.Color
@@ -42,8 +41,7 @@ var (
 	}
 )
 
-// Sizes of the picture. The width is that of a README's column; the legends are next to the panels, where they hide
-// no line.
+// Sizes of the picture. The width is that of a README's column; legends beside the panels hide no line.
 var (
 	width       = vg.Points(640)
 	panelHeight = vg.Points(130)

@@ -20,10 +20,8 @@ import (
 
 // Traffic is a load that is running or has ended.
 type Traffic struct {
-	// Started is when the first request was due.
-	Started time.Time
-	// Done is closed after the last response.
-	Done chan struct{}
+	Started time.Time     // when the first request was due
+	Done    chan struct{} // closed after the last response
 
 	mutex   sync.Mutex
 	seconds []outcome
@@ -49,9 +47,8 @@ const (
 )
 
 // Start sends GET requests to url according to the profile, until the profile or ctx ends; host, if not empty,
-// replaces the host of url. The rate does not depend on the responses, so that a slow app is recognized as slow. A
-// request on a kept-alive connection that the server has closed meanwhile is sent again on a new one, as by browsers
-// (net/http's Transport).
+// replaces the host of url. The rate does not depend on the responses, so that a slow app is recognized as slow. Like
+// browsers, net/http sends a request again whose kept-alive connection the server has closed meanwhile.
 func Start(ctx context.Context, p profile.Profile, url, host string) *Traffic {
 	target := vegeta.Target{Method: http.MethodGet, URL: url, Header: http.Header{"Host": {host}}}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(timeout), vegeta.MaxWorkers(workers), vegeta.Connections(workers),
@@ -98,13 +95,10 @@ func (o *outcome) add(r *vegeta.Result) {
 
 // Summary is the outcome of a number of requests.
 type Summary struct {
-	// Begun is the number of requests that were sent, whether they have ended or not. It is only for the live view.
-	Begun int `json:"-"`
-	// Sent is the number of requests that have ended, OK the number of those with a 2xx.
-	Sent int `json:"sent"`
-	OK   int `json:"ok"`
-	// Failures are the numbers of the others, by reason.
-	Failures map[string]int `json:"failures,omitempty"`
+	Begun    int            `json:"-"`                  // sent, whether they have ended or not; only for the live view
+	Sent     int            `json:"sent"`               // those that have ended
+	OK       int            `json:"ok"`                 // those that have ended with a 2xx
+	Failures map[string]int `json:"failures,omitempty"` // the numbers of the others, by reason
 	// Quantiles and maximum of the response times of successful requests, in milliseconds.
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`

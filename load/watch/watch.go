@@ -20,8 +20,7 @@ import (
 
 // Watcher observes one autoscaler.
 type Watcher struct {
-	// Settings of the autoscaler when it was last read.
-	Settings *record.Settings
+	Settings *record.Settings // of the autoscaler when it was last read
 
 	client          kubernetes.Interface
 	namespace, name string
