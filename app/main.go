@@ -21,11 +21,7 @@ import (
 var version = "dev"
 
 // Exit codes. An invalid setting has its own, because a restart cannot fix it.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
-)
+const exitOK, exitFailure, exitUsage = 0, 1, 2
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))

@@ -56,12 +56,11 @@ func newMetrics() *metrics {
 	for _, code := range []int{http.StatusOK, http.StatusServiceUnavailable} {
 		m.requests.WithLabelValues("/{$}", http.MethodGet, strconv.Itoa(code))
 	}
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "scaleout_build_info",
 		Help:        "Always 1; the labels identify the build.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
-	})
-	build.Set(1)
+	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.requests, m.inFlight, m.redisCalls, m.redisErrors, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -101,7 +101,7 @@ type checked struct {
 // file is the path of a file that read must be able to read.
 type file struct {
 	path *string
-	read func() error
+	read func() (content any, err error)
 }
 
 // Bounds of REDIS_TIMEOUT. At most 900 ms, so that a visitor gets a response within a second whatever Redis does; at
@@ -126,11 +126,12 @@ func (c *Config) settings() []setting {
 			"User to log in as (Redis ACL). Without one the user is default."},
 		{"REDIS_PASSWORD", "", "any text", &r.Password, "Password of that user. Without one there is no login."},
 		{"REDIS_PASSWORD_FILE", "", "a readable file; a line end after the password is ignored",
-			file{&r.PasswordFile, errorOf(r.password)},
+			file{&r.PasswordFile, func() (any, error) { return r.password() }},
 			"File that holds the password, instead of REDIS_PASSWORD. It is read for each connection."},
 		{"REDIS_TLS", "false", "true or false", &r.TLS,
 			"Whether to connect with TLS (1.2 or newer, certificate checked for REDIS_HOST)."},
-		{"REDIS_TLS_CA_FILE", "", "a readable file of PEM certificates", file{&r.CAFile, errorOf(r.rootCAs)},
+		{"REDIS_TLS_CA_FILE", "", "a readable file of PEM certificates",
+			file{&r.CAFile, func() (any, error) { return r.rootCAs() }},
 			"Certificate authorities to trust instead of the system's. It is read for each connection."},
 		{"REDIS_TIMEOUT", "500ms", "a duration such as 500ms or 5s, from 40ms to 900ms",
 			bounded{&r.Timeout, minRedisTimeout, maxRedisTimeout},
@@ -208,7 +209,7 @@ func (s setting) set(value string) (problem string) {
 		*to.string, ok = value, to.valid(value)
 	case file:
 		*to.path = value
-		if err := to.read(); err != nil {
+		if _, err := to.read(); err != nil {
 			reason = ": " + err.Error()
 		}
 		ok = reason == ""
@@ -236,13 +237,6 @@ func (s setting) set(value string) (problem string) {
 		return fmt.Sprintf("%s=(value not shown): want %s%s", s.name, s.form, reason)
 	}
 	return fmt.Sprintf("%s=%q: want %s%s", s.name, value, s.form, reason)
-}
-
-func errorOf[T any](read func() (T, error)) func() error {
-	return func() error {
-		_, err := read()
-		return err
-	}
 }
 
 func isHost(value string) bool {
