@@ -24,8 +24,7 @@ func (h *hitHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store") // a cached total would be outdated
 	w.Header().Set("X-Served-By", h.servedBy)
 
-	// A canceled request is still counted, because Redis may have received the command already. The counter bounds the
-	// wait: see openRedis.
+	// A canceled request is still counted: Redis may have received the command already. openRedis bounds the wait.
 	total, err := h.counter.Add(context.WithoutCancel(r.Context()), 1)
 	if err != nil {
 		w.Header().Set("Retry-After", "1") // in seconds: a restarted Redis is back within seconds

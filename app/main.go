@@ -27,8 +27,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run implements main with arguments, environment and output streams as parameters, so that tests can call it. It
-// returns the exit code.
+// run is main with its inputs and outputs as parameters, for tests. It returns the exit code.
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // problems are reported below, help goes to stdout

@@ -34,9 +34,8 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// ignoreBodies responds to a request without waiting for its body, and closes the connection. net/http would read the
-// body before it sends the response, and again before a shutdown: a body that never arrives would delay both until
-// readTimeout.
+// ignoreBodies responds to a request without waiting for its body, and closes the connection. net/http reads the body
+// before the response and before a shutdown: one that never arrives would delay both until readTimeout.
 func ignoreBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {
@@ -53,8 +52,7 @@ func ignoreBodies(next http.Handler) http.Handler {
 func newHandler(hits *hitHandler, health *health, m *metrics, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", hits)
-	// A GET pattern also matches HEAD. HEAD is rejected, because it must be safe to repeat and a hit is not: link
-	// checkers and load balancers would count as visitors.
+	// A GET pattern also matches HEAD. That is rejected, as it must be safe to repeat: link checkers would count.
 	mux.HandleFunc("HEAD /{$}", getOnly)
 	mux.HandleFunc("/{$}", getOnly)
 	mux.HandleFunc("GET /healthz", health.live)

@@ -76,8 +76,7 @@ func (c *RedisConfig) rootCAs() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// setting is one environment variable. The same table drives the parser, the error messages and -help, so the three
-// cannot disagree.
+// setting is one environment variable. Parser, messages and -help use the same table, so they cannot disagree.
 type setting struct {
 	name     string
 	fallback string // the default, in the variable's own form; empty means none
@@ -111,8 +110,7 @@ const (
 	maxRedisTimeout = 900 * time.Millisecond
 )
 
-// maxStopDuration bounds the two durations of a shutdown. Longer ones are typing errors: Kubernetes kills a pod after
-// its grace period, which is 30 s by default.
+// maxStopDuration bounds both durations of a shutdown. Longer ones are typing errors: a pod has 30 s by default.
 const maxStopDuration = 10 * time.Minute
 
 // settings returns all settings, which set stores in c.
@@ -253,7 +251,6 @@ func isAddress(value string) bool {
 	return err == nil
 }
 
-// writeHelp prints the help text.
 func writeHelp(w io.Writer) {
 	_, _ = io.WriteString(w, "Counts visits in Redis and answers each with the total.\n\n"+
 		"Usage: app [-help | -healthcheck URL]\n\n"+

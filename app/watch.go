@@ -11,8 +11,7 @@ import (
 // probeInterval is the interval between attempts to reach Redis for the first time.
 const probeInterval = 500 * time.Millisecond
 
-// reasonPause is the minimum time between two log lines about another reason of an outage, because two reasons may
-// alternate with every visit.
+// reasonPause is the minimum time between lines on further reasons of an outage, which may alternate with every visit.
 const reasonPause = time.Second
 
 // watchedCounter reports the state of its counter to operators: every call in metrics; outages, their further reasons
@@ -49,8 +48,7 @@ func (w *watchedCounter) Add(ctx context.Context, hits int64) (int64, error) {
 
 var digits = regexp.MustCompile(`[0-9]`)
 
-// failed logs err if it begins an outage or is another reason for it. Reasons are compared without digits, because
-// ports and times differ with each failure.
+// failed logs err if it begins an outage or is another reason for it, apart from digits, such as ports and times.
 func (w *watchedCounter) failed(err error) {
 	now, last := time.Now(), w.outage.Load()
 	reason := digits.ReplaceAllString(err.Error(), "")
@@ -75,8 +73,7 @@ func (w *watchedCounter) worked() {
 	}
 }
 
-// probe tries the counter until it succeeds once, or until ctx is done. Without it a program that is not ready, and
-// so gets no visitors, would never become ready.
+// probe tries the counter until it succeeds once or ctx is done: a program that is not ready gets no visitors to do so.
 func (w *watchedCounter) probe(ctx context.Context) {
 	for {
 		if _, err := w.Add(ctx, 0); err == nil {
