@@ -61,8 +61,7 @@ func (b *balancer) run(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- nginx.Wait() }()
-	ticker := time.NewTicker(b.interval) // not earlier: a reload must not reach an nginx that is still starting
-	defer ticker.Stop()
+	ticks := time.Tick(b.interval) // not earlier: a reload must not reach an nginx that is still starting
 	for {
 		select {
 		case err := <-ended:
@@ -70,7 +69,7 @@ func (b *balancer) run(ctx context.Context) error {
 				return err
 			}
 			return errors.Join(errNginxEnded, err)
-		case <-ticker.C:
+		case <-ticks:
 		}
 		changed, err := b.refresh(ctx)
 		if changed {
@@ -109,8 +108,7 @@ func (b *balancer) refresh(ctx context.Context) (changed bool, err error) {
 
 func (b *balancer) file() string { return filepath.Join(b.dir, "nginx.conf") }
 
-// serverLine matches an upstream server given by name: indent, name with port, and parameters. One given by address
-// begins with a digit and stays unchanged.
+// serverLine matches an upstream server by name (an address begins with a digit): indent, name with port, parameters.
 var serverLine = regexp.MustCompile(`(?m)^([ \t]*)server[ \t]+([A-Za-z][A-Za-z0-9_.-]*:[0-9]+)([^;\n]*);`)
 
 // expand replaces each server given by name with one server per address, with the same parameters.

@@ -130,7 +130,7 @@ http {
 }
 `, appPort, port), "/readyz", slog.New(slog.NewJSONHandler(log, nil)))
 	s.interval, s.nginx, s.dir, s.stdout, s.stderr = 20*time.Millisecond, nginxBinary(t), dir, log, log
-	s.finders["web:"+appPort].lookup = func(context.Context, string) ([]netip.Addr, error) {
+	s.finders["web:"+appPort].lookup = func(context.Context, string, string) ([]netip.Addr, error) {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		return append([]netip.Addr{}, s.addresses...), nil

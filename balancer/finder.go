@@ -39,7 +39,7 @@ const (
 type finder struct {
 	host   string
 	port   uint16
-	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	ask    func(ctx context.Context, server netip.AddrPort) verdict
 
 	answers  [2][]netip.Addr        // the last two of DNS, the newest last
@@ -53,10 +53,7 @@ func newFinder(name, readyPath string) *finder {
 	// A new connection per probe, because a kept-alive one would delay the server's shutdown.
 	client := &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	return &finder{
-		host: host, port: uint16(port),
-		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
-		},
+		host: host, port: uint16(port), lookup: net.DefaultResolver.LookupNetIP,
 		ask: func(ctx context.Context, server netip.AddrPort) verdict {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+server.String()+readyPath, nil)
 			if err != nil {
@@ -91,7 +88,7 @@ func (f *finder) servers() []netip.AddrPort {
 func (f *finder) update(ctx context.Context) {
 	soon, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	addresses, err := f.lookup(soon, f.host)
+	addresses, err := f.lookup(soon, "ip4", f.host)
 	var dns *net.DNSError
 	if err == nil || errors.As(err, &dns) && dns.IsNotFound {
 		f.answers = [2][]netip.Addr{f.answers[1], addresses}

@@ -34,7 +34,7 @@ type fakeFinder struct {
 
 func newFakeFinder(verdicts map[netip.AddrPort]verdict) *fakeFinder {
 	f := &fakeFinder{finder: newFinder("web:5000", "/readyz"), verdicts: verdicts}
-	f.lookup = func(context.Context, string) ([]netip.Addr, error) {
+	f.lookup = func(context.Context, string, string) ([]netip.Addr, error) {
 		if f.lookupErr != nil {
 			return nil, f.lookupErr
 		}
@@ -183,7 +183,7 @@ func TestAsk(t *testing.T) {
 func TestSlowDNSIsNotWaitedFor(t *testing.T) {
 	f := newFakeFinder(map[netip.AddrPort]verdict{one: ready})
 	f.expect(t, "at first", one)
-	f.lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+	f.lookup = func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -204,7 +204,7 @@ func TestLookupOfARealName(t *testing.T) {
 		if got := f.servers(); !slices.Equal(got, []netip.AddrPort{address}) {
 			t.Errorf("%s: localhost has the servers %v, want %s", when, got, address)
 		}
-		f.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
+		f.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return nil, errors.New("no resolver") }
 	}
 }
 
@@ -215,7 +215,7 @@ func TestNamesAreLookedUpTogether(t *testing.T) {
 	var started sync.WaitGroup
 	started.Add(len(b.finders))
 	for _, f := range b.finders {
-		f.lookup = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		f.lookup = func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 			started.Done()
 			started.Wait()
 			return nil, ctx.Err()
