@@ -12,10 +12,6 @@ import (
 
 // Preview returns the output of `preview`: the resource tree and summaries, in 120 columns.
 func (r *Result) Preview() string {
-	exposed := [][]string{}
-	for _, place := range r.Exposed {
-		exposed = append(exposed, []string{place})
-	}
 	secrets := [][]string{}
 	for _, key := range r.MissingSecrets {
 		secrets = append(secrets, []string{key, fmt.Sprintf("pulumi config set --secret %s --stack %s", key, r.Stack)})
@@ -27,7 +23,7 @@ func (r *Result) Preview() string {
 		section("Known only after `pulumi up`", r.unknowns()) +
 		section("Outputs", r.outputs()) +
 		section("Secrets that are not set yet", table(secrets)) +
-		section("Values that depend on a secret but are not marked as one", table(exposed))
+		section("Values that depend on a secret but are not marked as one", table(slices.Collect(slices.Chunk(r.Exposed, 1))))
 }
 
 // section returns a text with a title, or nothing if there is no text.
@@ -48,12 +44,11 @@ func align(indent string, rows [][]string) string {
 		fmt.Fprintln(writer, indent+strings.Join(row, "\t"))
 	}
 	_ = writer.Flush() // a strings.Builder never fails
-	lines := strings.Split(out.String(), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	return strings.Join(lines, "\n")
+	return padding.ReplaceAllString(out.String(), "")
 }
+
+// padding matches the blanks at the end of a line whose last column is empty.
+var padding = regexp.MustCompile(`(?m) +$`)
 
 // Tree returns the resource tree like `pulumi preview`, siblings sorted by type and name.
 func (r *Result) Tree() string {

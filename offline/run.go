@@ -42,8 +42,7 @@ func Run(program pulumi.RunFunc, dir, stack string, set ...string) (*Result, err
 		}
 		result.redactDifferences(other)
 	}
-	slices.Sort(s.missing)
-	result.MissingSecrets = s.missing
+	result.MissingSecrets = slices.Sorted(slices.Values(s.missing))
 	return result, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
@@ -234,14 +235,11 @@ func (p placeholder) BatchDecrypt(ctx context.Context, ciphertexts []string) ([]
 // environment returns the variables that the CLI's language host sets for a program, with p in place of the secrets.
 func (s *settings) environment(p placeholder) map[string]string {
 	decrypted, _ := s.values.Decrypt(p) // cannot fail: no secret is decrypted
-	values, secrets := map[string]string{}, []string{}
+	values, secrets := map[string]string{}, config.KeyArray(s.values.SecureKeys())
 	for key, value := range decrypted {
 		values[key.String()] = value
 	}
-	for _, key := range s.values.SecureKeys() {
-		secrets = append(secrets, key.String())
-	}
-	slices.Sort(secrets)
+	sort.Sort(secrets)
 	valuesJSON, _ := json.Marshal(values) // texts can always be encoded
 	secretsJSON, _ := json.Marshal(secrets)
 	return map[string]string{pulumi.EnvConfig: string(valuesJSON), pulumi.EnvConfigSecretKeys: string(secretsJSON)}

@@ -50,20 +50,15 @@ func fromProperty(v resource.PropertyValue, from string) any {
 		case v.IsComputed():
 			return Unknown{from}, true
 		case v.IsNumber():
-			return number(v.NumberValue()), true
+			// A whole number becomes an integer, so that a million is not printed as 1e+06. Beyond 2^53 a float64 has gaps.
+			if f := v.NumberValue(); f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+				return int64(f), true
+			}
 		case v.IsResourceReference():
 			return string(v.ResourceReferenceValue().URN), true
 		}
 		return nil, false
 	})
-}
-
-// number converts whole numbers to integers, so that a million is not printed as 1e+06. Beyond 2^53 a float64 has gaps.
-func number(f float64) any {
-	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
-		return int64(f)
-	}
-	return f
 }
 
 // Lookup returns the value at a path of keys (string) and indexes (int), also inside secrets, or nil if there is none.
