@@ -12,12 +12,9 @@ import (
 
 // Object is the identity of a Kubernetes object.
 type Object struct {
-	// APIVersion and Kind, e.g. apps/v1 and Deployment.
-	APIVersion, Kind string
-	// Namespace is empty for cluster-scoped objects.
-	Namespace string
-	// Name in the cluster. It is the text of an Unknown if Pulumi generates the name.
-	Name string
+	APIVersion, Kind string // e.g. apps/v1 and Deployment
+	Namespace        string // empty for cluster-scoped objects
+	Name             string // in the cluster; the text of an Unknown if Pulumi generates it
 }
 
 // String returns kind, namespace and name, e.g. "Deployment scaleout/web".
@@ -40,8 +37,7 @@ func (r Resource) Object() (Object, bool) {
 	return o, true
 }
 
-// objectName returns the name of the object. It is unknown if not set: Pulumi then generates one from the resource's
-// name.
+// objectName returns the name of the object: unknown if not set, since Pulumi then generates one.
 func (r Resource) objectName() any {
 	if name := Lookup(r.Inputs, "metadata", "name"); name != nil {
 		return name

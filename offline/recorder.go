@@ -20,11 +20,9 @@ import (
 
 // recorder is the mock of the engine. The SDK calls it from many goroutines, so the order of the records is random.
 type recorder struct {
-	project, stack string
-	// noDefaultProvider lists the packages whose resources require an explicit provider; "*" for all.
-	noDefaultProvider []string
-	// secret replaces secrets in the results of function calls.
-	secret placeholder
+	project, stack    string
+	noDefaultProvider []string    // packages whose resources require an explicit provider; "*" for all
+	secret            placeholder // for secrets in the results of function calls
 
 	mu         sync.Mutex
 	registered []registration
@@ -36,16 +34,14 @@ type recorder struct {
 // registration is the registration of a resource. result sets its Inputs after the program has ended.
 type registration struct {
 	Resource
-	inputs resource.PropertyMap
-	// dependencies holds the dependencies of each input.
-	dependencies map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies
+	inputs       resource.PropertyMap
+	dependencies map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies // of each input
 }
 
 // exportsType is the type of a resource that carries the stack's outputs, which the SDK does not pass to mocks.
 const exportsType = "scaleout:offline:Exports"
 
-// NewResource records a resource and returns its inputs as its state. In a preview, the SDK treats outputs that the
-// state lacks as unknown.
+// NewResource records a resource and returns its inputs as its state. In a preview, the SDK takes the rest as unknown.
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,8 +69,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	return args.ID, known, nil
 }
 
-// describe returns a resource without its inputs. It builds the URN like the SDK's mock. It omits the provider's ID,
-// which is unknown before the provider exists.
+// describe returns a resource without its inputs. The URN is that of the SDK's mock, and the provider has no ID yet.
 func (r *recorder) describe(args pulumi.MockResourceArgs, options map[string]any) Resource {
 	parent := cmp.Or(args.RegisterRPC.GetParent(), args.ReadRPC.GetParent())
 	parentType := resource.URN(parent).QualifiedType()
@@ -94,8 +89,7 @@ func (r *recorder) describe(args pulumi.MockResourceArgs, options map[string]any
 	}
 }
 
-// optionsOf returns the resource options that are set, without aliases: the Kubernetes SDK adds a dozen to every
-// resource.
+// optionsOf returns the resource options that are set, without aliases: every Kubernetes resource has a dozen.
 func optionsOf(args pulumi.MockResourceArgs) (map[string]any, error) {
 	q := args.RegisterRPC
 	if q == nil {

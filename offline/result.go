@@ -12,33 +12,22 @@ import (
 
 // Result contains everything that a program registered for a stack.
 type Result struct {
-	// Project and Stack are the names under which the program ran.
-	Project, Stack string
-	// Resources are sorted by URN.
-	Resources []Resource
-	// Exports are the stack's outputs.
-	Exports map[string]any
-	// MissingSecrets are the configuration keys of required secrets that the stack does not have yet.
-	MissingSecrets []string
-	// Exposed are the paths, e.g. `ConfigMap web data.password`, of values that depend on a secret but are not marked as
-	// one.
+	Project, Stack string         // the names under which the program ran
+	Resources      []Resource     // sorted by URN
+	Exports        map[string]any // the stack's outputs
+	MissingSecrets []string       // configuration keys of required secrets that the stack does not have yet
+	// Exposed are paths of values that depend on a secret but are not marked as one: `ConfigMap web data.password`.
 	Exposed []string
 }
 
 // Resource is one resource of the program: a component or a custom resource.
 type Resource struct {
-	// URN identifies the resource; Type and Name are parts of it.
-	URN, Type, Name string
-	// Parent is a URN; empty for the stack.
-	Parent string
-	// Custom is false for components.
-	Custom bool
-	// Provider is the URN of the explicit provider; empty for the default one.
-	Provider string
-	// Inputs consist of the types described at Secret.
-	Inputs map[string]any
-	// Dependencies are URNs, sorted.
-	Dependencies []string
+	URN, Type, Name string         // the URN identifies the resource; Type and Name are parts of it
+	Parent          string         // a URN; empty for the stack
+	Custom          bool           // false for components
+	Provider        string         // the URN of the explicit provider; empty for the default one
+	Inputs          map[string]any // of the types described at Secret
+	Dependencies    []string       // URNs, sorted
 	// Options are the resource options that are set, under their names in the engine's protocol
 	// (RegisterResourceRequest): protect, ignoreChanges, importId...
 	Options map[string]any

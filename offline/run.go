@@ -95,8 +95,7 @@ func (r *recorder) run(program pulumi.RunFunc, option pulumi.RunOption) (*Result
 	return r.result()
 }
 
-// requireNamed marks the optional secrets that an error of the program names as required, and reports whether there
-// are any.
+// requireNamed marks the optional secrets that an error names as required, and reports whether there are any.
 func (s *settings) requireNamed(err error) bool {
 	optional := len(s.optional)
 	s.optional = slices.DeleteFunc(s.optional, func(key config.Key) bool {

@@ -23,14 +23,12 @@ const projectFile = "Pulumi.yaml"
 
 // settings is the configuration of a stack, as the CLI builds it from the project file and the stack file.
 type settings struct {
-	project *workspace.Project
-	// stack is the name of the stack, file that of its configuration file.
-	stack, file string
+	project     *workspace.Project
+	stack, file string // the names of the stack and of its configuration file
 	values      config.Map
-	// missing holds the short keys of required secrets without a value.
-	missing []string
-	// optional holds the keys of secrets with an empty default, assigned those that -set overrides.
-	optional, assigned []config.Key
+	missing     []string     // short keys of required secrets without a value
+	optional    []config.Key // secrets with an empty default
+	assigned    []config.Key // those that -set overrides
 }
 
 // load reads Pulumi.<stack>.yaml in dir, and Pulumi.yaml there or in a parent folder. It adds the defaults and checks
@@ -62,7 +60,6 @@ func load(dir, stack string, set []string) (*settings, error) {
 	return s, s.complete()
 }
 
-// stackFile returns the name of a stack's configuration file.
 func stackFile(stack string) string { return "Pulumi." + stack + ".yaml" }
 
 // known returns the end of a message: the stacks that have a file in dir.

@@ -14,13 +14,11 @@ import (
 type (
 	// Secret is a value that the program marked as secret.
 	Secret struct {
-		// Value is nil if it is unavailable offline, because it depends on a secret that is encrypted or not set.
-		Value any
+		Value any // nil if it is unavailable offline, because it depends on a secret that is encrypted or not set
 	}
 	// Unknown is a value that is known only after an `up`.
 	Unknown struct {
-		// From names the possible sources, e.g. "docker image app"; empty if unavailable.
-		From string
+		From string // the possible sources, e.g. "docker image app"; empty if unavailable
 	}
 )
 
