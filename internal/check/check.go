@@ -1,5 +1,4 @@
-// Package check contains the argument checks that all components share. They return Kubernetes field errors, which name
-// the field, the value and the accepted form.
+// Package check contains the components' argument checks, whose errors name the field, the value and the accepted form.
 package check
 
 import (
@@ -82,8 +81,7 @@ func Storage(name, value string) field.ErrorList {
 	return Quantity(name, value, "1Mi", "64Ti", "1Gi")
 }
 
-// quantityForm matches every sensible size. ParseQuantity expands a number such as 1e999999999, which takes minutes and
-// then all memory.
+// quantityForm matches every sensible size. ParseQuantity would expand 1e999999999 for minutes, into all memory.
 var quantityForm = regexp.MustCompile(`^[0-9.+-]{1,20}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
 
 // Quantity requires a Kubernetes quantity between two others.
@@ -153,8 +151,7 @@ func Each[T any](name string, list []T, validate func(*T) field.ErrorList) (prob
 	return problems
 }
 
-// CIDR requires a block of IP addresses in canonical form: with bits set beyond the mask it would be unclear whether
-// the address or the mask is wrong.
+// CIDR requires a block of IP addresses. With bits set beyond the mask, either the address or the mask is wrong.
 func CIDR(name, value string) field.ErrorList {
 	block, err := netip.ParsePrefix(value)
 	return That(err == nil && block == block.Masked(), name, value,
@@ -185,8 +182,7 @@ func Path(name, value string) field.ErrorList {
 }
 
 // Image requires an image reference with a tag or digest: with `latest`, explicit or implied, two nodes could run
-// different versions under one name. Only a digest is immutable. Other tags may also move, to fixes (8.2 is the
-// newest 8.2.x), so a later pull may return a newer image.
+// different versions under one name. Only a digest is immutable: others may move to fixes (8.2 is the newest 8.2.x).
 func Image(name, value string) field.ErrorList {
 	named, err := reference.ParseNormalizedNamed(value)
 	return That(err == nil && isRegistry(reference.Domain(named)) && hasVersion(named), name, value,

@@ -18,11 +18,10 @@ import (
 
 // App describes the app, on any target. The defaults are those of the hit counter in app/.
 type App struct {
-	// Container is without the image and the resources. Its readiness probe has a path or is TCP.
-	kube.Container
-	Drain kube.Drain
-	// SecretEnvironment is keyed by variable, SecretFiles by absolute path.
-	SecretEnvironment, SecretFiles map[string]pulumi.StringInput
+	kube.Container    // without the image and the resources; its readiness probe has a path or is TCP
+	Drain             kube.Drain
+	SecretEnvironment map[string]pulumi.StringInput // by variable
+	SecretFiles       map[string]pulumi.StringInput // by absolute path
 }
 
 func (d *decoder) app() App {

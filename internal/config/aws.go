@@ -18,8 +18,7 @@ var albKeys = []string{
 	"certificateArn", "hostedZoneId", "albGroup", "albAccessLogsBucket", "albAccessLogsPrefix", "albWebAclArn",
 }
 
-// alb returns the settings of the ALB, or nil for other controllers. A certificate that the program requests is added
-// later.
+// alb returns the settings of the ALB, or nil for other controllers. A requested certificate is added later.
 func (d *decoder) alb() *kube.ALB {
 	a := &kube.ALB{Controller: kube.ALBController(d.Text("albController"))}
 	d.Fill("web.route.alb", a)

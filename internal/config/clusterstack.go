@@ -15,11 +15,9 @@ import (
 // clusterStack is a stack of the project in cluster/, whose outputs replace configuration values.
 type clusterStack struct {
 	name    string
-	preview bool // outputs may be unknown
-	// known holds the outputs that have a value. It is empty offline and before the cluster's first `up`.
-	known map[string]any
-	// unknown returns an output that has no value yet. Only a preview uses it.
-	unknown func(output string) pulumi.AnyOutput
+	preview bool                                 // outputs may be unknown
+	known   map[string]any                       // the outputs with a value: none offline and before the first `up`
+	unknown func(output string) pulumi.AnyOutput // one that has no value yet; only a preview uses it
 }
 
 // ClusterOutputs lists the outputs that are read from a cluster's stack: cluster/main.go.
@@ -146,8 +144,7 @@ func (d *decoder) compare(key, value, output string) {
 	d.RefuseIf(known && of != value, key, "but output %s of stack %s is %v", output, d.cluster.name, of)
 }
 
-// compareAccount requires the cluster to be in an account that the AWS provider may use, if the configuration
-// restricts it.
+// compareAccount requires the cluster to be in one of the accounts that the AWS provider may use.
 func (d *decoder) compareAccount() {
 	const key, account = "aws:allowedAccountIds", 4 // arn:aws:eks:<region>:<account>:cluster/<name>
 	arn, _ := d.cluster.known["clusterArn"].(string)

@@ -25,23 +25,17 @@ import (
 
 // Config holds everything that may differ between two stacks.
 type Config struct {
-	// Image is a finished image by digest. Empty if one is built.
-	Image string
-	// Build builds the app's image, which is pushed to Repository, or to a new ECR repository if ECR is set. Nil for a
-	// finished image.
-	Build            *image.Args
-	Repository       string
-	ECR              *aws.ECRRepositoryArgs
+	Image            string                 // a finished image by digest; empty if one is built
+	Build            *image.Args            // of the app's image; nil for a finished one
+	Repository       string                 // where a built image is pushed to, unless ECR is set
+	ECR              *aws.ECRRepositoryArgs // the same, created by the program
 	RegistryPassword pulumi.StringInput
-	// ECRToken makes the program log in to ECR with a token that it requests.
-	ECRToken bool
+	ECRToken         bool // the program logs in to ECR with a token that it requests
 
-	App App
-	// UsesRedis reports whether the app has a Redis. RedisPassword is the password of its clients.
-	UsesRedis     bool
-	RedisPassword pulumi.StringInput
-	// RedisEnvironment names the variables that pass the connection to the app.
-	RedisEnvironment redis.Environment
+	App              App
+	UsesRedis        bool               // whether the app has a Redis
+	RedisPassword    pulumi.StringInput // of the app
+	RedisEnvironment redis.Environment  // the variables that pass the connection to the app
 
 	// Exactly one of Kubernetes and Docker is set.
 	Kubernetes *Kubernetes
@@ -51,8 +45,7 @@ type Config struct {
 const (
 	// defaultContext is the build context of the hit counter's image.
 	defaultContext = "./app"
-	// minPasswordLength makes guessing infeasible: 16 letters and digits allow 10^28 passwords, and a Redis answers about
-	// 100,000 guesses a second.
+	// minPasswordLength makes guessing infeasible: 10^28 passwords, of which a Redis answers about 100,000 a second.
 	minPasswordLength = 16
 )
 
@@ -199,8 +192,7 @@ func (d *decoder) redisSettings(c *Config, stack string) {
 	c.RedisPassword = secretInput(password)
 }
 
-// on returns the value of a switch. A malformed one counts as on, so that the settings that depend on it are not
-// refused too.
+// on returns the value of a switch. A malformed one is on, so that no settings that depend on it are refused too.
 func (d *decoder) on(name string) bool { return d.Boolean(name) || d.Text(name) != "false" }
 
 // without refuses settings that would have no effect.

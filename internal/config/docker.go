@@ -16,10 +16,9 @@ type Docker struct {
 	// Balancer builds and pushes the image of nginx; nil for BalancerImage, a finished one.
 	Balancer      *image.Args
 	BalancerImage string
-	// Redis is nil for an app without one.
-	Redis *docker.RedisArgs
-	Web   docker.WebAppArgs
-	Nginx docker.NginxArgs
+	Redis         *docker.RedisArgs // nil for an app without one
+	Web           docker.WebAppArgs
+	Nginx         docker.NginxArgs
 }
 
 // balancerContext is the build context of the nginx image.

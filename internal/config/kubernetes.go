@@ -20,8 +20,7 @@ import (
 
 // Kubernetes holds everything that may differ between two stacks in clusters.
 type Kubernetes struct {
-	// Kind is the cluster to deploy to, unless EKS is set.
-	Kind       kube.KindCluster
+	Kind       kube.KindCluster // the cluster to deploy to, unless EKS is set
 	EKS        *kube.EKSCluster
 	AWSTags    map[string]string // of all resources that the AWS provider creates
 	Namespace  kube.NamespaceArgs
@@ -31,12 +30,9 @@ type Kubernetes struct {
 	// Traefik and MetricsServer are nil where the cluster has its own.
 	Traefik       *addons.TraefikArgs
 	MetricsServer *addons.MetricsServerArgs
-	// ALBClass is nil where the cluster has the IngressClass or needs none.
-	ALBClass *kube.ALBClassArgs
-	// Certificate is a certificate to request; nil if one exists or none is used.
-	Certificate *aws.CertificateArgs
-	// Record points the host to the load balancer; nil for none.
-	Record *aws.LoadBalancerRecordArgs
+	ALBClass      *kube.ALBClassArgs          // nil where the cluster has the IngressClass or needs none
+	Certificate   *aws.CertificateArgs        // to request; nil if one exists or none is used
+	Record        *aws.LoadBalancerRecordArgs // points the host to the load balancer; nil for none
 	// Redis runs in the cluster, External runs elsewhere, ElastiCache is managed by AWS: at most one of them is set.
 	// ElastiCache has the clients besides the cluster's nodes, and no subnets for those of the cluster.
 	Redis       *kube.RedisArgs
@@ -45,8 +41,7 @@ type Kubernetes struct {
 	ElastiCache *aws.ElastiCacheArgs
 }
 
-// redisResources are sized for a counter: a few hundred bytes of data; a full core serves over 60,000 increments a
-// second.
+// redisResources are for a counter: a few hundred bytes of data; a core serves over 60,000 increments a second.
 var redisResources = kube.Resources{CPURequest: "100m", MemoryLimit: "128Mi"}
 
 func (d *decoder) kubernetes(c *Config, target string) *Kubernetes {
@@ -213,7 +208,6 @@ func (d *decoder) route(alb *kube.ALB) *kube.Route {
 	return r
 }
 
-// extraHosts returns the further hosts of the route.
 func (d *decoder) extraHosts() []string {
 	const key = "extraHosts"
 	host, more := d.Text("host"), d.List(key)
@@ -266,9 +260,8 @@ const TraefikName = "traefik"
 
 // Capacity holds the resource requests of a stack's pods and the limits of the nodes.
 type Capacity struct {
-	Demand kube.Demand
-	// CPULimit and MemoryLimit are the limits of the nodes. Empty for none; unknown before the cluster exists.
-	CPULimit, MemoryLimit pulumi.StringInput
+	Demand                kube.Demand
+	CPULimit, MemoryLimit pulumi.StringInput // of the nodes: empty for none, unknown before the cluster exists
 }
 
 func (d *decoder) capacity(t *Kubernetes) Capacity {

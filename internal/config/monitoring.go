@@ -10,16 +10,12 @@ import (
 	"example.com/scaleout/internal/counter"
 )
 
-// Monitoring configures the monitoring of the app. At most one of Prometheus and Operator is set; without them there
-// is none.
+// Monitoring configures the monitoring of the app. At most one of Prometheus and Operator is set, neither for none.
 type Monitoring struct {
-	// Prometheus runs in the namespace, with a kube-state-metrics of KubeStateMetricsImage.
-	Prometheus            *monitoring.PrometheusArgs
+	Prometheus            *monitoring.PrometheusArgs // in the namespace, with kube-state-metrics
 	KubeStateMetricsImage string
-	// GrafanaImage is empty for no Grafana.
-	GrafanaImage string
-	// Operator describes the objects for a Prometheus Operator in the cluster.
-	Operator *monitoring.OperatorArgs
+	GrafanaImage          string                   // empty for no Grafana
+	Operator              *monitoring.OperatorArgs // objects for a Prometheus Operator in the cluster
 }
 
 // monitoring also lets the operator's Prometheus reach the app's metrics.

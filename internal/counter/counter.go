@@ -1,5 +1,4 @@
-// Package counter contains what is specific to the hit counter in app/: the alert on its own metric, and its
-// dashboards.
+// Package counter contains what is specific to the hit counter in app/: the alert on its metrics, and its dashboards.
 package counter
 
 import (

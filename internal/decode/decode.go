@@ -21,23 +21,18 @@ import (
 // Decoder reads typed values from the flat strings that the engine passes to a program. It records which keys were read
 // and all problems. A malformed value is never replaced by a default.
 type Decoder struct {
-	// Renamed maps former keys to the current ones, both without the project's name. Finish refuses a former key with a
-	// message that names the current one.
-	Renamed map[string]string
+	Renamed map[string]string // former keys to current ones, both without the project's name, for messages of Finish
 
 	project, reference string
 	keys, values       map[string]string
 	secrets            []string
 	read               map[string]bool
-	// malformed holds the keys of invalid values, for which further problems would only concern the zero value used
-	// instead.
-	malformed map[string]bool
-	problems  []string
+	malformed          map[string]bool // keys of invalid values: further problems would be of the zero values instead
+	problems           []string
 }
 
-// New returns a Decoder for the values of a project's stack. secrets lists the encrypted keys. reference is the
-// document that lists the keys, for messages. keys maps the full paths of argument fields to configuration keys: see
-// Check.
+// New returns a Decoder for the values of a project's stack. secrets lists the encrypted keys, reference is the page
+// that lists the keys, and keys maps the full paths of argument fields to configuration keys: see Check.
 func New(project, reference string, values map[string]string, secrets []string, keys map[string]string) *Decoder {
 	return &Decoder{
 		project: project, reference: reference, values: values, secrets: secrets,
@@ -220,8 +215,7 @@ func (d *Decoder) AWSTags() map[string]string {
 }
 
 // Fill sets the fields of a struct from their keys: for each path below of in the table of keys, the field of that
-// name, ignoring case (kmsKeyArn for KMSKeyARN). It skips keys of other namespaces and fields of types that no key
-// has.
+// name, ignoring case (kmsKeyArn for KMSKeyARN). It skips keys of other namespaces and fields of other types.
 func (d *Decoder) Fill(of string, to any) {
 	fields := reflect.ValueOf(to).Elem()
 	for path, key := range d.keys {
@@ -258,8 +252,7 @@ func (d *Decoder) Secret(name string) string {
 
 // Check adds the problems of the value of a key, or of arguments that were built from several. A problem of the field
 // scaling.max of "web" is reported under the key for web.scaling.max in the table, or else for the nearest enclosing
-// field, or else under "web". Problems that a later Check finds for the same keys have the same cause and are
-// suppressed.
+// field, or else under "web". Later problems of the same keys have the same cause and are suppressed.
 func (d *Decoder) Check(of string, problems field.ErrorList) {
 	known := maps.Clone(d.malformed)
 	for _, p := range problems {
@@ -299,8 +292,7 @@ func Part[T any](d *Decoder, used bool, decode func() *T) *T {
 	return nil
 }
 
-// Finish returns all problems as one error, including unknown keys: a misspelled key would otherwise silently do
-// nothing.
+// Finish returns all problems as one error, including unknown keys: misspelled, they would silently do nothing.
 func (d *Decoder) Finish(stack string) error {
 	for key := range d.values {
 		namespace, name, _ := strings.Cut(key, ":")

@@ -58,8 +58,7 @@ func Find(ctx context.Context, reference, platform string) (*remote.Descriptor, 
 	return found, nil
 }
 
-// Copy copies an image, or an index with its images, to another repository, where it keeps its digest. It skips what
-// the repository has.
+// Copy copies an image, or an index with its images, to another repository, under the same digest, unless it is there.
 func Copy(ctx context.Context, image *remote.Descriptor, reference string) (string, error) {
 	to, err := name.NewDigest(reference)
 	if err != nil {
