@@ -1,6 +1,5 @@
 // Command monitoring writes the Grafana dashboard of the app, which the program embeds; `make golden` runs it. Its
-// tests verify with Prometheus' own packages that Prometheus accepts all queries and rules, and that the alerts fire
-// when they should.
+// tests verify with Prometheus' own packages that all queries and rules are valid and alerts fire when they should.
 package main
 
 import (

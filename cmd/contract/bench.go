@@ -15,8 +15,7 @@ import (
 // label marks everything that a run creates; its value is the ID of the run.
 const label = "scaleout.contract"
 
-// redisScript starts a Redis without persistence. With protected-mode it would reject clients from other containers
-// while there is no password.
+// redisScript starts a Redis without persistence. protected-mode would reject the app while there is no password.
 const redisScript = `exec redis-server - <<END
 port 6379
 protected-mode no
@@ -100,8 +99,7 @@ func (b *bench) pull(ctx context.Context, image string) {
 	}
 }
 
-// create creates a container with the restrictions of WebApp. The variables are passed on standard input, because
-// every user of this machine can read arguments.
+// create creates a container with the restrictions of WebApp. env is not in the arguments, which every user can read.
 func (b *bench) create(ctx context.Context, env string, args ...string) *instance {
 	args = append([]string{"create", "--label", b.mark, "--network", b.network, "--env-file", "/dev/stdin",
 		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}, args...)

@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// docker runs a docker command and returns its standard output without the last newline. stdin is for input that must
-// not appear in the process list. Tests replace it.
+// docker runs a docker command and returns its output without the last newline. stdin is for what `ps` must not show.
 type docker func(ctx context.Context, stdin string, args ...string) (string, error)
 
 // commandLimit bounds commands that normally return at once, on a busy machine.
@@ -61,8 +60,7 @@ func usable(ctx context.Context, d docker) error {
 	return err
 }
 
-// archive returns a tar archive with one file for `docker cp`, readable by everyone, because the user in the
-// container does not own it.
+// archive returns a tar archive with one file for `docker cp`, readable by all: the container's user does not own it.
 func archive(name, content string) string {
 	var b strings.Builder
 	w := tar.NewWriter(&b) // its errors are those of the builder, which returns none

@@ -69,8 +69,7 @@ func (a answer) String() string {
 	return fmt.Sprint(a.status)
 }
 
-// ask sends a request and reads the response. One without a length that ends with the connection counts as complete,
-// because its expected end is unknown.
+// ask sends a request and reads the response. One without a length counts as complete when the connection ends.
 func (c *conn) ask(path string, limit time.Duration) (a answer) {
 	_ = c.SetDeadline(time.Now().Add(limit))
 	_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: contract\r\n\r\n", path, c.RemoteAddr())

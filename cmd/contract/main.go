@@ -51,8 +51,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], dockerCLI, os.Stdout, os.Stderr))
 }
 
-// run implements main with its inputs and outputs as parameters. It returns the exit code. The report goes to out,
-// progress and errors to errOut.
+// run is main with its inputs and outputs as parameters: out for the report, errOut for progress and errors.
 func run(ctx context.Context, args []string, docker docker, out, errOut io.Writer) int {
 	s, err := parseSettings(args, out)
 	if errors.Is(err, flag.ErrHelp) {
@@ -107,7 +106,6 @@ func (b *bench) add(ctx context.Context, verdict, point, seen string, todo ...st
 	}
 }
 
-// note prints the progress.
 func (b *bench) note(format string, args ...any) {
 	_, _ = fmt.Fprintf(b.progress, "... "+format+"\n", args...)
 }

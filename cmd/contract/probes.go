@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// awayTime limits the probes of both instances without Redis. It is longer than WebApp's readiness probe needs to fail
-// (two failures 2 s apart).
+// awayTime limits the probes without Redis. WebApp's readiness probe needs less to fail: two failures 2 s apart.
 const awayTime = 4 * time.Second
 
 const todoAlive = "answer it without calling another service: when it fails, Kubernetes restarts the pod, which does " +
@@ -173,9 +172,8 @@ func (b *bench) checkRecovery(ctx context.Context, first, second *instance, noRe
 // request at the latest; the others find state that is copied between instances with a delay.
 const turns = 10
 
-// checkState requests the number of -counter from the two instances in turn, as a load balancer does. The number may
-// skip values, because probes or others may count too, but it must rise: otherwise an instance did not see what the
-// other one had counted.
+// checkState requests the number of -counter from the two instances in turn, as a load balancer does. It may skip
+// values, since others may count too, but must rise: otherwise an instance did not see what the other had counted.
 func (b *bench) checkState(ctx context.Context, first, second *instance) {
 	if b.counter == nil {
 		b.add(ctx, skip, pointState, "nothing to compare: set -counter to the REGEXP of a number that rises")

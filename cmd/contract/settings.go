@@ -43,8 +43,7 @@ var (
 
 const placeholders = "{redis.host}, {redis.port}, {redis.password}"
 
-// store stores a value. It validates those without a form of their own: times of a pod are far below ten minutes, so
-// longer ones are typing errors.
+// store stores a value. It validates those without a form of their own. A pod's times are far below ten minutes.
 func store(value string, to any) (err error) {
 	switch to := to.(type) {
 	case *string:

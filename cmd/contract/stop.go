@@ -102,8 +102,7 @@ func (b *bench) checkWrongSettings(ctx context.Context) {
 		env[name] = value
 		i := b.launch(ctx, env)
 		_, gone := i.until(ctx, wrongLimit, never)
-		// The line that names the setting is shown rather than the last one, because a server with workers logs more
-		// afterward.
+		// Not the last line: a server with workers logs more after the one that names the setting.
 		naming := ""
 		for line := range strings.Lines(i.log(ctx)) {
 			if strings.Contains(line, name) {
