@@ -18,8 +18,9 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request) {
 }
 
 // ready handles the readiness probe. It fails until Redis could have counted once, so that a rollout with a wrong
-// address, password or permission never replaces working pods. After that it succeeds even without Redis: otherwise
-// all pods would leave the load balancer at once, and visitors would not even get their plain 503.
+// address, password or permission never replaces working pods. After that it succeeds even while Redis is
+// unavailable: otherwise all pods would leave the load balancer at once, and visitors would not even get their
+// plain 503. It fails again during shutdown.
 func (h *health) ready(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case h.stopping.Load():

@@ -41,7 +41,8 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
 			return rueidis.AuthCredentials{Username: cfg.Username, Password: c.password}, nil
 		},
-		// With a second command in the greeting, the client would lose the error of a Redis that has too many clients.
+		// If the greeting had more than one command, the client would lose the error that Redis sends before it closes the
+		// connection, such as too many clients.
 		ClientSetInfo: rueidis.DisableClientSetInfo,
 		DialCtxFn:     c.dial,
 		// ConnWriteTimeout limits the greeting. If the dialer's timeout expired first, the client would replace the

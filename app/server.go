@@ -52,7 +52,8 @@ func ignoreBodies(next http.Handler) http.Handler {
 func newHandler(hits *hitHandler, health *health, m *metrics, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", hits)
-	// A GET pattern also matches HEAD. That is rejected, as it must be safe to repeat: link checkers would count.
+	// A GET pattern also matches HEAD. HEAD is rejected, because it must be safe to repeat and a hit is not: link
+	// checkers and load balancers would count as visitors.
 	mux.HandleFunc("HEAD /{$}", getOnly)
 	mux.HandleFunc("/{$}", getOnly)
 	mux.HandleFunc("GET /healthz", health.live)

@@ -73,7 +73,8 @@ func (w *watchedCounter) worked() {
 	}
 }
 
-// probe tries the counter until it succeeds once or ctx is done: a program that is not ready gets no visitors to do so.
+// probe tries the counter until it succeeds once, or until ctx is done. Without it a program that is not ready, and
+// so gets no visitors, would never become ready.
 func (w *watchedCounter) probe(ctx context.Context) {
 	for {
 		if _, err := w.Add(ctx, 0); err == nil {

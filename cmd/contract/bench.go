@@ -125,7 +125,7 @@ func (b *bench) launch(ctx context.Context, env map[string]string) *instance {
 	for name, value := range env {
 		fmt.Fprintf(&variables, "%s=%s\n", name, b.known.Replace(value))
 	}
-	args := []string{"--publish", "127.0.0.1::" + b.port, "--memory", b.memory, "--memory-swap", b.memory,
+	args := []string{"--publish", fmt.Sprintf("127.0.0.1::%d", b.port), "--memory", b.memory, "--memory-swap", b.memory,
 		"--user", b.user + ":" + b.user}
 	for _, directory := range b.writable { // like an emptyDir, which allows exec
 		args = append(args, "--tmpfs", directory+":rw,exec,mode=1777")
@@ -172,7 +172,7 @@ type instance struct {
 func (i *instance) run(ctx context.Context) {
 	if !i.broken(ctx) {
 		_, _ = i.docker(ctx, "", "start", i.id)
-		out, _ := i.docker(ctx, "", "port", i.id, i.port+"/tcp")
+		out, _ := i.docker(ctx, "", "port", i.id, fmt.Sprintf("%d/tcp", i.port))
 		i.address, _, _ = strings.Cut(out, "\n")
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// docker runs a docker command and returns its output without the last newline. stdin is for what `ps` must not show.
+// docker runs a docker command and returns its output without the last newline. stdin is for input that must not
+// appear in the process list.
 type docker func(ctx context.Context, stdin string, args ...string) (string, error)
 
 // commandLimit bounds commands that normally return at once, on a busy machine.

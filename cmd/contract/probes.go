@@ -29,7 +29,7 @@ func (b *bench) checkStart(ctx context.Context) *instance {
 				"it cannot listen on a port below 1024 or change file owners")
 		return nil
 	}
-	b.add(ctx, pass, pointStarts, fmt.Sprintf("answers %s on port %s as user %s, with a read-only file system, no "+
+	b.add(ctx, pass, pointStarts, fmt.Sprintf("answers %s on port %d as user %s, with a read-only file system, no "+
 		"capabilities, no-new-privileges and %s of memory", seen, b.port, b.user, b.memory))
 	return first
 }
@@ -45,7 +45,7 @@ func (i *instance) answers(ctx context.Context) (last answer, why string) {
 	case gone != "":
 		why = "did not start: " + gone
 	case !answered:
-		why = fmt.Sprintf("runs, but GET %s on port %s fails after %v: %s", i.path, i.port, i.start, last)
+		why = fmt.Sprintf("runs, but GET %s on port %d fails after %v: %s", i.path, i.port, i.start, last)
 	}
 	return last, why
 }

@@ -8,22 +8,24 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // settings holds the flags and the image.
 type settings struct {
-	image, redisImage  string
-	port, user, memory string
-	writable           []string // directories
-	path               string   // of the requests
-	slow               string   // path of the request in flight at SIGTERM; empty: path, with Redis paused
-	live, ready        string   // paths of the probes; empty: none
-	start, grace       time.Duration
-	counter            *regexp.Regexp
-	env, files         map[string]string // by name and by path; values may have placeholders
-	bad                []string          // NAME=VALUE
+	image, redisImage string
+	port              uint16
+	user, memory      string
+	writable          []string // directories
+	path              string   // of the requests
+	slow              string   // path of the request in flight at SIGTERM; empty: path, with Redis paused
+	live, ready       string   // paths of the probes; empty: none
+	start, grace      time.Duration
+	counter           *regexp.Regexp
+	env, files        map[string]string // by name and by path; values may have placeholders
+	bad               []string          // NAME=VALUE
 
 	flags    *flag.FlagSet
 	problems []error // of the command line
@@ -48,6 +50,11 @@ func store(value string, to any) (err error) {
 	switch to := to.(type) {
 	case *string:
 		*to = value
+	case *uint16:
+		n, err := strconv.ParseUint(value, 10, 16)
+		if *to = uint16(n); err != nil || n == 0 {
+			return errors.New("want a number from 1 to 65535")
+		}
 	case *[]string:
 		*to = append(*to, value)
 	case map[string]string:
@@ -96,8 +103,7 @@ func (s *settings) add(name, fallback string, f form, to any, usage string) {
 
 // declare declares the flags. The defaults are those of the component WebApp where it has the same setting.
 func (s *settings) declare() {
-	s.add("port", "5000", form{`^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$`,
-		"a number from 1 to 65535"}, &s.port, "`port` that the app listens on for HTTP")
+	s.add("port", "5000", ownForm, &s.port, "`port` that the app listens on for HTTP")
 	s.add("user", "65532", form{`^[1-9][0-9]{0,9}$`, "a number that is not 0"}, &s.user,
 		"`number` of the user and group that it runs as")
 	s.add("memory", "256m", form{`^[1-9][0-9]*[bkmgBKMG]?$`, "a number with k, m or g"}, &s.memory,

@@ -81,7 +81,8 @@ func Storage(name, value string) field.ErrorList {
 	return Quantity(name, value, "1Mi", "64Ti", "1Gi")
 }
 
-// quantityForm matches every sensible size. ParseQuantity would expand 1e999999999 for minutes, into all memory.
+// quantityForm matches every sensible size. ParseQuantity expands a number such as 1e999999999, which takes minutes and
+// then all memory.
 var quantityForm = regexp.MustCompile(`^[0-9.+-]{1,20}([eE][+-]?[0-9]{1,2}|[A-Za-z]{0,2})$`)
 
 // Quantity requires a Kubernetes quantity between two others.

@@ -192,7 +192,8 @@ func (d *decoder) redisSettings(c *Config, stack string) {
 	c.RedisPassword = secretInput(password)
 }
 
-// on returns the value of a switch. A malformed one is on, so that no settings that depend on it are refused too.
+// on returns the value of a switch. A malformed one counts as on, so that the settings that depend on it are not
+// refused too.
 func (d *decoder) on(name string) bool { return d.Boolean(name) || d.Text(name) != "false" }
 
 // without refuses settings that would have no effect.
