@@ -22,10 +22,7 @@ const webName = "web"
 // deployToKubernetes runs the app in a cluster, with an autoscaler.
 func deployToKubernetes(b *component.Builder, cfg *config.Config, image pulumi.StringOutput) error {
 	ctx, target := b.Context, cfg.Kubernetes
-	provider, eks, err := connect(ctx, target)
-	if err != nil {
-		return err
-	}
+	provider, eks := connect(b, target)
 	cluster := pulumi.Providers(provider)
 	installAddons(b, target, cluster)
 	namespace := component.Create(b, kube.NewNamespace, "namespace", &target.Namespace, cluster)
@@ -54,15 +51,13 @@ func deployToKubernetes(b *component.Builder, cfg *config.Config, image pulumi.S
 }
 
 // connect returns the provider for the cluster and, on EKS, the cluster's data from AWS.
-func connect(ctx *pulumi.Context, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster, error) {
+func connect(b *component.Builder, target *config.Kubernetes) (*kubernetes.Provider, *aws.Cluster) {
 	if target.EKS == nil {
-		provider, err := kube.NewKindProvider(ctx, "cluster", target.Kind)
-		return provider, nil, err
+		return component.Create(b, kube.NewKindProvider, "cluster", target.Kind), nil
 	}
-	found, eks := aws.LookupCluster(ctx, target.EKS.Name), *target.EKS
+	found, eks := aws.LookupCluster(b.Context, target.EKS.Name), *target.EKS
 	eks.Endpoint, eks.CertificateAuthority, eks.ARN = found.Endpoint, found.CertificateAuthority, found.ARN
-	provider, err := kube.NewEKSProvider(ctx, "cluster", eks)
-	return provider, &found, err
+	return component.Create(b, kube.NewEKSProvider, "cluster", eks), &found
 }
 
 // installAddons installs what the cluster does not have, and makes the app depend on it.

@@ -19,6 +19,7 @@ import (
 	"example.com/scaleout/cluster/platform"
 	"example.com/scaleout/components/aws"
 	"example.com/scaleout/components/kube"
+	"example.com/scaleout/internal/component"
 	"example.com/scaleout/offline"
 )
 
@@ -37,40 +38,27 @@ func program(ctx *pulumi.Context) error {
 	if err := requireAdmin(ctx, cfg); err != nil {
 		return err
 	}
-	network, err := platform.NewNetwork(ctx, "network", &cfg.Network)
-	if err != nil {
-		return err
-	}
+	b := component.Stack(ctx)
+	network := component.Create(b, platform.NewNetwork, "network", &cfg.Network)
 	if cfg.FlowLogDays > 0 {
-		if _, err := platform.NewFlowLogs(ctx, "flow-logs", cfg.Cluster, network.VPC, cfg.FlowLogDays); err != nil {
-			return err
-		}
+		platform.NewFlowLogs(b, "flow-logs", cfg.Cluster, network.VPC, cfg.FlowLogDays)
 	}
-	roles, err := platform.NewRoles(ctx, "roles", cfg.Cluster)
-	if err != nil {
-		return err
-	}
+	roles := component.Create(b, platform.NewRoles, "roles", cfg.Cluster)
 	cfg.ControlPlane.Network, cfg.ControlPlane.Roles = network, roles
 	cfg.Nodes.Role, cfg.Nodes.Subnets = roles.NodeName, network.PrivateSubnets
-	cluster, err := platform.NewControlPlane(ctx, "cluster", &cfg.ControlPlane)
-	if err != nil {
-		return err
-	}
-	if err := createClusterResources(ctx, cfg, cluster); err != nil {
+	cluster := component.Create(b, platform.NewControlPlane, "cluster", &cfg.ControlPlane)
+	createClusterResources(b, cfg, cluster)
+	if err := b.Err(); err != nil {
 		return err
 	}
 	export(ctx, cfg, network, cluster)
-	if cfg.Certificate == nil {
-		return nil
+	if cfg.Certificate != nil {
+		certificate := component.Create(b, aws.NewCertificate, "apps", cfg.Certificate)
+		ctx.Export("certificateArn", certificate.ARN)
+		ctx.Export("hostedZoneId", cfg.Certificate.ZoneID)
+		ctx.Export("domain", pulumi.String(cfg.Domain))
 	}
-	certificate, err := aws.NewCertificate(ctx, "apps", cfg.Certificate)
-	if err != nil {
-		return err
-	}
-	ctx.Export("certificateArn", certificate.ARN)
-	ctx.Export("hostedZoneId", cfg.Certificate.ZoneID)
-	ctx.Export("domain", pulumi.String(cfg.Domain))
-	return nil
+	return b.Err()
 }
 
 // ingressClass and storageClass are the names of the classes that app stacks use.
@@ -78,35 +66,20 @@ const ingressClass, storageClass = "alb", "gp3"
 
 // createClusterResources creates the resources in the cluster that an app requires. They depend on the cluster and
 // the access entries, and are deleted before them; the nodes are deleted before the resources that they depend on.
-func createClusterResources(ctx *pulumi.Context, cfg *config.Config, cluster *platform.ControlPlane) error {
-	provider, err := kube.NewEKSProvider(ctx, "cluster", kube.EKSCluster{
+func createClusterResources(b *component.Builder, cfg *config.Config, cluster *platform.ControlPlane) {
+	provider := component.Create(b, kube.NewEKSProvider, "cluster", kube.EKSCluster{
 		Name: cluster.Name, Region: cfg.Cluster.Region,
 		Endpoint: cluster.Endpoint, CertificateAuthority: cluster.CertificateAuthority, ARN: cluster.ARN,
 	}, pulumi.DependsOn(cluster.Ready))
-	if err != nil {
-		return err
-	}
 	inCluster := pulumi.Providers(provider)
-	policies, err := platform.NewNetworkPolicies(ctx, "network-policies", inCluster)
-	if err != nil {
-		return err
-	}
+	policies := platform.NewNetworkPolicies(b, "network-policies", inCluster)
 	cfg.Nodes.SecurityGroup, cfg.Nodes.After = cluster.SecurityGroup, []pulumi.Resource{policies.Ready}
-	nodes, err := platform.NewNodePool(ctx, "apps", &cfg.Nodes, inCluster)
-	if err != nil {
-		return err
-	}
-	_, err = platform.NewMetricsServer(ctx, "metrics-server", cluster.Name, cfg.MetricsServerVersion,
+	nodes := platform.NewNodePool(b, "apps", &cfg.Nodes, inCluster)
+	platform.NewMetricsServer(b, "metrics-server", cluster.Name, cfg.MetricsServerVersion,
 		pulumi.DependsOn([]pulumi.Resource{nodes.Ready}))
-	if err != nil {
-		return err
-	}
-	if _, err := platform.NewStorageClass(ctx, storageClass, inCluster); err != nil {
-		return err
-	}
+	platform.NewStorageClass(b, storageClass, inCluster)
 	class := &kube.ALBClassArgs{Name: ingressClass, Controller: kube.EKSAutoMode}
-	_, err = kube.NewALBClass(ctx, ingressClass, class, inCluster)
-	return err
+	component.Create(b, kube.NewALBClass, ingressClass, class, inCluster)
 }
 
 // export exports the values that app stacks read (names: internal/config/clusterstack.go) and the commands to run next.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/scaleout/internal/componenttest"
 	"example.com/scaleout/internal/config"
 	"example.com/scaleout/offline"
 	"example.com/scaleout/offline/goldentest"
@@ -52,6 +53,19 @@ func TestMain(m *testing.M) {
 		keep(name, result, err)
 	}
 	os.Exit(m.Run())
+}
+
+// If the SDK refuses a resource of the stack, the program ends with that error.
+func TestErrorsOfResources(t *testing.T) {
+	for _, r := range results["more"].Resources {
+		if r.Parent != "" {
+			continue
+		}
+		_, err := offline.Run(componenttest.Refusing(program, r), "testdata", "example", variants["more"]...)
+		if !componenttest.IsRefused(err) {
+			t.Errorf("%s %s: got %v, want its error", r.Type, r.Name, err)
+		}
+	}
 }
 
 // TestGolden compares the differences of the variants from the example.

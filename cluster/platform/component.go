@@ -28,16 +28,20 @@ type Part struct {
 
 // part registers a component. build creates its resources and returns the last of them.
 func part(
-	ctx *pulumi.Context, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
+	stack *component.Builder, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
 	build func(b *component.Builder) pulumi.Resource,
-) (*Part, error) {
-	p := &Part{}
-	b, err := component.Register(ctx, module, kind, name, problems, p, opts)
-	if err != nil {
-		return nil, err
-	}
-	p.Ready = build(b)
-	return p, b.Finish(pulumi.Map{})
+) *Part {
+	return component.Create(stack, func(
+		ctx *pulumi.Context, name string, problems field.ErrorList, opts ...pulumi.ResourceOption,
+	) (*Part, error) {
+		p := &Part{}
+		b, err := component.Register(ctx, module, kind, name, problems, p, opts)
+		if err != nil {
+			return nil, err
+		}
+		p.Ready = build(b)
+		return p, b.Finish(pulumi.Map{})
+	}, name, problems, opts...)
 }
 
 // tags returns the tag Name, which the AWS console and bill show.

@@ -102,9 +102,11 @@ type ControlPlane struct {
 }
 
 // NewControlPlane creates the cluster, its key, its log group and its access entries.
-func NewControlPlane(ctx *pulumi.Context, name string, args *ControlPlaneArgs) (*ControlPlane, error) {
+func NewControlPlane(
+	ctx *pulumi.Context, name string, args *ControlPlaneArgs, opts ...pulumi.ResourceOption,
+) (*ControlPlane, error) {
 	c := &ControlPlane{}
-	b, err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, nil)
+	b, err := component.Register(ctx, module, "ControlPlane", name, args.Validate(), c, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -204,12 +206,12 @@ func (a *ControlPlaneArgs) admit(b *component.Builder, cluster *eks.Cluster) (en
 		entry := component.Create(b, eks.NewAccessEntry, "-"+who, &eks.AccessEntryArgs{
 			ClusterName: cluster.Name, PrincipalArn: pulumi.String(principal),
 		})
-		association := component.Create(b, eks.NewAccessPolicyAssociation, "-"+who, &eks.AccessPolicyAssociationArgs{
+		args := &eks.AccessPolicyAssociationArgs{
 			ClusterName: cluster.Name, PrincipalArn: entry.PrincipalArn,
 			PolicyArn:   pulumi.String(a.Cluster.arn("eks::aws:cluster-access-policy/" + policy)),
 			AccessScope: eks.AccessPolicyAssociationAccessScopeArgs{Type: pulumi.String("cluster")},
-		})
-		entries = append(entries, association)
+		}
+		entries = append(entries, component.Create(b, eks.NewAccessPolicyAssociation, "-"+who, args))
 	}
 	return entries
 }

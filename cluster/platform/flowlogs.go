@@ -25,10 +25,9 @@ func CheckRetention(name string, days int) field.ErrorList {
 		"must be one of the values that CloudWatch accepts: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365, ...")
 }
 
-// NewFlowLogs creates flow logs of all connections in the VPC of a cluster, including rejected ones, and keeps them for
-// a number of days that CloudWatch accepts.
-func NewFlowLogs(ctx *pulumi.Context, name string, cluster Cluster, vpc pulumi.StringInput, days int) (*Part, error) {
-	return part(ctx, "FlowLogs", name, CheckRetention("days", days), nil, func(b *component.Builder) pulumi.Resource {
+// NewFlowLogs logs all connections in the VPC of a cluster, even rejected ones, and keeps the logs for so many days.
+func NewFlowLogs(stack *component.Builder, name string, cluster Cluster, vpc pulumi.StringInput, days int) *Part {
+	return part(stack, "FlowLogs", name, CheckRetention("days", days), nil, func(b *component.Builder) pulumi.Resource {
 		groupName := "/aws/vpc/" + cluster.Name
 		group := component.Create(b, cloudwatch.NewLogGroup, "", &cloudwatch.LogGroupArgs{
 			Name: pulumi.String(groupName), RetentionInDays: pulumi.Int(days),

@@ -18,8 +18,8 @@ import (
 // creates the ConfigMap that the controller of the network plugin reads. The NodeClass contains the other half of the
 // setting.
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
-func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "NetworkPolicies", name, nil, opts, func(b *component.Builder) pulumi.Resource {
+func NewNetworkPolicies(stack *component.Builder, name string, opts ...pulumi.ResourceOption) *Part {
+	return part(stack, "NetworkPolicies", name, nil, opts, func(b *component.Builder) pulumi.Resource {
 		return component.Create(b, corev1.NewConfigMap, "", &corev1.ConfigMapArgs{
 			Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String("amazon-vpc-cni"), Namespace: pulumi.String("kube-system")},
 			Data:     pulumi.StringMap{"enable-network-policy-controller": pulumi.String("true")},
@@ -29,8 +29,8 @@ func NewNetworkPolicies(ctx *pulumi.Context, name string, opts ...pulumi.Resourc
 
 // NewStorageClass creates the default StorageClass, for encrypted gp3 volumes. Auto Mode has none.
 // https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html
-func NewStorageClass(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "StorageClass", name, nil, opts, func(b *component.Builder) pulumi.Resource {
+func NewStorageClass(stack *component.Builder, name string, opts ...pulumi.ResourceOption) *Part {
+	return part(stack, "StorageClass", name, nil, opts, func(b *component.Builder) pulumi.Resource {
 		return component.Create(b, storagev1.NewStorageClass, "", &storagev1.StorageClassArgs{
 			Metadata: &metav1.ObjectMetaArgs{
 				Name:        pulumi.String(name),
@@ -63,10 +63,10 @@ func CheckAddonVersion(name, version string) field.ErrorList {
 // until it is active. An empty version is the EKS default at its creation, which it keeps until version changes.
 // https://docs.aws.amazon.com/eks/latest/userguide/community-addons.html
 func NewMetricsServer(
-	ctx *pulumi.Context, name string, cluster pulumi.StringInput, version string, opts ...pulumi.ResourceOption,
-) (*Part, error) {
+	stack *component.Builder, name string, cluster pulumi.StringInput, version string, opts ...pulumi.ResourceOption,
+) *Part {
 	problems := CheckAddonVersion("version", version)
-	return part(ctx, "MetricsServer", name, problems, opts, func(b *component.Builder) pulumi.Resource {
+	return part(stack, "MetricsServer", name, problems, opts, func(b *component.Builder) pulumi.Resource {
 		return component.Create(b, eks.NewAddon, "", &eks.AddonArgs{
 			ClusterName: cluster, AddonName: pulumi.String("metrics-server"), AddonVersion: component.Optional(version),
 			// Existing objects of the same name become part of the add-on; later manual changes are kept.

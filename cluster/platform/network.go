@@ -66,9 +66,9 @@ type Network struct {
 }
 
 // NewNetwork creates the network.
-func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs) (*Network, error) {
+func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	n := &Network{}
-	builder, err := component.Register(ctx, module, "Network", name, args.Validate(), n, nil)
+	builder, err := component.Register(ctx, module, "Network", name, args.Validate(), n, opts)
 	if err != nil {
 		return nil, err
 	}

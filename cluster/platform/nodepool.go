@@ -51,8 +51,8 @@ func (a *NodePoolArgs) Validate() field.ErrorList {
 }
 
 // NewNodePool creates a NodeClass and a NodePool, whose nodes are created and removed with the demand of the pods.
-func NewNodePool(ctx *pulumi.Context, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) (*Part, error) {
-	return part(ctx, "NodePool", name, args.Validate(), opts, func(b *component.Builder) pulumi.Resource {
+func NewNodePool(stack *component.Builder, name string, args *NodePoolArgs, opts ...pulumi.ResourceOption) *Part {
+	return part(stack, "NodePool", name, args.Validate(), opts, func(b *component.Builder) pulumi.Resource {
 		class := component.Create(b, apiextensions.NewCustomResource, "-class", &apiextensions.CustomResourceArgs{
 			ApiVersion: pulumi.String("eks.amazonaws.com/v1"), Kind: pulumi.String("NodeClass"),
 			Metadata:    metav1.ObjectMetaArgs{Name: pulumi.String(name)},

@@ -33,9 +33,9 @@ type Roles struct {
 }
 
 // NewRoles creates the roles.
-func NewRoles(ctx *pulumi.Context, name string, cluster Cluster) (*Roles, error) {
+func NewRoles(ctx *pulumi.Context, name string, cluster Cluster, opts ...pulumi.ResourceOption) (*Roles, error) {
 	r := &Roles{}
-	b, err := component.Register(ctx, module, "Roles", name, cluster.Validate(), r, nil)
+	b, err := component.Register(ctx, module, "Roles", name, cluster.Validate(), r, opts)
 	if err != nil {
 		return nil, err
 	}

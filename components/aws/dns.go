@@ -71,7 +71,7 @@ func NewCertificate(
 	}
 	// One name needs one validation record.
 	proof := certificate.DomainValidationOptions.Index(pulumi.Int(0))
-	proven := component.Create(b, newRecord, "-validation", &pulumi.Map{
+	proven := component.Create(b, newRecord, "-validation", pulumi.Map{
 		"zoneId": args.ZoneID, "name": proof.ResourceRecordName().Elem(),
 		"type": proof.ResourceRecordType().Elem(), "records": pulumi.StringArray{proof.ResourceRecordValue().Elem()},
 		"ttl": pulumi.Int(300),
@@ -92,9 +92,9 @@ type record struct {
 	FQDN pulumi.StringOutput `pulumi:"fqdn"`
 }
 
-func newRecord(ctx *pulumi.Context, name string, inputs *pulumi.Map, opts ...pulumi.ResourceOption) (*record, error) {
+func newRecord(ctx *pulumi.Context, name string, inputs pulumi.Map, opts ...pulumi.ResourceOption) (*record, error) {
 	r := &record{}
-	return r, ctx.RegisterResource("aws:route53/record:Record", name, *inputs, r, opts...)
+	return r, ctx.RegisterResource("aws:route53/record:Record", name, inputs, r, opts...)
 }
 
 // LoadBalancerRecordArgs describes the DNS name of an AWS load balancer.
@@ -132,7 +132,7 @@ func NewLoadBalancerRecord(
 	application := map[string]string{"loadBalancerType": "application"}
 	zone := ctx.InvokeOutput("aws:lb/getHostedZoneId:getHostedZoneId", application, pulumi.StringMapOutput{},
 		pulumi.InvokeOutputOptions{InvokeOptions: []pulumi.InvokeOption{pulumi.Parent(a)}})
-	component.Create(b, newRecord, "", &pulumi.Map{
+	component.Create(b, newRecord, "", pulumi.Map{
 		"zoneId": args.ZoneID, "name": pulumi.String(args.Host), "type": pulumi.String("A"),
 		"aliases": pulumi.Array{pulumi.Map{
 			"name":   args.Target.ToStringOutput().ApplyT(checkLoadBalancer).(pulumi.StringOutput),

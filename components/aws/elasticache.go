@@ -166,10 +166,10 @@ type ElastiCache struct {
 type securityGroup struct{ pulumi.CustomResourceState }
 
 func newSecurityGroup(
-	ctx *pulumi.Context, name string, args *pulumi.Map, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, inputs pulumi.Map, opts ...pulumi.ResourceOption,
 ) (*securityGroup, error) {
 	group := &securityGroup{}
-	return group, ctx.RegisterResource("aws:ec2/securityGroup:SecurityGroup", name, *args, group, opts...)
+	return group, ctx.RegisterResource("aws:ec2/securityGroup:SecurityGroup", name, inputs, group, opts...)
 }
 
 // NewElastiCache creates the cache with its user and its security group.
@@ -191,7 +191,7 @@ func NewElastiCache(
 	}
 	// Ingress from the clients to the port, and no egress: the provider removes the rule with which AWS allows all
 	// egress by default. https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/security_group
-	group := component.Create(b, newSecurityGroup, "", &pulumi.Map{
+	group := component.Create(b, newSecurityGroup, "", pulumi.Map{
 		"description": pulumi.String("Redis of " + args.Name + ": from the nodes of the cluster"),
 		"vpcId":       args.VPC,
 		"tags":        pulumi.StringMap{"Name": pulumi.String(name)},

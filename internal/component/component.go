@@ -42,8 +42,8 @@ func Register(
 // creates nothing and returns an empty resource. Its outputs are good for arguments only: functions of them panic, so
 // call them after a check of Err.
 func Create[Args, Resource any](
-	b *Builder, construct func(*pulumi.Context, string, *Args, ...pulumi.ResourceOption) (*Resource, error),
-	suffix string, args *Args, opts ...pulumi.ResourceOption,
+	b *Builder, construct func(*pulumi.Context, string, Args, ...pulumi.ResourceOption) (*Resource, error),
+	suffix string, args Args, opts ...pulumi.ResourceOption,
 ) *Resource {
 	if b.err == nil {
 		resource, err := construct(b.Context, b.Name+suffix, args, append(opts, pulumi.Parent(b.component))...)
