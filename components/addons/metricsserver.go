@@ -109,7 +109,7 @@ func (a *MetricsServerArgs) pod(app objects.App, account pulumi.StringInput) *co
 		flags += " --kubelet-insecure-tls"
 	}
 	probe := func(path string, period, failures int) *corev1.ProbeArgs {
-		p := objects.HTTPProbe(path, "https", period, failures)
+		p := kube.Probe{HTTP: path}.Args("https", period, failures)
 		p.HttpGet.(*corev1.HTTPGetActionArgs).Scheme = pulumi.String("HTTPS")
 		return p
 	}

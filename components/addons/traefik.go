@@ -179,7 +179,7 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 		// No CPU limit: forwarding costs about as much CPU as the app, and throttling would limit the load that makes the
 		// app scale.
 		Resources:      TraefikSize.Resources.Requirements(),
-		ReadinessProbe: objects.HTTPProbe("/ping", "ping", 2, 2),
-		LivenessProbe:  objects.HTTPProbe("/ping", "ping", 10, 3),
+		ReadinessProbe: kube.Probe{HTTP: "/ping"}.Args("ping", 2, 2),
+		LivenessProbe:  kube.Probe{HTTP: "/ping"}.Args("ping", 10, 3),
 	}, objects.Tmp())
 }

@@ -66,17 +66,16 @@ func newContainer(
 	c.Capabilities = &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})}
 	c.SecurityOpts = pulumi.ToStringArray([]string{"no-new-privileges"})
 	c.Restart = pulumi.String("unless-stopped") // after a crash, and when the Docker daemon starts
+	c.StopTimeout = c.DestroyGraceSeconds       // for `docker stop` and a stop of the daemon
 	// Docker does not limit the size of logs by default.
 	c.LogDriver = pulumi.String("json-file")
 	c.LogOpts = pulumi.ToStringMap(map[string]string{"max-size": "10m", "max-file": "3"})
-	c.StopTimeout = c.DestroyGraceSeconds // for `docker stop` and a stop of the daemon
-	after = slices.DeleteFunc(slices.Clone(after), func(r pulumi.Resource) bool { return r == nil })
 	if c.Healthcheck != nil { // otherwise fails: https://github.com/kreuzwerker/terraform-provider-docker/issues/569
 		c.Wait = pulumi.Bool(true)
 		c.WaitTimeout = pulumi.Int(60) // a first start needs one or two seconds
 	}
 	return component.Create(b, docker.NewContainer, suffix, c,
-		pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(true),
+		pulumi.DependsOn(component.Present(after...)), pulumi.DeleteBeforeReplace(true),
 		// Docker sets a swap limit, which the provider would report as a change in every preview.
 		pulumi.IgnoreChanges([]string{"memorySwap"}))
 }

@@ -115,9 +115,8 @@ func NewAutoscaler(
 ) (*Autoscaler, error) {
 	args = cmp.Or(args, &AutoscalerArgs{})
 	scaler, s := &Autoscaler{}, args.Scaling
-	app := webApp(args.Deployment)
-	app.Labels = args.Labels
-	o := objects.Owner{App: app, Namespace: args.Namespace}
+	o := objects.Owner{App: webApp(args.Deployment), Namespace: args.Namespace}
+	o.Labels = args.Labels
 	if err := o.Register(ctx, "Autoscaler", name, args.Validate(), scaler, opts); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"fmt"
-	"math"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -29,7 +28,7 @@ type Workload struct {
 // Workload returns the pods of the web app, with the surge of its Deployment.
 func (a *WebAppArgs) Workload() Workload {
 	most := a.Scaling.most()
-	surge := int(math.Ceil(float64(most) * maxSurgePercent / 100))
+	surge := (most*maxSurgePercent + 99) / 100 // rounded up
 	return Workload{Min: a.Scaling.least(), Max: most, Surge: surge, Resources: a.Container.Resources}
 }
 

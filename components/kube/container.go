@@ -77,7 +77,7 @@ func (c *Container) Validate() field.ErrorList {
 		check.Label("name", c.name()),
 		check.Range("port", c.Port, 1, 65535),
 		check.In("probes", c.Probes.Validate()),
-		checkVariables("env", c.Env),
+		checkAll(check.Variable, "env", slices.Sorted(maps.Keys(c.Env))),
 		check.Optional(check.Variable, "drainEnv.delay", c.DrainEnv.Delay),
 		check.Optional(check.Variable, "drainEnv.timeout", c.DrainEnv.Timeout),
 		check.Range("user", c.user(), 1, 1<<31-1),
@@ -112,9 +112,9 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		Resources:                c.Resources.Requirements(),
 		Lifecycle:                objects.Sleep(a.Drain.PreStop()),
 		TerminationMessagePolicy: objects.FallbackToLogs,
-		StartupProbe:             c.Probes.startup().args(0, 0),
-		ReadinessProbe:           c.Probes.Readiness.args(2, 2),
-		LivenessProbe:            c.Probes.Liveness.args(10, 3),
+		StartupProbe:             c.Probes.startup().Args(portName, 0, 0),
+		ReadinessProbe:           c.Probes.Readiness.Args(portName, 2, 2),
+		LivenessProbe:            c.Probes.Liveness.Args(portName, 10, 3),
 	}
 }
 
@@ -297,8 +297,8 @@ func (p Probes) startup() Probe {
 // startupSeconds returns the maximum duration of a container's start.
 func (p Probes) startupSeconds() int { s := p.startup(); return s.PeriodSeconds * s.FailureThreshold }
 
-// args returns the arguments of a probe, with these defaults.
-func (p Probe) args(period, failures int) *corev1.ProbeArgs {
+// Args returns the probe in the form of a container spec, with these defaults; port is the name of the port.
+func (p Probe) Args(port string, period, failures int) *corev1.ProbeArgs {
 	args := &corev1.ProbeArgs{
 		PeriodSeconds:    pulumi.Int(cmp.Or(p.PeriodSeconds, period)),
 		TimeoutSeconds:   pulumi.Int(cmp.Or(p.TimeoutSeconds, 2)),
@@ -306,11 +306,11 @@ func (p Probe) args(period, failures int) *corev1.ProbeArgs {
 	}
 	switch {
 	case p.HTTP != "":
-		args.HttpGet = &corev1.HTTPGetActionArgs{Path: pulumi.String(p.HTTP), Port: pulumi.String(portName)}
+		args.HttpGet = &corev1.HTTPGetActionArgs{Path: pulumi.String(p.HTTP), Port: pulumi.String(port)}
 	case len(p.Exec) > 0:
 		args.Exec = &corev1.ExecActionArgs{Command: pulumi.ToStringArray(p.Exec)}
 	default:
-		args.TcpSocket = &corev1.TCPSocketActionArgs{Port: pulumi.String(portName)}
+		args.TcpSocket = &corev1.TCPSocketActionArgs{Port: pulumi.String(port)}
 	}
 	return args
 }

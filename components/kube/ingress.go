@@ -46,13 +46,11 @@ func (r Route) Validate() field.ErrorList {
 		check.Annotations("annotations", r.Annotations),
 		check.Range("publicPort", r.PublicPort, 0, 65535),
 		check.Optional(check.Name, "tlsSecret", r.TLSSecret),
+		checkAll(checkPath, "paths", r.Paths),
 	)
 	for _, host := range r.Hosts {
 		problems = append(problems, check.That(check.IsDNSName(host), "hosts", host,
 			"must be a DNS name in lower case, with no wildcard and no dot at its end, such as app.example.com, or empty")...)
-	}
-	for _, path := range r.Paths {
-		problems = append(problems, checkPath("paths", path)...)
 	}
 	if r.ALB != nil {
 		problems = append(problems, check.In("alb", r.ALB.Validate())...)
@@ -109,9 +107,8 @@ type Ingress struct {
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	args = cmp.Or(args, &IngressArgs{})
 	i, route := &Ingress{}, &args.Route
-	app := webApp(args.Service)
-	app.Labels = args.Labels
-	o := objects.Owner{App: app, Namespace: args.Namespace}
+	o := objects.Owner{App: webApp(args.Service), Namespace: args.Namespace}
+	o.Labels = args.Labels
 	if err := o.Register(ctx, "Ingress", name, args.Validate(), i, opts); err != nil {
 		return nil, err
 	}
@@ -186,14 +183,10 @@ func (r *Route) url(address pulumi.StringInput) pulumi.StringOutput {
 
 // address returns the address published by the controller.
 func (r *Route) address(ingress *networkingv1.Ingress) pulumi.StringOutput {
-	return ingress.Status.ApplyT(func(status *networkingv1.IngressStatus) (string, error) {
-		if status != nil && status.LoadBalancer != nil && len(status.LoadBalancer.Ingress) > 0 {
-			entry := status.LoadBalancer.Ingress[0]
-			for _, address := range []*string{entry.Hostname, entry.Ip} {
-				if address != nil && *address != "" {
-					return *address, nil
-				}
-			}
+	entry := ingress.Status.LoadBalancer().Ingress().Index(pulumi.Int(0))
+	return pulumi.All(entry.Hostname().Elem(), entry.Ip().Elem()).ApplyT(func(all []any) (string, error) {
+		if address := cmp.Or(all[0].(string), all[1].(string)); address != "" {
+			return address, nil
 		}
 		return "", fmt.Errorf("the controller of ingress class %q published no address", r.Class)
 	}).(pulumi.StringOutput)

@@ -12,6 +12,7 @@ import (
 	"example.com/scaleout/components/internal/objects"
 	"example.com/scaleout/components/redis"
 	"example.com/scaleout/internal/check"
+	"example.com/scaleout/internal/component"
 )
 
 // RedisArgs describes a Redis in the cluster.
@@ -83,7 +84,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	service := o.Service("redis", redis.Port)
 	policy := o.NetworkPolicy(objects.PeersOf(args.Clients, redis.Port), []Peer{})
 	ping := Probe{Exec: []string{"sh", "-c", redis.Probe}, TimeoutSeconds: 3}
-	liveness := ping.args(10, 6)
+	liveness := ping.Args("redis", 10, 6)
 	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // a server that hangs must not linger
 	server := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
 		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redis.LingerSeconds + redisFinish)},
@@ -99,8 +100,8 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 				Command: pulumi.ToStringArray([]string{"sh", "-c", redis.Linger()}),
 			}}},
 			// A large append-only file takes minutes to load: 120 x 2 s, about 10 GB at 40 MB/s.
-			StartupProbe:   ping.args(2, 120),
-			ReadinessProbe: ping.args(5, 2),
+			StartupProbe:   ping.Args("redis", 2, 120),
+			ReadinessProbe: ping.Args("redis", 5, 2),
 			LivenessProbe:  liveness,
 		},
 		objects.ConfigVolume("config", redis.ConfigDir, config),
@@ -171,7 +172,7 @@ func NewRedisSecret(
 // Bind returns the Binding that connects an app to a Redis with this password, through variables with these names.
 func (s *RedisSecret) Bind(connection redis.Connection, names redis.Environment) Binding {
 	b := Binding{
-		Env: names.Variables(connection), After: present(connection.Ready),
+		Env: names.Variables(connection), After: component.Present(connection.Ready),
 		AllowTo: []Peer{{Pods: connection.Pods, Anyone: connection.Pods == nil, Ports: []int{connection.Port}}},
 	}
 	if names.Password != "" {

@@ -149,8 +149,8 @@ type SecretFiles struct {
 // Validate reports everything wrong with the binding.
 func (b *Binding) Validate() field.ErrorList {
 	problems := slices.Concat(
-		checkVariables("env", b.Env),
-		checkVariables("secretEnv", b.SecretEnv),
+		checkAll(check.Variable, "env", slices.Sorted(maps.Keys(b.Env))),
+		checkAll(check.Variable, "secretEnv", slices.Sorted(maps.Keys(b.SecretEnv))),
 		check.Each("files", b.Files, (*SecretFiles).validate),
 		check.Each("allowTo", b.AllowTo, (*Peer).Validate),
 	)
@@ -161,11 +161,8 @@ func (b *Binding) Validate() field.ErrorList {
 }
 
 func (f *SecretFiles) validate() field.ErrorList {
-	problems := append(check.Set("secret", f.Secret.Name != nil), check.Path("dir", f.Dir)...)
-	for _, key := range f.Keys {
-		problems = append(problems, checkKey("keys", key)...)
-	}
-	return problems
+	return slices.Concat(check.Set("secret", f.Secret.Name != nil), check.Path("dir", f.Dir),
+		checkAll(checkKey, "keys", f.Keys))
 }
 
 // checkKey accepts the key of an entry of a Secret.
@@ -174,9 +171,12 @@ func checkKey(name, key string) field.ErrorList {
 	return check.That(len(wrong) == 0, name, key, strings.Join(wrong, "; "))
 }
 
-func checkVariables[V any](name string, variables map[string]V) (problems field.ErrorList) {
-	for _, variable := range slices.Sorted(maps.Keys(variables)) {
-		problems = append(problems, check.Variable(name, variable)...)
+// checkAll applies a check to each value of a field.
+func checkAll(
+	form func(name, value string) field.ErrorList, name string, values []string,
+) (problems field.ErrorList) {
+	for _, value := range values {
+		problems = append(problems, form(name, value)...)
 	}
 	return problems
 }

@@ -102,11 +102,9 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		check.Annotations("annotations", a.Annotations),
 		check.Annotations("podAnnotations", a.PodAnnotations),
 		check.Annotations("serviceAccountAnnotations", a.ServiceAccountAnnotations),
+		checkAll(check.Name, "pullSecrets", a.PullSecrets),
 		a.checkConflicts(),
 	)
-	for _, name := range a.PullSecrets {
-		problems = append(problems, check.Name("pullSecrets", name)...)
-	}
 	for key := range webApp("").Pods() {
 		_, taken := a.Labels[key]
 		problems = append(problems, check.That(!taken, "labels", key, "must not be a label of the pod selector")...)
@@ -173,9 +171,8 @@ type WebApp struct {
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
-	app := webApp(args.Name)
-	app.Labels, app.Annotations = args.Labels, args.Annotations
-	o := objects.Owner{App: app, Namespace: args.Namespace}
+	o := objects.Owner{App: webApp(args.Name), Namespace: args.Namespace}
+	o.Labels, o.Annotations = args.Labels, args.Annotations
 	problems := append(args.Validate(), check.Set("container.image", args.Container.Image != nil)...)
 	if err := o.Register(ctx, "WebApp", name, problems, w, opts); err != nil {
 		return nil, err
@@ -186,7 +183,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		ingress := component.Create(o.Builder, NewIngress, "", &IngressArgs{
 			Namespace: args.Namespace, Service: o.Instance, Route: *args.Route, HealthPath: args.Container.Probes.Readiness.HTTP,
 			Drain: args.Drain, Labels: args.Labels,
-		}, pulumi.DependsOn(present(service, args.IngressController)))
+		}, pulumi.DependsOn(component.Present(service, args.IngressController)))
 		exposed, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
 	}
 	access := args.createAccess(o, w)
@@ -196,7 +193,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		scaler := component.Create(o.Builder, NewAutoscaler, "", &AutoscalerArgs{
 			Namespace: args.Namespace, Deployment: o.Instance, Container: args.Container.name(), Scaling: args.Scaling,
 			Labels: args.Labels,
-		}, pulumi.DependsOn(present(deployment, args.MetricsServer)))
+		}, pulumi.DependsOn(component.Present(deployment, args.MetricsServer)))
 		w.Ready, w.Autoscaler = scaler.Ready, scaler.Name
 	}
 	if err := o.Err(); err != nil {
@@ -267,7 +264,7 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) *appsv
 	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
 	return component.Create(o.Builder, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""), Spec: spec,
-	}, pulumi.DependsOn(present(after...)), pulumi.Timeouts(limits))
+	}, pulumi.DependsOn(component.Present(after...)), pulumi.Timeouts(limits))
 }
 
 func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
@@ -307,9 +304,4 @@ func checkPreStop(spec appsv1.DeploymentSpec) (bool, error) {
 	}
 	return false, errors.New("the cluster is older than Kubernetes 1.30: it dropped the preStop sleep, during which a " +
 		"pod serves until the load balancer has deregistered it, so rollouts would lose requests; upgrade the cluster")
-}
-
-// present removes nil resources.
-func present(resources ...pulumi.Resource) []pulumi.Resource {
-	return slices.DeleteFunc(slices.Clone(resources), func(r pulumi.Resource) bool { return r == nil })
 }

@@ -92,9 +92,9 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 			Env:                      args.environment(),
 			Resources:                GrafanaSize.Resources.Requirements(),
 			TerminationMessagePolicy: objects.FallbackToLogs,
-			StartupProbe:             objects.HTTPProbe("/api/health", "http", 2, 60), // it creates its database first
-			ReadinessProbe:           objects.HTTPProbe("/api/health", "http", 5, 3),
-			LivenessProbe:            objects.HTTPProbe("/api/health", "http", 10, 3),
+			StartupProbe:             kube.Probe{HTTP: "/api/health"}.Args("http", 2, 60), // it creates its database first
+			ReadinessProbe:           kube.Probe{HTTP: "/api/health"}.Args("http", 5, 3),
+			LivenessProbe:            kube.Probe{HTTP: "/api/health"}.Args("http", 10, 3),
 		},
 		objects.WritableDir("data", "/var/lib/grafana", "512Mi"), // its database and index
 		objects.Tmp(),

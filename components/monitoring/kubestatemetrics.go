@@ -87,8 +87,8 @@ func NewKubeStateMetrics(
 		},
 		Resources:                KubeStateMetricsSize.Resources.Requirements(),
 		TerminationMessagePolicy: objects.FallbackToLogs,
-		ReadinessProbe:           objects.HTTPProbe("/readyz", "telemetry", 5, 3),
-		LivenessProbe:            objects.HTTPProbe("/livez", "http", 10, 3),
+		ReadinessProbe:           kube.Probe{HTTP: "/readyz"}.Args("telemetry", 5, 3),
+		LivenessProbe:            kube.Probe{HTTP: "/livez"}.Args("http", 10, 3),
 	}))
 	if err := o.Err(); err != nil {
 		return nil, err

@@ -142,9 +142,9 @@ func (a *PrometheusArgs) container() corev1.ContainerArgs {
 		Ports:                    corev1.ContainerPortArray{objects.Port("http", prometheusPort)},
 		Resources:                PrometheusSize.Resources.Requirements(),
 		TerminationMessagePolicy: objects.FallbackToLogs,
-		StartupProbe:             objects.HTTPProbe("/-/ready", "http", 2, 150), // it replays its WAL first
-		ReadinessProbe:           objects.HTTPProbe("/-/ready", "http", 5, 3),
-		LivenessProbe:            objects.HTTPProbe("/-/healthy", "http", 10, 3),
+		StartupProbe:             kube.Probe{HTTP: "/-/ready"}.Args("http", 2, 150), // it replays its WAL first
+		ReadinessProbe:           kube.Probe{HTTP: "/-/ready"}.Args("http", 5, 3),
+		LivenessProbe:            kube.Probe{HTTP: "/-/healthy"}.Args("http", 10, 3),
 	}
 }
 

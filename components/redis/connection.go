@@ -5,6 +5,7 @@ package redis
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -36,16 +37,13 @@ type Connection struct {
 
 // Validate reports everything wrong with the connection, as far as its inputs are known.
 func (c *Connection) Validate() field.ErrorList {
-	problems := append(check.Range("port", c.Port, 1, 65535), check.Set("host", c.Host != nil)...)
-	if host, known := c.Host.(pulumi.String); known && !isElsewhere(string(host)) {
-		problems = append(problems, check.Invalid("host", string(host),
-			"must be a DNS name or an IP address without a port, and not localhost, a loopback or an unspecified address")...)
-	}
-	if strings.ContainsFunc(c.Username, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		problems = append(problems, check.Invalid("username", c.Username,
-			"must have no white space and no control characters")...)
-	}
-	return problems
+	host, known := c.Host.(pulumi.String)
+	separates := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	return slices.Concat(check.Range("port", c.Port, 1, 65535), check.Set("host", c.Host != nil),
+		check.That(!known || isElsewhere(string(host)), "host", string(host),
+			"must be a DNS name or an IP address without a port, and not localhost, a loopback or an unspecified address"),
+		check.That(!strings.ContainsFunc(c.Username, separates), "username", c.Username,
+			"must have no white space and no control characters"))
 }
 
 // isElsewhere reports whether a host can be a machine other than the client itself.
@@ -77,10 +75,9 @@ func (e *Environment) Validate() field.ErrorList {
 		{"host", e.Host}, {"port", e.Port}, {"tls", e.TLS}, {"username", e.Username}, {"password", e.Password},
 		{"passwordFile", e.PasswordFile}, {"caFile", e.CAFile},
 	} {
-		problems = append(problems, check.Optional(check.Variable, f.name, f.variable)...)
-		if other := fieldOf[f.variable]; f.variable != "" && other != "" {
-			problems = append(problems, check.Invalid(f.name, f.variable, "must differ from the variable of "+other)...)
-		}
+		other := fieldOf[f.variable]
+		problems = slices.Concat(problems, check.Optional(check.Variable, f.name, f.variable),
+			check.That(f.variable == "" || other == "", f.name, f.variable, "must differ from the variable of "+other))
 		fieldOf[f.variable] = f.name
 	}
 	return problems

@@ -3,6 +3,7 @@ package component
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -69,6 +70,11 @@ func OptionalList(list []string) pulumi.StringArrayInput {
 		return nil
 	}
 	return pulumi.ToStringArray(list)
+}
+
+// Present removes nil from a list of resources.
+func Present(resources ...pulumi.Resource) []pulumi.Resource {
+	return slices.DeleteFunc(slices.Clone(resources), func(r pulumi.Resource) bool { return r == nil })
 }
 
 // Err returns the first error.

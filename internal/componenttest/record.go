@@ -69,7 +69,8 @@ func Refuses(t *testing.T, program pulumi.RunFunc, fields ...string) {
 // component.Create.
 func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix string) error) {
 	t.Helper()
-	one := Record(t, func(ctx *pulumi.Context) error { return program(ctx, "") })
+	alone := func(ctx *pulumi.Context) error { return program(ctx, "") }
+	one := Record(t, alone)
 	two := Record(t, func(ctx *pulumi.Context) error {
 		if err := program(ctx, "a-"); err != nil {
 			return err
@@ -81,8 +82,7 @@ func Coexist(t *testing.T, atLeast int, program func(ctx *pulumi.Context, prefix
 			got, len(one.Resources), atLeast)
 	}
 	for _, r := range one.Resources {
-		refused := Refusing(func(ctx *pulumi.Context) error { return program(ctx, "") }, r)
-		if _, err := offline.Record(refused); !IsRefused(err) {
+		if _, err := offline.Record(Refusing(alone, r)); !IsRefused(err) {
 			t.Errorf("%s %s: got %v, want its error", r.Type, r.Name, err)
 		}
 	}

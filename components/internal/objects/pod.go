@@ -101,16 +101,6 @@ func Port(name string, number int) corev1.ContainerPortArgs {
 // Args splits a command line at white space.
 func Args(line string) pulumi.StringArray { return pulumi.ToStringArray(strings.Fields(line)) }
 
-// HTTPProbe requests path on a named port every period seconds, and fails after that many consecutive failures.
-func HTTPProbe(path, port string, period, failures int) *corev1.ProbeArgs {
-	return &corev1.ProbeArgs{
-		HttpGet:          &corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(port)},
-		PeriodSeconds:    pulumi.Int(period),
-		TimeoutSeconds:   pulumi.Int(2),
-		FailureThreshold: pulumi.Int(failures),
-	}
-}
-
 // Sleep returns a preStop hook with the kubelet's own sleep action, because the image may not contain a shell.
 func Sleep(seconds int) *corev1.LifecycleArgs {
 	return &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
