@@ -26,7 +26,7 @@ type Part struct {
 	Ready pulumi.Resource
 }
 
-// part registers a component. build creates its resources and returns the last of them.
+// part creates a component of the stack. build creates its resources and returns the last of them.
 func part(
 	stack *component.Builder, kind, name string, problems field.ErrorList, opts []pulumi.ResourceOption,
 	build func(b *component.Builder) pulumi.Resource,
@@ -83,8 +83,7 @@ func checkEach(name string, list []string, right func(string) bool, want string)
 	return problems
 }
 
-// Cluster identifies a cluster. With the account and the region, policies can contain ARNs of resources that do not
-// exist yet.
+// Cluster identifies a cluster. With account and region, policies can contain ARNs of resources that do not exist yet.
 type Cluster struct {
 	// Name is the prefix of the names of all resources. Required.
 	Name string

@@ -39,8 +39,7 @@ func NewFlowLogs(stack *component.Builder, name string, cluster Cluster, vpc pul
 				map[string]map[string]string{"StringEquals": {"aws:SourceAccount": cluster.Account}}, "sts:AssumeRole"),
 		})
 		groups := cluster.arn("logs:" + cluster.Region + ":" + cluster.Account + ":log-group:")
-		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, limited to one log group and without
-		// the permission to create it.
+		// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, but only for one existing log group.
 		permission := component.Create(b, iam.NewRolePolicy, "", &iam.RolePolicyArgs{
 			Name: pulumi.String("write"), Role: role.Name,
 			Policy: policy(

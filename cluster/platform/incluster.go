@@ -14,9 +14,8 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// NewNetworkPolicies makes the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise ignores: it
-// creates the ConfigMap that the controller of the network plugin reads. The NodeClass contains the other half of the
-// setting.
+// NewNetworkPolicies makes the cluster enforce NetworkPolicy objects, which EKS Auto Mode otherwise ignores: it creates
+// the ConfigMap that the network plugin's controller reads. The NodeClass has the other half of the setting.
 // https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html
 func NewNetworkPolicies(stack *component.Builder, name string, opts ...pulumi.ResourceOption) *Part {
 	return part(stack, "NetworkPolicies", name, nil, opts, func(b *component.Builder) pulumi.Resource {

@@ -16,8 +16,7 @@ import (
 
 // NodePoolArgs describe the nodes that EKS Auto Mode creates for pods.
 type NodePoolArgs struct {
-	// Role is the name of the nodes' IAM role. It needs no access entry, since the NodePool `system` uses it too.
-	// Required.
+	// Role is the name of the nodes' IAM role. It needs no access entry: the NodePool `system` uses it too. Required.
 	Role pulumi.StringInput
 	// Subnets and SecurityGroup are the IDs of the nodes' subnets and security group. Required.
 	Subnets       pulumi.StringArrayInput
@@ -30,8 +29,7 @@ type NodePoolArgs struct {
 	CPULimit, MemoryLimit string
 	// Architecture of the nodes and of the images that run on them: amd64 or arm64 (Graviton). Required.
 	Architecture string
-	// Capacity is on-demand or spot. Spot costs about a third, but AWS may reclaim a node with two minutes' notice.
-	// Required.
+	// Capacity is on-demand or spot: a third of the price, but AWS may reclaim nodes with two minutes' notice. Required.
 	Capacity string
 	// MaxAgeHours is the age at which a node is replaced by a new one with the latest security updates. 24 to 480: with
 	// the day for the drain that stays within the 21 days that Auto Mode allows. Required.

@@ -27,8 +27,7 @@ type Roles struct {
 	Cluster, Node pulumi.StringOutput
 	// NodeName is the name of the node role, as used in a NodeClass.
 	NodeName pulumi.StringOutput
-	// Ready contains the roles and their policies. Without them the cluster cannot even delete the resources that it
-	// created.
+	// Ready contains the roles and their policies, without which the cluster cannot even delete what it created.
 	Ready []pulumi.Resource
 }
 

@@ -35,8 +35,7 @@ var MetricsServerSize = kube.OnePod(kube.Resources{CPURequest: "100m", MemoryLim
 
 const metricsServerPort, metricsServerUser = 10250, 1000
 
-// MetricsServer serves the API metrics.k8s.io, which exists once per cluster: unlike other components, it cannot be
-// installed twice. It is ready when the API responds.
+// MetricsServer serves the API metrics.k8s.io, which exists only once per cluster, and is ready when the API responds.
 type MetricsServer struct {
 	pulumi.ResourceState
 

@@ -27,8 +27,7 @@ type TraefikArgs struct {
 	HTTPNodePort, HTTPSNodePort int
 	// RedirectPort is the public port of HTTPS, to which all HTTP requests are redirected. 0 serves both protocols.
 	RedirectPort int
-	// LongestRequest is the maximum duration of a request in seconds, at least 1. A terminating pod finishes the
-	// requests in flight.
+	// LongestRequest is the time in seconds, at least 1, in which a terminating pod finishes the requests in flight.
 	LongestRequest int
 }
 
@@ -67,9 +66,8 @@ const (
 	traefikUser = 65532
 )
 
-// Traefik is an ingress controller behind node ports, in its own namespace. Unlike host ports, node ports work under
-// Pod Security `restricted`, and let a new pod start before the old one stops. It publishes localhost as the address of
-// every Ingress, for which `pulumi up` waits.
+// Traefik is an ingress controller behind node ports, which, unlike host ports, work under Pod Security `restricted`
+// and let a new pod start before the old one stops. `pulumi up` waits for each Ingress' address, which is localhost.
 type Traefik struct {
 	pulumi.ResourceState
 
@@ -176,8 +174,7 @@ func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.P
 		Ports: corev1.ContainerPortArray{
 			objects.Port("http", traefikHTTP), objects.Port("https", traefikHTTPS), objects.Port("ping", traefikPing),
 		},
-		// No CPU limit: forwarding costs about as much CPU as the app, and throttling would limit the load that makes the
-		// app scale.
+		// No CPU limit: forwarding costs about as much CPU as the app, and throttling would limit the load that scales it.
 		Resources:      TraefikSize.Resources.Requirements(),
 		ReadinessProbe: kube.Probe{HTTP: "/ping"}.Args("ping", 2, 2),
 		LivenessProbe:  kube.Probe{HTTP: "/ping"}.Args("ping", 10, 3),

@@ -20,8 +20,7 @@ type Cluster struct {
 	// VPC is the ID of its network. Subnets are the IDs of the subnets that the cluster was created with.
 	VPC     pulumi.StringOutput
 	Subnets pulumi.StringArrayOutput
-	// SecurityGroup is the ID of the cluster security group, which EKS attaches to the nodes of Auto Mode and of managed
-	// node groups.
+	// SecurityGroup is the ID of the cluster security group, which nodes of Auto Mode and of managed node groups have.
 	SecurityGroup pulumi.StringOutput
 }
 

@@ -17,8 +17,7 @@ import (
 type ECRRepositoryArgs struct {
 	// Name of the repository in its registry, e.g. scaleout. Required.
 	Name string
-	// ForceDelete lets `pulumi destroy` delete the images too. Otherwise it fails while there are images, which protects
-	// production.
+	// ForceDelete lets `pulumi destroy` delete the images too; otherwise they make it fail, which protects production.
 	ForceDelete bool
 	// KeepImages is the number of newest images to keep, and thus how far back a rollback without a build can go. 2 to
 	// 10000. Required.

@@ -52,8 +52,7 @@ type ElastiCacheArgs struct {
 	Protect bool
 }
 
-// ElastiCacheReplicas is a primary node with replicas in other zones, one of which is promoted when the primary
-// fails.
+// ElastiCacheReplicas is a primary node with replicas in other zones, of which one is promoted if the primary fails.
 type ElastiCacheReplicas struct {
 	// NodeType, e.g. cache.t4g.small. Required.
 	NodeType string

@@ -23,9 +23,8 @@ type RedisArgs struct {
 	Image string
 	// Limits of the container. Required. The data may use 3/4 of the memory.
 	Limits Limits
-	// Volume is the name of a volume to create for the data. It outlives the container and is deleted with the
-	// component. Empty for an anonymous volume, which is deleted with the container: a change of Image, Password or
-	// Fsync loses the data.
+	// Volume is the name of a volume for the data, which outlives the container and is deleted with the component. Empty
+	// for an anonymous one, deleted with the container: a change of Image, Password or Fsync loses the data.
 	Volume string
 	// Fsync is redis.FsyncEverySecond or redis.FsyncAlways. Required.
 	Fsync string

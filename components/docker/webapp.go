@@ -33,8 +33,7 @@ type WebAppArgs struct {
 	Env map[string]pulumi.StringInput
 	// Files are copied into the container, keyed by absolute path. Their contents are kept as secrets.
 	Files map[string]pulumi.StringInput
-	// WritablePaths are empty in-memory folders of 64 MiB each. They must not contain one of the files, which they would
-	// hide.
+	// WritablePaths are empty in-memory folders of 64 MiB each. They must not contain, and so hide, one of the files.
 	WritablePaths []string
 	// Redis is the connection to the app's Redis. Nil for an app without one.
 	Redis *RedisBinding
@@ -52,8 +51,7 @@ type WebAppArgs struct {
 // RedisBinding connects an app to a Redis on its network.
 type RedisBinding struct {
 	Connection redis.Connection
-	// Environment holds the names of the variables that the app reads. PasswordFile is set to /etc/redis/password;
-	// CAFile must be empty with TLS.
+	// Environment names the app's variables. PasswordFile is set to /etc/redis/password; CAFile must be empty with TLS.
 	Environment redis.Environment
 	// Password of the server. Kept as a secret. Required.
 	Password pulumi.StringInput
@@ -62,14 +60,12 @@ type RedisBinding struct {
 // Drain holds the times, in seconds, of a container's graceful shutdown. Docker has no preStop hook, so the app
 // itself must keep serving until the balancer has stopped sending it requests.
 type Drain struct {
-	// Serve is the time after SIGTERM during which the app reports that it is not ready, but still accepts requests. At
-	// least 4, because the balancer takes up to 3.6 s to remove a container that is too busy to answer
-	// (balancer/finder.go).
+	// Serve is the time after SIGTERM during which the app reports that it is not ready, but accepts requests. At least 4:
+	// the balancer takes up to 3.6 s to remove a container that is too busy to answer (balancer/finder.go).
 	Serve int
 	// LongestRequest is the time for requests in flight after that. 1 to 3000.
 	LongestRequest int
-	// ServeVariable and TimeoutVariable are the names of the environment variables with these two times, e.g. 4s. Empty
-	// for an app that does not read them.
+	// ServeVariable and TimeoutVariable name the variables with these two times, e.g. 4s. Empty for an app without them.
 	ServeVariable, TimeoutVariable string
 }
 
@@ -145,9 +141,8 @@ func (d *Drain) validate() field.ErrorList {
 	)
 }
 
-// WebApp runs an app in containers that share one DNS name. Each container depends on the previous one, so that the
-// engine replaces them one at a time: it stops a container gracefully, and continues only when its replacement is
-// healthy.
+// WebApp runs an app in containers that share one DNS name. Each depends on the previous one, so that the engine
+// replaces them one at a time: it stops one gracefully, and continues only when its replacement is healthy.
 type WebApp struct {
 	pulumi.ResourceState
 

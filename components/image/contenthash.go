@@ -26,13 +26,11 @@ import (
 //
 //   - A file counts with its path, its content and whether it is executable. The other permission bits depend on the
 //     umask of the clone, so the builder gets 644 or 755 (see stage).
-//   - A link counts with its target, because the builder copies the link. Only the folder itself is resolved first, as
-//     in BuildKit.
+//   - A link counts with its target, because the builder copies it. Only the folder itself is resolved, as in BuildKit.
 //   - An empty folder counts, because COPY creates it in the image.
 //   - Times and owners do not count, because clones differ in them.
 //
-// It fails if the folder, its Dockerfile or one of its files cannot be read, if a file's name is not UTF-8, and if the
-// ignore file is malformed.
+// It fails if the folder or a file in it cannot be read, if a name is not UTF-8, and if the ignore file is malformed.
 func ContentHash(folder, dockerfile string) (string, error) {
 	sent, err := list(folder, dockerfile)
 	if err != nil {
@@ -114,8 +112,7 @@ func (t *tree) excluded() ([]string, error) {
 // ignoreSuffix is the name of the general ignore file, and the suffix of the ignore file of a single Dockerfile.
 const ignoreSuffix = ".dockerignore"
 
-// hash adds the entry with this name to sum. Name and size precede the content, so that no two trees share a byte
-// stream.
+// hash adds an entry to sum. Name and size precede the content, so that no two trees share a byte stream.
 func (t *tree) hash(sum io.Writer, name string) error {
 	info, err := t.Lstat(name)
 	switch {

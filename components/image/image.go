@@ -1,5 +1,4 @@
-// Package image builds a container image from a folder, tags it by its content and pushes it. It also validates
-// references of existing images.
+// Package image builds an image from a folder, tags it by its content and pushes it. It also validates references.
 package image
 
 import (
@@ -37,8 +36,7 @@ type Args struct {
 	Platform string
 	// BuildArgs are the values of the Dockerfile's ARG lines. They are part of the tag. The component sets VERSION.
 	BuildArgs map[string]string
-	// Username for the registry. If empty, the credentials of the host's Docker config are used, and no token is in the
-	// state.
+	// Username for the registry. Empty for the credentials of the host's Docker config, without a token in the state.
 	Username string
 	// Password for Username. Kept as a secret.
 	Password pulumi.StringInput

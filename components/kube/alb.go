@@ -26,8 +26,7 @@ type ALB struct {
 	Controller ALBController
 	// Scheme is internet-facing or internal. Required.
 	Scheme string
-	// CertificateARN of AWS Certificate Manager. With it, HTTPS is served and HTTP is redirected to it. Nil for HTTP
-	// only.
+	// CertificateARN of AWS Certificate Manager. With it, HTTP is redirected to HTTPS. Nil for HTTP only.
 	CertificateARN pulumi.StringInput
 	// TLSPolicy is the security policy, which defines TLS versions and ciphers. Required with a certificate.
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
@@ -80,8 +79,7 @@ func (a *ALB) Validate() field.ErrorList {
 const (
 	// albAnnotation is the prefix of the annotations that both controllers read.
 	albAnnotation = "alb.ingress.kubernetes.io/"
-	// albGroup shares a load balancer. If the class sets the group, groupInClass makes its changes visible in the
-	// Ingress.
+	// albGroup shares a load balancer. If the class sets the group, groupInClass shows its changes in the Ingress.
 	albGroup, groupInClass = albAnnotation + "group.name", "alb-group"
 )
 
@@ -185,8 +183,7 @@ type ALBClassArgs struct {
 	Name string
 	// Controller that creates the load balancers. Required.
 	Controller ALBController
-	// LoadBalancers holds scheme, group and attributes of the class, as documented for EKS Auto Mode. Nil to use the
-	// settings of each Ingress.
+	// LoadBalancers holds scheme, group and attributes, as EKS Auto Mode needs. Nil to use the settings of each Ingress.
 	LoadBalancers *ALB
 }
 

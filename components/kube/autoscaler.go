@@ -27,14 +27,12 @@ type Scaling struct {
 	TargetCPUUtilization int
 	// ScaleUpWindowSeconds is the stabilization window before pods are added. 0 (Kubernetes' default) to 3600.
 	ScaleUpWindowSeconds int
-	// ScaleUpPercent is the percentage of pods that may be added within 15 s; four may always be added. 1 to 10000.
-	// Kubernetes' default of 100 % doubles them: 2 pods need three rounds to become 20. With 900 %, one decision can
-	// scale tenfold.
+	// ScaleUpPercent is the percentage of pods that may be added within 15 s; four may always be added. 1 to 10000. With
+	// Kubernetes' default, 100 %, 2 pods need three rounds to become 20. With 900 %, they need one.
 	ScaleUpPercent int
 	// ScaleDownWindowSeconds is the stabilization window before pods are removed. 0 to 3600; Kubernetes' default is 300.
 	ScaleDownWindowSeconds int
-	// ScaleDownPercent is the percentage of pods that may be removed within ScaleDownPeriodSeconds. 1 to 100;
-	// Kubernetes' default is 100 % in 15 s.
+	// ScaleDownPercent of the pods may be removed in ScaleDownPeriodSeconds. 1 to 100; Kubernetes' default is 100 in 15 s.
 	ScaleDownPercent int
 	// ScaleDownPeriodSeconds is the period of ScaleDownPercent. 1 to 1800.
 	ScaleDownPeriodSeconds int
@@ -82,8 +80,7 @@ type AutoscalerArgs struct {
 	Namespace pulumi.StringInput
 	// Deployment to scale. It is also the name of the autoscaler. Empty for the component's name.
 	Deployment string
-	// Container whose CPU usage is measured. Sidecars are ignored, so one without a CPU request does not break the
-	// scaling. Required.
+	// Container whose CPU usage is measured. Sidecars do not count, so one without a CPU request breaks nothing. Required.
 	Container string
 	// Scaling describes the autoscaling; Fixed must be 0. Required.
 	Scaling Scaling

@@ -70,8 +70,7 @@ func (n *Needs) add(r Resources, pods int) {
 	n.Memory.Add(memory)
 }
 
-// Fits reports a demand that exceeds the capacity: all pods at maximum scale, and one extra pod of each workload for
-// a rollout.
+// Fits reports a demand above the capacity: all pods at maximum scale, and one more per workload for a rollout.
 func (c Capacity) Fits(d Demand) field.ErrorList {
 	return append(fits("cpu", c.CPU, d.atMaxAndOne.CPU), fits("memory", c.Memory, d.atMaxAndOne.Memory)...)
 }

@@ -51,8 +51,7 @@ type Metrics struct {
 	Path string
 }
 
-// DrainEnv holds the names of variables, whose values are seconds such as 5s. A variable with an empty name is not
-// set.
+// DrainEnv holds the names of variables, whose values are seconds such as 5s. One with an empty name is not set.
 type DrainEnv struct {
 	// Delay is for the time after SIGTERM during which the app accepts requests: Drain.AppDrain.
 	Delay string

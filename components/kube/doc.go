@@ -1,9 +1,7 @@
-// Package kube runs a web app on any Kubernetes cluster. WebApp, Ingress, Autoscaler, Secret, RedisSecret, Redis,
-// Namespace and ALBClass are Pulumi component resources, the parents of all resources that they create.
+// Package kube runs a web app on any Kubernetes cluster. Its components are the parents of all that they create.
 //
-// NewKindProvider and NewEKSProvider connect to a cluster. Any other provider needs the same options:
-// EnableSecretMutable, EnableConfigMapMutable and EnablePatchForce. Without EnableSecretMutable, for example, a change
-// of a Secret deletes it first, because its name is fixed.
+// NewKindProvider and NewEKSProvider connect to a cluster. Another provider needs EnableConfigMapMutable,
+// EnablePatchForce and EnableSecretMutable, without which a change of a Secret deletes it first: its name is fixed.
 //
 // Three rules hold for all components. The main child has the component's name and the names of the others start with
 // it, so that two instances can coexist. All arguments are validated before anything is registered, and one error
@@ -13,9 +11,8 @@
 // The type tokens (scaleout:index:WebApp and so on) and the names of the children are part of the API: they are part
 // of the URNs in a stack's state, and changing one without an alias replaces the resource.
 //
-// Objects in the cluster have the name of their component, so renaming a component would replace all of them: an
-// outage, and for Redis a loss of data. To rename a component, keep the names of its objects and add an alias for its
-// old name:
+// Objects in the cluster have the name of their component, so renaming it would replace all of them: an outage, and for
+// Redis a loss of data. To rename a component, keep the names of its objects and add an alias for the old name:
 //
 //	kube.NewWebApp(ctx, "site", &kube.WebAppArgs{Name: "web", ...}, cluster,
 //		pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String("web")}}))

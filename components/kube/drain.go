@@ -8,9 +8,8 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Drain holds the times, in seconds, of a pod's graceful shutdown. All times follow from LoadBalancerDelay and
-// LongestRequest, because they are only correct together: a pod must serve until the load balancer stops sending it
-// requests, and must not be killed before its last response is sent.
+// Drain holds the times, in seconds, of a graceful shutdown. They are only correct together, so all follow from two: a
+// pod must serve until the load balancer stops sending it requests, and be killed only after its last response.
 //
 //	0             the pod is marked for deletion, its deregistration starts; the container sleeps (PreStop)
 //	PreStop       SIGTERM: /readyz fails, connections are closed after their current requests (AppDrain)

@@ -26,13 +26,11 @@ type Route struct {
 	Paths []string
 	// PublicPort is the public port of the controller, used only for the URL. 0 for the scheme's default (80 or 443).
 	PublicPort int
-	// TLSSecret is the name of a Secret with the certificate for Hosts. Empty for none, and for an ALB, which gets its
-	// certificate from ACM.
+	// TLSSecret is the name of a Secret with the certificate for Hosts. Empty for none, and for an ALB, which uses ACM.
 	TLSSecret string
 	// Annotations are for the controller, e.g. Traefik's redirect to HTTPS. They override those that ALB generates.
 	Annotations map[string]string
-	// ALB configures an AWS Application Load Balancer, whose health checks use the readiness path. Nil for another
-	// controller.
+	// ALB configures an AWS Application Load Balancer, which checks the readiness path. Nil for another controller.
 	ALB *ALB
 }
 
@@ -69,8 +67,7 @@ func (r Route) scheme() string {
 type IngressArgs struct {
 	// Namespace of the Service. Required.
 	Namespace pulumi.StringInput
-	// Service that receives the requests at its port http. It is also the name of the Ingress. Empty for the component's
-	// name.
+	// Service that receives the requests at its port http, and name of the Ingress. Empty for the component's name.
 	Service string
 	// Route is the public address. Required.
 	Route Route

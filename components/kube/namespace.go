@@ -20,12 +20,10 @@ import (
 type NamespaceArgs struct {
 	// Name in the cluster. Keep it if the component is renamed: see the package documentation. Required.
 	Name string
-	// ALBController whose readiness gate is injected into new pods, so that a rollout waits for the load balancer. Empty
-	// for none.
+	// ALBController whose readiness gate new pods get, so that a rollout waits for the load balancer. Empty for none.
 	ALBController ALBController
-	// PodSecurityVersion is the Kubernetes version whose definition of `restricted` applies, e.g. v1.34, so that an
-	// upgrade of the cluster rejects no pod that was accepted before. Default: v1.30, the oldest that this library
-	// supports.
+	// PodSecurityVersion is the Kubernetes version whose `restricted` applies, e.g. v1.34, so that an upgrade of the
+	// cluster rejects no pod that was accepted before. Default: v1.30, the oldest supported one.
 	PodSecurityVersion string
 }
 

@@ -39,8 +39,7 @@ func CheckKindContext(context string) field.ErrorList {
 		"must be the context of a kind cluster: kind-<name>, in lower case")
 }
 
-// Validate reports everything wrong with the cluster, except missing values that AWS reports: they are nil if the
-// cluster was not looked up.
+// Validate reports everything wrong with the cluster, except missing values of AWS: they are nil before the look-up.
 func (c *EKSCluster) Validate() field.ErrorList {
 	name, known := c.Name.(pulumi.String)
 	return slices.Concat(

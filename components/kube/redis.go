@@ -31,8 +31,7 @@ type RedisArgs struct {
 	Resources Resources
 	// Ephemeral stores the data in the pod, where a restart loses it, instead of on a PersistentVolumeClaim.
 	Ephemeral bool
-	// StorageSize of the claim, e.g. 1Gi, which can only grow. With Ephemeral it is the size limit of the folder;
-	// default: 1Gi.
+	// StorageSize of the claim, e.g. 1Gi, which can only grow. With Ephemeral the folder's limit, by default 1Gi.
 	StorageSize string
 	// StorageClass of the claim. Empty for the cluster's default class. Changing it later is an error.
 	StorageClass string
@@ -124,8 +123,7 @@ type RedisSecretArgs struct {
 	Name string
 	// Password that every client must provide. Kept as a secret. Required.
 	Password pulumi.StringInput
-	// CA is the certificate (PEM) of a private authority that signed the server's. Nil for a public authority or without
-	// TLS.
+	// CA is the certificate (PEM) of a private authority that signed the server's. Nil for a public one or without TLS.
 	CA pulumi.StringInput
 }
 
@@ -138,8 +136,7 @@ type RedisSecret struct {
 	hasCA bool
 }
 
-// NewRedisSecret creates the Secret. It takes over the Secret of a stack in which it was a child of the Redis
-// component.
+// NewRedisSecret creates the Secret, or takes over one that was a child of the Redis component in the stack.
 func NewRedisSecret(
 	ctx *pulumi.Context, name string, args *RedisSecretArgs, opts ...pulumi.ResourceOption,
 ) (*RedisSecret, error) {

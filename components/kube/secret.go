@@ -41,19 +41,16 @@ func (a *SecretArgs) Validate() field.ErrorList {
 	return problems
 }
 
-// SecretRef references a Secret in the namespace of the pods that use it, created by the component Secret or
-// otherwise.
+// SecretRef references a Secret in the namespace of the pods that use it, of a component Secret or another one.
 type SecretRef struct {
 	// Name of the Secret. Required.
 	Name pulumi.StringInput
-	// Version changes with the content, which triggers a rollout of the pods. Nil: running pods keep the old content
-	// until they restart.
+	// Version changes with the content, which triggers a rollout. Nil: running pods keep the old content until a restart.
 	Version pulumi.StringInput
 }
 
-// Secret is a Kubernetes Secret that outlives its consumers. It is a separate component, because pods of several
-// others mount it: as a child of a backing service, it would be deleted under the running pods when that is replaced
-// by another kind.
+// Secret is a Kubernetes Secret that outlives its consumers, which are pods of several components: as a child of a
+// backing service, it would be deleted under the running pods when that is replaced by another kind.
 type Secret struct {
 	pulumi.ResourceState
 

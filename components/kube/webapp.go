@@ -24,9 +24,8 @@ type WebAppArgs struct {
 	// Name of its objects, and the instance in their labels; pass it to WebAppPods to select the pods. Empty for the
 	// component's name. Set it if the component is renamed but its objects are not: see the package documentation.
 	Name string
-	// Labels of all objects and pods, in addition to the common ones, e.g. team. Annotations are for its objects, such
-	// as the Deployment and the Service, but not for the autoscaler and the Ingress (see Route). PodAnnotations are for
-	// the pods.
+	// Labels of all objects and pods, in addition to the common ones, e.g. team. Annotations are for its objects except
+	// the autoscaler and the Ingress (see Route), PodAnnotations for the pods.
 	Labels, Annotations, PodAnnotations map[string]string
 	// Container that runs in each pod. Required.
 	Container Container
@@ -51,14 +50,12 @@ type WebAppArgs struct {
 	// Placement restricts the nodes.
 	Placement Placement
 	// ServiceAccountAnnotations give the pods a cloud identity, e.g. eks.amazonaws.com/role-arn. The pods still get no
-	// token for the Kubernetes API. (EKS Pod Identity needs no annotation, only the name of the service account, which
-	// is Name.)
+	// token for the Kubernetes API. EKS Pod Identity needs only the name of the service account: Name.
 	ServiceAccountAnnotations map[string]string
 	// PullSecrets are the names of Secrets in the namespace with credentials for the image's registry.
 	PullSecrets []string
-	// IngressController and MetricsServer are the Ready fields of these components, if this program installs them. The
-	// Ingress and the autoscaler are created after them and deleted before them: a load balancer whose controller is
-	// gone is never cleaned up.
+	// IngressController and MetricsServer are the Ready fields of these components, if this program installs them. Ingress
+	// and autoscaler are created after and deleted before them: without its controller a load balancer would stay.
 	IngressController, MetricsServer pulumi.Resource
 }
 
@@ -75,8 +72,7 @@ type Placement struct {
 	PriorityClass string
 }
 
-// Peer is an allowed source or destination of connections: exactly one of Pods, Namespace, CIDRs and Anyone, and its
-// Ports.
+// Peer is an allowed source or destination: exactly one of Pods, Namespace, CIDRs and Anyone, and its Ports.
 type Peer = objects.Peer
 
 // WebAppPods returns the labels of the pods of the WebApp whose objects have that name, for network policies.
@@ -157,8 +153,7 @@ type WebApp struct {
 
 	// URL of the app. Without a Route, the URL inside the cluster.
 	URL pulumi.StringOutput
-	// Address published by the ingress controller: a DNS name or an IP address. Without a Route, the address of the
-	// Service.
+	// Address published by the ingress controller: a DNS name or an IP address. Without a Route, that of the Service.
 	Address pulumi.StringOutput
 	// Names of these objects. Autoscaler is empty if the number of pods is fixed.
 	Deployment, Service, ServiceAccount, Autoscaler pulumi.StringOutput
@@ -258,8 +253,7 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) *appsv
 	if a.Scaling.Fixed > 0 { // otherwise every update would overwrite the autoscaler's number
 		spec.Replicas = pulumi.Int(a.Scaling.Fixed)
 	}
-	// The provider waits for the full timeout: it shows that Kubernetes gave the rollout up (ProgressDeadlineExceeded),
-	// but does not stop waiting.
+	// The provider waits for the full timeout, even after it shows that Kubernetes gave up (ProgressDeadlineExceeded).
 	limit := fmt.Sprintf("%ds", a.RolloutTimeoutSeconds)
 	limits := &pulumi.CustomTimeouts{Create: limit, Update: limit}
 	return component.Create(o.Builder, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{

@@ -19,8 +19,7 @@ import (
 type Objectives struct {
 	// Histogram of seconds, with a label code (the status), e.g. http_request_duration_seconds. Required.
 	Histogram string
-	// Selector selects the requests of users, without those of probes, in PromQL, e.g. route="/". Empty for all
-	// requests.
+	// Selector selects the requests of users, without those of probes, in PromQL, e.g. route="/". Empty for all.
 	Selector string
 	// AvailabilityPercent is the share of requests that do not fail: 50 to 99.99. A 5xx is a failure.
 	AvailabilityPercent float64
@@ -60,8 +59,7 @@ func checkShare(name string, value float64) field.ErrorList {
 
 // Alerts describes the recording rules and alerts of an app.
 type Alerts struct {
-	// Namespace of the app, and the only one that the rules select. Rules are plain text, so it must not be an output.
-	// Required.
+	// Namespace of the app, the only one that the rules select. Not an output, as rules are plain text. Required.
 	Namespace string
 	// Objectives of the app. Nil for an app without such a histogram; the other rules remain.
 	Objectives *Objectives
@@ -215,8 +213,7 @@ func (a Alerts) annotations(alert, summary string) map[string]string {
 type Alert struct {
 	// Name in CamelCase, like the headings of docs/runbook.md, e.g. CrashLoop.
 	Name string
-	// Expr is PromQL, with $namespace for the app's namespace. It must be true for the duration For, e.g. 5m; empty for
-	// none.
+	// Expr is PromQL, with $namespace for the app's. It must be true for the duration For, e.g. 5m; empty for none.
 	Expr, For string
 	// Severity is Page or Ticket.
 	Severity string

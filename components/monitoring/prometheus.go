@@ -29,8 +29,7 @@ type PrometheusArgs struct {
 	App Target
 	// Alerts are the rules to evaluate. Required.
 	Alerts Alerts
-	// KubeStateMetrics is the address of a kube-state-metrics, and KubeStateMetricsPods are the labels of its pods.
-	// Required.
+	// KubeStateMetrics is the address of a kube-state-metrics, KubeStateMetricsPods the labels of its pods. Required.
 	KubeStateMetrics     pulumi.StringInput
 	KubeStateMetricsPods map[string]string
 	// KubeletInsecureTLS skips the verification of the kubelets' certificates: see addons.MetricsServerArgs.

@@ -1,5 +1,4 @@
-// Package redis describes the connection to a Redis in the cluster, in a container, at AWS or anywhere else. It
-// imports no provider, so that all packages can share it.
+// Package redis describes the connection to any Redis. It imports no provider, so that all packages can share it.
 package redis
 
 import (
@@ -61,8 +60,7 @@ type Environment struct {
 	// Password holds the password itself, for apps that cannot read PasswordFile, which holds the path of a file:
 	// variables are inherited by child processes.
 	Password, PasswordFile string
-	// CAFile holds the path of the certificate of a private authority that signed the server's. Not set for a public
-	// one.
+	// CAFile holds the path of the certificate of the server's private authority. Not set for a public one.
 	CAFile string
 }
 
@@ -100,9 +98,8 @@ func (e *Environment) Variables(c Connection) map[string]pulumi.StringInput {
 // Values of Redis' appendfsync. A crash of only the Redis process loses nothing that was written to the file:
 // https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
 const (
-	// FsyncEverySecond flushes the file to disk once a second. A crash of the node loses unflushed writes: normally up
-	// to one second, and up to two while the disk is slow, because Redis delays a write by at most two seconds during a
-	// flush.
+	// FsyncEverySecond flushes the file to disk once a second. A crash of the node loses up to a second of writes, or two
+	// while the disk is slow, because Redis delays a write by at most two seconds during a flush.
 	FsyncEverySecond = "everysec"
 	// FsyncAlways flushes the file before each reply, which costs throughput: docs/reliability.md.
 	FsyncAlways = "always"
@@ -169,8 +166,7 @@ maxmemory-policy noeviction
 `, AuthDir, AuthFile, DataDir, fsync, memory.Value()/4*3)
 }
 
-// RequirePass returns the configuration line that sets the password. Every byte is escaped, so that no byte ends the
-// string.
+// RequirePass returns the configuration line that sets the password. Every byte is escaped, so none ends the string.
 func RequirePass(password string) string {
 	line := `requirepass "`
 	for _, b := range []byte(password) {

@@ -39,9 +39,8 @@ func Register(
 	return &Builder{Context: ctx, Name: name, component: component}, nil
 }
 
-// Create creates a resource with its constructor; suffix follows the component's name in its name. After an error it
-// creates nothing and returns an empty resource. Its outputs are good for arguments only: functions of them panic, so
-// call them after a check of Err.
+// Create creates a resource with its constructor, named after the component and the suffix. After an error it creates
+// nothing and returns an empty resource, for arguments only: functions of its outputs panic, so check Err before.
 func Create[Args, Resource any](
 	b *Builder, construct func(*pulumi.Context, string, Args, ...pulumi.ResourceOption) (*Resource, error),
 	suffix string, args Args, opts ...pulumi.ResourceOption,

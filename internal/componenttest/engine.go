@@ -9,8 +9,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// Engine mocks a successful `up`: it returns the inputs of a resource and the outputs that its provider adds.
-// offline.Record mocks a preview, in which such outputs are unknown.
+// Engine mocks a successful `up`, with outputs that providers add. offline.Record mocks a preview: they are unknown.
 type Engine struct {
 	// Stash holds the outputs of existing Stash resources in the state, by name. Others are created.
 	Stash map[string]any

@@ -108,8 +108,7 @@ func IsRefused(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "cannot currently be used to change the `parent`")
 }
 
-// BelowComponents checks that each resource is part of a component, and that the type of each component is
-// scaleout:index:<Name>.
+// BelowComponents checks that each resource is part of a component, and that components have types scaleout:index:*.
 func BelowComponents(t *testing.T, result *offline.Result) {
 	t.Helper()
 	for _, r := range result.Resources {

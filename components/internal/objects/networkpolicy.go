@@ -24,8 +24,7 @@ type Peer struct {
 	CIDRs pulumi.StringArrayInput
 	// Anyone admits every address, for peers with unknown addresses such as services on the internet.
 	Anyone bool
-	// Ports are TCP ports of the called pod. Empty for the container's port in WebAppArgs.AllowFrom, and for all ports
-	// elsewhere.
+	// Ports are TCP ports of the called pod. Empty for the container's port in WebAppArgs.AllowFrom, elsewhere for all.
 	Ports []int
 	// UDPPorts are additional UDP ports.
 	UDPPorts []int
@@ -141,8 +140,7 @@ func (p Peer) policyPorts() (ports networkingv1.NetworkPolicyPortArray) {
 	return ports
 }
 
-// PeersOf returns peers that let pods in the same namespace connect to a port. The result is never nil, because a nil
-// list means "unrestricted".
+// PeersOf lets pods in the same namespace connect to a port. It is never nil, because a nil list means "unrestricted".
 func PeersOf(pods []map[string]string, port int) []Peer {
 	peers := []Peer{}
 	for _, each := range pods {

@@ -73,9 +73,8 @@ func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav
 // WithoutAwait disables the provider's wait for pods, for objects that are created before them.
 var WithoutAwait = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 
-// Service makes the app's pods reachable by the app's name; portName is the name of the pods' port. It skips the
-// provider's wait of 10 s for pods, because a Service is created first: a client that resolves its name before it
-// exists would cache "no such host".
+// Service makes the app's pods reachable by the app's name; portName is their port. It is created before them, without
+// the provider's wait of 10 s for pods: a client that resolves its name too early would cache "no such host".
 func (o Owner) Service(portName string, number int) *corev1.Service {
 	return component.Create(o.Builder, corev1.NewService, "", &corev1.ServiceArgs{
 		Metadata: o.Annotated(WithoutAwait),
@@ -94,8 +93,7 @@ func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) *corev1.Conf
 	return component.Create(o.Builder, corev1.NewConfigMap, suffix, args)
 }
 
-// DisruptionBudget allows the eviction of one pod at a time. With a single pod it would block every node drain
-// forever.
+// DisruptionBudget allows the eviction of one pod at a time. With one pod it would block every node drain forever.
 func (o Owner) DisruptionBudget() *policyv1.PodDisruptionBudget {
 	return component.Create(o.Builder, policyv1.NewPodDisruptionBudget, "", &policyv1.PodDisruptionBudgetArgs{
 		Metadata: o.Meta(""),
@@ -189,8 +187,7 @@ type App struct {
 	Name string
 	// Instance is the name of the main object: the component's name, unless its arguments set another.
 	Instance string
-	// Labels of all objects, in addition to the common ones; no selector contains them. Annotations are for the objects,
-	// not for the pods.
+	// Labels of all objects besides the common ones; no selector has them. Annotations are for the objects, not the pods.
 	Labels, Annotations map[string]string
 }
 
@@ -215,8 +212,7 @@ func (a App) LabelSelector() *metav1.LabelSelectorArgs {
 	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(a.Pods())}
 }
 
-// ClusterMeta returns the metadata of a cluster-scoped object. Names are fixed and not generated, because runbooks,
-// dashboards and `kubectl` commands contain them.
+// ClusterMeta returns the metadata of a cluster-scoped object. Its name is fixed, for runbooks and `kubectl` commands.
 func (a App) ClusterMeta(name pulumi.StringInput) *metav1.ObjectMetaArgs {
 	return annotated(&metav1.ObjectMetaArgs{Name: name, Labels: a.LabelSet()}, pulumi.ToStringMap(a.Annotations))
 }

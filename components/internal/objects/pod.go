@@ -125,9 +125,8 @@ func (a App) Spread() corev1.TopologySpreadConstraintArray {
 	return constraints
 }
 
-// Checksum returns a pod annotation that changes with data that the pod reads only when it starts, so that a change
-// triggers a rollout. It must not get secrets, only their versions: everyone who may read pods could test passwords
-// against a hash.
+// Checksum returns a pod annotation that triggers a rollout when data changes that the pod reads only at its start. It
+// must get no secrets, only their versions: everyone who may read pods could test passwords against a hash.
 func Checksum(values ...any) pulumi.StringMap {
 	return pulumi.StringMap{"checksum/config": pulumi.All(values...).ApplyT(func(all []any) string {
 		sum := sha256.New()

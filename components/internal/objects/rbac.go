@@ -39,8 +39,7 @@ func (o Owner) ServiceAccount(
 	return NameOf(account.Metadata)
 }
 
-// BindClusterRole grants a ClusterRole to the app's service account in all namespaces; object is the name of the
-// binding.
+// BindClusterRole grants a ClusterRole to the app's service account in all namespaces; object names the binding.
 func (o Owner) BindClusterRole(suffix string, object, role pulumi.StringInput) {
 	component.Create(o.Builder, rbacv1.NewClusterRoleBinding, suffix, &rbacv1.ClusterRoleBindingArgs{
 		Metadata: o.ClusterMeta(object), RoleRef: roleRef("ClusterRole", role), Subjects: o.subjects(),
