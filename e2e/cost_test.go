@@ -16,65 +16,6 @@ import (
 	"time"
 )
 
-// manyWebApps declares as many web apps as the variable APPS says, each with its own name and host.
-const manyWebApps = `package main
-
-import (
-	"fmt"
-	"os"
-	"strconv"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"example.com/scaleout/components/kube"
-)
-
-func manyWebApps(
-	ctx *pulumi.Context, name string, args *kube.WebAppArgs, opts ...pulumi.ResourceOption,
-) (*kube.WebApp, error) {
-	apps, err := strconv.Atoi(os.Getenv("APPS"))
-	if err != nil {
-		return nil, err
-	}
-	var web *kube.WebApp
-	for i := range apps {
-		one, route := *args, *args.Route
-		route.Hosts = []string{fmt.Sprintf("%s-%d.localhost", name, i)}
-		one.Route = &route
-		if web, err = kube.NewWebApp(ctx, fmt.Sprintf("%s-%d", name, i), &one, opts...); err != nil {
-			return nil, err
-		}
-	}
-	return web, nil
-}
-`
-
-// timeContentHash prints the hash of a folder and the time in seconds: the best of three, because the first one reads
-// from the disk.
-const timeContentHash = `package main
-
-import (
-	"fmt"
-	"os"
-	"time"
-
-	"example.com/scaleout/components/image"
-)
-
-func main() {
-	best, hash := time.Hour, ""
-	for range 3 {
-		start := time.Now()
-		sum, err := image.ContentHash(os.Args[1], "Dockerfile")
-		if err != nil {
-			panic(err)
-		}
-		best, hash = min(best, time.Since(start)), sum
-	}
-	fmt.Print(hash, " ", best.Seconds())
-}
-`
-
 // costStack is never deployed, so that a preview creates everything. It has no ingress controller and metrics-server,
 // because those of the stack under test already have their ports and names.
 const costStack = "cost"
@@ -150,12 +91,7 @@ func ownBackend(t *testing.T) []string {
 func TestCostOfScale(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
-	dir := variant(t, map[string][]string{
-		"kubernetes.go": {"kube.NewWebApp(ctx, webName, ", "manyWebApps(ctx, webName, "},
-	})
-	addFile(t, dir, "many.go", manyWebApps)
-	addFile(t, dir, "timehash/main.go", timeContentHash)
-	addFile(t, dir, "Pulumi."+costStack+".yaml", costStackFile(t))
+	dir := variant(t, manyApps, edits{"Pulumi." + costStack + ".yaml": {costStackFile(t)}})
 	environment := ownBackend(t)
 	costOf(t, 1, dir, environment, "go", "build", "-o", "bin/", ".", "./timehash")
 	pulumi := func(times int, environment []string, args ...string) cost {

@@ -140,24 +140,21 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 	o, client := onKind(t)
 	for _, test := range []struct {
 		name   string
-		edits  map[string][]string
+		edits  edits
 		reason string
 	}{{
 		"rolling update to an image that crashes",
-		map[string][]string{"app/main.go": {
-			"os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))", `panic("this image is broken")`,
-		}},
+		crashing,
 		"this image is broken",
 	}, {
 		"rolling update to a wrong Redis address",
-		map[string][]string{"components/redis/connection.go": {
-			`e.Host: c.Host,`, `e.Host: pulumi.String("elsewhere.scaleout.svc"),`,
-		}},
+		wrongRedis,
 		"redis is not available",
 	}} {
 		waitReady(t, client, o)
-		test.edits[stackFile()] = []string{"scaleout:rolloutTimeoutSeconds: 120", "scaleout:rolloutTimeoutSeconds: 30"}
-		dir := variant(t, test.edits)
+		dir := variant(t, test.edits, edits{
+			stackFile(): {"scaleout:rolloutTimeoutSeconds: 120", "scaleout:rolloutTimeoutSeconds: 30"},
+		})
 		pulumi(t, "up", "--yes", "--skip-preview", "--cwd", dir, "--config-file", localStackFile(t),
 			"--stack", stackName(), "--target", imageOnly)
 		old := podNames(t, client, o.Namespace)

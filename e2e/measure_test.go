@@ -5,6 +5,7 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,41 +119,40 @@ func record(t *testing.T, table string, cells ...string) {
 	t.Logf("%s: %s", table, strings.Join(cells, " | "))
 }
 
-// variant returns a copy of the project, without ignored files, in which edits replace texts: by file, old and new in
-// turn. It simulates changes that a user might make to the code.
-func variant(t *testing.T, edits map[string][]string) (dir string) {
+// variant returns a copy of the project, without ignored files, with these edits. It simulates changes that a user might
+// make to the code.
+func variant(t *testing.T, all ...edits) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	out, err := exec.Command("git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		t.Fatalf("listing the project's files: %v", err)
 	}
+	files := map[string]string{}
 	for _, name := range strings.Fields(string(out)) {
 		content, err := os.ReadFile(filepath.Join(root, name))
-		if os.IsNotExist(err) {
-			continue // deleted, but not yet in a commit
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		text := string(content)
-		for edit := edits[name]; len(edit) > 1; edit = edit[2:] {
-			if strings.Count(text, edit[0]) != 1 {
-				t.Fatalf("%s has %d occurrences of %q, want one", name, strings.Count(text, edit[0]), edit[0])
-			}
-			text = strings.Replace(text, edit[0], edit[1], 1)
-		}
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err == nil {
+			files[name] = string(content)
+		} else if !os.IsNotExist(err) { // deleted, but not yet in a commit
 			t.Fatal(err)
 		}
 	}
-	for name := range edits {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Fatalf("the project has no file %s", name)
-		}
+	for _, e := range all {
+		maps.Copy(files, e.changed(t))
+	}
+	for name, content := range files {
+		addFile(t, dir, name, content)
 	}
 	return dir
+}
+
+func addFile(t *testing.T, dir, name, content string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

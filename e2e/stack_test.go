@@ -17,8 +17,6 @@ import (
 	"time"
 )
 
-const root = ".."
-
 // stackName returns the name of the stack under test.
 func stackName() string {
 	if name := os.Getenv("STACK"); name != "" {
