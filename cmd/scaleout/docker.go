@@ -33,8 +33,8 @@ func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("stack %s runs on another Docker daemon (DOCKER_HOST, `docker context ls`); "+
 			"if that daemon is gone for good, delete %s/%s%[1]s", d.Stack, localDir, markDaemon)
 	}
-	d.platform = strings.NewReplacer("x86_64", "amd64", "aarch64", "arm64").Replace(parts[2])
-	return "version " + parts[0] + " answers", errors.Join(d.findDaemon(ctx), d.setMark(markDaemon, d.Stack, parts[1]))
+	d.daemon, d.platform = parts[1], strings.NewReplacer("x86_64", "amd64", "aarch64", "arm64").Replace(parts[2])
+	return "version " + parts[0] + " answers", d.findDaemon(ctx)
 }
 
 // findDaemon gives Pulumi the daemon of the current Docker context, which is that of DOCKER_HOST if it is set.

@@ -35,6 +35,7 @@ func TestDaemon(t *testing.T) {
 			t.Errorf("got the platform %s and DOCKER_HOST=%s, want %s", d.platform, got, want)
 		}
 	}
+	ok(t, d.setMark(markDaemon, d.Stack, d.daemon))
 	host.replies[0].out = "28.0.0 second linux/x86_64"
 	_, err := d.dockerAnswers(t.Context())
 	wantError(t, err, "another Docker daemon", ".local/docker-daemon-dev")

@@ -60,6 +60,9 @@ func TestDown(t *testing.T) {
 	adopts := func(m *machine) func(command) {
 		return func(command) { wantParts(t, read(t, m.local("Pulumi.dev.yaml")), "adoptExisting") }
 	}
+	backend := func(m *machine) {
+		m.lookupEnv = environment(map[string]string{"PULUMI_BACKEND_URL": "s3://state", "PULUMI_CONFIG_PASSPHRASE": "x"})
+	}
 	onDocker := func(m *machine) {
 		m.Stack, m.stacks = "docker", `[{"name":"docker","resourceCount":9}]`
 		write(t, m.committed("docker"), dockerYAML)
@@ -108,6 +111,14 @@ func TestDown(t *testing.T) {
 		}, "up destroy rm", "takes another image)\n    continuing with the destroy", false},
 		{"interrupted, and the cluster is deleted", func(m *machine) { m.active = "up" }, all, "", false},
 		{"interrupted in a destroy", func(m *machine) { shared(m); m.active = "destroy" }, kept, "", false},
+
+		// Where its cluster is not on this machine, the record of a stack would be all that `down` finds.
+		{"the stack of a colleague", func(m *machine) { backend(m); m.controlPlane, m.nodes = "", "" },
+			"", "run `make down` where one did", true},
+		{"a stack of this folder on a shared backend", func(m *machine) {
+			backend(m)
+			ok(t, m.setMark(markDaemon, "dev", "daemon"))
+		}, all, "", false},
 
 		{"on Docker", onDocker, "destroy containers rm registry", "--refresh", false},
 		{"on Docker, beside a cluster", func(m *machine) { onDocker(m); m.otherNodes = "one-control-plane\n" },

@@ -56,6 +56,7 @@ type driver struct {
 	stdin     io.Reader
 	terminal  bool               // whether a person can answer on stdin
 	platform  string             // of the Docker daemon, such as linux/amd64
+	daemon    string             // its ID
 	exclusive bool               // whether no other command changes something meanwhile
 	cli       auto.PulumiCommand // from findPulumi on
 }
@@ -132,7 +133,7 @@ const (
 	// markCluster holds the container ID of the control plane of a cluster that `up` created, or unfinished. `down`
 	// deletes no other cluster.
 	markCluster = "cluster-"
-	// markDaemon holds the ID of the Docker daemon that a stack runs on.
+	// markDaemon holds the ID of the Docker daemon that `up` in this folder runs a stack on.
 	markDaemon = "docker-daemon-"
 	// markActive exists while Pulumi changes a stack, and stays if that is interrupted.
 	markActive = "active-"

@@ -84,6 +84,9 @@ func stackArgument(stack string) string {
 // machine: the cluster's context, the port of the app, the registry's port and Docker's platform.
 func (d *driver) ensureStack(ctx context.Context) (string, error) {
 	did := "exists"
+	if err := d.setMark(markDaemon, d.Stack, d.daemon); err != nil {
+		return "", err
+	}
 	if !d.existed {
 		did = "created"
 		if err := d.createStack(ctx); err != nil {
@@ -164,6 +167,10 @@ func (d *driver) ensurePassword(ctx context.Context) (string, error) {
 func (d *driver) down(ctx context.Context) error {
 	if err := d.begin(ctx, "destroy", machineKeys...); err != nil {
 		return err
+	}
+	if d.existed && !d.ownState && d.mark(markDaemon, d.Stack) == "" { // it may run on the machine of a colleague
+		return fmt.Errorf("no `up` in this folder created stack %s of the shared backend: run `make down%s` where one did",
+			d.Stack, stackArgument(d.Stack))
 	}
 	if at := d.setting("kubeContext"); d.onKind() && d.existed && at != "kind-"+d.Cluster {
 		return fmt.Errorf("stack %s runs in %s: add CLUSTER=%s", d.Stack, at, strings.TrimPrefix(at, "kind-"))
