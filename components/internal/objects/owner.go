@@ -93,7 +93,7 @@ func (o Owner) ConfigMap(suffix string, data pulumi.StringMapInput) *corev1.Conf
 	return component.Create(o.Builder, corev1.NewConfigMap, suffix, args)
 }
 
-// DisruptionBudget allows the eviction of one pod at a time. With one pod it would block every node drain forever.
+// DisruptionBudget allows the eviction of one pod at a time. With a single pod it has no effect.
 func (o Owner) DisruptionBudget() *policyv1.PodDisruptionBudget {
 	return component.Create(o.Builder, policyv1.NewPodDisruptionBudget, "", &policyv1.PodDisruptionBudgetArgs{
 		Metadata: o.Meta(""),
