@@ -55,7 +55,7 @@ func NewMetricsServer(
 	}
 	account := metricsPermissions(o)
 	service := o.Service("https", 443)
-	deployment := o.SinglePod(args.pod(o.App, account))
+	deployment := o.SinglePodDeployment(args.pod(o.App, account))
 	api := o.ClusterMeta(pulumi.String("v1beta1.metrics.k8s.io"))
 	api.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Available")}
 	// Not as the SDK's type, whose package takes 8 s of CPU to compile (docs/development.md).

@@ -85,7 +85,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 	ping := Probe{Exec: []string{"sh", "-c", redis.Probe}, TimeoutSeconds: 3}
 	liveness := ping.Args("redis", 10, 6)
 	liveness.TerminationGracePeriodSeconds = pulumi.Int(redisFinish) // a server that hangs must not linger
-	server := o.SingleServer(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
+	server := o.SinglePodStatefulSet(service, o.Pod(redis.User, objects.Checksum(configuration, args.Secret.ref.Version),
 		corev1.PodSpecArgs{TerminationGracePeriodSeconds: pulumi.Int(redis.LingerSeconds + redisFinish)},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),

@@ -84,7 +84,7 @@ func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pul
 	folder := func(kind string) corev1.KeyToPathArgs {
 		return corev1.KeyToPathArgs{Key: pulumi.String(kind + ".yaml"), Path: pulumi.String(kind + "/" + kind + ".yaml")}
 	}
-	o.SinglePod(o.Pod(grafanaUser, objects.Checksum(source, pulumi.ToStringMap(args.Dashboards)),
+	o.SinglePodDeployment(o.Pod(grafanaUser, objects.Checksum(source, pulumi.ToStringMap(args.Dashboards)),
 		corev1.PodSpecArgs{},
 		corev1.ContainerArgs{
 			Image:                    pulumi.String(args.Image),

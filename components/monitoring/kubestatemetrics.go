@@ -79,7 +79,7 @@ func NewKubeStateMetrics(
 		--telemetry-port=%d
 		--resources=pods,deployments,horizontalpodautoscalers`, kubeStateMetricsPort, kubeStateMetricsSelf)
 	spec := corev1.PodSpecArgs{ServiceAccountName: account}
-	o.SinglePod(o.Pod(kubeStateMetricsUser, nil, spec, corev1.ContainerArgs{
+	o.SinglePodDeployment(o.Pod(kubeStateMetricsUser, nil, spec, corev1.ContainerArgs{
 		Image: pulumi.String(args.Image),
 		Args:  append(objects.Args(flags), pulumi.Sprintf("--namespaces=%s", args.Namespace)),
 		Ports: corev1.ContainerPortArray{

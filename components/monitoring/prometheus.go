@@ -109,7 +109,7 @@ func NewPrometheus(
 	data := o.Claim(args.StorageSize, args.StorageClass, false)
 	service := o.Service("http", prometheusPort)
 	o.NetworkPolicy(objects.PeersOf(args.Readers, prometheusPort), args.scraped())
-	o.SingleServer(service, o.Pod(prometheusUser, objects.Checksum(configuration, pulumi.String(rules)),
+	o.SinglePodStatefulSet(service, o.Pod(prometheusUser, objects.Checksum(configuration, pulumi.String(rules)),
 		corev1.PodSpecArgs{
 			ServiceAccountName:            account,
 			TerminationGracePeriodSeconds: pulumi.Int(60), // to write the samples in memory to disk

@@ -29,8 +29,8 @@ func program(ctx *pulumi.Context) error {
 	service := o.Service("redis", 6379)
 	o.ConfigMap("-conf", pulumi.StringMap{"a": pulumi.String("b")})
 	o.DisruptionBudget()
-	o.SinglePod(pod)
-	o.SingleServer(service, pod, pulumi.Protect(true))
+	o.SinglePodDeployment(pod)
+	o.SinglePodStatefulSet(service, pod, pulumi.Protect(true))
 	o.Claim("1Gi", "gp3", true)
 	return o.Finish(pulumi.Map{})
 }

@@ -110,8 +110,8 @@ func (o Owner) DisruptionBudget() *policyv1.PodDisruptionBudget {
 // (Deployment.checkReplicaSetStatus in provider/pkg/await, v4.32.0).
 const NoHistory = pulumi.Int(0)
 
-// SinglePod creates the Deployment of a stateless app with one pod.
-func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) *appsv1.Deployment {
+// SinglePodDeployment creates the Deployment of a stateless app with one pod.
+func (o Owner) SinglePodDeployment(pod *corev1.PodTemplateSpecArgs) *appsv1.Deployment {
 	return component.Create(o.Builder, appsv1.NewDeployment, "", &appsv1.DeploymentArgs{
 		Metadata: o.Meta(""),
 		Spec: &appsv1.DeploymentSpecArgs{
@@ -120,8 +120,8 @@ func (o Owner) SinglePod(pod *corev1.PodTemplateSpecArgs) *appsv1.Deployment {
 	})
 }
 
-// SingleServer creates the StatefulSet of an app with one pod and data on a volume.
-func (o Owner) SingleServer(
+// SinglePodStatefulSet creates the StatefulSet of an app with one pod and data on a volume.
+func (o Owner) SinglePodStatefulSet(
 	service *corev1.Service, pod *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption,
 ) *appsv1.StatefulSet {
 	return component.Create(o.Builder, appsv1.NewStatefulSet, "", &appsv1.StatefulSetArgs{
