@@ -119,8 +119,8 @@ func record(t *testing.T, table string, cells ...string) {
 	t.Logf("%s: %s", table, strings.Join(cells, " | "))
 }
 
-// variant returns a copy of the project, without ignored files, with these edits. It simulates changes that a user might
-// make to the code.
+// variant returns a copy of the project, without ignored files, with these edits. It simulates changes that a user
+// might make to the code.
 func variant(t *testing.T, all ...edits) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

@@ -181,7 +181,7 @@ func TestStaleLock(t *testing.T) {
 	}
 }
 
-// TestLockOfAnOrphan checks that a Pulumi that ends only after the stack was opened, and leaves its lock, is no obstacle.
+// TestLockOfAnOrphan checks that the lock of a Pulumi that ends only after the stack was opened is removed.
 func TestLockOfAnOrphan(t *testing.T) {
 	d, host, _ := newTestDriver(t, reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`},
 		reply{command: "pulumi cancel"}, reply{command: "pulumi up"}, reply{command: "docker exec"})
