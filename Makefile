@@ -145,4 +145,4 @@ lint: ## gofmt, vet, golangci-lint, go mod tidy, no binary file in git
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 clean: ## remove what was built, rendered or reported here; state and passphrase in .local stay
-	rm -rf bin rendered reports
+	rm -rf bin rendered reports .image-context examples/*/.image-context
