@@ -697,16 +697,16 @@ func inStack(t *testing.T) []place {
 	file := stackFileWith(t, "scaleout:namespace", "another")
 	pulumi(t, "config", "set", "--secret", "redisPassword", nextPassword, "--stack", stackName(), "--config-file", file)
 	anew := []string{"preview", "--stack", stackName(), "--config-file", file}
-	backend, isFile := strings.CutPrefix(inShell(t, `eval "$(make -s env)" && printf %s "$PULUMI_BACKEND_URL"`), "file://")
-	if !isFile {
-		t.Fatalf("the state of stack %s is not in files of this machine: %s", stackName(), backend)
+	backend, err := url.Parse(inShell(t, `eval "$(make -s env)" && printf %s "$PULUMI_BACKEND_URL"`))
+	if err != nil || backend.Scheme != "file" {
+		t.Fatalf("the state of stack %s is not in files of this machine: %v, %v", stackName(), backend, err)
 	}
 	return []place{
 		{
 			"the state, as `pulumi stack export` shows it",
 			string(pulumi(t, "stack", "export", "--stack", stackName())), "redis-auth",
 		},
-		{"the files of the state", contents(t, inShell(t, "find "+backend+" -type f")), "redis-auth"},
+		{"the files of the state", contents(t, inShell(t, "find '"+backend.Path+"' -type f")), "redis-auth"},
 		{
 			"the files of the project",
 			contents(t, inShell(t, "git ls-files --cached --others --exclude-standard | sort -u")), "redisPassword",
