@@ -125,7 +125,8 @@ const madeIn = "scaleout.made-in"
 // registryImage is the default of REGISTRY_IMAGE.
 const registryImage = "docker.io/library/registry:3.0.0"
 
-// registryPort is that of the registry, which has the default of kind's guide: 5000 is taken by AirPlay on macOS.
+// registryPort describes the port of the registry. The default is the one of kind's guide, since AirPlay on macOS uses
+// port 5000.
 func (d *driver) registryPort() hostPort {
 	return hostPort{"registry", d.RegistryName, "REGISTRY_NAME", "REGISTRY_PORT", &d.RegistryPort, 5001, 5000}
 }
