@@ -83,8 +83,9 @@ func TestScaling(t *testing.T) {
 	traffic.leave()
 	record(t, "scaling", "this stack, of the plain one's time", "",
 		fmt.Sprintf("%.0f %%", 100*fast.took.Seconds()/slow.took.Seconds()), "")
-	if fast.decisions >= slow.decisions {
-		t.Errorf("this stack needed %d decisions, the plain one %d, want fewer", fast.decisions, slow.decisions)
+	if fast.decisions > 2 || slow.decisions <= fast.decisions {
+		t.Errorf("this stack needed %d decisions, the plain one %d: want one, or two if the first measurement has a part of "+
+			"the step, and fewer than the plain one", fast.decisions, slow.decisions)
 	}
 }
 
