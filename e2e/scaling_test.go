@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,8 +100,8 @@ func applyPlain(t *testing.T, o outputs) {
 	apply(t, values.Replace(plainManifests))
 }
 
-// lookedAt waits until the pods have started and are at rest, and have new measurements, so that the steps of both
-// autoscalers begin alike. The next measurements cover only part of the following load, because a node measures
+// lookedAt waits until the pods have started and are at rest, and all have new measurements, so that the steps of
+// both autoscalers begin alike. The next measurements cover only part of the following load, because a node measures
 // before metrics-server queries it.
 func (w watched) lookedAt(t *testing.T) {
 	t.Helper()
@@ -112,13 +113,15 @@ func (w watched) lookedAt(t *testing.T) {
 		percent, known := utilization(h)
 		return known && percent <= scaledRest, w.namespace + " uses CPU " + cpu(h)
 	})
-	times := func() string {
+	times := func() []string {
 		list := kubectl(t, "get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/"+w.namespace+"/pods")
-		return strings.Join(measuredAt.FindAllString(list, -1), " ")
+		return measuredAt.FindAllString(list, -1)
 	}
 	first := times()
 	eventually(t, time.Minute, func(context.Context) (bool, string) {
-		return times() != first, w.namespace + ": the pods were measured"
+		now := times()
+		old := slices.ContainsFunc(now, func(at string) bool { return slices.Contains(first, at) })
+		return len(now) > 0 && !old, w.namespace + ": all pods were measured again"
 	})
 }
 
