@@ -20,24 +20,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files and generated documents instead of comparing them")
 
-// results holds the result of each stack file and variant; each runs once, since runs are deterministic.
+// results holds the result of each variant; each runs once, since runs are deterministic.
 var results = map[string]*offline.Result{}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	files, _ := filepath.Glob("Pulumi.*.yaml") // fails only for a bad pattern
-	for _, file := range files {
-		if exec.Command("git", "check-ignore", "--quiet", file).Run() == nil { // left by a killed end-to-end test
-			continue
-		}
-		stack := strings.TrimSuffix(strings.TrimPrefix(file, "Pulumi."), ".yaml")
-		result, err := offline.Run(program, ".", stack)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "running stack %s: %v\n", stack, err)
-			os.Exit(1)
-		}
-		results[stack] = result
-	}
 	for name, v := range variants {
 		result, err := v.run(program)
 		if err != nil {
@@ -49,38 +36,29 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// variant is a stack with settings in addition to its file.
+// variant is a stack file of testdata/ with further settings. No team edits these files, so the tests stay valid.
 type variant struct {
-	stack string
-	// base is the stack whose identical golden files the variant omits.
-	base     string
+	stack    string
 	settings []string
 	noRedis  bool
 }
 
 // onAWS is a variant of testdata/Pulumi.example.yaml.
-func onAWS(settings ...string) variant {
-	return variant{stack: "example", base: "example", settings: settings}
-}
+func onAWS(settings ...string) variant { return variant{stack: "example", settings: settings} }
 
 func (v variant) run(program pulumi.RunFunc) (*offline.Result, error) {
-	dir := "."
-	if v.stack == "example" { // which no team edits, so that the tests stay valid
-		dir = "testdata"
-	}
-	return offline.Run(program, dir, v.stack, v.settings...)
+	return offline.Run(program, "testdata", v.stack, v.settings...)
 }
 
 // If the SDK refuses a resource of the stack, the program ends with that error.
 func TestErrorsOfResources(t *testing.T) {
-	for name, v := range map[string]variant{
-		"docker": {stack: "docker"}, "dev-prometheus": variants["dev-prometheus"], "prod-names": variants["prod-names"],
-	} {
+	for _, name := range []string{"docker", "dev-prometheus", "prod-names"} {
 		for _, r := range results[name].Resources {
 			if r.Parent != "" || r.Type == "pulumi:pulumi:StackReference" {
 				continue
 			}
-			if _, err := v.run(componenttest.Refusing(program, r)); !componenttest.IsRefused(err) {
+			_, err := variants[name].run(componenttest.Refusing(program, r))
+			if !componenttest.IsRefused(err) {
 				t.Errorf("%s: %s %s: got %v, want its error", name, r.Type, r.Name, err)
 			}
 		}
@@ -95,15 +73,17 @@ var otherApp = []string{
 	"writablePaths=[/data]", "labels={team: shop}",
 }
 
-// variants covers the optional features.
+// variants lists the stack files of testdata/, and variants with the optional features.
 var variants = map[string]variant{
-	"dev-prometheus": {stack: "dev", base: "dev", settings: []string{"installPrometheus=true", "installGrafana=true"}},
-	"dev-other-app":  {stack: "dev", base: "dev", noRedis: true, settings: otherApp},
-	"docker-other-app": {stack: "docker", base: "docker", noRedis: true, settings: append([]string{
+	"dev":            {stack: "dev"},
+	"docker":         {stack: "docker"},
+	"dev-prometheus": {stack: "dev", settings: []string{"installPrometheus=true", "installGrafana=true"}},
+	"dev-other-app":  {stack: "dev", noRedis: true, settings: otherApp},
+	"docker-other-app": {stack: "docker", noRedis: true, settings: append([]string{
 		"healthCommand=[]", "imageRepository=",
 		"balancerImage=localhost:5001/scaleout-nginx@sha256:" + strings.Repeat("0", 64),
 	}, otherApp...)},
-	"prod-other-app": {stack: "example", base: "example", noRedis: true, settings: otherApp},
+	"prod-other-app": {stack: "example", noRedis: true, settings: otherApp},
 	"example":        onAWS(),
 	"prod-operator": onAWS(
 		"prometheusOperator=true", "prometheusNamespace=monitoring", "prometheusLabels={release: kube-prometheus-stack}",
@@ -133,44 +113,43 @@ var variants = map[string]variant{
 }
 
 func TestStacks(t *testing.T) {
-	for _, stack := range []string{"dev", "prod", "docker"} {
-		if results[stack] == nil {
-			t.Errorf("there is no stack %s", stack)
-		}
-	}
 	if len(inClusters())+len(onDocker()) != len(results) || len(onDocker()) == 0 {
 		t.Errorf("of %d stacks %d are in clusters and %d on Docker", len(results), len(inClusters()), len(onDocker()))
 	}
 }
 
-// TestGolden compares the variants of the example, which no team edits.
+// TestGolden compares how each variant differs from its stack file alone.
 func TestGolden(t *testing.T) {
 	for name, v := range variants {
-		if v.stack == "example" && name != "example" {
-			t.Run(name, func(t *testing.T) { checkGolden(t, name) })
+		if name == v.stack {
+			continue
 		}
+		t.Run(name, func(t *testing.T) {
+			files := v.differing(t, goldenFiles(t, results[name]))
+			addFiles(t, results[name], files)
+			goldentest.Check(t, filepath.Join("testdata", "golden", name), files, *update)
+		})
 	}
 }
 
-// TestRendered compares the golden files of the stacks of this project, which reviewers read as the diff of a pull
-// request: every object as it would be created. `make golden-check` runs it, and `make test` does not, since teams edit
-// these stack files.
+// TestRendered compares the golden files of this project's stacks, which reviewers read as the diff of a pull request:
+// every object as it would be created. `make golden-check` runs it, and `make test` does not, since teams edit these
+// stack files.
 func TestRendered(t *testing.T) {
-	for name := range results {
-		if v, ok := variants[name]; !ok || v.stack != "example" {
-			t.Run(name, func(t *testing.T) { checkGolden(t, name) })
+	files, _ := filepath.Glob("Pulumi.*.yaml") // fails only for a bad pattern
+	for _, file := range files {
+		if exec.Command("git", "check-ignore", "--quiet", file).Run() == nil { // left by a killed end-to-end test
+			continue
 		}
+		stack := strings.TrimSuffix(strings.TrimPrefix(file, "Pulumi."), ".yaml")
+		t.Run(stack, func(t *testing.T) {
+			result, err := offline.Run(program, ".", stack)
+			if err != nil {
+				t.Fatal(err)
+			}
+			goldentest.Check(t, filepath.Join("testdata", "golden", stack), goldenFiles(t, result), *update)
+		})
 	}
-}
-
-func checkGolden(t *testing.T, name string) {
-	t.Helper()
-	files := goldenFiles(t, results[name])
-	if v, ok := variants[name]; ok {
-		files = v.differing(t, files)
-		addFiles(t, results[name], files)
-	}
-	goldentest.Check(t, filepath.Join("testdata", "golden", name), files, *update)
 }
 
 func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
@@ -182,11 +161,11 @@ func goldenFiles(t *testing.T, result *offline.Result) map[string]string {
 	return files
 }
 
-// differing removes the files that are the same in the variant's base, and the dashboards, which are copies of
-// internal/counter/dashboards.
+// differing removes the files that are the same without the variant's settings, and the dashboards, which are copies
+// of internal/counter/dashboards.
 func (v variant) differing(t *testing.T, files map[string]string) map[string]string {
 	t.Helper()
-	files = goldentest.Differing(files, goldenFiles(t, results[v.base]))
+	files = goldentest.Differing(files, goldenFiles(t, results[v.stack]))
 	for name := range files {
 		if strings.HasSuffix(name, "-dashboards.yaml") {
 			delete(files, name)
@@ -304,26 +283,10 @@ func TestSecretsStaySecret(t *testing.T) {
 		if len(result.Exposed) > 0 {
 			t.Errorf("%s: these values depend on a secret but are not marked as secret: %v", stack, result.Exposed)
 		}
-		if !slices.Contains(result.MissingSecrets, "redisPassword") && !hasSecret(t, stack) && !variants[stack].noRedis {
+		if !slices.Contains(result.MissingSecrets, "redisPassword") && !variants[stack].noRedis {
 			t.Errorf("%s: redisPassword is not reported as missing", stack)
 		}
 	}
-}
-
-// hasSecret reports whether a stack file already has its password.
-func hasSecret(t *testing.T, stack string) bool {
-	t.Helper()
-	if v, ok := variants[stack]; ok {
-		stack = v.stack
-	}
-	if stack == "example" {
-		return false
-	}
-	content, err := os.ReadFile("Pulumi." + stack + ".yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Contains(string(content), "redisPassword:")
 }
 
 // runStack runs the program with a stack file of the given content.
@@ -351,12 +314,12 @@ func readFile(t *testing.T, name string) string {
 
 // A copy of a stack file defines another environment.
 func TestCopyOfAStackIsAStack(t *testing.T) {
-	staging, err := runStack(t, readFile(t, "Pulumi.prod.yaml"))
+	staging, err := runStack(t, readFile(t, "testdata/Pulumi.example.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := len(staging.Resources), len(results["prod"].Resources); got != want {
-		t.Errorf("staging has %d resources, want the %d of prod", got, want)
+	if got, want := len(staging.Resources), len(results["example"].Resources); got != want {
+		t.Errorf("staging has %d resources, want the %d of the original", got, want)
 	}
 }
 
