@@ -27,7 +27,7 @@ func startRedis(t testing.TB, args ...string) *redisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		message := "NOT TESTED AGAINST REDIS: redis-server is not installed (Debian: apt-get install redis-server)"
-		if os.Getenv("CI") == "true" {
+		if os.Getenv("CI") != "" {
 			t.Fatal(message)
 		}
 		t.Skip(message)

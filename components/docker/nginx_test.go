@@ -19,23 +19,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/scaleout/internal/componenttest"
 )
 
 var testNginx = NginxArgs{
 	PublicPort: 8090, Balancing: RoundRobin, MaxBodyKilobytes: 16, LongestRequestSeconds: 10,
 }
 
-// nginxCommand skips a test if nginx is not installed; in CI it fails.
+// nginxCommand returns a command of nginx with the configuration in dir.
 func nginxCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath("nginx")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("needs nginx on PATH")
-	} else if err != nil {
-		t.Fatal("needs nginx on PATH: CI is set, so this is not skipped")
-	}
 	always := []string{"-p", dir + "/", "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf")}
-	return exec.Command(path, append(always, args...)...)
+	return exec.Command(componenttest.Command(t, "nginx"), append(always, args...)...)
 }
 
 // configured writes a configuration to a new folder.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/scaleout/internal/componenttest"
 )
 
 // No password can end the configuration line or start a second one.
@@ -32,25 +34,16 @@ func FuzzRequirePass(f *testing.F) {
 
 // A terminating server waits for its clients, but not for an unreachable server.
 func TestLinger(t *testing.T) {
-	for _, program := range []string{"redis-server", "redis-cli"} {
-		if _, err := exec.LookPath(program); err != nil {
-			const message = "NOT TESTED AGAINST REDIS: redis-server is not installed (Debian: apt-get install redis-server)"
-			if os.Getenv("CI") == "true" {
-				t.Fatal(message)
-			}
-			t.Skip(message)
-		}
-	}
+	redisServer, cli := componenttest.Command(t, "redis-server"), componenttest.Command(t, "redis-cli")
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "redis.sock")
-	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--requirepass", "right", "--save", "",
+	server := exec.Command(redisServer, "--port", "0", "--unixsocket", socket, "--requirepass", "right", "--save", "",
 		"--dir", dir)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
 	bin := filepath.Join(dir, "redis-cli") // redirects redis-cli from the default port to the socket
-	cli, _ := exec.LookPath("redis-cli")   // checked above
 	if err := os.WriteFile(bin, []byte("#!/bin/sh\nexec "+cli+" -s "+socket+" \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}

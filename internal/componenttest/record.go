@@ -5,6 +5,8 @@ package componenttest
 import (
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,19 @@ import (
 
 	"example.com/scaleout/offline"
 )
+
+// Command returns the path of a program that a test needs. Where it is missing, the test is skipped; if the variable CI
+// is set, it fails.
+func Command(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("%s is not installed", name)
+	} else if err != nil {
+		t.Fatalf("%s is not installed; with CI set, this test is not skipped", name)
+	}
+	return path
+}
 
 // Record returns the resources that a program registers in a preview.
 func Record(t *testing.T, program pulumi.RunFunc) *offline.Result {
@@ -148,18 +163,18 @@ func Openings(t *testing.T, result *offline.Result, policy, direction string) (a
 	for _, rule := range list(Find(t, result, "NetworkPolicy", policy).Inputs, "spec", direction) {
 		ports := list(rule, "ports")
 		for _, port := range ports {
-			all = append(all, fmt.Sprint(who(offline.Lookup(rule, side)), " ", offline.Lookup(port, "port")))
+			all = append(all, fmt.Sprint(peer(offline.Lookup(rule, side)), " ", offline.Lookup(port, "port")))
 		}
 		if len(ports) == 0 {
-			all = append(all, who(offline.Lookup(rule, side))+" *")
+			all = append(all, peer(offline.Lookup(rule, side))+" *")
 		}
 	}
 	slices.Sort(all)
 	return all
 }
 
-// who describes the first peer of a rule. It returns "everyone" for an empty list of peers, which is never intended.
-func who(peers any) string {
+// peer returns a short name of the first peer of a rule, or "everyone" for an empty list, which is never intended.
+func peer(peers any) string {
 	instance := offline.Lookup(peers, 0, "podSelector", "matchLabels", "app.kubernetes.io/instance")
 	namespace := offline.Lookup(peers, 0, "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name")
 	switch cidr := offline.Lookup(peers, 0, "ipBlock", "cidr"); {
