@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/scaleout/internal/componenttest"
 )
 
 // hostile is a value that the shell or make would run, expand, split or take for an option if a recipe pasted it.
@@ -57,6 +60,96 @@ func TestRecipesDoNotRunTheirInput(t *testing.T) {
 				t.Fatalf("make %s runs its input (on the command line: %t)", target, onCommandLine)
 			}
 		}
+	}
+}
+
+// TestDiff runs the script of `make diff` in real repositories. It shows the changes of the working tree, whatever the
+// index and the user's settings are, and changes neither.
+func TestDiff(t *testing.T) {
+	componenttest.Command(t, "git")
+	script, err := filepath.Abs("tools/diff.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, golden := t.TempDir(), filepath.Join("testdata", "golden", "dev")
+	run := func(in, base string, command ...string) string {
+		c := exec.Command(command[0], command[1:]...) //nolint:gosec // the commands of this test
+		c.Dir, c.Env = in, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "BASE=" + base,
+			"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com",
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com"}
+		out, err := c.CombinedOutput()
+		if err != nil {
+			return "error: " + string(out)
+		}
+		return string(out)
+	}
+	git := func(in string, args ...string) string {
+		out := run(in, "", append([]string{"git"}, args...)...)
+		if strings.HasPrefix(out, "error: ") {
+			t.Fatalf("git %v: %s", args, out)
+		}
+		return out
+	}
+	change := func(in, name, content string) {
+		path := filepath.Join(in, golden, name)
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	project := filepath.Join(dir, "a folder")
+	git(dir, "init", "--quiet", project)
+	git(project, "commit", "--quiet", "--allow-empty", "--message", "empty")
+	change(project, "hpa.yaml", "maxReplicas: 20\n")
+	git(project, "add", ".")
+	git(project, "commit", "--quiet", "--message", "fix: two words")
+	git(project, "config", "diff.external", "false")
+	git(project, "config", "core.hooksPath", filepath.Join(project, "hooks"))
+	clone, beside := filepath.Join(dir, "clone"), filepath.Join(dir, "beside")
+	git(dir, "clone", "--quiet", "--depth", "1", "file://"+project, clone)
+	git(project, "worktree", "add", "--quiet", "--detach", beside)
+	changes := []string{"-maxReplicas: 20", "+maxReplicas: 30", "+new: true"}
+	for _, tt := range []struct {
+		name, in, base string
+		want           []string
+	}{
+		{"a commit", project, "HEAD", changes},
+		{"a search in the messages", project, ":/fix: two", changes},
+		{"a shallow clone", clone, "HEAD", changes},
+		{"a commit that it lacks", clone, "HEAD~1",
+			[]string{"error: ", "BASE=HEAD~1 is not a commit", "git fetch --unshallow"}},
+		{"another worktree", beside, "HEAD", changes},
+		{"no golden files", project, "HEAD~1", []string{"HEAD~1 has no golden files", "+maxReplicas: 30"}},
+		{"no revision", project, "--help", []string{"error: ", "BASE=--help is not a commit", "git fetch origin"}},
+	} {
+		change(tt.in, "hpa.yaml", "maxReplicas: 30\n")
+		change(tt.in, "new.yaml", "new: true\n")
+		status := git(project, "status", "--porcelain")
+		got := run(tt.in, tt.base, "sh", script)
+		for _, part := range tt.want {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s: got %q, want %q in it", tt.name, got, part)
+			}
+		}
+		if now := git(project, "status", "--porcelain"); now != status {
+			t.Errorf("%s: the status was %q and is %q", tt.name, status, now)
+		}
+	}
+	// A commit whose hook runs it contains what was staged.
+	hook := "#!/bin/sh\nBASE=HEAD sh '" + script + "' >hook.log\n"
+	hooks := filepath.Join(project, "hooks")
+	err = errors.Join(os.Mkdir(hooks, 0o700), os.WriteFile(filepath.Join(hooks, "pre-commit"), []byte(hook), 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	git(project, "add", filepath.Join(golden, "new.yaml"))
+	git(project, "commit", "--quiet", "--message", "new")
+	got := strings.TrimSpace(git(project, "show", "--name-only", "--format="))
+	if got != filepath.Join(golden, "new.yaml") {
+		t.Errorf("the commit with the hook has %q", got)
+	}
+	if log := readFile(t, filepath.Join(project, "hook.log")); !strings.Contains(log, changes[1]) {
+		t.Errorf("the hook showed %q", log)
 	}
 }
 
