@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/scaleout/internal/componenttest"
 	"example.com/scaleout/offline"
 )
 
@@ -62,11 +63,8 @@ func prepare(t *testing.T) *projects {
 // newProjects returns an empty folder with its own state and the substitute.
 func newProjects(t *testing.T) *projects {
 	t.Helper()
-	for _, tool := range []string{"pulumi", "pulumi-language-go"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
-		}
-	}
+	componenttest.Command(t, "pulumi")
+	componenttest.Command(t, "pulumi-language-go")
 	p := &projects{t: t, root: t.TempDir()}
 	s, debug := serve(t)
 	p.substitute = s
@@ -118,8 +116,8 @@ func prepareOf(t *testing.T, checkout string) *projects {
 	return p
 }
 
-// run runs a pulumi command in the folder of a project.
-func (p *projects) run(dir string, args ...string) (string, error) {
+// command returns a pulumi command in the folder of a project.
+func (p *projects) command(dir string, args ...string) *exec.Cmd {
 	command := exec.Command("pulumi", append(args, "--stack", "prod", "--non-interactive")...)
 	if args[0] == "stack" && args[1] == "init" {
 		command = exec.Command("pulumi", append(args, "--non-interactive")...)
@@ -128,6 +126,11 @@ func (p *projects) run(dir string, args ...string) (string, error) {
 	if slices.Contains(args, "--secret") {
 		command.Stdin = strings.NewReader(password)
 	}
+	return command
+}
+
+func (p *projects) run(dir string, args ...string) (string, error) {
+	command := p.command(dir, args...)
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	err := command.Run()

@@ -34,6 +34,11 @@ type substitute struct {
 	created map[string]span // in the last run
 	deleted map[string]span
 	updated map[string]bool
+
+	// The creation of this resource takes effect but never returns, after which reached is closed. Another one fails,
+	// since the resource exists.
+	interrupted string
+	reached     chan struct{}
 }
 
 // span is the time of a call.
@@ -46,7 +51,7 @@ func serve(t *testing.T) (*substitute, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &substitute{exists: map[string]bool{}}
+	s := &substitute{exists: map[string]bool{}, reached: make(chan struct{})}
 	s.forget()
 	server := grpc.NewServer()
 	pulumirpc.RegisterResourceProviderServer(server, s)
@@ -74,6 +79,14 @@ func (s *substitute) left() []string {
 	return slices.Sorted(maps.Keys(s.exists))
 }
 
+// remove removes a resource behind the engine's back, as kubectl delete does.
+func (s *substitute) remove(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.exists, name)
+	s.interrupted = ""
+}
+
 // nameOf returns the type and name of a resource, e.g. "Ingress web".
 func nameOf(urn string) string {
 	u := resource.URN(urn)
@@ -83,7 +96,7 @@ func nameOf(urn string) string {
 // work is the duration of a call, so that independent calls overlap.
 const work = 20 * time.Millisecond
 
-func (s *substitute) Create(_ context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
+func (s *substitute) Create(ctx context.Context, r *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
 	if r.GetPreview() {
 		return &pulumirpc.CreateResponse{Properties: r.GetProperties()}, nil
 	}
@@ -98,8 +111,17 @@ func (s *substitute) Create(_ context.Context, r *pulumirpc.CreateRequest) (*pul
 		state.Fields[key] = encoded
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	existed := s.exists[name]
 	s.exists[name], s.created[name] = true, span{began, time.Now()}
+	s.mu.Unlock()
+	switch {
+	case name == s.interrupted && existed:
+		return nil, fmt.Errorf("%s already exists", name)
+	case name == s.interrupted:
+		close(s.reached)
+		<-ctx.Done() // until the engine is killed
+		return nil, ctx.Err()
+	}
 	return &pulumirpc.CreateResponse{Id: "id-" + resource.URN(r.GetUrn()).Name(), Properties: state}, nil
 }
 

@@ -1,0 +1,41 @@
+//go:build e2e
+
+package engine
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestKilledUpdate follows docs/operations.md after an update that was killed on a shared backend: the lock, the
+// operation that did not complete, and the object that the state lacks are removed by hand.
+func TestKilledUpdate(t *testing.T) {
+	const interrupted = "Deployment web"
+	p := existing(t)
+	p.substitute.interrupted = interrupted
+	update := p.command(".", "up", "--yes", "--skip-preview")
+	update.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with the program
+	if err := update.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.substitute.reached:
+	case <-time.After(2 * time.Minute):
+		t.Errorf("the update does not create %s", interrupted)
+	}
+	if err := syscall.Kill(-update.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := update.Wait(); err == nil {
+		t.Fatal("the update was not killed")
+	}
+
+	p.refused("currently locked by", ".", "up", "--yes", "--skip-preview", "--color", "never")
+	p.must(".", "cancel", "--yes")
+	p.must(".", "refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+	p.refused("already exists", ".", "up", "--yes", "--skip-preview", "--color", "never")
+	p.substitute.remove(interrupted)
+	p.must(".", "up", "--yes", "--skip-preview")
+	p.must(".", "preview", "--expect-no-changes")
+}
