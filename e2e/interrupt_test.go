@@ -148,8 +148,15 @@ type point struct {
 	reached func(context.Context) bool
 }
 
-func points(client *kubernetes.Clientset) []point {
-	return []point{
+// signal is a way to interrupt a run.
+type signal struct {
+	name string
+	send func(*run, *testing.T)
+}
+
+// pointsOf returns the points of `make up` and of `make down`, in the order in which a run reaches them.
+func pointsOf(client *kubernetes.Clientset) (up, down []point) {
+	up = []point{
 		{"while Redis is created", func(ctx context.Context) bool {
 			s, err := client.AppsV1().StatefulSets(besideName).Get(ctx, "redis", metav1.GetOptions{})
 			return err == nil && s.Status.ReadyReplicas == 0
@@ -166,92 +173,80 @@ func points(client *kubernetes.Clientset) []point {
 			return err == nil && !slices.ContainsFunc(h.Status.Conditions, active)
 		}},
 	}
+	terminates := func(name string) func(context.Context) bool {
+		return func(ctx context.Context) bool {
+			pods, err := client.CoreV1().Pods(besideName).List(ctx, metav1.ListOptions{})
+			return err == nil && slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool {
+				return pod.DeletionTimestamp != nil && strings.HasPrefix(pod.Name, name)
+			})
+		}
+	}
+	down = []point{
+		{"while the app's pods terminate", terminates("web-")},
+		{"while Redis terminates", terminates("redis-")},
+		{"while the namespace is deleted", func(ctx context.Context) bool {
+			n, err := client.CoreV1().Namespaces().Get(ctx, besideName, metav1.GetOptions{})
+			return err == nil && n.DeletionTimestamp != nil
+		}},
+	}
+	return up, down
 }
 
-// TestInterruptedUp: an update that is interrupted, or killed with all its processes, is completed by running it again.
+// TestInterruptedUp: a `make up` or a `make down` that is interrupted, or killed with all its processes, is completed
+// by running it again.
 func TestInterruptedUp(t *testing.T) {
 	requireTarget(t, "kind")
 	measures(t)
 	up(t) // the ingress controller and the metrics
-	for _, how := range []struct {
-		name string
-		send func(*run, *testing.T)
-	}{{"Ctrl-C", (*run).interrupt}, {"kill -9", (*run).kill}} {
-		row := func(cells ...string) {
-			record(t, "interrupt", append([]string{how.name + " " + cells[0]}, cells[1:]...)...)
-		}
-		t.Run(how.name, func(t *testing.T) { interruptThrice(t, how.send, row) })
+	client := clientset(t)
+	ofUp, ofDown := pointsOf(client)
+	for _, by := range []signal{{"Ctrl-C", (*run).interrupt}, {"kill -9", (*run).kill}} {
+		t.Run(by.name, func(t *testing.T) {
+			writeBeside(t)
+			explainFailure(t, client, besideName)
+			interruptAt(t, "up", ofUp, by)
+			expectWhole(t)
+			last := interruptAt(t, "down", ofDown, by)
+			if left := leftOfBeside(t); len(left) > 0 {
+				t.Errorf("the last `make down` left %s:\n%s", strings.Join(left, ", "), &last.output)
+			}
+		})
 	}
 }
 
-// interruptThrice interrupts a run, the run that should complete it, and the run that should complete that one.
-func interruptThrice(t *testing.T, send func(*run, *testing.T), row func(cells ...string)) {
-	writeBeside(t)
-	client := clientset(t)
-	explainFailure(t, client, besideName)
-	current := startRun(t, "up")
-	for points := points(client); len(points) > 0; points = points[1:] {
-		current.waitFor(t, points[0])
+// interruptAt runs a make target and interrupts it at the first point, the run that should complete it at the second
+// one, and so on. It returns the last run, which completed.
+func interruptAt(t *testing.T, target string, points []point, by signal) *run {
+	t.Helper()
+	current := startRun(t, target)
+	current.waitFor(t, points[0])
+	for i, p := range points {
 		sent := time.Now()
-		send(current, t)
+		by.send(current, t)
 		if err := current.wait(t); err == nil {
-			t.Fatalf("the run that was interrupted %s succeeded:\n%s", points[0].name, &current.output)
+			t.Fatalf("the `make %s` that was interrupted %s succeeded:\n%s", target, p.name, &current.output)
 		}
-		ended := seconds(time.Since(sent))
-		t.Logf("interrupted %s:\n%s", points[0].name, &current.output)
+		ended := time.Since(sent)
+		t.Logf("interrupted %s:\n%s", p.name, &current.output)
 
-		current = startRun(t, "up")
+		current = startRun(t, target)
 		goal := "until it was interrupted"
-		if len(points) > 1 {
-			current.waitFor(t, points[1])
+		if i+1 < len(points) {
+			current.waitFor(t, points[i+1])
 		} else if err := current.wait(t); err != nil {
-			t.Fatalf("the run after one that was interrupted %s: %v\n%s", points[0].name, err, &current.output)
+			t.Fatalf("the `make %s` after one that was interrupted %s: %v\n%s", target, p.name, err, &current.output)
 		} else {
-			goal = "until all was up"
+			goal = "until it completed"
 		}
-		took := seconds(time.Since(current.started)) + " " + goal
-		if !strings.Contains(current.output.String(), takesOver) {
-			t.Errorf("the run after one that was interrupted %s does not report it:\n%s", points[0].name, &current.output)
+		took := time.Since(current.started)
+		if target == "up" && !strings.Contains(current.output.String(), "taking over what it left") {
+			t.Errorf("the `make up` after one that was interrupted %s does not report it:\n%s", p.name, &current.output)
 		}
-		row(points[0].name, ended, took, takesOver)
+		record(t, "interrupt", "make "+target, by.name+" "+p.name, seconds(ended), seconds(took)+" "+goal)
 	}
 	t.Logf("the last run:\n%s", &current.output)
-	expectWhole(t)
-	row(interruptDown(t, send)...)
+	return current
 }
-
-// interruptDown interrupts a `make down` while pods terminate, and completes it with a second one.
-func interruptDown(t *testing.T, send func(*run, *testing.T)) (cells []string) {
-	t.Helper()
-	client := clientset(t)
-	leaving := point{"while the app's pods leave", func(ctx context.Context) bool {
-		pods, err := client.CoreV1().Pods(besideName).List(ctx, metav1.ListOptions{})
-		return err == nil && slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool {
-			return pod.DeletionTimestamp != nil
-		})
-	}}
-	first := startRun(t, "down")
-	first.waitFor(t, leaving)
-	sent := time.Now()
-	send(first, t)
-	if err := first.wait(t); err == nil {
-		t.Fatalf("the `make down` that was interrupted succeeded:\n%s", &first.output)
-	}
-	ended := time.Since(sent)
-	again := startRun(t, "down")
-	if err := again.wait(t); err != nil {
-		t.Fatalf("the `make down` after the one that was interrupted: %v\n%s", err, &again.output)
-	}
-	left := leftOfBeside(t)
-	if len(left) > 0 {
-		t.Errorf("the second `make down` left %s:\n%s", strings.Join(left, ", "), &again.output)
-	}
-	return []string{leaving.name + " (`make down`)", seconds(ended),
-		seconds(time.Since(again.started)) + " until all was gone", fmt.Sprintf("%d things left", len(left))}
-}
-
-// takesOver is printed by a run that follows an interrupted one.
-const takesOver = "taking over what it left"
 
 // expectWhole checks that the second stack works as if it had never been interrupted.
 func expectWhole(t *testing.T) {
