@@ -4,8 +4,8 @@
 //	contract [flags] IMAGE
 //
 // It starts the image twice, as WebApp does (not root, read-only, no capabilities), together with a Redis if the
-// app's settings refer to one, and prints a line per point: PASS, FAIL or SKIP, the point, the observation, and after
-// a FAIL the remedy. docs/contract.md explains the points.
+// app's settings refer to one, and prints a line per check: PASS, FAIL or SKIP, the check, the observation, and after
+// a FAIL the remedy. docs/contract.md explains the checks.
 //
 // Everything that it creates on the Docker host (containers, their volumes, a network) has a label with the ID of the
 // run and is removed at the end, even after SIGINT or SIGTERM. Missing images are pulled and kept.
@@ -22,27 +22,27 @@ import (
 	"syscall"
 )
 
-// Exit codes: 1 means that a point failed, 2 that the check could not be completed.
+// Exit codes: 1 means that a check failed, 2 that the checks could not be completed.
 const exitPassed, exitFailed, exitError = 0, 1, 2
 
-// Verdicts on a point.
+// Verdicts on a check.
 const pass, fail, skip = "PASS", "FAIL", "SKIP"
 
-// Names of the points, in the order of the report. docs/contract.md describes each.
+// Names of the checks, in the order of the report. docs/contract.md describes each.
 const (
-	pointStarts       = "starts"
-	pointAlive        = "alive"
-	pointReady        = "ready"
-	pointAliveWithout = "alive without Redis"
-	pointReadyWithout = "not ready without Redis"
-	pointRecovers     = "recovers"
-	pointState        = "same state"
-	pointUnderWay     = "under way"
-	pointKept         = "kept connections"
-	pointEnds         = "ends"
-	pointWrong        = "wrong setting"
+	checkStarts       = "starts"
+	checkAlive        = "alive"
+	checkReady        = "ready"
+	checkAliveWithout = "alive without Redis"
+	checkReadyWithout = "not ready without Redis"
+	checkRecovers     = "recovers"
+	checkState        = "same state"
+	checkInFlight     = "in-flight request"
+	checkKeepAlive    = "keep-alive connections"
+	checkExit         = "graceful exit"
+	checkWrong        = "wrong setting"
 
-	nameWidth = len(pointReadyWithout) // the longest
+	nameWidth = len(checkReadyWithout) // the longest
 )
 
 func main() {
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, docker docker, out, errOut io.Write
 	if err == nil {
 		b.check(ctx)
 		if err = b.err; ctx.Err() != nil {
-			err = errors.New("interrupted; only the points above were checked")
+			err = errors.New("interrupted; only the checks above were made")
 		}
 		err = errors.Join(err, b.remove())
 	}
@@ -79,28 +79,28 @@ func run(ctx context.Context, args []string, docker docker, out, errOut io.Write
 	return exitPassed
 }
 
-// check checks all points. It does not remove what it created.
+// check runs all checks. It does not remove what it created.
 func (b *bench) check(ctx context.Context) {
 	b.prepare(ctx)
 	first := b.checkStart(ctx)
 	if first == nil {
-		b.note("the other points need an app that starts")
+		b.note("the other checks need an app that starts")
 		return
 	}
 	second := b.checkProbes(ctx, first)
 	b.checkState(ctx, first, second)
-	b.checkUnderWay(ctx, second)
+	b.checkInFlight(ctx, second)
 	b.checkStop(ctx, first)
 	b.checkWrongSettings(ctx)
 }
 
-// add prints the line of a point and, for a FAIL, the remedies in todo.
-func (b *bench) add(ctx context.Context, verdict, point, seen string, todo ...string) {
+// add prints the line of a check and, for a FAIL, the remedies in todo.
+func (b *bench) add(ctx context.Context, verdict, name, seen string, todo ...string) {
 	if b.broken(ctx) {
 		return
 	}
 	b.count[verdict]++
-	_, _ = fmt.Fprintf(b.out, "%s  %-*s  %s\n", verdict, nameWidth, point, seen)
+	_, _ = fmt.Fprintf(b.out, "%s  %-*s  %s\n", verdict, nameWidth, name, seen)
 	for _, line := range todo {
 		_, _ = fmt.Fprintf(b.out, "      %-*s  -> %s\n", nameWidth, "", line)
 	}

@@ -43,7 +43,7 @@ func runFake(ctx context.Context, f *fakeDocker, args ...string) result {
 
 var lineForm = regexp.MustCompile(`(?m)^(PASS|FAIL|SKIP)  (.{` + fmt.Sprint(nameWidth) + `})  .*$`)
 
-// verdicts returns the lines of a report by point.
+// verdicts returns the lines of a report by check.
 func (r result) verdicts() map[string]string {
 	lines := map[string]string{}
 	for _, match := range lineForm.FindAllStringSubmatch(r.out, -1) {
@@ -52,19 +52,19 @@ func (r result) verdicts() map[string]string {
 	return lines
 }
 
-// want checks that all points but others pass; others has parts of the lines of the other points.
+// want checks that all checks but others pass; others has parts of the lines of the other checks.
 func (r result) want(t *testing.T, code int, others map[string]string) {
 	t.Helper()
 	lines := r.verdicts()
-	points := 11
-	if strings.HasPrefix(others[pointStarts], "FAIL") {
-		points = 1
+	checks := 11
+	if strings.HasPrefix(others[checkStarts], "FAIL") {
+		checks = 1
 	}
-	if len(lines) != points || r.code != code {
-		t.Errorf("got %d points and exit code %d, want %d and %d", len(lines), r.code, points, code)
+	if len(lines) != checks || r.code != code {
+		t.Errorf("got %d checks and exit code %d, want %d and %d", len(lines), r.code, checks, code)
 	}
-	for point, line := range lines {
-		want := others[point]
+	for name, line := range lines {
+		want := others[name]
 		if want == "" {
 			want = pass
 		}
@@ -79,7 +79,7 @@ func (r result) want(t *testing.T, code int, others map[string]string) {
 	}
 }
 
-// TestRightApp: a correct app passes every point. Nothing is left behind, everything had the label of the run, and
+// TestRightApp: a correct app passes every check. Nothing is left behind, everything had the label of the run, and
 // the password was in no argument.
 func TestRightApp(t *testing.T) {
 	t.Parallel()
@@ -121,31 +121,31 @@ func TestWrongApps(t *testing.T) {
 		others map[string]string
 	}{
 		"does not listen": {fakeApp{silent: true}, nil,
-			map[string]string{pointStarts: "FAIL|port 5000|refused"}},
+			map[string]string{checkStarts: "FAIL|port 5000|refused"}},
 		"writes": {fakeApp{needsWritable: true}, withRedis,
-			map[string]string{pointStarts: "FAIL|exit code 1|cannot write /var/cache/app"}},
+			map[string]string{checkStarts: "FAIL|exit code 1|cannot write /var/cache/app"}},
 		"ends without Redis": {fakeApp{needsRedis: true}, withRedis, map[string]string{
-			pointAliveWithout: "FAIL|exit code 1|no Redis", pointReadyWithout: "SKIP|ended"}},
+			checkAliveWithout: "FAIL|exit code 1|no Redis", checkReadyWithout: "SKIP|ended"}},
 		"liveness asks Redis": {fakeApp{liveAsksRedis: true}, withRedis, map[string]string{
-			pointAliveWithout: "FAIL|/healthz|503"}},
-		"always ready":     {fakeApp{alwaysReady: true}, withRedis, map[string]string{pointReadyWithout: "FAIL|/readyz|200"}},
-		"counts by itself": {fakeApp{ownCounter: true}, withRedis, map[string]string{pointState: "FAIL|by turns"}},
-		"ignores SIGTERM":  {fakeApp{ignoresTerm: true}, withRedis, map[string]string{pointEnds: "FAIL|still runs 2s"}},
+			checkAliveWithout: "FAIL|/healthz|503"}},
+		"always ready":     {fakeApp{alwaysReady: true}, withRedis, map[string]string{checkReadyWithout: "FAIL|/readyz|200"}},
+		"counts by itself": {fakeApp{ownCounter: true}, withRedis, map[string]string{checkState: "FAIL|by turns"}},
+		"ignores SIGTERM":  {fakeApp{ignoresTerm: true}, withRedis, map[string]string{checkExit: "FAIL|still runs 2s"}},
 		"ends at SIGTERM at once": {fakeApp{cuts: true}, withRedis, map[string]string{
-			pointUnderWay: "FAIL|closed without an answer"}},
+			checkInFlight: "FAIL|closed without an answer"}},
 		"cuts a slow request": {fakeApp{cuts: true}, append([]string{"-slow", "/slow"}, withRedis...), map[string]string{
-			pointUnderWay: "FAIL|GET /slow|closed without an answer"}},
+			checkInFlight: "FAIL|GET /slow|closed without an answer"}},
 		"drops kept connections": {fakeApp{dropsKept: true}, append([]string{"-slow", "/slow"}, withRedis...),
-			map[string]string{pointKept: "FAIL|sent after SIGTERM: closed without an answer"}},
+			map[string]string{checkKeepAlive: "FAIL|sent after SIGTERM: closed without an answer"}},
 		"dies by itself": {fakeApp{dies: true}, append([]string{"-slow", "/slow"}, withRedis...), map[string]string{
-			pointKept: "FAIL|ended before SIGTERM|exit code 3|out of luck", pointEnds: "SKIP"}},
+			checkKeepAlive: "FAIL|ended before SIGTERM|exit code 3|out of luck", checkExit: "SKIP"}},
 		"does not name a wrong setting": {fakeApp{unnamed: true}, withRedis, map[string]string{
-			pointWrong: "FAIL|is not named|exit code 2"}},
+			checkWrong: "FAIL|is not named|exit code 2"}},
 		"takes a wrong setting": {fakeApp{takesAll: true}, withRedis, map[string]string{
-			pointWrong: "FAIL|still runs after 10s"}},
+			checkWrong: "FAIL|still runs after 10s"}},
 		"has no such paths": {fakeApp{}, append([]string{"-live", "/nowhere", "-ready", "/nowhere"}, withRedis...),
-			map[string]string{pointAlive: "FAIL|404", pointReady: "FAIL|404",
-				pointAliveWithout: "SKIP|with Redis too", pointReadyWithout: "SKIP|with Redis too"}},
+			map[string]string{checkAlive: "FAIL|404", checkReady: "FAIL|404",
+				checkAliveWithout: "SKIP|with Redis too", checkReadyWithout: "SKIP|with Redis too"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,7 +154,7 @@ func TestWrongApps(t *testing.T) {
 	}
 }
 
-// TestSkips: a point that cannot be checked is skipped with the reason, and does not count as a failure.
+// TestSkips: a check that cannot be made is skipped with the reason, and does not count as a failure.
 func TestSkips(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -162,19 +162,19 @@ func TestSkips(t *testing.T) {
 		others map[string]string
 	}{
 		"no Redis": {nil, map[string]string{
-			pointReady:        "FAIL", // the app of the test has one
-			pointAliveWithout: "SKIP|{redis.host}", pointReadyWithout: "SKIP|{redis.host}", pointRecovers: "SKIP|{redis.host}",
-			pointState: "SKIP|-counter", pointUnderWay: "SKIP|-slow", pointWrong: "SKIP|-bad"}},
+			checkReady:        "FAIL", // the app of the test has one
+			checkAliveWithout: "SKIP|{redis.host}", checkReadyWithout: "SKIP|{redis.host}", checkRecovers: "SKIP|{redis.host}",
+			checkState: "SKIP|-counter", checkInFlight: "SKIP|-slow", checkWrong: "SKIP|-bad"}},
 		"no probes": {append([]string{"-live=", "-ready="}, withRedis...), map[string]string{
-			pointAlive: "SKIP|-live", pointAliveWithout: "SKIP|-live",
-			pointReady: "SKIP|-ready", pointReadyWithout: "SKIP|-ready"}},
+			checkAlive: "SKIP|-live", checkAliveWithout: "SKIP|-live",
+			checkReady: "SKIP|-ready", checkReadyWithout: "SKIP|-ready"}},
 		"nothing under way": {append([]string{"-slow", "/healthz"}, withRedis...), map[string]string{
-			pointUnderWay: "SKIP|was over before SIGTERM"}},
+			checkInFlight: "SKIP|was over before SIGTERM"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			code := exitPassed
-			if test.others[pointReady] == "FAIL" {
+			if test.others[checkReady] == "FAIL" {
 				code = exitFailed
 			}
 			runFake(t.Context(), newFakeDocker(t, fakeApp{}), test.flags...).want(t, code, test.others)

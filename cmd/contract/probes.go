@@ -21,7 +21,7 @@ func (b *bench) checkStart(ctx context.Context) *instance {
 	first := b.launch(ctx, b.env)
 	seen, why := first.answers(ctx)
 	if why != "" {
-		b.add(ctx, fail, pointStarts, why,
+		b.add(ctx, fail, checkStarts, why,
 			"if a setting is wrong: set it with -env or -file; the app must listen on all addresses, not only on 127.0.0.1, "+
 				"and on -port",
 			"if it writes files: all directories except those of -writable are read-only",
@@ -29,7 +29,7 @@ func (b *bench) checkStart(ctx context.Context) *instance {
 				"it cannot listen on a port below 1024 or change file owners")
 		return nil
 	}
-	b.add(ctx, pass, pointStarts, fmt.Sprintf("answers %s on port %d as user %s, with a read-only file system, no "+
+	b.add(ctx, pass, checkStarts, fmt.Sprintf("answers %s on port %d as user %s, with a read-only file system, no "+
 		"capabilities, no-new-privileges and %s of memory", seen, b.port, b.user, b.memory))
 	return first
 }
@@ -53,14 +53,14 @@ func (i *instance) answers(ctx context.Context) (last answer, why string) {
 // checkProbes probes liveness and readiness of the first instance, starts the second one while Redis is stopped,
 // probes again, and restarts Redis. It returns the second instance.
 func (b *bench) checkProbes(ctx context.Context, first *instance) *instance {
-	noLive := b.becomes(ctx, pointAlive, "-live", first, b.live, todoAlive)
-	noReady := b.becomes(ctx, pointReady, "-ready", first, b.ready,
+	noLive := b.becomes(ctx, checkAlive, "-live", first, b.live, todoAlive)
+	noReady := b.becomes(ctx, checkReady, "-ready", first, b.ready,
 		"answer 200 once requests can be served; until then WebApp sends none")
 	if b.redis != nil {
 		return b.checkWithoutRedis(ctx, first, noLive, noReady)
 	}
-	for _, point := range []string{pointAliveWithout, pointReadyWithout, pointRecovers} {
-		b.add(ctx, skip, point, "no -env or -file refers to {redis.host}, so there is no backing service to stop")
+	for _, check := range []string{checkAliveWithout, checkReadyWithout, checkRecovers} {
+		b.add(ctx, skip, check, "no -env or -file refers to {redis.host}, so there is no backing service to stop")
 	}
 	second := b.launch(ctx, b.env)
 	if _, why := second.answers(ctx); why != "" && b.err == nil {
@@ -70,10 +70,10 @@ func (b *bench) checkProbes(ctx context.Context, first *instance) *instance {
 }
 
 // becomes waits for a probe to succeed, reports it, and returns why the probe proves nothing without Redis, or "".
-func (b *bench) becomes(ctx context.Context, point, flag string, i *instance, path, todo string) (useless string) {
+func (b *bench) becomes(ctx context.Context, check, flag string, i *instance, path, todo string) (useless string) {
 	if path == "" {
 		useless = "no path for it (" + flag + ")"
-		b.add(ctx, skip, point, useless)
+		b.add(ctx, skip, check, useless)
 		return useless
 	}
 	seen := ""
@@ -81,10 +81,10 @@ func (b *bench) becomes(ctx context.Context, point, flag string, i *instance, pa
 		ok, seen = probe(ctx, i.address, path)
 		return ok
 	}) {
-		b.add(ctx, pass, point, seen)
+		b.add(ctx, pass, check, seen)
 		return ""
 	}
-	b.add(ctx, fail, point, fmt.Sprintf("%s, for %v", seen, b.start), todo,
+	b.add(ctx, fail, check, fmt.Sprintf("%s, for %v", seen, b.start), todo,
 		"if the app has such a path, set it ("+flag+")")
 	return "GET " + path + " fails with Redis too"
 }
@@ -116,25 +116,25 @@ func (b *bench) checkWithoutRedis(ctx context.Context, first *instance, noLive, 
 	gone := cmp.Or(first.gone(ctx), second.gone(ctx))
 	switch {
 	case gone != "":
-		b.add(ctx, fail, pointAliveWithout, "ended: "+gone, "start without the backing service and keep retrying: otherwise "+
+		b.add(ctx, fail, checkAliveWithout, "ended: "+gone, "start without the backing service and keep retrying: otherwise "+
 			"Kubernetes restarts the pod, with a back-off of up to 5 minutes")
 	case noLive != "":
-		b.add(ctx, skip, pointAliveWithout, noLive)
+		b.add(ctx, skip, checkAliveWithout, noLive)
 	case dead != "":
-		b.add(ctx, fail, pointAliveWithout, dead, todoAlive)
+		b.add(ctx, fail, checkAliveWithout, dead, todoAlive)
 	default:
-		b.add(ctx, pass, pointAliveWithout, "GET "+b.live+" succeeds, for one that lost Redis and one that never had it")
+		b.add(ctx, pass, checkAliveWithout, "GET "+b.live+" succeeds, for one that lost Redis and one that never had it")
 	}
 	switch {
 	case noReady != "":
-		b.add(ctx, skip, pointReadyWithout, noReady)
+		b.add(ctx, skip, checkReadyWithout, noReady)
 	case gone != "":
-		b.add(ctx, skip, pointReadyWithout, "the app ended without Redis")
+		b.add(ctx, skip, checkReadyWithout, "the app ended without Redis")
 	case tooReady != "":
-		b.add(ctx, fail, pointReadyWithout, tooReady, "answer 503 until the backing service was reached once: "+
+		b.add(ctx, fail, checkReadyWithout, tooReady, "answer 503 until the backing service was reached once: "+
 			"otherwise a rollout with a wrong address or password replaces working pods")
 	default:
-		b.add(ctx, pass, pointReadyWithout, "GET "+b.ready+" fails on one that never had it")
+		b.add(ctx, pass, checkReadyWithout, "GET "+b.ready+" fails on one that never had it")
 	}
 
 	b.startRedis(ctx)
@@ -161,9 +161,9 @@ func (b *bench) checkRecovery(ctx context.Context, first, second *instance, noRe
 		}
 		return ok
 	}) {
-		b.add(ctx, pass, pointRecovers, "both instances serve again once Redis is back")
+		b.add(ctx, pass, checkRecovers, "both instances serve again once Redis is back")
 	} else {
-		b.add(ctx, fail, pointRecovers, fmt.Sprintf("%v after Redis came back: %s", b.start, seen),
+		b.add(ctx, fail, checkRecovers, fmt.Sprintf("%v after Redis came back: %s", b.start, seen),
 			"reconnect by itself, and resolve the name again: nothing restarts the app when Redis is back")
 	}
 }
@@ -176,7 +176,7 @@ const turns = 10
 // values, since others may count too, but must rise: otherwise an instance did not see what the other had counted.
 func (b *bench) checkState(ctx context.Context, first, second *instance) {
 	if b.counter == nil {
-		b.add(ctx, skip, pointState, "nothing to compare: set -counter to the REGEXP of a number that rises")
+		b.add(ctx, skip, checkState, "nothing to compare: set -counter to the REGEXP of a number that rises")
 		return
 	}
 	var numbers []string
@@ -185,7 +185,7 @@ func (b *bench) checkState(ctx context.Context, first, second *instance) {
 		a := get(ctx, []*instance{first, second}[turn%2].address, b.path, answerLimit)
 		match := b.counter.FindStringSubmatch(a.body)
 		if a.lost() != "" || match == nil {
-			b.add(ctx, fail, pointState, fmt.Sprintf("GET %s: %s, no %s in its answer", b.path, a, b.counter))
+			b.add(ctx, fail, checkState, fmt.Sprintf("GET %s: %s, no %s in its answer", b.path, a, b.counter))
 			return
 		}
 		n, err := strconv.Atoi(match[1])
@@ -193,11 +193,11 @@ func (b *bench) checkState(ctx context.Context, first, second *instance) {
 		last, numbers = n, append(numbers, match[1])
 	}
 	if !rising {
-		b.add(ctx, fail, pointState, "asked by turns, the two instances count "+strings.Join(numbers, ", "),
+		b.add(ctx, fail, checkState, "asked by turns, the two instances count "+strings.Join(numbers, ", "),
 			"keep state outside the process, in the backing service or in the visitor's request: otherwise each instance has "+
 				"its own")
 		return
 	}
-	b.add(ctx, pass, pointState, fmt.Sprintf("asked by turns, the two instances count %s to %s, rising", numbers[0],
+	b.add(ctx, pass, checkState, fmt.Sprintf("asked by turns, the two instances count %s to %s, rising", numbers[0],
 		numbers[turns-1]))
 }

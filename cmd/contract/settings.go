@@ -142,7 +142,7 @@ func parseSettings(args []string, help io.Writer) (*settings, error) {
 			"usage: contract [flags] IMAGE\n\n")
 		s.flags.SetOutput(help)
 		s.flags.PrintDefaults()
-		_, _ = fmt.Fprint(help, "\nExit codes: 0 no point failed, 1 some failed, 2 wrong flags or no usable Docker.\n")
+		_, _ = fmt.Fprint(help, "\nExit codes: 0 no check failed, 1 some failed, 2 wrong flags or no usable Docker.\n")
 		return nil, err
 	case err != nil: // an unknown flag: what follows may be its value, so nothing else can be checked
 		s.problems = append(s.problems, fmt.Errorf("%w (-help lists the flags)", err))
