@@ -21,7 +21,7 @@ func (d *driver) docker(ctx context.Context, args ...string) (string, error) {
 }
 
 // dockerAnswers checks that there is a Docker daemon that this user may use, and that it is the one the stack runs on:
-// what the stack has on another one would be taken for deleted.
+// Pulumi would treat the stack's resources on another daemon as deleted.
 func (d *driver) dockerAnswers(ctx context.Context) (string, error) {
 	answer, err := d.docker(ctx, "info", "--format", "{{.ServerVersion}} {{.ID}} {{.OSType}}/{{.Architecture}}")
 	parts := strings.Fields(answer)

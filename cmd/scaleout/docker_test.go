@@ -21,7 +21,7 @@ func newDockerDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner) {
 	return openTestStack(t, d), host
 }
 
-// TestDaemon checks that what a stack has on a daemon that does not answer now is not taken for deleted.
+// TestDaemon checks that a stack's resources on another daemon are not treated as deleted.
 func TestDaemon(t *testing.T) {
 	d, host, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 first linux/aarch64"},
 		reply{command: "docker context inspect", out: "unix:///var/run/docker.sock"})

@@ -180,7 +180,8 @@ func (d *driver) startNodes(ctx context.Context, nodes []string) error {
 	}
 }
 
-// waitForDeletions waits until no object of this program is being deleted: an update would take it for existing.
+// waitForDeletions waits until no object of this program is being deleted: an update would adopt one that is about to
+// disappear.
 func (d *driver) waitForDeletions(ctx context.Context) error {
 	const limit = 5 * time.Minute // a pod's graceful shutdown takes most of it
 	for deadline := time.Now().Add(limit); ; time.Sleep(500 * time.Millisecond) {

@@ -2,7 +2,7 @@
 // removes all of it, and `status`, `logs` and `env` inspect it. `promote` and `rollback` change the image that a stack
 // runs, wherever it is; they need only Pulumi and the registry. The Makefile calls this program.
 //
-// It finds what it created by querying Docker, Kubernetes and Pulumi, and keeps only what they cannot know in .local.
+// It finds what it created by querying Docker, Kubernetes and Pulumi, and stores only what these do not know, in .local.
 // Every step can therefore be repeated, and the next run completes an interrupted one. It edits no committed file
 // (except `promote` and `rollback`, whose result is one), no kubeconfig of the user, and no Pulumi state.
 package main
@@ -86,7 +86,7 @@ func run(ctx context.Context, name string) error {
 		return errors.New("there is no such command: `scaleout help` lists them")
 	}
 	c := subcommands[i]
-	s, err := parseSettings(os.LookupEnv)
+	s, err := parseSettings(name, os.LookupEnv)
 	if err != nil {
 		return err
 	}

@@ -12,25 +12,29 @@ import (
 
 func TestParseSettings(t *testing.T) {
 	for name, tt := range map[string]struct {
-		env  map[string]string
-		want func(*settings)
+		command string
+		env     map[string]string
+		want    func(*settings)
 	}{
-		"defaults": {nil, func(*settings) {}},
-		"variables": {map[string]string{"STACK": "staging", "HTTP_PORT": "9090", "FOLLOW": "1"},
-			func(s *settings) { s.Stack, s.HTTPPort, s.Follow = "staging", 9090, true }},
-		"an empty variable is unset": {map[string]string{"STACK": "", "WORKERS": ""}, func(*settings) {}},
+		"defaults": {"up", nil, func(*settings) {}},
+		"variables": {"up", map[string]string{"STACK": "staging", "HTTP_PORT": "9090", "WORKERS": "2"},
+			func(s *settings) { s.Stack, s.HTTPPort, s.Workers = "staging", 9090, 2 }},
+		"an empty variable is unset":  {"up", map[string]string{"STACK": "", "WORKERS": ""}, func(*settings) {}},
+		"variables of other commands": {"up", map[string]string{"COMPONENT": "shop", "YES": "true"}, func(*settings) {}},
 	} {
 		want := settings{
 			Stack: "dev", Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: registryImage, Component: "web",
 		}
 		tt.want(&want)
-		if got := must(parseSettings(environment(tt.env))); got != want {
+		if got := must(parseSettings(tt.command, environment(tt.env))); got != want {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
 	env := map[string]string{"HTTP_PORT": "70000", "STACK": "../prod", "WORKERS": "-1", "COMPONENT": "db"}
-	_, err := parseSettings(environment(env))
-	wantError(t, err, `HTTP_PORT="70000": want a port, 1 to 65535`, `STACK="../prod"`, `WORKERS="-1"`, `COMPONENT="db"`)
+	_, err := parseSettings("up", environment(env))
+	wantError(t, err, `HTTP_PORT="70000": want a port, 1 to 65535`, `STACK="../prod"`, `WORKERS="-1"`)
+	_, err = parseSettings("logs", environment(env))
+	wantError(t, err, `STACK="../prod"`, `COMPONENT="db"`)
 }
 
 // TestExitCodes runs main in a process of its own.

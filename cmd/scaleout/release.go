@@ -53,7 +53,7 @@ func (d *driver) rollback(ctx context.Context) error {
 			return "", fmt.Errorf("stack %s: %w; the images that ran there are\n%s", d.Stack, err, r.now.listed())
 		}
 		_, err = registry.Find(ctx, r.to, r.setting("imagePlatform"))
-		return r.now.listed() + "\ngoes to " + r.to, err
+		return r.now.listed() + "\nselected: " + r.to, err
 	}})
 }
 
@@ -76,12 +76,12 @@ func (r *release) run(ctx context.Context, choice step) error {
 		return r.clearMark(markRollback, r.Stack)
 	}
 	r.printf("==> %s of stack %s\n", r.verb, r.Stack)
-	r.note("runs    %s\nwill    %s\nwrites  scaleout:image in %s", cmp.Or(r.now.Image, "nothing yet"), r.to, file)
+	r.note("current %s\nnew     %s\nfile    scaleout:image in %s", cmp.Or(r.now.Image, "nothing yet"), r.to, file)
 	if folder := r.setting("buildContext"); folder != "" {
 		r.note("removes scaleout:buildContext: %s", folder)
 	}
 	if configured == "" {
-		r.note("        from then on the stack builds no image; back: undo this change of %s", file)
+		r.note("        from then on the stack builds no image; to build again, undo this change of %s", file)
 	}
 	if err := r.confirm(ctx); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (r *release) run(ctx context.Context, choice step) error {
 	r.total(r.verb)
 	r.note("commit the change of %s:\n  scaleout:image: %s", file, r.to)
 	if r.verb == "promote" && r.now.Image != "" {
-		r.note("back: make rollback%s", stackArgument(r.Stack))
+		r.note("to undo: make rollback%s", stackArgument(r.Stack))
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func (r *release) repository() (string, error) {
 		"`pulumi up` once, which creates the repository; or remove the key, and the image is used where it is", ecr)
 }
 
-// goal returns the image that a rollback goes to: TO; or that of a rollback that did not finish; or the newest that ran
+// goal returns the image that a rollback deploys: TO; or that of a rollback that did not finish; or the newest that ran
 // before what the stack is to run. If that update failed, what ran before is the newest of all.
 func (r *release) goal(ctx context.Context) (string, error) {
 	avoided := r.setting("image")

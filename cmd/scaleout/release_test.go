@@ -115,8 +115,8 @@ func TestPromoteCopies(t *testing.T) {
 		outputsAre("staging", tested), outputsAre("prod", running))
 	ok(t, d.promote(t.Context()))
 	wantDeployed(t, d, want)
-	wantParts(t, out, "runs    "+running, "will    "+want, "scaleout:image in Pulumi.prod.yaml",
-		"commit the change of Pulumi.prod.yaml:\n      scaleout:image: "+want, "back: make rollback STACK=prod")
+	wantParts(t, out, "current "+running, "new     "+want, "scaleout:image in Pulumi.prod.yaml",
+		"commit the change of Pulumi.prod.yaml:\n      scaleout:image: "+want, "to undo: make rollback STACK=prod")
 	must(remote.Head(must(name.NewDigest(want))))
 	if from.writes.Load() != 0 {
 		t.Error("got writes to the source, want none")
@@ -140,7 +140,7 @@ func TestPromoteInPlace(t *testing.T) {
 			tt.prepare(d)
 			ok(t, d.promote(t.Context()))
 			wantDeployed(t, d, tested)
-			wantParts(t, out, "nothing is copied", "allowed to pull from "+r.host+"/team/staging", "runs    nothing yet")
+			wantParts(t, out, "nothing is copied", "allowed to pull from "+r.host+"/team/staging", "current nothing yet")
 			if r.writes.Load() != 0 || strings.Contains(out.String(), "make rollback") {
 				t.Errorf("got %d writes and %q, want none, and no way back from the first image", r.writes.Load(), out)
 			}
@@ -245,7 +245,7 @@ func TestRollback(t *testing.T) {
 			reply{command: history, out: `[{"kind":"update","result":"succeeded"}]`})
 		ok(t, d.rollback(t.Context()))
 		wantDeployed(t, d, previous)
-		wantParts(t, out, "(runs)", "builds no image; back: undo this change of Pulumi.prod.yaml")
+		wantParts(t, out, "(runs)", "builds no image; to build again, undo this change of Pulumi.prod.yaml")
 		if r.writes.Load() != 0 || d.mark(markRollback, "prod") != "" {
 			t.Errorf("got %d writes and the mark %q, want neither", r.writes.Load(), d.mark(markRollback, "prod"))
 		}
@@ -258,7 +258,7 @@ func TestRollback(t *testing.T) {
 		if file := read(t, d.committed("prod")); strings.Contains(file, "buildContext") {
 			t.Errorf("got %s, want no folder: the program refuses it beside an image", file)
 		}
-		wantParts(t, out, "removes scaleout:buildContext: shop", "back: undo this change")
+		wantParts(t, out, "removes scaleout:buildContext: shop", "to build again, undo this change")
 	})
 	t.Run("to one that has expired", func(t *testing.T) {
 		config := "  scaleout:image: " + running + "\n"
@@ -374,7 +374,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestGoal checks what a rollback goes to: that depends on whether the update that it reverts succeeded.
+// TestGoal checks which image a rollback deploys: that depends on whether the update that it reverts succeeded.
 func TestGoal(t *testing.T) {
 	newest, previous, oldest := imageOf("a/app", "3"), imageOf("a/app", "2"), imageOf("a/app", "1")
 	broken := imageOf("a/app", "4")

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // defaultStack is the stack of a command without STACK, here and in the Makefile.
@@ -27,6 +29,7 @@ type variable struct {
 	into        any    // *string, *int or *bool
 	form        string // a regular expression, or "" for any
 	words       string // which describe the form
+	commands    string // that use it, or "" for all; others ignore it, since other programs use some names too
 }
 
 const (
@@ -41,34 +44,35 @@ const (
 func (s *settings) variables() []variable {
 	const name = "lower-case letters, digits and hyphens"
 	return []variable{
-		{"STACK", "the Pulumi stack (dev)", &s.Stack, qualifiedStack, name + ", such as prod, or organization/project/stack"},
-		{"CLUSTER", "the kind cluster (scaleout)", &s.Cluster, plainName, name},
-		{"HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", &s.HTTPPort, "", port},
-		{"HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", &s.HTTPSPort, "", port},
-		{"WORKERS", "nodes of a new cluster beside the control plane (0)", &s.Workers, `^\d{1,2}$`, "a number, 0 to 99"},
-		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", &s.NodeImage, "", ""},
-		{"REGISTRY_NAME", "the registry's container (kind-registry)", &s.RegistryName, plainName, name},
-		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", &s.RegistryPort, "", port},
-		{"REGISTRY_IMAGE", "image of the registry (" + registryImage + ")", &s.RegistryImage, "", ""},
+		{"STACK", "the Pulumi stack (dev)", &s.Stack, qualifiedStack,
+			name + ", such as prod, or organization/project/stack", ""},
+		{"CLUSTER", "the kind cluster (scaleout)", &s.Cluster, plainName, name, ""},
+		{"HTTP_PORT", "port of the app on 127.0.0.1 (8080; with docker publicPort)", &s.HTTPPort, "", port, "up"},
+		{"HTTPS_PORT", "ingress TLS port on 127.0.0.1 (8443)", &s.HTTPSPort, "", port, "up"},
+		{"WORKERS", "nodes of a new cluster beside the control plane (0)", &s.Workers, `^\d{1,2}$`,
+			"a number, 0 to 99", "up"},
+		{"NODE_IMAGE", "image of the nodes (Kubernetes 1.34 for kind v0.33.0)", &s.NodeImage, "", "", "up"},
+		{"REGISTRY_NAME", "the registry's container (kind-registry)", &s.RegistryName, plainName, name, ""},
+		{"REGISTRY_PORT", "the registry's port on 127.0.0.1 (5001)", &s.RegistryPort, "", port, ""},
+		{"REGISTRY_IMAGE", "image of the registry (" + registryImage + ")", &s.RegistryImage, "", "", "up"},
 		{"COMPONENT", "logs of web, redis, traefik or nginx (web)", &s.Component,
-			`^(web|redis|traefik|nginx)$`, "web, redis, traefik or nginx"},
-		{"FOLLOW", "keep printing logs: 1 or 0 (0)", &s.Follow, "^[01]$", "1 or 0"},
-		// FROM and TO are checked where they are used: other programs use these names too.
-		{"FROM", "promote: the stack whose image is deployed", &s.From, "", ""},
-		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, "", ""},
-		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, "^[01]$", "1 or 0"},
+			`^(web|redis|traefik|nginx)$`, "web, redis, traefik or nginx", "logs"},
+		{"FOLLOW", "keep printing logs: 1 or 0 (0)", &s.Follow, "^[01]$", "1 or 0", "logs"},
+		{"FROM", "promote: the stack whose image is deployed", &s.From, "", "", "promote"},
+		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, "", "", "rollback"},
+		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, "^[01]$", "1 or 0", "promote rollback"},
 	}
 }
 
-// parseSettings reads the environment over the defaults. An empty variable counts as unset, since make exports such
-// ones. One error lists all problems.
-func parseSettings(lookupEnv func(string) (string, bool)) (settings, error) {
+// parseSettings reads the variables that a command uses over the defaults. An empty variable counts as unset, since make
+// exports such ones. One error lists all problems.
+func parseSettings(command string, lookupEnv func(string) (string, bool)) (settings, error) {
 	s := settings{Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: registryImage,
 		Component: "web"}
 	var problems []error
 	for _, v := range s.variables() {
 		value, _ := lookupEnv(v.name)
-		if value == "" {
+		if value == "" || v.commands != "" && !slices.Contains(strings.Fields(v.commands), command) {
 			continue
 		}
 		n, _ := strconv.Atoi(value)

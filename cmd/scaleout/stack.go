@@ -23,8 +23,9 @@ import (
 // machineKeys are the settings that `up` computes for this machine at each run.
 var machineKeys = []string{"kubeContext", "publicPort", "imageRepository", "imagePlatform"}
 
-// stack is a stack's settings and the way to its state. The settings of a local stack are a copy of the committed file
-// in localDir, with what is true on this machine only. Keys are those of Pulumi.yaml, without the project's name.
+// stack holds a stack's settings and the environment for Pulumi commands on it. A local stack uses a copy of the
+// committed file in localDir, with the values of this machine. Keys are those of Pulumi.yaml, without the project's
+// name.
 type stack struct {
 	name     string // without organization and project
 	project  *workspace.Project
@@ -38,8 +39,8 @@ type stack struct {
 	existed   bool // before this run
 }
 
-// openStack reads a stack's settings, adds those named from its copy, and chooses the backend. The name may have
-// organization and project in front.
+// openStack reads a stack's settings and chooses the backend. carried lists the keys to take from the previous copy of
+// the settings. The name may have organization and project in front.
 func (d *driver) openStack(name string, carried ...string) (s *stack, err error) {
 	s = &stack{name: path.Base(name)}
 	if s.project, err = workspace.LoadProject(filepath.Join(d.root, "Pulumi.yaml")); err != nil {
@@ -138,9 +139,9 @@ var localRepository = regexp.MustCompile(`^(localhost|127\.0\.0\.1):\d+/`)
 // pushesHere reports whether the images go to the registry that `up` runs.
 func (s *stack) pushesHere() bool { return localRepository.MatchString(s.setting("imageRepository")) }
 
-// chooseBackend keeps the choice that the environment makes. Without one a local stack gets a folder and a passphrase
-// file in localDir, so that it needs no account and changes no login; any other stack uses the current login. Values
-// that `make env` exported are no choice, since they are those of one local stack.
+// chooseBackend respects a backend or passphrase that the environment sets. Without one a local stack gets a folder and
+// a passphrase file in localDir, so that it needs no account and changes no login; any other stack uses the current
+// login. Values that `make env` exported are ignored, since they are those of one local stack.
 func (d *driver) chooseBackend(s *stack) error {
 	const address, kubeconfig, phrase = "PULUMI_BACKEND_URL", "KUBECONFIG", "PULUMI_CONFIG_PASSPHRASE_FILE"
 	// Without metadata=skip the file backend writes a second file beside each one, and a run that is killed meanwhile
@@ -149,8 +150,14 @@ func (d *driver) chooseBackend(s *stack) error {
 	own := map[string]string{
 		address: state.String(), kubeconfig: d.local("kubeconfig"), phrase: d.local("passphrase"),
 	}
-	// A go.work above does not know the modules here, and `stack rm NAME` fails with a second name.
-	s.env = map[string]string{"GOWORK": "off", "PULUMI_OPTION_CWD": "", "PULUMI_OPTION_STACK": ""}
+	// A go.work above does not know the modules here, there is no vendor folder, and `stack rm NAME` fails with a second
+	// name.
+	s.env = map[string]string{"GOWORK": "off", "GO111MODULE": "on", "PULUMI_OPTION_CWD": "", "PULUMI_OPTION_STACK": ""}
+	if flags, _ := d.lookupEnv("GOFLAGS"); strings.Contains(flags, "-mod=") {
+		s.env["GOFLAGS"] = strings.Join(slices.DeleteFunc(strings.Fields(flags), func(flag string) bool {
+			return strings.HasPrefix(flag, "-mod=")
+		}), " ")
+	}
 	chosen := map[string]bool{}
 	for name, value := range own {
 		got, _ := d.lookupEnv(name)

@@ -57,8 +57,9 @@ func (d *driver) up(ctx context.Context) error {
 	return nil
 }
 
-// begin opens the stack for a command that changes it: its settings, with those named from its copy, Docker if it runs
-// there, and Pulumi. A command that is for stacks on this machine names the one of Pulumi for others.
+// begin opens the stack for a command that changes it: its settings with the carried keys, Docker if the stack is on
+// this machine, and Pulumi. elsewhere is the Pulumi command to suggest for a stack that is not local; it is empty for a
+// command that supports such stacks.
 func (d *driver) begin(ctx context.Context, elsewhere string, carried ...string) (err error) {
 	if d.stack, err = d.openStack(d.Stack, carried...); err != nil {
 		return err
