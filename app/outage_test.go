@@ -389,14 +389,14 @@ func TestSilence(t *testing.T) {
 			time.Sleep(interval)
 			c.begin()
 		}, true},
-		"signs, then nothing": {func(c *redisCounter) {
+		"received, then nothing": {func(c *redisCounter) {
 			for range 10 {
-				c.signs.Add(1)
+				c.received.Add(1)
 				time.Sleep(interval)
 			}
-			c.signs.Add(1)
+			c.received.Add(1)
 		}, true},
-		"answered":          {func(c *redisCounter) { c.signs.Add(1); c.calls.Add(-1) }, false},
+		"answered":          {func(c *redisCounter) { c.received.Add(1); c.calls.Add(-1) }, false},
 		"given up":          {func(c *redisCounter) { c.calls.Add(-1) }, false},
 		"rest, then a call": {func(c *redisCounter) { c.calls.Add(-1); time.Sleep(9 * interval); c.begin() }, true},
 		"a call after rest": {func(c *redisCounter) { c.calls.Add(-1); c.begin() }, true},
@@ -406,15 +406,15 @@ func TestSilence(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // time is simulated
 				near, far := net.Pipe()
 				defer far.Close()
-				c := &redisCounter{cfg: RedisConfig{Timeout: looks * interval}, begun: make(chan struct{}, 1)}
-				c.conn.Store(&redisConn{Conn: near, signs: &c.signs})
+				c := &redisCounter{cfg: RedisConfig{Timeout: checksPerTimeout * interval}, begun: make(chan struct{}, 1)}
+				c.conn.Store(&redisConn{Conn: near, received: &c.received})
 				go c.watch()
 				c.begin()
 				last := time.Now()
 				time.Sleep(interval / 2)
-				signs := c.signs.Load()
+				received := c.received.Load()
 				test.let(c)
-				if c.signs.Load() != signs {
+				if c.received.Load() != received {
 					last = time.Now()
 				}
 				broken := make(chan time.Duration, 1)

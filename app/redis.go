@@ -20,7 +20,7 @@ type redisCounter struct {
 	cfg      RedisConfig
 	client   rueidis.Client
 	calls    atomic.Int64              // in flight
-	signs    atomic.Int64              // of life from Redis
+	received atomic.Int64              // reads of data from Redis, and first calls after none
 	begun    chan struct{}             // receives when a call begins after none
 	conn     atomic.Pointer[redisConn] // the newest connection
 	password string                    // for the greeting after the newest dial; one goroutine at a time does both
@@ -68,20 +68,20 @@ func openRedis(cfg RedisConfig) (*redisCounter, error) {
 	return c, nil
 }
 
-// looks is the number of looks per timeout. The last of four without a sign of life comes three to four intervals after
-// the first call that waits.
-const looks = 4
+// checksPerTimeout is the number of checks of the connection per timeout. With four, a silent connection is broken
+// after three quarters of the timeout at the earliest, and after the whole timeout at the latest.
+const checksPerTimeout = 4
 
-// watch looks at the connection while calls wait, and breaks it if nothing arrives for the whole timeout at most. An
+// watch checks the connection while calls wait, and breaks it if nothing arrives for the whole timeout at most. An
 // idle program does not wake up. A deadline per call would also fail calls that wait for the processor rather than for
 // Redis, and would not end the client's own wait for a Redis that hangs.
 func (c *redisCounter) watch() {
 	for range c.begun {
 		silent := 0
-		for seen := int64(0); c.calls.Load() > 0; time.Sleep(c.cfg.Timeout / looks) {
-			if signs := c.signs.Load(); signs != seen {
-				seen, silent = signs, 0
-			} else if silent++; silent == looks-1 {
+		for seen := int64(0); c.calls.Load() > 0; time.Sleep(c.cfg.Timeout / checksPerTimeout) {
+			if received := c.received.Load(); received != seen {
+				seen, silent = received, 0
+			} else if silent++; silent == checksPerTimeout-1 {
 				silent = 0
 				if conn := c.conn.Load(); conn != nil {
 					// Unlike a close, an expired deadline has the correct reason as its error.
@@ -95,7 +95,7 @@ func (c *redisCounter) watch() {
 // begin records a call, which ends with calls.Add(-1).
 func (c *redisCounter) begin() {
 	if c.calls.Add(1) == 1 {
-		c.signs.Add(1) // before, there was nothing to wait for
+		c.received.Add(1) // until now no call waited
 		select {
 		case c.begun <- struct{}{}:
 		default: // watch has not received the last one yet

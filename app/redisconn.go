@@ -29,7 +29,7 @@ func (c *redisCounter) dial(ctx context.Context, addr string, d *net.Dialer, _ *
 		time.Sleep(time.Until(earliest))
 		return nil, err
 	}
-	c.signs.Add(1) // the greeting has its own limit, which starts here
+	c.received.Add(1) // the greeting has its own limit, which starts here
 	c.conn.Store(conn)
 	return conn, nil
 }
@@ -52,7 +52,7 @@ func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) 
 		return nil, err
 	}
 	if !c.cfg.TLS {
-		return &redisConn{Conn: plain, signs: &c.signs, hint: "; does that port want TLS (REDIS_TLS=true)?"}, nil
+		return &redisConn{Conn: plain, received: &c.received, hint: "; does that port want TLS (REDIS_TLS=true)?"}, nil
 	}
 	secured := tls.Client(plain, &tls.Config{ServerName: c.cfg.Host, RootCAs: roots, MinVersion: tls.VersionTLS12})
 	if err := secured.HandshakeContext(ctx); err != nil {
@@ -64,15 +64,15 @@ func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) 
 		}
 		return nil, fmt.Errorf("TLS handshake: %w%s", cmp.Or(context.Cause(ctx), err), hint)
 	}
-	return &redisConn{Conn: secured, signs: &c.signs}, nil
+	return &redisConn{Conn: secured, received: &c.received}, nil
 }
 
 // redisConn is a connection to Redis that counts received data, batches commands and adds the phase to its errors.
 type redisConn struct {
 	net.Conn
-	signs   *atomic.Int64 // of life from Redis
-	hint    string        // possible cause if the greeting fails
-	greeted atomic.Bool   // the other side has sent something
+	received *atomic.Int64 // of life from Redis
+	hint     string        // possible cause if the greeting fails
+	greeted  atomic.Bool   // the other side has sent something
 }
 
 // replyTypes are the bytes with which a Redis reply may begin, see
@@ -83,7 +83,7 @@ const replyTypes = "+-:$*_,#!=(%~>|"
 func (c *redisConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.signs.Add(1)
+		c.received.Add(1)
 		if !c.greeted.Swap(true) && !strings.Contains(replyTypes, string(p[:1])) {
 			return 0, fmt.Errorf("greeting: %.40q is no answer of Redis", p[:n])
 		}
