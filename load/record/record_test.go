@@ -59,13 +59,13 @@ func TestVerdict(t *testing.T) {
 	}
 	if got, want := strings.Join(rows, "\n"), `requests: 109800
 failed: 24 (0.02 %)
-not sent in time: 0.0 %
+late requests: 0.0 %
 latency p50, p95, p99: 2.0 ms, 6.0 ms, 700 ms
 longest answer: 900 ms
-longest trouble: 24 s
+longest degradation: 24 s
 pods: 2 to 8
 time to capacity: 25 s
-time back: 60 s
+scale-in time: 60 s
 decisions: 2, 1 of them back
 at the maximum: 0 s
 pod seconds: 2010, 18.3 for 1,000 requests
@@ -177,7 +177,7 @@ func TestWithoutAutoscaler(t *testing.T) {
 	r := stepRun()
 	r.Autoscaler = nil
 	rows := r.Rows(150)
-	if last := rows[len(rows)-1]; len(rows) != 6 || last.Name != "longest trouble" || last.Value != "24 s" {
+	if last := rows[len(rows)-1]; len(rows) != 6 || last.Name != "longest degradation" || last.Value != "24 s" {
 		t.Errorf("got %+v", rows)
 	}
 }

@@ -30,10 +30,10 @@ func (r *Run) Rows(goal float64) []Row {
 	rows := []Row{
 		{"requests", fmt.Sprint(t.Sent), "sent at the profile's pace, however slow the answers"},
 		{"failed", failed, "no response, or a status other than 2xx"},
-		{"not sent in time", fmt.Sprintf("%.1f %%", r.late()*100), "above 1 % the load generator was the limit"},
+		{"late requests", fmt.Sprintf("%.1f %%", r.late()*100), "above 1 % the load generator was the limit"},
 		{"latency p50, p95, p99", quantiles, "of the successful requests"},
 		{"longest answer", Milliseconds(t.Max), ""},
-		{"longest trouble", seconds(longest), "seconds in a row with a failure or a p95 above " + Milliseconds(goal)},
+		{"longest degradation", seconds(longest), "seconds in a row with a failure or a p95 above " + Milliseconds(goal)},
 	}
 	if r.Autoscaler == nil {
 		return rows
@@ -76,7 +76,7 @@ func (r *Run) scalingRows() []Row {
 	return []Row{
 		{"pods", fmt.Sprintf("%d to %d", start.Ready, most), "ready, at the start and at most"},
 		{"time to capacity", capacity, "from the first rise of the load until all pods desired for it were ready"},
-		{"time back", back, "from the end of the highest load until no more pods than at the start were ready"},
+		{"scale-in time", back, "from the end of the highest load until no more pods than at the start were ready"},
 		{"decisions", fmt.Sprintf("%d, %d of them back", decisions, reversals), turns},
 		{"at the maximum", seconds(atMax), "time in which the autoscaler could not request more pods"},
 		{"pod seconds", cost, "what the run cost"},
