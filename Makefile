@@ -7,8 +7,8 @@ FUZZTIME ?= 5m
 
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
-INPUTS := STACK BASE RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT WORKERS \
-	NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
+INPUTS := STACK BASE RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
+	WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
 # A go.work above this folder does not know its modules, and there is no vendor folder.
@@ -46,7 +46,7 @@ $(PROGRAM): # go build does nothing if nothing has changed
 $(CLUSTER_PROGRAM):
 	@sh tools/build.sh ./cluster $@
 
-preview: $(PROGRAM) ## show what STACK would deploy (dev, prod, docker); SET="maxReplicas=30 host=a.example.com" overrides
+preview: $(PROGRAM) ## show what STACK would deploy (dev, prod, docker); SET="maxReplicas=30 host=a.com" overrides
 	@$(SETTINGS); $(PROGRAM) preview -stack "$$STACK" "$$@"
 
 preview-cluster: $(CLUSTER_PROGRAM) ## show what the cluster of STACK=prod would be, and its network
@@ -55,19 +55,19 @@ preview-cluster: $(CLUSTER_PROGRAM) ## show what the cluster of STACK=prod would
 render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for kubectl to OUT (rendered/STACK)
 	@$(SETTINGS); $(PROGRAM) render -stack "$$STACK" -out "$$OUT" "$$@"
 
-diff: ## what this working tree changes in all stacks against BASE (origin/main), as make golden rendered them; not in examples
+diff: ## what this working tree changes in the golden files of all stacks against BASE (origin/main)
 	@sh tools/diff.sh
 
 # --- for real ---------------------------------------------------------------------------------------------------------
 
 up: ## bring STACK up, and what it runs on: registry, cluster if it has one; then request its page
 down: ## remove STACK and what up created for it
-promote: ## deploy in STACK the image that runs in FROM, without a build: make promote FROM=staging STACK=prod; YES=1 asks nothing
-rollback: ## deploy in STACK the previous image, or TO: a number of the list that this prints, a digest, a reference
+promote: ## deploy in STACK the image of FROM: make promote FROM=staging STACK=prod; YES=1 asks nothing
+rollback: ## deploy in STACK the previous image, or TO: a number of the list it prints, digest, reference
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
-# What is missing shows before minutes of compiling. Pulumi compiles the program again, but finds all of it in the cache.
+# Missing tools are reported before the compilation. Pulumi compiles the program again, but finds all of it in the cache.
 up down promote rollback status logs env:
 	@sh tools/doctor.sh $@ && { [ $@ != up ] || sh tools/build.sh . $(PROGRAM); } && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
@@ -75,15 +75,15 @@ up down promote rollback status logs env:
 driver:
 	@sh tools/build.sh ./cmd/scaleout bin/driver
 
-load: driver ## send load to the running STACK and report how it scales; LOAD="-profile blackfriday", LOAD=-h for all flags
+load: driver ## send load to STACK and report how it scales; LOAD="-profile blackfriday", LOAD=-h: all flags
 	@cd load && go build -o ../bin/load .
 	@$(FIND_STACK) && set -f && bin/load $$LOAD
 
-dashboards: driver ## forward ports to the Grafana and the Prometheus of STACK until Ctrl-C; CONTEXT=NAME if not on kind
+dashboards: driver ## forward ports to Grafana and Prometheus of STACK until Ctrl-C; not on kind: CONTEXT=NAME
 	@$(FIND_STACK) && sh tools/dashboards.sh
 
 # The value is split at blanks (a value has none: \s in a regular expression).
-contract: ## check whether the container image IMAGE may run as a WebApp; CONTRACT="-port 8080", CONTRACT=-h for all flags
+contract: ## check whether the image IMAGE may run as a WebApp; CONTRACT="-port 8080", CONTRACT=-h: all flags
 	@go build -o bin/contract ./cmd/contract
 	@set -f; bin/contract $$CONTRACT -- "$$IMAGE"
 
@@ -92,7 +92,7 @@ contract: ## check whether the container image IMAGE may run as a WebApp; CONTRA
 TESTED := . ./cluster/... ./cmd/... ./components/... ./examples/... ./internal/... ./offline/...
 
 # -vet=all is go vet in the same pass: a command of its own would analyze all dependencies a second time.
-test: ## the tests that a change needs: Go and make suffice; what else a machine lacks is listed at the end
+test: ## the tests that a change needs: Go and make suffice; tests of missing programs are listed at the end
 	@echo "==> a first run compiles Pulumi's SDKs and Kubernetes' types: about ten minutes on two cores"
 	$(COMPILE) go test -vet=all -skip '^TestRendered$$' $(TESTED)
 	cd app && go test -vet=all ./...
@@ -115,7 +115,8 @@ golden: ## update the golden files from the stack files, and the dashboards from
 	go test -run '^Test(Golden|Rendered)$$' . ./cluster ./examples/... -update
 
 golden-check: ## fail if the golden files of this project's stacks are stale: run make golden, and commit them
-	@go test -run '^TestRendered$$' . ./cluster || { echo "golden-check: run \`make golden\` and commit the result" >&2; exit 1; }
+	@go test -run '^TestRendered$$' . ./cluster || \
+		{ echo "golden-check: run \`make golden\` and commit the result" >&2; exit 1; }
 
 docs: ## update the configuration reference from Pulumi.yaml, docs/reliability.md from its measurements
 	go test -run ConfigurationReference . -update
@@ -131,7 +132,7 @@ bench-request: ## time and CPU of a request through the running STACK
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 90m -v -run "$$RUN" .
 
-e2e-prod: ## bring both AWS projects up and down in Pulumi's engine, with a substitute of the providers; needs the Pulumi CLI
+e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substitutes of the providers; Pulumi CLI
 	@go test -tags e2e -count 1 -timeout 30m -v ./internal/engine
 
 # With a time, Go up to 1.26 may report its own end as "context deadline exceeded" (https://go.dev/issue/75804). A find

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Lists what this machine has and lacks. Without an argument: everything, by make target. With the name of a target: only
-# what is missing; it fails if the target cannot run without it.
+# Lists what this machine has and lacks. Without an argument: everything, with the make targets that need it. With the
+# name of a target: only what is missing for it; it fails if the target cannot run without that.
 set -u
 target="${1:-}" missing=0
 
-# row TARGETS NEED CHECK INSTALL: a line, if it is about the target. CHECK is a shell command, and prints a version. A
-# TARGET followed by ? runs without it, and skips tests.
+# row TARGETS NEED CHECK INSTALL prints one line if TARGETS contains the target, or if there is none. CHECK is a shell
+# command that prints a version. A TARGET followed by ? runs without it, and skips tests.
 row() {
 	optional=
 	case " $1 " in
@@ -14,25 +14,25 @@ row() {
 	*) [ -z "$target" ] || return 0 ;;
 	esac
 	if version="$(eval "$3" 2>/dev/null)"; then
-		[ -n "$target" ] || printf 'ok       %-18s %-38s %s\n' "$2" "$1" "$(printf '%s' "$version" | head -n 1)"
+		[ -n "$target" ] || printf 'ok       %-12s %-34s for %s\n' "$2" "$(printf '%.34s' "$version" | head -n 1)" "$1"
 		return 0
 	fi
 	if [ -n "$optional" ]; then
 		printf 'skipped  tests that need %s: %s\n' "$2" "$4"
 		return 0
 	fi
-	printf 'missing  %-18s %-38s %s\n' "$2" "$1" "$4"
+	printf 'missing  %-12s for %s: %s\n' "$2" "$1" "$4"
 	missing=1
 }
 
 go_version="$(sed -n 's/^go //p' go.mod)"
 # Go fetches the exact version by itself, from 1.21 on.
-row "preview test up load" "Go" "go version | sed 's/go version go//; s/ .*//' | grep -E '^1\.(2[1-9]|[3-9])'" \
+row "preview render test up down promote rollback status logs env load contract golden lint" "Go" "go version | sed 's/go version go//; s/ .*//' | grep -E '^1\.(2[1-9]|[3-9])'" \
 	"https://go.dev/dl ($go_version; from 1.21 on Go fetches that by itself)"
-row "diff test" "git" "git --version" "apt-get install git"
-row "up e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
+row "diff lint test?" "git" "git --version" "apt-get install git"
+row "up down contract e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
 	"a daemon that this user may use: https://docs.docker.com/engine/install, \`sudo systemctl start docker\`, group docker, or DOCKER_HOST"
-row "e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
+row "load dashboards e2e e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
 	"https://www.pulumi.com/docs/install (make up, down, promote and rollback install it into .local)"
 row "dashboards e2e" "kubectl" "kubectl version --client" "https://kubernetes.io/docs/tasks/tools"
 row "test? test-all" "redis-server" "redis-server --version" "apt-get install redis-server, brew install redis"
