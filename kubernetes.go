@@ -77,7 +77,7 @@ func installAddons(b *component.Builder, target *config.Kubernetes, cluster pulu
 
 // provideCertificate requests a certificate for the host of the ALB if the configuration asks for a new one.
 func provideCertificate(b *component.Builder, target *config.Kubernetes) error {
-	route := target.Web.Route
+	route := target.Web.Ingress
 	if route == nil || route.ALB == nil {
 		return nil
 	}
@@ -177,9 +177,9 @@ func export(ctx *pulumi.Context, namespace *kube.Namespace, web *kube.WebApp) {
 // exportCapacity exports the resource requests of the pods and the limits of the nodes.
 func exportCapacity(ctx *pulumi.Context, c config.Capacity) {
 	requests := pulumi.StringMap{
-		"atMin":          pulumi.String(c.Demand.AtMin.String()),
-		"atMax":          pulumi.String(c.Demand.AtMax.String()),
-		"atMaxInRollout": pulumi.String(c.Demand.AtMaxInRollout.String()),
+		"atMin":          pulumi.String(c.Requests.AtMin.String()),
+		"atMax":          pulumi.String(c.Requests.AtMax.String()),
+		"atMaxInRollout": pulumi.String(c.Requests.AtMaxInRollout.String()),
 	}
 	if c.CPULimit != pulumi.String("") {
 		requests["nodeLimits"] = pulumi.Sprintf("%s CPU, %s", c.CPULimit, c.MemoryLimit)

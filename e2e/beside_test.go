@@ -166,7 +166,7 @@ func TestTwoStacks(t *testing.T) {
 	second := beside(t)
 	countsApart(t, first, second)
 	changesApart(t, first)
-	goesAlone(t, first)
+	destroysSecond(t, first)
 }
 
 // countsApart visits both stacks and checks the counts of both.
@@ -205,8 +205,8 @@ func changesApart(t *testing.T, first outputs) {
 	record(t, "beside", "`maxReplicas` of one changed", fmt.Sprintf("a preview of the other has %d changes", len(changed)))
 }
 
-// goesAlone destroys the second stack while visitors use the first one.
-func goesAlone(t *testing.T, first outputs) {
+// destroysSecond destroys the second stack while visitors use the first one.
+func destroysSecond(t *testing.T, first outputs) {
 	t.Helper()
 	was := identities(t, first.Namespace)
 	visitors := crowd{url: first.URL, kept: 50, fresh: 10}.visit(t)
@@ -229,5 +229,5 @@ func goesAlone(t *testing.T, first outputs) {
 		t.Errorf("destroy left %s", strings.Join(left, ", "))
 	}
 	record(t, "beside", "`make down` of one, "+seconds(took), fmt.Sprintf(
-		"%d things of it left; the other failed %d of %d visits", len(left), came.failed, came.ok+came.failed))
+		"%d of its objects left; the other failed %d of %d visits", len(left), came.failed, came.ok+came.failed))
 }

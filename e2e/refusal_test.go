@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 	refusedByPulumi(t)
 	refusedForMissingCluster(t)
 	refusedForLostData(t)
-	survivesAnything(t)
+	fuzzDecoder(t)
 }
 
 // refusedByDecoder runs the cases of the decoder's own test, and checks that there are many.
@@ -318,10 +318,10 @@ func refusedForLostData(t *testing.T) {
 		"refused by preview and by up; the claim is what it was")
 }
 
-// survivesAnything fuzzes the decoder. Each value must be accepted, or rejected with a message that names a key; a
+// fuzzDecoder fuzzes the decoder. Each value must be accepted, or rejected with a message that names a key; a
 // panic is a failure. The number of executions is fixed, because at the end of a fixed time Go may report the search
 // itself as a failure (https://github.com/golang/go/issues/75804).
-func survivesAnything(t *testing.T) {
+func fuzzDecoder(t *testing.T) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "config.test")
 	// Compiled separately: `go test -fuzz` would recompile all dependencies with coverage instrumentation, which takes

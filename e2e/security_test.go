@@ -262,10 +262,10 @@ func TestSecurityOfNetwork(t *testing.T) {
 	expectPolicies(t, client, o.Namespace)
 	elsewhere := temporaryNamespace(t, client)
 	outside := start(t, client, elsewhere, stranger(t, client, o))
-	neighbour := start(t, client, elsewhere, stranger(t, client, o))
+	neighbor := start(t, client, elsewhere, stranger(t, client, o))
 	beside := start(t, client, o.Namespace, stranger(t, client, o))
-	open := []string{neighbour.Status.PodIP + ":5000"}
-	if !enforces(t, client, node, outside, neighbour) {
+	open := []string{neighbor.Status.PodIP + ":5000"}
+	if !enforces(t, client, node, outside, neighbor) {
 		record(t, "security", "network policies",
 			"the objects are right, but this cluster's network enforces none: a deny-all policy closed nothing")
 		return
@@ -281,7 +281,7 @@ func TestSecurityOfNetwork(t *testing.T) {
 	}
 	record(t, "security", "a pod of another namespace", fmt.Sprintf(
 		"reached none of %d addresses of the app, its metrics, Redis and the controller's health, by pod and by Service; "+
-			"at the same time its neighbour and the ingress controller", len(closed)))
+			"at the same time its neighbor and the ingress controller", len(closed)))
 
 	if got := reached(t, node, beside, slices.Concat(closed, open)...); len(got) > 0 {
 		t.Errorf("a pod next to the app reaches %v, want none", got)
@@ -289,7 +289,7 @@ func TestSecurityOfNetwork(t *testing.T) {
 	if got := ask(node, beside, "nobody."+o.Namespace+".svc.cluster.local.:80"); !strings.Contains(got, "no such host") {
 		t.Errorf("a pod next to the app gets no answer from DNS, so it may have no network at all: %s", got)
 	}
-	record(t, "security", "a pod beside the app", fmt.Sprintf(
+	record(t, "security", "another pod in the namespace", fmt.Sprintf(
 		"reached none of %d addresses, in the namespace or outside; DNS answered it", len(closed)+len(open)))
 }
 
@@ -490,7 +490,7 @@ func TestSecurityOfContainers(t *testing.T) {
 		t.Errorf("kube-proxy has only the weaknesses %v, so this test would not find any", found)
 	}
 	record(t, "security", "containers by specification", fmt.Sprintf(
-		"in all %d: no root, no capabilities, no gaining of privileges, system calls filtered (RuntimeDefault), "+
+		"in all %d: no root, no capabilities, no privilege escalation, system calls filtered (RuntimeDefault), "+
 			"root file system read-only, memory limited", containers))
 
 	for _, pod := range app {

@@ -49,13 +49,13 @@ func NewMetricsServer(
 ) (*MetricsServer, error) {
 	args = cmp.Or(args, &MetricsServerArgs{})
 	m := &MetricsServer{}
-	o := objects.Owner{App: objects.App{Name: "metrics-server"}, Namespace: pulumi.String("kube-system")}
+	o := objects.Owner{Pods: objects.Pods{Name: "metrics-server"}, Namespace: pulumi.String("kube-system")}
 	if err := o.Register(ctx, "MetricsServer", name, args.Validate(), m, opts); err != nil {
 		return nil, err
 	}
 	account := metricsPermissions(o)
 	service := o.Service("https", 443)
-	deployment := o.SinglePodDeployment(args.pod(o.App, account))
+	deployment := o.SinglePodDeployment(args.pod(o.Pods, account))
 	api := o.ClusterMeta(pulumi.String("v1beta1.metrics.k8s.io"))
 	api.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("condition=Available")}
 	// Not as the SDK's type, whose package takes 8 s of CPU to compile (docs/development.md).
@@ -84,7 +84,7 @@ func metricsPermissions(o objects.Owner) (account pulumi.StringOutput) {
 	}, nil)
 	// Everyone who may view a namespace may see its metrics, e.g. with `kubectl top`.
 	const aggregate, reader = "rbac.authorization.k8s.io/aggregate-to-", "-reader"
-	viewers := o.App
+	viewers := o.Pods
 	viewers.Labels = map[string]string{aggregate + "view": "true", aggregate + "edit": "true", aggregate + "admin": "true"}
 	component.Create(o.Builder, rbacv1.NewClusterRole, reader, &rbacv1.ClusterRoleArgs{
 		Metadata: viewers.ClusterMeta(pulumi.String(o.Instance + reader)),
@@ -97,7 +97,7 @@ func metricsPermissions(o objects.Owner) (account pulumi.StringOutput) {
 	return account
 }
 
-func (a *MetricsServerArgs) pod(app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
+func (a *MetricsServerArgs) pod(app objects.Pods, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
 	flags := `
 		--cert-dir=/tmp
 		--secure-port=` + strconv.Itoa(metricsServerPort) + `

@@ -85,7 +85,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 		return nil, err
 	}
 	namespace := component.Create(b, kube.NewNamespace, "", &kube.NamespaceArgs{Name: name})
-	o := objects.Owner{App: objects.App{Name: "traefik", Instance: name}, Builder: b, Namespace: namespace.Name}
+	o := objects.Owner{Pods: objects.Pods{Name: "traefik", Instance: name}, Builder: b, Namespace: namespace.Name}
 	// It connects to any pod in the cluster and to the API server, so only ingress is restricted.
 	callers := []objects.Peer{{Anyone: true, Ports: []int{traefikHTTP, traefikHTTPS}}}
 	o.NetworkPolicy(callers, []objects.Peer{{Anyone: true}})
@@ -98,7 +98,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 		Metadata: o.Annotated(objects.WithoutAwait),
 		Spec: &corev1.ServiceSpecArgs{
 			Type:     pulumi.String("NodePort"),
-			Selector: pulumi.ToStringMap(o.Pods()),
+			Selector: pulumi.ToStringMap(o.Selector()),
 			Ports: corev1.ServicePortArray{
 				nodePort("http", 80, args.HTTPNodePort), nodePort("https", 443, args.HTTPSNodePort),
 			},
@@ -114,7 +114,7 @@ func NewTraefik(ctx *pulumi.Context, name string, args *TraefikArgs, opts ...pul
 			Strategy: &appsv1.DeploymentStrategyArgs{RollingUpdate: &appsv1.RollingUpdateDeploymentArgs{
 				MaxUnavailable: pulumi.Int(0), MaxSurge: pulumi.Int(1),
 			}},
-			Template: args.pod(o.App, account),
+			Template: args.pod(o.Pods, account),
 		},
 	})
 	return t, b.Finish(pulumi.Map{"namespace": namespace.Name, "ingressClass": pulumi.String(name)})
@@ -136,7 +136,7 @@ func nodePort(name string, port, node int) corev1.ServicePortArgs {
 	}
 }
 
-func (a *TraefikArgs) pod(app objects.App, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
+func (a *TraefikArgs) pod(app objects.Pods, account pulumi.StringInput) *corev1.PodTemplateSpecArgs {
 	flags := fmt.Sprintf(`
 		--entrypoints.http.address=:%d
 		--entrypoints.https.address=:%d

@@ -28,7 +28,7 @@ func testWeb(network *Network) *WebAppArgs {
 	return &WebAppArgs{
 		Network: network, Image: pulumi.String("app@sha256:0"), Port: 8080, User: 65532,
 		HealthCommand: []string{"/app", "-healthcheck"}, Replicas: 3, Limits: Limits{CPU: "500m", Memory: "64Mi"},
-		Drain: Drain{Serve: 4, LongestRequest: 10, ServeVariable: "DRAIN_DELAY", TimeoutVariable: "SHUTDOWN_TIMEOUT"},
+		Shutdown: Shutdown{Serve: 4, LongestRequest: 10, ServeVariable: "DRAIN_DELAY", TimeoutVariable: "SHUTDOWN_TIMEOUT"},
 		Redis: &RedisBinding{
 			Connection:  redis.Connection{Host: pulumi.String("redis"), Port: redis.Port, Username: "app"},
 			Password:    pulumi.String(testPassword),
@@ -176,10 +176,10 @@ func TestNginxDoesNotChangeWithTheReplicas(t *testing.T) {
 // Docker has no preStop hook: the app itself keeps serving for the whole time, then finishes, and only then is
 // killed.
 func TestTimesFollowFromTheDrain(t *testing.T) {
-	for _, drain := range []Drain{{Serve: minServe, LongestRequest: 1}, {Serve: 31, LongestRequest: 3000}} {
+	for _, drain := range []Shutdown{{Serve: minServe, LongestRequest: 1}, {Serve: 31, LongestRequest: 3000}} {
 		container := webContainer(t, func(a *WebAppArgs) {
 			drain.ServeVariable, drain.TimeoutVariable = "DRAIN_DELAY", "SHUTDOWN_TIMEOUT"
-			a.Drain = drain
+			a.Shutdown = drain
 		})
 		got := variables(t, container)
 		if got["DRAIN_DELAY"] != fmt.Sprintf("%ds", drain.Serve) ||
@@ -243,7 +243,7 @@ func TestAnyApp(t *testing.T) {
 	inputs := webContainer(t, func(a *WebAppArgs) {
 		*a = WebAppArgs{
 			Network: a.Network, Image: pulumi.String("nginx@sha256:0"), Port: 80, User: 101, Replicas: 1,
-			Limits: Limits{Memory: "64Mi"}, Drain: Drain{Serve: 4, LongestRequest: 10},
+			Limits: Limits{Memory: "64Mi"}, Shutdown: Shutdown{Serve: 4, LongestRequest: 10},
 		}
 	})
 	// With wait and without a health check the provider fails after it has created the container.
@@ -368,19 +368,19 @@ func TestConstructorsRefuse(t *testing.T) {
 				Env: map[string]pulumi.StringInput{"A-B": pulumi.String("x"), "EMPTY": nil}, Redis: &RedisBinding{},
 				Files:  map[string]pulumi.StringInput{"relative": pulumi.String("x"), "/none": nil},
 				Limits: Limits{CPU: "much", Memory: "5Mi"}, WritablePaths: []string{"/", "/a:ro"},
-				Drain: Drain{Serve: 3, ServeVariable: "1", TimeoutVariable: "2"},
+				Shutdown: Shutdown{Serve: 3, ServeVariable: "1", TimeoutVariable: "2"},
 			})
 			return err
 		}, []string{"network", "image", "port", "user", "env", "env[EMPTY]", "files", "files[/none]", "writablePaths",
 			"writablePaths", "redis.connection.host", "redis.connection.port", "redis.password", "redis.environment.host",
-			"replicas", "limits.cpu", "limits.memory", "drain.serve", "drain.longestRequest", "drain.serveVariable",
-			"drain.timeoutVariable"}},
+			"replicas", "limits.cpu", "limits.memory", "shutdown.serve", "shutdown.longestRequest", "shutdown.serveVariable",
+			"shutdown.timeoutVariable"}},
 		"a name that cannot be looked up": {func(ctx *pulumi.Context) error {
 			_, err := NewWebApp(ctx, "my_web", testWeb(network))
 			return err
 		}, []string{"name"}},
-		"two times in one variable": {web(func(a *WebAppArgs) { a.Drain.TimeoutVariable = a.Drain.ServeVariable }),
-			[]string{"drain.timeoutVariable"}},
+		"two times in one variable": {web(func(a *WebAppArgs) { a.Shutdown.TimeoutVariable = a.Shutdown.ServeVariable }),
+			[]string{"shutdown.timeoutVariable"}},
 		"two of Redis in one variable": {web(func(a *WebAppArgs) { a.Redis.Environment.Port = "REDIS_HOST" }),
 			[]string{"redis.environment.port"}},
 		"an authority that it would not get": {web(func(a *WebAppArgs) {

@@ -25,7 +25,7 @@ func ExampleNewNginx() {
 		web, err := docker.NewWebApp(ctx, "web", &docker.WebAppArgs{
 			Network: network, Image: pulumi.String("localhost:5001/shop:1.4.2"), Port: 8080, User: 65532, Replicas: 3,
 			HealthCommand: []string{"/shop", "-healthcheck"}, Limits: docker.Limits{CPU: "500m", Memory: "64Mi"},
-			Drain: docker.Drain{Serve: 4, LongestRequest: 10, ServeVariable: "DRAIN_DELAY"},
+			Shutdown: docker.Shutdown{Serve: 4, LongestRequest: 10, ServeVariable: "DRAIN_DELAY"},
 			Redis: &docker.RedisBinding{
 				Connection: server.Connection, Password: password,
 				Environment: redis.Environment{Host: "REDIS_HOST", PasswordFile: "REDIS_PASSWORD_FILE"},
@@ -57,7 +57,7 @@ func ExampleNewWebApp() {
 		_, err = docker.NewWebApp(ctx, "docs", &docker.WebAppArgs{
 			Network: network, Image: pulumi.String("nginxinc/nginx-unprivileged:1.29-alpine"), Port: 8080, User: 101,
 			Replicas: 1, WritablePaths: []string{"/tmp"}, Limits: docker.Limits{Memory: "32Mi"},
-			Drain: docker.Drain{Serve: 4, LongestRequest: 10},
+			Shutdown: docker.Shutdown{Serve: 4, LongestRequest: 10},
 		})
 		return err
 	})

@@ -29,7 +29,7 @@ type WebAppArgs struct {
 	Port int
 	// User is the user ID that the app runs as, 1 or more. Required.
 	User int
-	// Env overrides the variables of Redis and Drain. `docker inspect` shows them, so put secrets into Files.
+	// Env overrides the variables of Redis and Shutdown. `docker inspect` shows them, so put secrets into Files.
 	Env map[string]pulumi.StringInput
 	// Files are copied into the container, keyed by absolute path. Their contents are kept as secrets.
 	Files map[string]pulumi.StringInput
@@ -44,8 +44,8 @@ type WebAppArgs struct {
 	Replicas int
 	// Limits of each container. Required.
 	Limits Limits
-	// Drain holds the times of a graceful shutdown. Required.
-	Drain Drain
+	// Shutdown holds the times of a graceful shutdown. Required.
+	Shutdown Shutdown
 }
 
 // RedisBinding connects an app to a Redis on its network.
@@ -57,9 +57,9 @@ type RedisBinding struct {
 	Password pulumi.StringInput
 }
 
-// Drain holds the times, in seconds, of a container's graceful shutdown. Docker has no preStop hook, so the app
+// Shutdown holds the times, in seconds, of a container's graceful shutdown. Docker has no preStop hook, so the app
 // itself must keep serving until the balancer has stopped sending it requests.
-type Drain struct {
+type Shutdown struct {
 	// Serve is the time after SIGTERM during which the app reports that it is not ready, but accepts requests. At least 4:
 	// the balancer takes up to 3.6 s to remove a container that is too busy to answer (balancer/finder.go).
 	Serve int
@@ -89,7 +89,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		a.checkPaths(),
 		check.Range("replicas", a.Replicas, 1, maxReplicas),
 		check.In("limits", a.Limits.Validate()),
-		check.In("drain", a.Drain.validate()),
+		check.In("shutdown", a.Shutdown.validate()),
 	)
 	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
 		problems = slices.Concat(problems, check.Variable("env", name), check.Set("env["+name+"]", a.Env[name] != nil))
@@ -130,7 +130,7 @@ func (a *WebAppArgs) checkPaths() (problems field.ErrorList) {
 	return problems
 }
 
-func (d *Drain) validate() field.ErrorList {
+func (d *Shutdown) validate() field.ErrorList {
 	return slices.Concat(
 		check.Range("serve", d.Serve, minServe, 3600),
 		check.Range("longestRequest", d.LongestRequest, 1, 3000),
@@ -187,7 +187,7 @@ func (a *WebAppArgs) container() *docker.ContainerArgs {
 		User:                pulumi.Sprintf("%d:%d", a.User, a.User),
 		Envs:                a.environment(),
 		Uploads:             uploads,
-		DestroyGraceSeconds: pulumi.Int(a.Drain.Serve + a.Drain.LongestRequest + killMargin),
+		DestroyGraceSeconds: pulumi.Int(a.Shutdown.Serve + a.Shutdown.LongestRequest + killMargin),
 	}
 	if len(a.WritablePaths) > 0 {
 		tmpfs := pulumi.StringMap{}
@@ -229,8 +229,8 @@ func (a *WebAppArgs) environment() pulumi.StringArray {
 			variables[names.PasswordFile] = pulumi.String(passwordFile)
 		}
 	}
-	variables[a.Drain.ServeVariable] = pulumi.Sprintf("%ds", a.Drain.Serve)
-	variables[a.Drain.TimeoutVariable] = pulumi.Sprintf("%ds", a.Drain.LongestRequest)
+	variables[a.Shutdown.ServeVariable] = pulumi.Sprintf("%ds", a.Shutdown.Serve)
+	variables[a.Shutdown.TimeoutVariable] = pulumi.Sprintf("%ds", a.Shutdown.LongestRequest)
 	delete(variables, "") // variables that the app does not read
 	maps.Copy(variables, a.Env)
 	var lines pulumi.StringArray

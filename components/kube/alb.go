@@ -104,7 +104,7 @@ func (a *ALB) attributes() []string {
 }
 
 // annotations returns the settings of the load balancer and of its target groups.
-func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
+func (a *ALB) annotations(healthPath string, shutdown Shutdown) pulumi.StringMap {
 	values := pulumi.StringMap{
 		"scheme":       pulumi.String(a.Scheme),
 		"listen-ports": pulumi.String(`[{"HTTP":80}]`),
@@ -120,7 +120,7 @@ func (a *ALB) annotations(healthPath string, drain Drain) pulumi.StringMap {
 		// New pods get requests at once; round robin would let connections pile up on the old pods.
 		"target-group-attributes": pulumi.String(fmt.Sprintf(
 			"deregistration_delay.timeout_seconds=%d,load_balancing.algorithm.type=least_outstanding_requests",
-			drain.Deregistration())),
+			shutdown.Deregistration())),
 		"load-balancer-attributes": pulumi.String(strings.Join(a.attributes(), ",")),
 	}
 	if a.CertificateARN != nil {

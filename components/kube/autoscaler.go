@@ -112,7 +112,7 @@ func NewAutoscaler(
 ) (*Autoscaler, error) {
 	args = cmp.Or(args, &AutoscalerArgs{})
 	scaler, s := &Autoscaler{}, args.Scaling
-	o := objects.Owner{App: webApp(args.Deployment), Namespace: args.Namespace}
+	o := objects.Owner{Pods: webApp(args.Deployment), Namespace: args.Namespace}
 	o.Labels = args.Labels
 	if err := o.Register(ctx, "Autoscaler", name, args.Validate(), scaler, opts); err != nil {
 		return nil, err

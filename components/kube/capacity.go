@@ -41,18 +41,18 @@ func (c Capacity) Validate() field.ErrorList {
 		check.Quantity("memory", c.Memory, "1Mi", "10000Ti", "128Gi")...)
 }
 
-// Needs is a total resource request.
-type Needs struct{ CPU, Memory resource.Quantity }
+// Request is the resources that some pods request together.
+type Request struct{ CPU, Memory resource.Quantity }
 
 // String returns, for example, "2100m CPU, 1408Mi".
-func (n Needs) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
+func (n Request) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
 
-// Demand is the total resource request of workloads at minimum scale, at maximum scale, and at maximum scale during a
-// rollout (with full surge, and with the single extra pod of each workload that a rollout needs).
-type Demand struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Needs }
+// TotalRequests holds what workloads request at minimum scale, at maximum scale, and at maximum scale during a rollout
+// (with full surge, and with the single extra pod of each workload that a rollout needs).
+type TotalRequests struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Request }
 
-// DemandOf adds up workloads.
-func DemandOf(workloads []Workload) (d Demand) {
+// TotalRequestsOf adds up workloads.
+func TotalRequestsOf(workloads []Workload) (d TotalRequests) {
 	for _, w := range workloads {
 		d.AtMin.add(w.Resources, w.Min)
 		d.AtMax.add(w.Resources, w.Max)
@@ -62,7 +62,7 @@ func DemandOf(workloads []Workload) (d Demand) {
 	return d
 }
 
-func (n *Needs) add(r Resources, pods int) {
+func (n *Request) add(r Resources, pods int) {
 	cpu, memory := resource.MustParse(r.CPURequest), resource.MustParse(r.memoryRequest())
 	cpu.Mul(int64(pods))
 	memory.Mul(int64(pods))
@@ -71,7 +71,7 @@ func (n *Needs) add(r Resources, pods int) {
 }
 
 // Fits reports a demand above the capacity: all pods at maximum scale, and one more per workload for a rollout.
-func (c Capacity) Fits(d Demand) field.ErrorList {
+func (c Capacity) Fits(d TotalRequests) field.ErrorList {
 	return append(fits("cpu", c.CPU, d.atMaxAndOne.CPU), fits("memory", c.Memory, d.atMaxAndOne.Memory)...)
 }
 

@@ -31,14 +31,14 @@ func minimalWeb() *WebAppArgs {
 	return &WebAppArgs{
 		Namespace: pulumi.String("ns"),
 		Container: Container{Image: pulumi.String("x@sha256:0"), Port: 8080, Resources: testResources},
-		Scaling:   Scaling{Fixed: 2}, Drain: Drain{LoadBalancerDelay: 5}, RolloutTimeoutSeconds: 120,
+		Scaling:   Scaling{Fixed: 2}, Shutdown: Shutdown{LoadBalancerDelay: 5}, RolloutTimeoutSeconds: 120,
 	}
 }
 
 // testWeb returns the arguments of an app with an autoscaler, behind an ingress controller.
 func testWeb() *WebAppArgs {
 	web := minimalWeb()
-	web.Scaling, web.Route = testScaling, &Route{Class: "traefik"}
+	web.Scaling, web.Ingress = testScaling, &IngressSpec{Class: "traefik"}
 	web.AllowFrom = []Peer{{Namespace: "traefik"}}
 	web.Container.Probes = HTTPProbes("/livez", "/readyz")
 	web.Container.DrainEnv = DrainEnv{Delay: "DRAIN_DELAY", Timeout: "SHUTDOWN_TIMEOUT"}
@@ -46,8 +46,8 @@ func testWeb() *WebAppArgs {
 }
 
 // testALB returns a route through a load balancer with HTTPS.
-func testALB() *Route {
-	return &Route{Class: "alb", Hosts: []string{"a.example.com"}, ALB: &ALB{
+func testALB() *IngressSpec {
+	return &IngressSpec{Class: "alb", Hosts: []string{"a.example.com"}, ALB: &ALB{
 		Controller: EKSAutoMode, Scheme: "internal", TLSPolicy: "ELBSecurityPolicy-TLS13-1-2-2021-06",
 		CertificateARN: pulumi.String("arn:aws:acm:eu-central-1:111122223333:certificate/0-0"),
 	}}

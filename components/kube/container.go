@@ -53,9 +53,9 @@ type Metrics struct {
 
 // DrainEnv holds the names of variables, whose values are seconds such as 5s. One with an empty name is not set.
 type DrainEnv struct {
-	// Delay is for the time after SIGTERM during which the app accepts requests: Drain.AppDrain.
+	// Delay is for the time after SIGTERM during which the app accepts requests: Shutdown.AppDrain.
 	Delay string
-	// Timeout is for the time for requests in flight after that: Drain.Shutdown.
+	// Timeout is for the time for requests in flight after that: Shutdown.InFlight.
 	Timeout string
 }
 
@@ -109,7 +109,7 @@ func (a *WebAppArgs) container() corev1.ContainerArgs {
 		Ports:                    ports,
 		Env:                      a.environment(),
 		Resources:                c.Resources.Requirements(),
-		Lifecycle:                objects.Sleep(a.Drain.PreStop()),
+		Lifecycle:                objects.Sleep(a.Shutdown.PreStop()),
 		TerminationMessagePolicy: objects.FallbackToLogs,
 		StartupProbe:             c.Probes.startup().Args(portName, 0, 0),
 		ReadinessProbe:           c.Probes.Readiness.Args(portName, 2, 2),
@@ -124,8 +124,8 @@ func (a *WebAppArgs) environment() corev1.EnvVarArray {
 		maps.Copy(plain, b.Env)
 		maps.Copy(secret, b.SecretEnv)
 	}
-	plain[a.Container.DrainEnv.Delay] = pulumi.String(fmt.Sprintf("%ds", a.Drain.AppDrain()))
-	plain[a.Container.DrainEnv.Timeout] = pulumi.String(fmt.Sprintf("%ds", a.Drain.Shutdown()))
+	plain[a.Container.DrainEnv.Delay] = pulumi.String(fmt.Sprintf("%ds", a.Shutdown.AppDrain()))
+	plain[a.Container.DrainEnv.Timeout] = pulumi.String(fmt.Sprintf("%ds", a.Shutdown.InFlight()))
 	delete(plain, "") // variables that the app does not read
 	maps.Copy(plain, a.Container.Env)
 	var variables corev1.EnvVarArray

@@ -18,7 +18,7 @@ func ExampleNewWebApp() {
 			},
 			Scaling:               kube.Scaling{Fixed: 2},
 			AllowFrom:             []kube.Peer{{Namespace: "checkout"}},
-			Drain:                 kube.Drain{LoadBalancerDelay: 5},
+			Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},
 			RolloutTimeoutSeconds: 120,
 		})
 		return err
@@ -46,12 +46,12 @@ func ExampleNewWebApp_scaledOnEKS() {
 				Min: 2, Max: 20, TargetCPUUtilization: 60, ScaleUpPercent: 900, ScaleDownWindowSeconds: 300,
 				ScaleDownPercent: 50, ScaleDownPeriodSeconds: 60,
 			},
-			Route: &kube.Route{Class: "alb", Hosts: []string{"shop.example.com"}, ALB: &kube.ALB{
+			Ingress: &kube.IngressSpec{Class: "alb", Hosts: []string{"shop.example.com"}, ALB: &kube.ALB{
 				Controller: kube.EKSAutoMode, Scheme: "internet-facing", TLSPolicy: "ELBSecurityPolicy-TLS13-1-2-2021-06",
 				CertificateARN: pulumi.String("arn:aws:acm:eu-central-1:111122223333:certificate/example"),
 			}},
 			AllowFrom:             []kube.Peer{{CIDRs: pulumi.ToStringArray([]string{"10.0.0.0/20"})}},
-			Drain:                 kube.Drain{LoadBalancerDelay: 25},
+			Shutdown:              kube.Shutdown{LoadBalancerDelay: 25},
 			RolloutTimeoutSeconds: 600,
 		})
 		return err
@@ -132,7 +132,7 @@ func ExampleNewIngress() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		ingress, err := kube.NewIngress(ctx, "docs", &kube.IngressArgs{
 			Namespace: pulumi.String("docs"),
-			Route:     kube.Route{Class: "traefik", Hosts: []string{"docs.example.com"}, TLSSecret: "docs-tls"},
+			Spec:      kube.IngressSpec{Class: "traefik", Hosts: []string{"docs.example.com"}, TLSSecret: "docs-tls"},
 		})
 		if err != nil {
 			return err

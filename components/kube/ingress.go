@@ -15,8 +15,8 @@ import (
 	"example.com/scaleout/internal/component"
 )
 
-// Route describes the public address of an app.
-type Route struct {
+// IngressSpec describes the public address of an app.
+type IngressSpec struct {
 	// Class is the IngressClass, e.g. traefik or alb. Required.
 	Class string
 	// Hosts are the DNS names of the app; the first one is used for the URL. Empty for any name. Required with TLS.
@@ -34,8 +34,8 @@ type Route struct {
 	ALB *ALB
 }
 
-// Validate reports everything wrong with the route.
-func (r Route) Validate() field.ErrorList {
+// Validate reports everything wrong with it.
+func (r IngressSpec) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.That(r.scheme() == "http" || len(r.Hosts) > 0, "hosts", "", "must be set: a certificate is for a name"),
 		check.That(r.ALB == nil || r.TLSSecret == "", "tlsSecret", r.TLSSecret,
@@ -56,7 +56,7 @@ func (r Route) Validate() field.ErrorList {
 	return problems
 }
 
-func (r Route) scheme() string {
+func (r IngressSpec) scheme() string {
 	if r.TLSSecret != "" || r.ALB != nil && r.ALB.CertificateARN != nil {
 		return "https"
 	}
@@ -69,21 +69,21 @@ type IngressArgs struct {
 	Namespace pulumi.StringInput
 	// Service that receives the requests at its port http, and name of the Ingress. Empty for the component's name.
 	Service string
-	// Route is the public address. Required.
-	Route Route
-	// HealthPath is the path of an ALB's health checks, and Drain holds the times of a graceful shutdown. Required with
+	// Spec describes the public address. Required.
+	Spec IngressSpec
+	// HealthPath is the path of an ALB's health checks, and Shutdown holds the times of a graceful shutdown. Required with
 	// an ALB.
 	HealthPath string
-	Drain      Drain
+	Shutdown   Shutdown
 	// Labels in addition to the common ones.
 	Labels map[string]string
 }
 
 // Validate reports every invalid argument that can be checked before other resources exist.
 func (a *IngressArgs) Validate() field.ErrorList {
-	problems := append(check.In("route", a.Route.Validate()), check.Labels("labels", a.Labels)...)
-	if a.Route.ALB != nil {
-		problems = slices.Concat(problems, checkPath("healthPath", a.HealthPath), check.In("drain", a.Drain.Validate()))
+	problems := append(check.In("spec", a.Spec.Validate()), check.Labels("labels", a.Labels)...)
+	if a.Spec.ALB != nil {
+		problems = slices.Concat(problems, checkPath("healthPath", a.HealthPath), check.In("shutdown", a.Shutdown.Validate()))
 	}
 	return problems
 }
@@ -103,8 +103,8 @@ type Ingress struct {
 // NewIngress creates the Ingress, and waits until its controller has published an address.
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	args = cmp.Or(args, &IngressArgs{})
-	i, route := &Ingress{}, &args.Route
-	o := objects.Owner{App: webApp(args.Service), Namespace: args.Namespace}
+	i, route := &Ingress{}, &args.Spec
+	o := objects.Owner{Pods: webApp(args.Service), Namespace: args.Namespace}
 	o.Labels = args.Labels
 	if err := o.Register(ctx, "Ingress", name, args.Validate(), i, opts); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 	}
 	annotations, replacement := pulumi.StringMap{}, []pulumi.ResourceOption{}
 	if route.ALB != nil {
-		annotations = route.ALB.annotations(args.HealthPath, args.Drain)
+		annotations = route.ALB.annotations(args.HealthPath, args.Shutdown)
 		// A change of these annotations makes the controller create a new load balancer and delete the old one, but the
 		// Ingress keeps the old address until then, and Pulumi would read that.
 		replacement = append(replacement, pulumi.ReplaceOnChanges([]string{
@@ -140,7 +140,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 func annotationPath(name string) string { return fmt.Sprintf("metadata.annotations[%q]", name) }
 
 // rules returns one rule for each host, or one for all hosts.
-func (r *Route) rules(service string) (rules networkingv1.IngressRuleArray) {
+func (r *IngressSpec) rules(service string) (rules networkingv1.IngressRuleArray) {
 	paths := networkingv1.HTTPIngressPathArray{}
 	for _, path := range orElse(r.Paths, "/") {
 		paths = append(paths, networkingv1.HTTPIngressPathArgs{
@@ -167,7 +167,7 @@ func orElse(list []string, fallback string) []string {
 }
 
 // url is known before the Ingress exists if the route has a host. Otherwise it depends on the controller.
-func (r *Route) url(address pulumi.StringInput) pulumi.StringOutput {
+func (r *IngressSpec) url(address pulumi.StringInput) pulumi.StringOutput {
 	port := ""
 	if r.PublicPort != 0 {
 		port = fmt.Sprintf(":%d", r.PublicPort)
@@ -179,7 +179,7 @@ func (r *Route) url(address pulumi.StringInput) pulumi.StringOutput {
 }
 
 // address returns the address published by the controller.
-func (r *Route) address(ingress *networkingv1.Ingress) pulumi.StringOutput {
+func (r *IngressSpec) address(ingress *networkingv1.Ingress) pulumi.StringOutput {
 	entry := ingress.Status.LoadBalancer().Ingress().Index(pulumi.Int(0))
 	return pulumi.All(entry.Hostname().Elem(), entry.Ip().Elem()).ApplyT(func(all []any) (string, error) {
 		if address := cmp.Or(all[0].(string), all[1].(string)); address != "" {

@@ -58,8 +58,8 @@ func NewNamespace(
 ) (*Namespace, error) {
 	args = cmp.Or(args, &NamespaceArgs{})
 	n := &Namespace{}
-	app := objects.App{Name: "namespace", Instance: name}
-	problems := append(args.Validate(), check.Labels("component", app.Pods())...)
+	app := objects.Pods{Name: "namespace", Instance: name}
+	problems := append(args.Validate(), check.Labels("component", app.Selector())...)
 	b, err := component.Register(ctx, "scaleout:index", "Namespace", name, problems, n, opts)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func NewNamespace(
 		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(args.Name), Labels: labels},
 	})
 	n.Name = objects.NameOf(namespace.Metadata)
-	o := objects.Owner{App: app, Builder: b, Namespace: n.Name}
+	o := objects.Owner{Pods: app, Builder: b, Namespace: n.Name}
 	o.NamespacePolicy("default-deny", []Peer{}, []Peer{})
 	// Any destination: with NodeLocal DNSCache, and on EKS Auto Mode, the node answers and not a pod in kube-system.
 	dns := Peer{Anyone: true, UDPPorts: []int{53}, Ports: []int{53}}

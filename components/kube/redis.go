@@ -69,7 +69,7 @@ type Redis struct {
 func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.ResourceOption) (*Redis, error) {
 	args = cmp.Or(args, &RedisArgs{})
 	r := &Redis{}
-	o := objects.Owner{App: objects.App{Name: "redis", Instance: args.Name}, Namespace: args.Namespace}
+	o := objects.Owner{Pods: objects.Pods{Name: "redis", Instance: args.Name}, Namespace: args.Namespace}
 	problems := append(args.Validate(), check.Set("secret", args.Secret != nil)...)
 	if err := o.Register(ctx, "Redis", name, problems, r, opts); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 		return nil, err
 	}
 	host := pulumi.Sprintf("%s.%s.svc", objects.NameOf(service.Metadata), args.Namespace)
-	r.Connection = redis.Connection{Host: host, Port: redis.Port, Pods: o.Pods(), Ready: server}
+	r.Connection = redis.Connection{Host: host, Port: redis.Port, Pods: o.Selector(), Ready: server}
 	return r, o.Finish(pulumi.Map{"host": host, "port": pulumi.Int(redis.Port)})
 }
 
@@ -142,7 +142,7 @@ func NewRedisSecret(
 ) (*RedisSecret, error) {
 	args = cmp.Or(args, &RedisSecretArgs{})
 	s := &RedisSecret{hasCA: args.CA != nil}
-	o := objects.Owner{App: objects.App{Name: "redis", Instance: args.Name}, Namespace: args.Namespace}
+	o := objects.Owner{Pods: objects.Pods{Name: "redis", Instance: args.Name}, Namespace: args.Namespace}
 	former := pulumi.Aliases([]pulumi.Alias{{Type: pulumi.String("scaleout:index:ExternalRedis")}})
 	opts = append(slices.Clone(opts), former) // a copy, because the slice belongs to the caller
 	problems := check.Set("password", args.Password != nil)

@@ -62,7 +62,7 @@ type Secret struct {
 func NewSecret(ctx *pulumi.Context, name string, args *SecretArgs, opts ...pulumi.ResourceOption) (*Secret, error) {
 	args = cmp.Or(args, &SecretArgs{})
 	s := &Secret{}
-	o := objects.Owner{App: objects.App{Name: "secret", Instance: args.Name}, Namespace: args.Namespace}
+	o := objects.Owner{Pods: objects.Pods{Name: "secret", Instance: args.Name}, Namespace: args.Namespace}
 	if err := o.Register(ctx, "Secret", name, args.Validate(), s, opts); err != nil {
 		return nil, err
 	}

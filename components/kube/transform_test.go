@@ -24,7 +24,7 @@ func withSidecar(ctx *pulumi.Context) error {
 			Resources: kube.Resources{CPURequest: "100m", MemoryLimit: "128Mi"},
 		},
 		Scaling:               kube.Scaling{Fixed: 2},
-		Drain:                 kube.Drain{LoadBalancerDelay: 5},
+		Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},
 		RolloutTimeoutSeconds: 120,
 	}, pulumi.Transformations([]pulumi.ResourceTransformation{addSidecar}))
 	return err

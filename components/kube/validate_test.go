@@ -25,7 +25,7 @@ func TestConstructorsRefuse(t *testing.T) {
 			"namespace", "container.image", "container.port", "container.resources.cpuRequest",
 			"container.resources.memoryLimit",
 			"scaling.min", "scaling.max", "scaling.targetCpuUtilization", "scaling.scaleUpPercent", "scaling.scaleDownPercent",
-			"scaling.scaleDownPeriodSeconds", "drain.loadBalancerDelay", "rolloutTimeoutSeconds",
+			"scaling.scaleDownPeriodSeconds", "shutdown.loadBalancerDelay", "rolloutTimeoutSeconds",
 		}},
 		"scaling": {changed(func(w *WebAppArgs) { w.Scaling.Max, w.Scaling.Tolerance = 1, "5%" }),
 			[]string{"scaling.max", "scaling.tolerance"}},
@@ -89,25 +89,26 @@ func TestConstructorsRefuse(t *testing.T) {
 			"labels", "labels", "pullSecrets", "annotations", "podAnnotations", "serviceAccountAnnotations",
 			"placement.architecture", "placement.nodeSelector", "placement.priorityClass",
 		}},
-		"route": {changed(func(w *WebAppArgs) {
-			w.Route = &Route{
+		"ingress": {changed(func(w *WebAppArgs) {
+			w.Ingress = &IngressSpec{
 				Class: "A", Hosts: []string{"A.example.com"}, Paths: []string{"api"}, PublicPort: -1, TLSSecret: "S",
 				Annotations: map[string]string{"a b": ""},
 			}
 		}), []string{
-			"route.class", "route.hosts", "route.paths", "route.publicPort", "route.tlsSecret", "route.annotations",
+			"ingress.class", "ingress.hosts", "ingress.paths", "ingress.publicPort", "ingress.tlsSecret", "ingress.annotations",
 		}},
-		"certificate without a name": {changed(func(w *WebAppArgs) { w.Route.TLSSecret = "tls" }), []string{"route.hosts"}},
+		"certificate without a name": {changed(func(w *WebAppArgs) { w.Ingress.TLSSecret = "tls" }),
+			[]string{"ingress.hosts"}},
 		"ALB": {changed(func(w *WebAppArgs) {
 			w.Container.Probes = Probes{}
-			w.Route = &Route{Class: "alb", Hosts: []string{"a.example.com"}, TLSSecret: "tls", ALB: &ALB{
+			w.Ingress = &IngressSpec{Class: "alb", Hosts: []string{"a.example.com"}, TLSSecret: "tls", ALB: &ALB{
 				Scheme: "public", CertificateARN: pulumi.String("arn:x"), Group: "A b", AccessLogsBucket: "s3://logs",
 				AccessLogsPrefix: "/x", WebACLARN: "arn:aws:wafv2:us-east-1:111122223333:global/webacl/a/b",
 			}}
 		}), []string{
-			"container.probes.readiness.http", "route.tlsSecret", "route.alb.controller", "route.alb.scheme",
-			"route.alb.certificateArn", "route.alb.tlsPolicy", "route.alb.group", "route.alb.accessLogsBucket",
-			"route.alb.accessLogsPrefix", "route.alb.webAclArn",
+			"container.probes.readiness.http", "ingress.tlsSecret", "ingress.alb.controller", "ingress.alb.scheme",
+			"ingress.alb.certificateArn", "ingress.alb.tlsPolicy", "ingress.alb.group", "ingress.alb.accessLogsBucket",
+			"ingress.alb.accessLogsPrefix", "ingress.alb.webAclArn",
 		}},
 		"redis": {func(ctx *pulumi.Context) error {
 			_, err := NewRedis(ctx, "redis", &RedisArgs{Image: "redis", StorageClass: "A", Clients: []map[string]string{nil}})

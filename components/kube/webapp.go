@@ -25,7 +25,7 @@ type WebAppArgs struct {
 	// component's name. Set it if the component is renamed but its objects are not: see the package documentation.
 	Name string
 	// Labels of all objects and pods, in addition to the common ones, e.g. team. Annotations are for its objects except
-	// the autoscaler and the Ingress (see Route), PodAnnotations for the pods.
+	// the autoscaler and the Ingress, PodAnnotations for the pods.
 	Labels, Annotations, PodAnnotations map[string]string
 	// Container that runs in each pod. Required.
 	Container Container
@@ -33,16 +33,16 @@ type WebAppArgs struct {
 	Bindings []Binding
 	// Scaling is the number of pods. Required.
 	Scaling Scaling
-	// Route exposes the app outside the cluster. Nil for a Service only.
-	Route *Route
-	// AllowFrom lists the peers that may connect to the pods: with a Route the ingress controller or load balancer, not
-	// the end users. Required with a Route; without one, an empty list denies all connections.
+	// Ingress exposes the app outside the cluster. Nil for a Service only.
+	Ingress *IngressSpec
+	// AllowFrom lists the peers that may connect to the pods: with an Ingress the ingress controller or load balancer, not
+	// the end users. Required with an Ingress; without one, an empty list denies all connections.
 	AllowFrom []Peer
 	// AllowTo lists the peers that the pods may connect to, in addition to those of the bindings. DNS is allowed in a
 	// Namespace of this package; in any other namespace it must be allowed here, by a Peer with UDPPorts and Ports 53.
 	AllowTo []Peer
-	// Drain holds the times of a graceful shutdown. Required.
-	Drain Drain
+	// Shutdown holds the times of a graceful shutdown. Required.
+	Shutdown Shutdown
 	// RolloutTimeoutSeconds is the time after which a rollout fails; the old pods keep serving. 30 to 3600, and at least
 	// the time that the startup probe allows. A quarter of the pods is replaced at a time, and behind an AWS load
 	// balancer each new pod waits for its registration and health checks, and possibly for a node: allow 600. Required.
@@ -76,9 +76,9 @@ type Placement struct {
 type Peer = objects.Peer
 
 // WebAppPods returns the labels of the pods of the WebApp whose objects have that name, for network policies.
-func WebAppPods(name string) map[string]string { return webApp(name).Pods() }
+func WebAppPods(name string) map[string]string { return webApp(name).Selector() }
 
-func webApp(instance string) objects.App { return objects.App{Name: "webapp", Instance: instance} }
+func webApp(instance string) objects.Pods { return objects.Pods{Name: "webapp", Instance: instance} }
 
 // Validate reports every invalid argument that can be checked before other resources exist.
 func (a *WebAppArgs) Validate() field.ErrorList {
@@ -88,7 +88,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		check.In("scaling", a.Scaling.Validate()),
 		check.Each("allowFrom", a.AllowFrom, (*Peer).Validate),
 		check.Each("allowTo", a.AllowTo, (*Peer).Validate),
-		check.In("drain", a.Drain.Validate()),
+		check.In("shutdown", a.Shutdown.Validate()),
 		check.Range("rolloutTimeoutSeconds", a.RolloutTimeoutSeconds,
 			max(30, min(a.Container.Probes.startupSeconds(), 3600)), 3600),
 		check.Labels("placement.nodeSelector", a.Placement.NodeSelector),
@@ -101,14 +101,14 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		checkAll(check.Name, "pullSecrets", a.PullSecrets),
 		a.checkConflicts(),
 	)
-	for key := range webApp("").Pods() {
+	for key := range webApp("").Selector() {
 		_, taken := a.Labels[key]
 		problems = append(problems, check.That(!taken, "labels", key, "must not be a label of the pod selector")...)
 	}
-	if a.Route == nil {
+	if a.Ingress == nil {
 		return problems
 	}
-	if a.Route.ALB != nil && a.Container.Probes.Readiness.HTTP == "" {
+	if a.Ingress.ALB != nil && a.Container.Probes.Readiness.HTTP == "" {
 		problems = append(problems, field.Required(field.NewPath("container", "probes", "readiness", "http"),
 			"must be a path that answers 200: an ALB uses it for its health checks"))
 	}
@@ -116,7 +116,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 		problems = append(problems, field.Required(field.NewPath("allowFrom"), "must not be empty with a route: "+
 			"add the namespace of the ingress controller, or the CIDRs of the load balancer"))
 	}
-	return append(problems, check.In("route", a.Route.Validate())...)
+	return append(problems, check.In("ingress", a.Ingress.Validate())...)
 }
 
 // checkConflicts reports folders that are mounted twice, which the API server would reject during the update, and
@@ -151,9 +151,9 @@ func (a *WebAppArgs) checkConflicts() (problems field.ErrorList) {
 type WebApp struct {
 	pulumi.ResourceState
 
-	// URL of the app. Without a Route, the URL inside the cluster.
+	// URL of the app. Without an Ingress, the URL inside the cluster.
 	URL pulumi.StringOutput
-	// Address published by the ingress controller: a DNS name or an IP address. Without a Route, that of the Service.
+	// Address published by the ingress controller: a DNS name or an IP address. Without an Ingress, that of the Service.
 	Address pulumi.StringOutput
 	// Names of these objects. Autoscaler is empty if the number of pods is fixed.
 	Deployment, Service, ServiceAccount, Autoscaler pulumi.StringOutput
@@ -166,7 +166,7 @@ type WebApp struct {
 func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulumi.ResourceOption) (*WebApp, error) {
 	args = cmp.Or(args, &WebAppArgs{})
 	w := &WebApp{Autoscaler: pulumi.String("").ToStringOutput()}
-	o := objects.Owner{App: webApp(args.Name), Namespace: args.Namespace}
+	o := objects.Owner{Pods: webApp(args.Name), Namespace: args.Namespace}
 	o.Labels, o.Annotations = args.Labels, args.Annotations
 	problems := append(args.Validate(), check.Set("container.image", args.Container.Image != nil)...)
 	if err := o.Register(ctx, "WebApp", name, problems, w, opts); err != nil {
@@ -174,10 +174,10 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 	}
 	service := o.Service(portName, 80)
 	var exposed pulumi.Resource = service
-	if args.Route != nil {
+	if args.Ingress != nil {
 		ingress := component.Create(o.Builder, NewIngress, "", &IngressArgs{
-			Namespace: args.Namespace, Service: o.Instance, Route: *args.Route, HealthPath: args.Container.Probes.Readiness.HTTP,
-			Drain: args.Drain, Labels: args.Labels,
+			Namespace: args.Namespace, Service: o.Instance, Spec: *args.Ingress, Shutdown: args.Shutdown,
+			HealthPath: args.Container.Probes.Readiness.HTTP, Labels: args.Labels,
 		}, pulumi.DependsOn(component.Present(service, args.IngressController)))
 		exposed, w.URL, w.Address = ingress.Ready, ingress.URL, ingress.Address
 	}
@@ -195,7 +195,7 @@ func NewWebApp(ctx *pulumi.Context, name string, args *WebAppArgs, opts ...pulum
 		return nil, err
 	}
 	w.Service, w.Deployment = objects.NameOf(service.Metadata), objects.NameOf(deployment.Metadata)
-	if args.Route == nil {
+	if args.Ingress == nil {
 		w.Address = pulumi.Sprintf("%s.%s.svc", w.Service, args.Namespace)
 		w.URL = pulumi.Sprintf("http://%s/", w.Address)
 	}
@@ -248,7 +248,7 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) *appsv
 				MaxSurge:       pulumi.String(fmt.Sprintf("%d%%", maxSurgePercent)),
 			},
 		},
-		Template: a.pod(o.App),
+		Template: a.pod(o.Pods),
 	}
 	if a.Scaling.Fixed > 0 { // otherwise every update would overwrite the autoscaler's number
 		spec.Replicas = pulumi.Int(a.Scaling.Fixed)
@@ -261,7 +261,7 @@ func (a *WebAppArgs) deployment(o objects.Owner, after []pulumi.Resource) *appsv
 	}, pulumi.DependsOn(component.Present(after...)), pulumi.Timeouts(limits))
 }
 
-func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
+func (a *WebAppArgs) pod(app objects.Pods) *corev1.PodTemplateSpecArgs {
 	var pull corev1.LocalObjectReferenceArray
 	for _, name := range a.PullSecrets {
 		pull = append(pull, corev1.LocalObjectReferenceArgs{Name: pulumi.String(name)})
@@ -270,7 +270,7 @@ func (a *WebAppArgs) pod(app objects.App) *corev1.PodTemplateSpecArgs {
 		ServiceAccountName:            pulumi.String(app.Instance),
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		ImagePullSecrets:              pull,
-		TerminationGracePeriodSeconds: pulumi.Int(a.Drain.Grace()),
+		TerminationGracePeriodSeconds: pulumi.Int(a.Shutdown.Grace()),
 		TopologySpreadConstraints:     app.Spread(),
 		Tolerations:                   a.Placement.Tolerations,
 		PriorityClassName:             component.Optional(a.Placement.PriorityClass),

@@ -69,7 +69,7 @@ func asJSON(t *testing.T, v any) string {
 
 func TestURL(t *testing.T) {
 	secured := testWeb()
-	secured.Route.Hosts, secured.Route.TLSSecret, secured.Route.PublicPort = []string{"a.example.com"}, "tls", 8443
+	secured.Ingress.Hosts, secured.Ingress.TLSSecret, secured.Ingress.PublicPort = []string{"a.example.com"}, "tls", 8443
 	anyName := testWeb()
 	for want, web := range map[string]*WebAppArgs{
 		"http://web.ns.svc/": minimalWeb(), "https://a.example.com:8443/": secured, "http://lb.example.com/": anyName,
@@ -123,8 +123,8 @@ func TestProbes(t *testing.T) {
 
 func TestSeveralHostsAndPaths(t *testing.T) {
 	web := testWeb()
-	web.Route.Hosts, web.Route.Paths = []string{"a.example.com", "b.example.com"}, []string{"/api", "/static"}
-	web.Route.TLSSecret, web.Route.Annotations = "tls", map[string]string{"example.com/a": "b"}
+	web.Ingress.Hosts, web.Ingress.Paths = []string{"a.example.com", "b.example.com"}, []string{"/api", "/static"}
+	web.Ingress.TLSSecret, web.Ingress.Annotations = "tls", map[string]string{"example.com/a": "b"}
 	ingress := componenttest.Find(t, recordWeb(t, web), "Ingress", "web").Inputs
 	var got []string
 	rules, _ := offline.Lookup(ingress, "spec", "rules").([]any)
@@ -152,8 +152,8 @@ func TestSeveralHostsAndPaths(t *testing.T) {
 
 func TestALBFollowsFromTheRoute(t *testing.T) {
 	web := testWeb()
-	web.Route, web.Drain = testALB(), Drain{LoadBalancerDelay: 25, LongestRequest: 20}
-	web.Route.Annotations = map[string]string{
+	web.Ingress, web.Shutdown = testALB(), Shutdown{LoadBalancerDelay: 25, LongestRequest: 20}
+	web.Ingress.Annotations = map[string]string{
 		"alb.ingress.kubernetes.io/healthy-threshold-count": "5", "example.com/owner": "team",
 	}
 	ingress := componenttest.Find(t, recordWeb(t, web), "Ingress", "web")

@@ -61,15 +61,15 @@ type Grafana struct {
 }
 
 // GrafanaPods returns the labels of the pods of the Grafana with that name.
-func GrafanaPods(name string) map[string]string { return grafanaApp(name).Pods() }
+func GrafanaPods(name string) map[string]string { return grafanaApp(name).Selector() }
 
-func grafanaApp(name string) objects.App { return objects.App{Name: "grafana", Instance: name} }
+func grafanaApp(name string) objects.Pods { return objects.Pods{Name: "grafana", Instance: name} }
 
 // NewGrafana creates the configuration, the Service, the network policy and the Deployment.
 func NewGrafana(ctx *pulumi.Context, name string, args *GrafanaArgs, opts ...pulumi.ResourceOption) (*Grafana, error) {
 	args = cmp.Or(args, &GrafanaArgs{})
 	g := &Grafana{}
-	o := objects.Owner{App: grafanaApp(name), Namespace: args.Namespace}
+	o := objects.Owner{Pods: grafanaApp(name), Namespace: args.Namespace}
 	if err := o.Register(ctx, "Grafana", name, args.Validate(), g, opts); err != nil {
 		return nil, err
 	}

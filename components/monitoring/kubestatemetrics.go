@@ -48,10 +48,10 @@ type KubeStateMetrics struct {
 }
 
 // KubeStateMetricsPods returns the labels of the pods of the KubeStateMetrics with that name.
-func KubeStateMetricsPods(name string) map[string]string { return kubeStateMetricsApp(name).Pods() }
+func KubeStateMetricsPods(name string) map[string]string { return kubeStateMetricsApp(name).Selector() }
 
-func kubeStateMetricsApp(name string) objects.App {
-	return objects.App{Name: "kube-state-metrics", Instance: name}
+func kubeStateMetricsApp(name string) objects.Pods {
+	return objects.Pods{Name: "kube-state-metrics", Instance: name}
 }
 
 // NewKubeStateMetrics creates the permissions, the Service, the network policy and the Deployment.
@@ -60,7 +60,7 @@ func NewKubeStateMetrics(
 ) (*KubeStateMetrics, error) {
 	args = cmp.Or(args, &KubeStateMetricsArgs{})
 	k := &KubeStateMetrics{}
-	o := objects.Owner{App: kubeStateMetricsApp(name), Namespace: args.Namespace}
+	o := objects.Owner{Pods: kubeStateMetricsApp(name), Namespace: args.Namespace}
 	if err := o.Register(ctx, "KubeStateMetrics", name, args.Validate(), k, opts); err != nil {
 		return nil, err
 	}

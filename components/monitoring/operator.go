@@ -56,8 +56,8 @@ func NewOperator(
 ) (*Operator, error) {
 	args = cmp.Or(args, &OperatorArgs{})
 	m := &Operator{}
-	app := objects.App{Name: "monitoring", Instance: name}
-	problems := append(args.Validate(), check.Labels("component", app.Pods())...)
+	app := objects.Pods{Name: "monitoring", Instance: name}
+	problems := append(args.Validate(), check.Labels("component", app.Selector())...)
 	b, err := component.Register(ctx, "scaleout:index", "OperatorMonitoring", name, problems, m, opts)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func NewOperator(
 }
 
 // meta returns the metadata of an object, with labels by which the operator or the sidecar selects it.
-func (a *OperatorArgs) meta(app objects.App, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
+func (a *OperatorArgs) meta(app objects.Pods, suffix string, labels map[string]string) *metav1.ObjectMetaArgs {
 	all := app.LabelSet()
 	maps.Copy(all, pulumi.ToStringMap(labels))
 	return &metav1.ObjectMetaArgs{Name: pulumi.String(a.Name + suffix), Namespace: a.Namespace, Labels: all}

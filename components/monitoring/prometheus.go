@@ -82,9 +82,9 @@ type Prometheus struct {
 }
 
 // PrometheusPods returns the labels of the pods of the Prometheus with that name, for network policies.
-func PrometheusPods(name string) map[string]string { return prometheusApp(name).Pods() }
+func PrometheusPods(name string) map[string]string { return prometheusApp(name).Selector() }
 
-func prometheusApp(name string) objects.App { return objects.App{Name: "prometheus", Instance: name} }
+func prometheusApp(name string) objects.Pods { return objects.Pods{Name: "prometheus", Instance: name} }
 
 // NewPrometheus creates the server, its configuration, storage, permissions and network policy.
 func NewPrometheus(
@@ -92,7 +92,7 @@ func NewPrometheus(
 ) (*Prometheus, error) {
 	args = cmp.Or(args, &PrometheusArgs{})
 	p := &Prometheus{}
-	o := objects.Owner{App: prometheusApp(name), Namespace: args.Namespace}
+	o := objects.Owner{Pods: prometheusApp(name), Namespace: args.Namespace}
 	problems := slices.Concat(args.Validate(), check.In("app", args.App.Validate()),
 		check.Set("kubeStateMetrics", args.KubeStateMetrics != nil && len(args.KubeStateMetricsPods) > 0))
 	if err := o.Register(ctx, "Prometheus", name, problems, p, opts); err != nil {

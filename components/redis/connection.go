@@ -136,7 +136,7 @@ const (
 const Probe = `REDISCLI_AUTH="$(cat ` + AuthDir + `/` + PasswordFile + `)" redis-cli ping | grep -q PONG`
 
 // LingerSeconds limits how long a terminating server keeps serving: as long as a pod of an app behind an AWS load
-// balancer takes to terminate with this library's default times (kube.Drain).
+// balancer takes to terminate with this library's default times (kube.Shutdown).
 const LingerSeconds = 40
 
 // Linger returns a shell script that exits when no other client is connected, or after about LingerSeconds. It

@@ -49,13 +49,13 @@ func program(ctx *pulumi.Context) error {
 			Min: 3, Max: 20, TargetCPUUtilization: 60, ScaleUpPercent: 900,
 			ScaleDownWindowSeconds: 300, ScaleDownPercent: 10, ScaleDownPeriodSeconds: 60,
 		},
-		Route: &kube.Route{Class: "alb", Hosts: []string{"shop.example.com"}, ALB: &kube.ALB{
+		Ingress: &kube.IngressSpec{Class: "alb", Hosts: []string{"shop.example.com"}, ALB: &kube.ALB{
 			Controller: kube.EKSAutoMode, Scheme: "internet-facing",
 			CertificateARN: pulumi.String(config.Require(ctx, "certificateArn")),
 			TLSPolicy:      "ELBSecurityPolicy-TLS13-1-2-2021-06",
 		}},
 		AllowFrom:             []kube.Peer{{CIDRs: pulumi.ToStringArray([]string{"10.0.0.0/20", "10.0.16.0/20"})}},
-		Drain:                 kube.Drain{LoadBalancerDelay: 25, LongestRequest: 30},
+		Shutdown:              kube.Shutdown{LoadBalancerDelay: 25, LongestRequest: 30},
 		RolloutTimeoutSeconds: 600,
 		Placement:             kube.Placement{Architecture: "amd64"},
 	}, cluster)

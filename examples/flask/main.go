@@ -49,9 +49,9 @@ func program(ctx *pulumi.Context) error {
 			Min: 2, Max: 6, TargetCPUUtilization: 50, ScaleUpPercent: 900,
 			ScaleDownWindowSeconds: 60, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
 		},
-		Route:                 &kube.Route{Class: "traefik", Hosts: []string{"flask.localhost"}, PublicPort: 8080},
+		Ingress:               &kube.IngressSpec{Class: "traefik", Hosts: []string{"flask.localhost"}, PublicPort: 8080},
 		AllowFrom:             []kube.Peer{{Namespace: "traefik"}},
-		Drain:                 kube.Drain{LoadBalancerDelay: 5},
+		Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},
 		RolloutTimeoutSeconds: 120,
 	}, cluster)
 	if err != nil {

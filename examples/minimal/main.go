@@ -31,7 +31,7 @@ func program(ctx *pulumi.Context) error {
 		},
 		Scaling:               kube.Scaling{Fixed: 3},
 		AllowFrom:             []kube.Peer{{Namespace: "shop"}},
-		Drain:                 kube.Drain{LoadBalancerDelay: 5},
+		Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},
 		RolloutTimeoutSeconds: 120,
 	}, cluster)
 	if err != nil {

@@ -44,7 +44,7 @@ func Invalid(name string, value any, want string) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), value, want)}
 }
 
-// That is Invalid unless ok is true.
+// That returns the problem of Invalid unless ok.
 func That(ok bool, name string, value any, want string) field.ErrorList {
 	if ok {
 		return nil

@@ -19,7 +19,7 @@ import (
 // App describes the app, on any target. The defaults are those of the hit counter in app/.
 type App struct {
 	kube.Container    // without the image and the resources; its readiness probe has a path or is TCP
-	Drain             kube.Drain
+	Shutdown          kube.Shutdown
 	SecretEnvironment map[string]pulumi.StringInput // by variable
 	SecretFiles       map[string]pulumi.StringInput // by absolute path
 }
@@ -32,7 +32,7 @@ func (d *decoder) app() App {
 	d.Fill("web.container", &a.Container)
 	d.Fill("web.container.drainEnv", &a.DrainEnv)
 	d.Fill("web.container.metrics", a.Metrics)
-	d.Fill("web.drain", &a.Drain)
+	d.Fill("web.shutdown", &a.Shutdown)
 	if a.Metrics.Port == 0 {
 		a.Metrics = nil
 	}
@@ -49,7 +49,7 @@ func (d *decoder) checkApp(a *App) {
 	if len(start) > 0 {
 		a.Probes.Startup = kube.Probe{} // the default, so that rolloutTimeoutSeconds is not refused for it too
 	}
-	d.Check("longestRequestSeconds", check.Range("longestRequestSeconds", a.Drain.LongestRequest, 1, 3000))
+	d.Check("longestRequestSeconds", check.Range("longestRequestSeconds", a.Shutdown.LongestRequest, 1, 3000))
 	d.Check("metricsPath", check.That(a.Metrics == nil || a.Metrics.Path != "", "metricsPath", "",
 		"must be a path such as /metrics; without metrics set metricsPort to 0"))
 	var variables field.ErrorList

@@ -446,7 +446,7 @@ func TestWhatIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := c.Kubernetes
-	if k.Web.Route != nil || c.UsesRedis || k.Redis != nil || k.External != nil || k.ElastiCache != nil ||
+	if k.Web.Ingress != nil || c.UsesRedis || k.Redis != nil || k.External != nil || k.ElastiCache != nil ||
 		c.App.Metrics != nil || k.Web.Container.Metrics != nil || k.Monitoring.Prometheus.Alerts.Objectives != nil {
 		t.Errorf("got %+v, %+v", c, k)
 	}
@@ -469,8 +469,8 @@ func TestLaterAdditionsArrive(t *testing.T) {
 	if !reflect.DeepEqual(web.AllowFrom, want) {
 		t.Errorf("got %+v, want %+v", web.AllowFrom, want)
 	}
-	if !slices.Equal(web.Route.Hosts, []string{"a.example.com", "b.example.com"}) {
-		t.Errorf("got the hosts %v", web.Route.Hosts)
+	if !slices.Equal(web.Ingress.Hosts, []string{"a.example.com", "b.example.com"}) {
+		t.Errorf("got the hosts %v", web.Ingress.Hosts)
 	}
 }
 
@@ -511,7 +511,7 @@ func TestDefaultsAreTheHitCounters(t *testing.T) {
 			Metrics: &kube.Metrics{Port: 9090, Path: "/metrics"}, Probes: probes, Env: none, WritablePaths: []string{},
 			DrainEnv: kube.DrainEnv{Delay: "DRAIN_DELAY", Timeout: "SHUTDOWN_TIMEOUT"},
 		},
-		SecretEnvironment: none, SecretFiles: none, Drain: kube.Drain{LoadBalancerDelay: 25, LongestRequest: 10},
+		SecretEnvironment: none, SecretFiles: none, Shutdown: kube.Shutdown{LoadBalancerDelay: 25, LongestRequest: 10},
 	}
 	if !reflect.DeepEqual(c.App, want) {
 		t.Errorf("got %+v, want %+v", c.App, want)

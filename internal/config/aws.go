@@ -21,7 +21,7 @@ var albKeys = []string{
 // alb returns the settings of the ALB, or nil for other controllers. A requested certificate is added later.
 func (d *decoder) alb() *kube.ALB {
 	a := &kube.ALB{Controller: kube.ALBController(d.Text("albController"))}
-	d.Fill("web.route.alb", a)
+	d.Fill("web.ingress.alb", a)
 	certificate := d.clusterText("certificateArn", clusterOutput, "certificateArn")
 	if certificate != pulumi.String("") {
 		a.CertificateARN = certificate
@@ -87,7 +87,7 @@ func (d *decoder) dns(t *Kubernetes, alb *kube.ALB) {
 	d.Check("certificate", t.Certificate.Validate())
 	withCertificate := *alb // requires a TLS policy
 	withCertificate.CertificateARN = pulumi.String("").ToStringOutput()
-	d.Check("web.route.alb", withCertificate.Validate())
+	d.Check("web.ingress.alb", withCertificate.Validate())
 }
 
 func (d *decoder) checkIDs(key, kind string, ids []string) {

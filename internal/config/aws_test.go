@@ -155,9 +155,9 @@ func TestClusterStackTakesThePlaceOfConfiguration(t *testing.T) {
 		k := c.Kubernetes
 		cidrs, _ := k.Web.AllowFrom[0].CIDRs.(pulumi.StringArray)
 		if k.EKS.Name != pulumi.String("production") || len(cidrs) != 1 || cidrs[0] != pulumi.String(subnets) ||
-			k.Web.Route.ALB.CertificateARN != pulumi.String(certificate) || k.Record.ZoneID != pulumi.String("Z0123456789") ||
+			k.Web.Ingress.ALB.CertificateARN != pulumi.String(certificate) || k.Record.ZoneID != pulumi.String("Z0123456789") ||
 			k.Certificate != nil || k.Capacity.CPULimit != pulumi.String("32") {
-			t.Errorf("%s: got %+v, %v, %+v", scheme, k.EKS, cidrs, k.Web.Route.ALB)
+			t.Errorf("%s: got %+v, %v, %+v", scheme, k.EKS, cidrs, k.Web.Ingress.ALB)
 		}
 	}
 }
@@ -315,7 +315,7 @@ func TestDemandCountsEveryWorkload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := c.Kubernetes.Capacity.Demand.AtMax.String(), "1 CPU, 640Mi"; got != want {
+	if got, want := c.Kubernetes.Capacity.Requests.AtMax.String(), "1 CPU, 640Mi"; got != want {
 		t.Errorf("with ElastiCache: got %s, want the %s of the app alone", got, want)
 	}
 }

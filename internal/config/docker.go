@@ -33,7 +33,7 @@ func (d *decoder) docker(c *Config) *Docker {
 	redis := &docker.RedisArgs{Limits: docker.Limits{Memory: redisResources.MemoryLimit}}
 	d.Fill("redis", redis)
 	d.Fill("docker.nginx", &t.Nginx)
-	t.Nginx.LongestRequestSeconds, t.Nginx.ReadyPath = app.Drain.Shutdown(), app.Probes.Readiness.HTTP
+	t.Nginx.LongestRequestSeconds, t.Nginx.ReadyPath = app.Shutdown.InFlight(), app.Probes.Readiness.HTTP
 	if c.UsesRedis {
 		t.Redis = redis
 		d.Check("redis", redis.Validate())
@@ -60,9 +60,9 @@ func (d *decoder) docker(c *Config) *Docker {
 
 // checkDockerApp contains checks of the app that the components for clusters do and those for Docker do not.
 func (d *decoder) checkDockerApp(app *App) {
-	const minDelay, maxDelay = 3, 300 // the balancer uses a fifth more: docker.Drain
+	const minDelay, maxDelay = 3, 300 // the balancer uses a fifth more: docker.Shutdown
 	d.Check("loadBalancerDelaySeconds",
-		check.Range("loadBalancerDelaySeconds", app.Drain.LoadBalancerDelay, minDelay, maxDelay))
+		check.Range("loadBalancerDelaySeconds", app.Shutdown.LoadBalancerDelay, minDelay, maxDelay))
 	if app.Probes.Readiness.HTTP == "" {
 		d.Problem("readyPath",
 			"is required with target docker: nginx sends requests only to containers that answer it with 200")
@@ -74,8 +74,8 @@ func (d *decoder) checkDockerApp(app *App) {
 func (d *decoder) dockerApp(app *App) docker.WebAppArgs {
 	w := docker.WebAppArgs{
 		Env: maps.Clone(app.Env), HealthCommand: d.List("healthCommand"),
-		Drain: docker.Drain{
-			Serve: app.Drain.PreStop() + app.Drain.AppDrain(), LongestRequest: app.Drain.Shutdown(),
+		Shutdown: docker.Shutdown{
+			Serve: app.Shutdown.PreStop() + app.Shutdown.AppDrain(), LongestRequest: app.Shutdown.InFlight(),
 			ServeVariable: app.DrainEnv.Delay, TimeoutVariable: app.DrainEnv.Timeout,
 		},
 	}

@@ -163,19 +163,19 @@ func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Envi
 
 func (d *decoder) webApp(app *App, alb *kube.ALB) kube.WebAppArgs {
 	a := kube.WebAppArgs{
-		Container: app.Container, Scaling: d.scaling(), Route: d.route(alb), Drain: app.Drain,
+		Container: app.Container, Scaling: d.scaling(), Ingress: d.route(alb), Shutdown: app.Shutdown,
 		Placement: kube.Placement{NodeSelector: d.StringMap("nodeSelector"), PriorityClass: d.Text("priorityClass")},
 	}
 	d.Fill("web", &a)
 	d.Fill("web.container.resources", &a.Container.Resources)
-	a.AllowFrom = d.allowFrom(a.Route != nil)
+	a.AllowFrom = d.allowFrom(a.Ingress != nil)
 	moreHosts := d.extraHosts()
 	if cidrs := d.List("egressCidrs"); len(cidrs) > 0 {
 		a.AllowTo = []kube.Peer{{CIDRs: pulumi.ToStringArray(cidrs)}}
 	}
 	d.Check("web", a.Validate())
-	if a.Route != nil { // already checked, under their own key
-		a.Route.Hosts = append(a.Route.Hosts, moreHosts...)
+	if a.Ingress != nil { // already checked, under their own key
+		a.Ingress.Hosts = append(a.Ingress.Hosts, moreHosts...)
 	}
 	return a
 }
@@ -192,8 +192,8 @@ func (d *decoder) scaling() kube.Scaling {
 }
 
 // route returns the route, or nil for a Service only. webApp adds the hosts of extraHosts later.
-func (d *decoder) route(alb *kube.ALB) *kube.Route {
-	r := &kube.Route{
+func (d *decoder) route(alb *kube.ALB) *kube.IngressSpec {
+	r := &kube.IngressSpec{
 		Class: d.Text("ingressClass"), Paths: d.List("paths"), PublicPort: d.Integer("publicPort"),
 		TLSSecret: d.Text("tlsSecret"), Annotations: d.StringMap("ingressAnnotations"), ALB: alb,
 	}
@@ -260,7 +260,7 @@ const TraefikName = "traefik"
 
 // Capacity holds the resource requests of a stack's pods and the limits of the nodes.
 type Capacity struct {
-	Demand                kube.Demand
+	Requests              kube.TotalRequests
 	CPULimit, MemoryLimit pulumi.StringInput // of the nodes: empty for none, unknown before the cluster exists
 }
 
@@ -274,7 +274,7 @@ func (d *decoder) capacity(t *Kubernetes) Capacity {
 	// Invalid sizes of the app are reported as part of it; those of the other workloads are constants.
 	sized := len(t.Web.Container.Resources.Validate())+len(t.Web.Scaling.Validate()) == 0
 	if sized {
-		c.Demand = kube.DemandOf(t.pods())
+		c.Requests = kube.TotalRequestsOf(t.pods())
 	}
 	cpu, _ := c.CPULimit.(pulumi.String) // empty if it is not known yet
 	memory, _ := c.MemoryLimit.(pulumi.String)
@@ -284,7 +284,7 @@ func (d *decoder) capacity(t *Kubernetes) Capacity {
 	nodes := kube.Capacity{CPU: string(cpu), Memory: string(memory)}
 	problems := nodes.Validate()
 	if sized && len(problems) == 0 {
-		problems = nodes.Fits(c.Demand)
+		problems = nodes.Fits(c.Requests)
 	}
 	d.Check("nodes", problems)
 	return c

@@ -75,7 +75,7 @@ func (d *Decoder) Refuse(name, why string, args ...any) {
 	d.Problem(name, "got %s, "+why, append([]any{d.Display(name)}, args...)...)
 }
 
-// RefuseIf is Refuse under a condition.
+// RefuseIf calls Refuse if wrong.
 func (d *Decoder) RefuseIf(wrong bool, name, why string, args ...any) {
 	if wrong {
 		d.Refuse(name, why, args...)

@@ -71,8 +71,8 @@ func renamed(ctx *pulumi.Context) error {
 			Min: 2, Max: 20, TargetCPUUtilization: 60, ScaleUpPercent: 900, ScaleDownWindowSeconds: 300,
 			ScaleDownPercent: 50, ScaleDownPeriodSeconds: 60,
 		},
-		Route: &kube.Route{Class: "traefik"}, AllowFrom: []kube.Peer{{Namespace: "traefik"}},
-		Drain: kube.Drain{LoadBalancerDelay: 5}, RolloutTimeoutSeconds: 120,
+		Ingress: &kube.IngressSpec{Class: "traefik"}, AllowFrom: []kube.Peer{{Namespace: "traefik"}},
+		Shutdown: kube.Shutdown{LoadBalancerDelay: 5}, RolloutTimeoutSeconds: 120,
 	}, opts...)
 	return err
 }

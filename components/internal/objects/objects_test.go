@@ -15,7 +15,7 @@ import (
 // program registers one of each object of an Owner, whose component has another name than its objects.
 func program(ctx *pulumi.Context) error {
 	o := Owner{
-		App: App{
+		Pods: Pods{
 			Name: "redis", Instance: "cache", Labels: map[string]string{"team": "shop"},
 			Annotations: map[string]string{"owner": "me"},
 		},
@@ -110,7 +110,7 @@ func TestPeersOfNobody(t *testing.T) {
 
 // Custom labels never change a selector.
 func TestLabelSetKeepsTheSelector(t *testing.T) {
-	app := App{Name: "redis", Instance: "a", Labels: map[string]string{
+	app := Pods{Name: "redis", Instance: "a", Labels: map[string]string{
 		"app.kubernetes.io/name": "other", "app.kubernetes.io/part-of": "shop", "team": "x",
 	}}
 	labels := app.LabelSet()
@@ -122,7 +122,7 @@ func TestLabelSetKeepsTheSelector(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", key, labels[key], want)
 		}
 	}
-	if len(app.Pods()) != 2 {
-		t.Errorf("got the selector %v, want two labels", app.Pods())
+	if len(app.Selector()) != 2 {
+		t.Errorf("got the selector %v, want two labels", app.Selector())
 	}
 }

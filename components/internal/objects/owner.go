@@ -21,7 +21,7 @@ import (
 
 // Owner is a component that creates objects, whose names in the cluster start with Instance.
 type Owner struct {
-	App
+	Pods
 	*component.Builder
 	Namespace pulumi.StringInput
 }
@@ -59,7 +59,7 @@ func (o Owner) Annotated(annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	return annotated(o.Meta(""), annotations)
 }
 
-// annotated adds annotations, which override those of the App. It sets no empty map, which would show in a preview.
+// annotated adds annotations, which override those of the Pods. It sets no empty map, which would show in a preview.
 func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	all := pulumi.StringMap{}
 	own, _ := meta.Annotations.(pulumi.StringMap)
@@ -79,7 +79,7 @@ func (o Owner) Service(portName string, number int) *corev1.Service {
 	return component.Create(o.Builder, corev1.NewService, "", &corev1.ServiceArgs{
 		Metadata: o.Annotated(WithoutAwait),
 		Spec: &corev1.ServiceSpecArgs{
-			Selector: pulumi.ToStringMap(o.Pods()),
+			Selector: pulumi.ToStringMap(o.Selector()),
 			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
 				Name: pulumi.String(portName), Port: pulumi.Int(number), TargetPort: pulumi.String(portName),
 			}},
@@ -180,9 +180,9 @@ func checkClass(claim string, had any, class string) error {
 		claim, had, class)
 }
 
-// App identifies the pods of one component instance. A selector contains just two labels: it is immutable on a
+// Pods identifies the pods of one component instance. A selector contains just two labels: it is immutable on a
 // Deployment, so a label that may change later (a version, a team) would force a replacement, and an outage.
-type App struct {
+type Pods struct {
 	// Name of the software, e.g. redis.
 	Name string
 	// Instance is the name of the main object: the component's name, unless its arguments set another.
@@ -191,28 +191,28 @@ type App struct {
 	Labels, Annotations map[string]string
 }
 
-// Pods returns the labels by which others select the pods of this app in their namespace.
-func (a App) Pods() map[string]string {
+// Selector returns the labels by which others select the pods of this app in their namespace.
+func (a Pods) Selector() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": a.Name, "app.kubernetes.io/instance": a.Instance}
 }
 
 // LabelSet returns the recommended labels:
 // https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
-func (a App) LabelSet() pulumi.StringMap {
+func (a Pods) LabelSet() pulumi.StringMap {
 	labels := pulumi.StringMap{
 		"app.kubernetes.io/part-of": pulumi.String("scaleout"), "app.kubernetes.io/managed-by": pulumi.String("pulumi"),
 	}
 	maps.Copy(labels, pulumi.ToStringMap(a.Labels))
-	maps.Copy(labels, pulumi.ToStringMap(a.Pods()))
+	maps.Copy(labels, pulumi.ToStringMap(a.Selector()))
 	return labels
 }
 
-// LabelSelector returns Pods in the form of workloads and policies.
-func (a App) LabelSelector() *metav1.LabelSelectorArgs {
-	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(a.Pods())}
+// LabelSelector returns Selector in the form of workloads and policies.
+func (a Pods) LabelSelector() *metav1.LabelSelectorArgs {
+	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(a.Selector())}
 }
 
 // ClusterMeta returns the metadata of a cluster-scoped object. Its name is fixed, for runbooks and `kubectl` commands.
-func (a App) ClusterMeta(name pulumi.StringInput) *metav1.ObjectMetaArgs {
+func (a Pods) ClusterMeta(name pulumi.StringInput) *metav1.ObjectMetaArgs {
 	return annotated(&metav1.ObjectMetaArgs{Name: name, Labels: a.LabelSet()}, pulumi.ToStringMap(a.Annotations))
 }

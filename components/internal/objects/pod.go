@@ -14,7 +14,7 @@ import (
 // Pod completes the pod template of an app with one container: labels, user, volumes, and no more privileges than the
 // Pod Security Standard `restricted` allows. Without a service account it gets no token for the API.
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-func (a App) Pod(
+func (a Pods) Pod(
 	user int, annotations pulumi.StringMap, spec corev1.PodSpecArgs, c corev1.ContainerArgs, volumes ...Volume,
 ) *corev1.PodTemplateSpecArgs {
 	if c.Name == nil {
@@ -111,7 +111,7 @@ func Sleep(seconds int) *corev1.LifecycleArgs {
 // Spread distributes pods over zones and nodes as far as possible. With pod-template-hash each revision counts alone;
 // otherwise the old pods would determine the distribution of the new ones during a rollout:
 // https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
-func (a App) Spread() corev1.TopologySpreadConstraintArray {
+func (a Pods) Spread() corev1.TopologySpreadConstraintArray {
 	var constraints corev1.TopologySpreadConstraintArray
 	for _, key := range []string{"topology.kubernetes.io/zone", "kubernetes.io/hostname"} {
 		constraints = append(constraints, corev1.TopologySpreadConstraintArgs{

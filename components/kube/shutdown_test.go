@@ -12,7 +12,7 @@ import (
 func TestDrainHoldsForEveryDelay(t *testing.T) {
 	for delay := 1; delay <= maxLoadBalancerDelay; delay++ {
 		for _, longest := range []int{0, 1, 10, 60, 900, maxLongestRequest} {
-			d := Drain{LoadBalancerDelay: delay, LongestRequest: longest}
+			d := Shutdown{LoadBalancerDelay: delay, LongestRequest: longest}
 			if problems := d.Validate(); len(problems) > 0 {
 				t.Fatalf("%+v: %v", d, problems)
 			}
@@ -20,11 +20,11 @@ func TestDrainHoldsForEveryDelay(t *testing.T) {
 			if request == 0 {
 				request = defaultLongestRequest
 			}
-			lastAnswer := d.PreStop() + d.AppDrain() + d.Shutdown()
+			lastAnswer := d.PreStop() + d.AppDrain() + d.InFlight()
 			for claim, holds := range map[string]bool{
 				"the container serves until the load balancer sends no more requests": d.PreStop() >= delay,
 				"the app still answers on open connections after SIGTERM":             d.AppDrain() >= 1,
-				"the longest request fits into the shutdown":                          d.Shutdown() >= request,
+				"the longest request fits into the shutdown":                          d.InFlight() >= request,
 				"the kubelet does not kill the pod before its last answer":            d.Grace() > lastAnswer,
 				"the load balancer waits as long as the pod can answer":               d.Deregistration() >= lastAnswer,
 				"the load balancer closes connections before the pod is killed":       d.Deregistration() < d.Grace(),
@@ -40,7 +40,7 @@ func TestDrainHoldsForEveryDelay(t *testing.T) {
 }
 
 func TestDrainRefuses(t *testing.T) {
-	for _, d := range []Drain{
+	for _, d := range []Shutdown{
 		{LoadBalancerDelay: -1}, {}, {LoadBalancerDelay: maxLoadBalancerDelay + 1}, {LoadBalancerDelay: 5,
 			LongestRequest: -1},
 		{LoadBalancerDelay: 5, LongestRequest: maxLongestRequest + 1},
@@ -54,15 +54,15 @@ func TestDrainRefuses(t *testing.T) {
 // The pod, the app and the load balancer get their times from the same two numbers.
 func TestDrainReachesEveryPlace(t *testing.T) {
 	web := testWeb()
-	web.Drain = Drain{LoadBalancerDelay: 25, LongestRequest: 40}
+	web.Shutdown = Shutdown{LoadBalancerDelay: 25, LongestRequest: 40}
 	spec := podSpec(t, recordWeb(t, web))
 	sleep := offline.Lookup(spec, "containers", 0, "lifecycle", "preStop", "sleep", "seconds")
 	grace := offline.Lookup(spec, "terminationGracePeriodSeconds")
-	if sleep != int64(web.Drain.PreStop()) || grace != int64(web.Drain.Grace()) {
-		t.Errorf("got sleep %v and grace %v, want %d and %d", sleep, grace, web.Drain.PreStop(), web.Drain.Grace())
+	if sleep != int64(web.Shutdown.PreStop()) || grace != int64(web.Shutdown.Grace()) {
+		t.Errorf("got sleep %v and grace %v, want %d and %d", sleep, grace, web.Shutdown.PreStop(), web.Shutdown.Grace())
 	}
 	for name, want := range map[string]string{
-		"DRAIN_DELAY": fmt.Sprintf("%ds", web.Drain.AppDrain()), "SHUTDOWN_TIMEOUT": "40s",
+		"DRAIN_DELAY": fmt.Sprintf("%ds", web.Shutdown.AppDrain()), "SHUTDOWN_TIMEOUT": "40s",
 	} {
 		if got := variable(spec, name); got != want {
 			t.Errorf("%s: got %v, want %s", name, got, want)

@@ -8,15 +8,15 @@ import (
 	"example.com/scaleout/internal/check"
 )
 
-// Drain holds the times, in seconds, of a graceful shutdown. They are only correct together, so all follow from two: a
-// pod must serve until the load balancer stops sending it requests, and be killed only after its last response.
+// Shutdown holds the times, in seconds, of a graceful shutdown. They are only correct together, so all follow from two:
+// a pod must serve until the load balancer stops sending it requests, and be killed only after its last response.
 //
 //	0             the pod is marked for deletion, its deregistration starts; the container sleeps (PreStop)
 //	PreStop       SIGTERM: /readyz fails, connections are closed after their current requests (AppDrain)
-//	+ AppDrain    the listener closes, requests in flight may finish (Shutdown)
-//	+ Shutdown    the process exits
+//	+ AppDrain    the listener closes, requests in flight may finish (InFlight)
+//	+ InFlight    the process exits
 //	Grace         the kubelet kills the process if it still runs
-type Drain struct {
+type Shutdown struct {
 	// LoadBalancerDelay is the time for which the load balancer may keep sending new requests to a terminating pod:
 	// about 5 s for an ingress controller that watches endpoints, up to 25 s for an AWS load balancer.
 	// https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/1064
@@ -35,23 +35,23 @@ const (
 )
 
 // Validate reports every invalid time.
-func (d Drain) Validate() field.ErrorList {
+func (d Shutdown) Validate() field.ErrorList {
 	problems := check.Range("loadBalancerDelay", d.LoadBalancerDelay, 1, maxLoadBalancerDelay)
 	return append(problems, check.Range("longestRequest", d.LongestRequest, 0, maxLongestRequest)...)
 }
 
 // PreStop returns the time for which a container keeps serving before it gets SIGTERM.
-func (d Drain) PreStop() int { return d.LoadBalancerDelay }
+func (d Shutdown) PreStop() int { return d.LoadBalancerDelay }
 
 // AppDrain returns the time after SIGTERM during which the app still accepts requests on open connections.
-func (d Drain) AppDrain() int { return (d.LoadBalancerDelay + 4) / 5 } // a fifth, rounded up
+func (d Shutdown) AppDrain() int { return (d.LoadBalancerDelay + 4) / 5 } // a fifth, rounded up
 
-// Shutdown returns the time for requests in flight after that.
-func (d Drain) Shutdown() int { return cmp.Or(d.LongestRequest, defaultLongestRequest) }
+// InFlight returns the time for requests in flight after that.
+func (d Shutdown) InFlight() int { return cmp.Or(d.LongestRequest, defaultLongestRequest) }
 
 // Grace returns the pod's terminationGracePeriodSeconds.
-func (d Drain) Grace() int { return d.Deregistration() + killMargin }
+func (d Shutdown) Grace() int { return d.Deregistration() + killMargin }
 
 // Deregistration returns the deregistration delay of an AWS target group. It equals the time that the pod can serve:
 // a shorter delay cuts requests off, and a longer one keeps connections to a terminated pod.
-func (d Drain) Deregistration() int { return d.PreStop() + d.AppDrain() + d.Shutdown() }
+func (d Shutdown) Deregistration() int { return d.PreStop() + d.AppDrain() + d.InFlight() }
