@@ -93,7 +93,7 @@ TESTED := . ./cluster/... ./cmd/... ./components/... ./examples/... ./internal/.
 
 # -vet=all is go vet in the same pass: a command of its own would analyze all dependencies a second time.
 test: ## the tests that a change needs: Go and make suffice; tests of missing programs are listed at the end
-	@echo "==> a first run compiles Pulumi's SDKs and Kubernetes' types: about ten minutes on two cores"
+	@echo "==> a first run compiles Pulumi's SDKs and Kubernetes' types: five to ten minutes on two cores"
 	$(COMPILE) go test -vet=all -skip '^TestRendered$$' $(TESTED)
 	cd app && go test -vet=all ./...
 	cd balancer && go test -vet=all ./...

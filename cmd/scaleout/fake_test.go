@@ -157,8 +157,8 @@ config:
 // newTestDriver returns a driver in a project of its own with the default settings.
 func newTestDriver(t *testing.T, replies ...reply) (*driver, *fakeRunner, *bytes.Buffer) {
 	host, out := &fakeRunner{t: t, replies: replies}, new(bytes.Buffer)
-	d := &driver{settings: must(parseSettings("up", environment(nil))), root: t.TempDir(), host: host, kind: fakeClusters{host},
-		cli: pulumiCLI{fakePulumi{}, host}, out: out, lookupEnv: environment(nil), exclusive: true}
+	d := &driver{settings: must(parseSettings("up", environment(nil))), root: t.TempDir(), host: host,
+		kind: fakeClusters{host}, cli: pulumiCLI{fakePulumi{}, host}, out: out, lookupEnv: environment(nil), exclusive: true}
 	write(t, filepath.Join(d.root, "Pulumi.yaml"), projectYAML)
 	write(t, d.committed("dev"), devYAML)
 	write(t, d.local("state", "meta.yaml"), "")

@@ -2,7 +2,7 @@
 // removes all of it, and `status`, `logs` and `env` inspect it. `promote` and `rollback` change the image that a stack
 // runs, wherever it is; they need only Pulumi and the registry. The Makefile calls this program.
 //
-// It finds what it created by querying Docker, Kubernetes and Pulumi, and stores only what these do not know, in .local.
+// It finds what it created by querying Docker, Kubernetes and Pulumi, and stores in .local only what these do not know.
 // Every step can therefore be repeated, and the next run completes an interrupted one. It edits no committed file
 // (except `promote` and `rollback`, whose result is one), no kubeconfig of the user, and no Pulumi state.
 package main

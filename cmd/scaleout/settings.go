@@ -64,8 +64,8 @@ func (s *settings) variables() []variable {
 	}
 }
 
-// parseSettings reads the variables that a command uses over the defaults. An empty variable counts as unset, since make
-// exports such ones. One error lists all problems.
+// parseSettings reads the variables that a command uses over the defaults. An empty variable counts as unset, since
+// make exports such ones. One error lists all problems.
 func parseSettings(command string, lookupEnv func(string) (string, bool)) (settings, error) {
 	s := settings{Stack: defaultStack, Cluster: "scaleout", RegistryName: "kind-registry", RegistryImage: registryImage,
 		Component: "web"}

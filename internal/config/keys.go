@@ -90,8 +90,9 @@ var keys = map[string]string{
 	"docker.web.limits.cpu": "cpuLimit", "docker.web.limits.memory": "memoryLimit",
 	"docker.web.shutdown.serveVariable":   "drainDelayVariable",
 	"docker.web.shutdown.timeoutVariable": "drainTimeoutVariable",
-	"docker.web.shutdown.serve":           "loadBalancerDelaySeconds", "docker.web.shutdown.longestRequest": "longestRequestSeconds",
-	"docker.nginx.publicPort": "publicPort", "docker.nginx.balancing": "nginxBalancing",
+	"docker.web.shutdown.serve":           "loadBalancerDelaySeconds",
+	"docker.web.shutdown.longestRequest":  "longestRequestSeconds",
+	"docker.nginx.publicPort":             "publicPort", "docker.nginx.balancing": "nginxBalancing",
 	"docker.nginx.longestRequestSeconds": "longestRequestSeconds",
 	"docker.nginx.maxBodyKilobytes":      "maxBodyKilobytes",
 }
