@@ -200,13 +200,14 @@ func TestInterruptedUp(t *testing.T) {
 	up(t) // the ingress controller and the metrics
 	client := clientset(t)
 	ofUp, ofDown := pointsOf(client)
+	row := func(cells ...string) { record(t, "interrupt", cells...) }
 	for _, by := range []signal{{"Ctrl-C", (*run).interrupt}, {"kill -9", (*run).kill}} {
 		t.Run(by.name, func(t *testing.T) {
 			writeBeside(t)
 			explainFailure(t, client, besideName)
-			interruptAt(t, "up", ofUp, by)
+			interruptAt(t, "up", ofUp, by, row)
 			expectWhole(t)
-			last := interruptAt(t, "down", ofDown, by)
+			last := interruptAt(t, "down", ofDown, by, row)
 			if left := leftOfBeside(t); len(left) > 0 {
 				t.Errorf("the last `make down` left %s:\n%s", strings.Join(left, ", "), &last.output)
 			}
@@ -215,8 +216,8 @@ func TestInterruptedUp(t *testing.T) {
 }
 
 // interruptAt runs a make target and interrupts it at the first point, the run that should complete it at the second
-// one, and so on. It returns the last run, which completed.
-func interruptAt(t *testing.T, target string, points []point, by signal) *run {
+// one, and so on, with a row for each. It returns the last run, which completed.
+func interruptAt(t *testing.T, target string, points []point, by signal, row func(cells ...string)) *run {
 	t.Helper()
 	current := startRun(t, target)
 	current.waitFor(t, points[0])
@@ -242,7 +243,7 @@ func interruptAt(t *testing.T, target string, points []point, by signal) *run {
 		if target == "up" && !strings.Contains(current.output.String(), "taking over what it left") {
 			t.Errorf("the `make up` after one that was interrupted %s does not report it:\n%s", p.name, &current.output)
 		}
-		record(t, "interrupt", "make "+target, by.name+" "+p.name, seconds(ended), seconds(took)+" "+goal)
+		row("`make "+target+"`", by.name+" "+p.name, seconds(ended), seconds(took)+" "+goal)
 	}
 	t.Logf("the last run:\n%s", &current.output)
 	return current
