@@ -21,7 +21,8 @@ const hostile = `-x;touch PWNED;$(touch PWNED)` + "`touch PWNED`" + `'"&|>PWNED 
 // the file RECORD, and for `go build -o FILE` creates FILE as another recorder.
 const recorder = `#!/bin/sh
 { echo "== ${0##*/}"; for argument; do printf '%s\n' "$argument"; done; } >>"$RECORD"
-[ "${0##*/}" = driver ] && [ "$1" = env ] && echo true
+[ "${0##*/} $1" = "go version" ] && echo "go version go1.26.7 linux/amd64"
+[ "${0##*/} $1" = "driver env" ] && echo true
 if [ "${0##*/}" = go ] && [ "$1" = build ]; then
 	while [ "$1" != -o ]; do shift; done
 	cp "$RECORDER" "$2"
@@ -48,6 +49,7 @@ func TestRecipesDoNotRunTheirInput(t *testing.T) {
 	// The arguments that have to arrive as they are. Other inputs are split at blanks, or are read by a program.
 	arrives := map[string]string{"preview": "STACK", "preview-cluster": "STACK", "render": "OUT", "e2e": "RUN",
 		"fuzz": "FUZZTIME", "contract": "IMAGE"}
+	drives := strings.Fields("up down promote rollback status logs env load dashboards")
 	dir := recipeFolder(t, string(makefile))
 	variables := append(strings.Fields(strings.ReplaceAll(string(inputs[1]), "\\", "")), "OUT")
 	for _, target := range targets {
@@ -55,6 +57,9 @@ func TestRecipesDoNotRunTheirInput(t *testing.T) {
 			got := runRecipe(t, dir, target, variables, onCommandLine)
 			if variable := arrives[target]; variable != "" && !slices.Contains(got, hostile) {
 				t.Errorf("make %s: %s does not arrive as it is:\n%s", target, variable, strings.Join(got, "\n"))
+			}
+			if slices.Contains(drives, target) && !slices.Contains(got, "== driver") {
+				t.Errorf("make %s does not run the driver:\n%s", target, strings.Join(got, "\n"))
 			}
 			if _, err := os.Stat(filepath.Join(dir, "PWNED")); err == nil {
 				t.Fatalf("make %s runs its input (on the command line: %t)", target, onCommandLine)
@@ -73,7 +78,7 @@ func TestDiff(t *testing.T) {
 	}
 	dir, golden := t.TempDir(), filepath.Join("testdata", "golden", "dev")
 	run := func(in, base string, command ...string) string {
-		c := exec.Command(command[0], command[1:]...) //nolint:gosec // the commands of this test
+		c := exec.Command(command[0], command[1:]...)
 		c.Dir, c.Env = in, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "BASE=" + base,
 			"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com",
 			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com"}
@@ -96,6 +101,9 @@ func TestDiff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	readIndex := func(in string) string {
+		return readFile(t, strings.TrimSpace(git(in, "rev-parse", "--path-format=absolute", "--git-path", "index")))
 	}
 	project := filepath.Join(dir, "a folder")
 	git(dir, "init", "--quiet", project)
@@ -124,14 +132,17 @@ func TestDiff(t *testing.T) {
 	} {
 		change(tt.in, "hpa.yaml", "maxReplicas: 30\n")
 		change(tt.in, "new.yaml", "new: true\n")
-		status := git(project, "status", "--porcelain")
+		status, index := git(tt.in, "status", "--porcelain"), readIndex(tt.in)
 		got := run(tt.in, tt.base, "sh", script)
 		for _, part := range tt.want {
 			if !strings.Contains(got, part) {
 				t.Errorf("%s: got %q, want %q in it", tt.name, got, part)
 			}
 		}
-		if now := git(project, "status", "--porcelain"); now != status {
+		if readIndex(tt.in) != index {
+			t.Errorf("%s: it changed the index", tt.name)
+		}
+		if now := git(tt.in, "status", "--porcelain"); now != status {
 			t.Errorf("%s: the status was %q and is %q", tt.name, status, now)
 		}
 	}
