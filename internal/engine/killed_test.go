@@ -3,7 +3,7 @@
 package engine
 
 import (
-	"syscall"
+	"bytes"
 	"testing"
 	"time"
 )
@@ -15,7 +15,8 @@ func TestKilledUpdate(t *testing.T) {
 	p := existing(t)
 	p.substitute.interrupted = interrupted
 	update := p.command(".", "up", "--yes", "--skip-preview")
-	update.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with the program
+	var out bytes.Buffer
+	update.Stdout, update.Stderr = &out, &out
 	if err := update.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -24,11 +25,11 @@ func TestKilledUpdate(t *testing.T) {
 	case <-time.After(2 * time.Minute):
 		t.Errorf("the update does not create %s", interrupted)
 	}
-	if err := syscall.Kill(-update.Process.Pid, syscall.SIGKILL); err != nil {
+	if err := update.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := update.Wait(); err == nil {
-		t.Fatal("the update was not killed")
+	if err := update.Wait(); err == nil || t.Failed() {
+		t.Fatalf("the killed update ended with %v:\n%s", err, &out)
 	}
 
 	p.refused("currently locked by", ".", "up", "--yes", "--skip-preview", "--color", "never")

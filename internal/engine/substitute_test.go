@@ -35,8 +35,8 @@ type substitute struct {
 	deleted map[string]span
 	updated map[string]bool
 
-	// The creation of this resource takes effect but never returns, after which reached is closed. Another one fails,
-	// since the resource exists.
+	// The first creation of this resource takes effect, closes reached and never returns. A second one fails, since it
+	// exists.
 	interrupted string
 	reached     chan struct{}
 }
