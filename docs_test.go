@@ -34,6 +34,16 @@ func TestConfigurationReference(t *testing.T) {
 	}
 }
 
+// The program of the README is part of examples/minimal, whose test runs it.
+func TestProgramOfTheReadme(t *testing.T) {
+	_, rest, _ := strings.Cut(readFile(t, "README.md"), "```go\n")
+	program, _, found := strings.Cut(rest, "```")
+	words := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	if !found || !strings.Contains(words(readFile(t, "examples/minimal/main.go")), words(program)) {
+		t.Errorf("examples/minimal has no\n%s", program)
+	}
+}
+
 // configurationDoc renders each section of the config block as a table; a comment `# --- title` starts a section.
 func configurationDoc(path string) (string, error) {
 	content, err := os.ReadFile(path)

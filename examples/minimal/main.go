@@ -1,5 +1,5 @@
-// Command minimal runs a third-party container in a kind cluster: three pods behind a Service, without Ingress, Redis
-// or autoscaler. Its only Pulumi provider SDK is that of Kubernetes.
+// Command minimal runs a third-party container in the kind cluster of `make up`, behind its Traefik and with an
+// autoscaler, but without Redis. Its only Pulumi provider SDK is that of Kubernetes.
 package main
 
 import (
@@ -23,14 +23,16 @@ func program(ctx *pulumi.Context) error {
 	app, err := kube.NewWebApp(ctx, "podinfo", &kube.WebAppArgs{
 		Namespace: namespace.Name,
 		Container: kube.Container{
-			Image:     pulumi.String("ghcr.io/stefanprodan/podinfo:6.9.2"),
-			Port:      9898,
-			User:      100,
+			Image: pulumi.String("ghcr.io/stefanprodan/podinfo:6.9.2"), Port: 9898, User: 100,
 			Probes:    kube.HTTPProbes("/healthz", "/readyz"),
 			Resources: kube.Resources{CPURequest: "50m", MemoryLimit: "64Mi"},
 		},
-		Scaling:               kube.Scaling{Fixed: 3},
-		AllowFrom:             []kube.Peer{{Namespace: "shop"}},
+		Scaling: kube.Scaling{
+			Min: 2, Max: 10, TargetCPUUtilization: 60, ScaleUpPercent: 900,
+			ScaleDownWindowSeconds: 300, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
+		},
+		Ingress:               &kube.IngressSpec{Class: "traefik", Hosts: []string{"podinfo.localhost"}, PublicPort: 8080},
+		AllowFrom:             []kube.Peer{{Namespace: "traefik"}},
 		Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},
 		RolloutTimeoutSeconds: 120,
 	}, cluster)
