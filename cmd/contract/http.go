@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	answerLimit = 10 * time.Second // as long as components/kube/drain.go gives requests in flight
+	answerLimit = 10 * time.Second // as long as components/kube/shutdown.go gives requests in flight
 	probeLimit  = 2 * time.Second  // the timeout of WebApp's probes
 )
 

@@ -153,11 +153,8 @@ func (d *driver) chooseBackend(s *stack) error {
 	// A go.work above does not know the modules here, there is no vendor folder, and `stack rm NAME` fails with a second
 	// name.
 	s.env = map[string]string{"GOWORK": "off", "GO111MODULE": "on", "PULUMI_OPTION_CWD": "", "PULUMI_OPTION_STACK": ""}
-	if flags, _ := d.lookupEnv("GOFLAGS"); strings.Contains(flags, "-mod=") {
-		s.env["GOFLAGS"] = strings.Join(slices.DeleteFunc(strings.Fields(flags), func(flag string) bool {
-			return strings.HasPrefix(flag, "-mod=")
-		}), " ")
-	}
+	flags, _ := d.lookupEnv("GOFLAGS") // without -mod, which the Makefile removes
+	s.env["GOFLAGS"] = flags
 	chosen := map[string]bool{}
 	for name, value := range own {
 		got, _ := d.lookupEnv(name)
