@@ -77,14 +77,14 @@ func installAddons(b *component.Builder, target *config.Kubernetes, cluster pulu
 
 // provideCertificate requests a certificate for the host of the ALB if the configuration asks for a new one.
 func provideCertificate(b *component.Builder, target *config.Kubernetes) error {
-	route := target.Web.Ingress
-	if route == nil || route.ALB == nil {
+	ingress := target.Web.Ingress
+	if ingress == nil || ingress.ALB == nil {
 		return nil
 	}
 	if target.Certificate != nil {
-		route.ALB.CertificateARN = component.Create(b, aws.NewCertificate, webName, target.Certificate).ARN
+		ingress.ALB.CertificateARN = component.Create(b, aws.NewCertificate, webName, target.Certificate).ARN
 	}
-	if route.ALB.CertificateARN != nil || route.ALB.Scheme != "internet-facing" {
+	if ingress.ALB.CertificateARN != nil || ingress.ALB.Scheme != "internet-facing" {
 		return nil
 	}
 	// A change of the certificate's source may have left none. It is no error: a trial may do without.

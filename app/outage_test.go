@@ -375,13 +375,13 @@ func TestOneDialStandsForManyCalls(t *testing.T) {
 	}
 }
 
-// TestSilence: a connection is broken when calls have waited for three intervals to four without a sign of life,
+// TestSilence: a connection is broken when calls have waited for three intervals to four without data from Redis,
 // whenever they begin, and never while no call waits.
 func TestSilence(t *testing.T) {
 	const interval, least, most = time.Second, 3 * time.Second, 4 * time.Second
 	tests := map[string]struct {
 		let    func(*redisCounter) // runs half an interval after a call began
-		silent bool                // from the last sign in let on, or since the call began
+		silent bool                // from the last data in let on, or since the call began
 	}{
 		"nothing comes": {func(*redisCounter) {}, true},
 		"nothing comes, others call": {func(c *redisCounter) {
@@ -440,7 +440,7 @@ func TestSilence(t *testing.T) {
 				for c.calls.Load() > 0 {
 					c.calls.Add(-1)
 				}
-				time.Sleep(interval) // for the last look
+				time.Sleep(interval) // for the last check
 			})
 		})
 	}

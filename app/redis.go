@@ -20,7 +20,7 @@ type redisCounter struct {
 	cfg      RedisConfig
 	client   rueidis.Client
 	calls    atomic.Int64              // in flight
-	received atomic.Int64              // reads of data from Redis, and first calls after none
+	received atomic.Int64              // reads of data; also rises when a call begins after none, and after a dial
 	begun    chan struct{}             // receives when a call begins after none
 	conn     atomic.Pointer[redisConn] // the newest connection
 	password string                    // for the greeting after the newest dial; one goroutine at a time does both

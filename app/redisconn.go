@@ -70,7 +70,7 @@ func (c *redisCounter) connect(ctx context.Context, addr string, d *net.Dialer) 
 // redisConn is a connection to Redis that counts received data, batches commands and adds the phase to its errors.
 type redisConn struct {
 	net.Conn
-	received *atomic.Int64 // of life from Redis
+	received *atomic.Int64 // reads of data from Redis, see redisCounter
 	hint     string        // possible cause if the greeting fails
 	greeted  atomic.Bool   // the other side has sent something
 }

@@ -175,7 +175,7 @@ func TestNginxDoesNotChangeWithTheReplicas(t *testing.T) {
 
 // Docker has no preStop hook: the app itself keeps serving for the whole time, then finishes, and only then is
 // killed.
-func TestTimesFollowFromTheDrain(t *testing.T) {
+func TestTimesFollowFromTheShutdown(t *testing.T) {
 	for _, drain := range []Shutdown{{Serve: minServe, LongestRequest: 1}, {Serve: 31, LongestRequest: 3000}} {
 		container := webContainer(t, func(a *WebAppArgs) {
 			drain.ServeVariable, drain.TimeoutVariable = "DRAIN_DELAY", "SHUTDOWN_TIMEOUT"

@@ -45,34 +45,34 @@ func (c Capacity) Validate() field.ErrorList {
 type Request struct{ CPU, Memory resource.Quantity }
 
 // String returns, for example, "2100m CPU, 1408Mi".
-func (n Request) String() string { return n.CPU.String() + " CPU, " + n.Memory.String() }
+func (r Request) String() string { return r.CPU.String() + " CPU, " + r.Memory.String() }
 
 // TotalRequests holds what workloads request at minimum scale, at maximum scale, and at maximum scale during a rollout
 // (with full surge, and with the single extra pod of each workload that a rollout needs).
 type TotalRequests struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Request }
 
 // TotalRequestsOf adds up workloads.
-func TotalRequestsOf(workloads []Workload) (d TotalRequests) {
+func TotalRequestsOf(workloads []Workload) (t TotalRequests) {
 	for _, w := range workloads {
-		d.AtMin.add(w.Resources, w.Min)
-		d.AtMax.add(w.Resources, w.Max)
-		d.AtMaxInRollout.add(w.Resources, w.Max+w.Surge)
-		d.atMaxAndOne.add(w.Resources, w.Max+min(1, w.Surge))
+		t.AtMin.add(w.Resources, w.Min)
+		t.AtMax.add(w.Resources, w.Max)
+		t.AtMaxInRollout.add(w.Resources, w.Max+w.Surge)
+		t.atMaxAndOne.add(w.Resources, w.Max+min(1, w.Surge))
 	}
-	return d
+	return t
 }
 
-func (n *Request) add(r Resources, pods int) {
-	cpu, memory := resource.MustParse(r.CPURequest), resource.MustParse(r.memoryRequest())
+func (r *Request) add(of Resources, pods int) {
+	cpu, memory := resource.MustParse(of.CPURequest), resource.MustParse(of.memoryRequest())
 	cpu.Mul(int64(pods))
 	memory.Mul(int64(pods))
-	n.CPU.Add(cpu)
-	n.Memory.Add(memory)
+	r.CPU.Add(cpu)
+	r.Memory.Add(memory)
 }
 
-// Fits reports a demand above the capacity: all pods at maximum scale, and one more per workload for a rollout.
-func (c Capacity) Fits(d TotalRequests) field.ErrorList {
-	return append(fits("cpu", c.CPU, d.atMaxAndOne.CPU), fits("memory", c.Memory, d.atMaxAndOne.Memory)...)
+// Fits reports total requests above the capacity: all pods at maximum scale, and one more per workload for a rollout.
+func (c Capacity) Fits(t TotalRequests) field.ErrorList {
+	return append(fits("cpu", c.CPU, t.atMaxAndOne.CPU), fits("memory", c.Memory, t.atMaxAndOne.Memory)...)
 }
 
 func fits(name, limit string, need resource.Quantity) field.ErrorList {

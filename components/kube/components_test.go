@@ -45,7 +45,7 @@ func testWeb() *WebAppArgs {
 	return web
 }
 
-// testALB returns a route through a load balancer with HTTPS.
+// testALB returns an Ingress through a load balancer with HTTPS.
 func testALB() *IngressSpec {
 	return &IngressSpec{Class: "alb", Hosts: []string{"a.example.com"}, ALB: &ALB{
 		Controller: EKSAutoMode, Scheme: "internal", TLSPolicy: "ELBSecurityPolicy-TLS13-1-2-2021-06",

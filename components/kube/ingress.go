@@ -34,7 +34,7 @@ type IngressSpec struct {
 	ALB *ALB
 }
 
-// Validate reports everything wrong with it.
+// Validate reports every invalid field.
 func (r IngressSpec) Validate() field.ErrorList {
 	problems := slices.Concat(
 		check.That(r.scheme() == "http" || len(r.Hosts) > 0, "hosts", "", "must be set: a certificate is for a name"),
@@ -92,7 +92,7 @@ func (a *IngressArgs) Validate() field.ErrorList {
 type Ingress struct {
 	pulumi.ResourceState
 
-	// URL of the app, with the first host of the route, or else with the address published by the controller.
+	// URL of the app, with the first host of Spec, or else with the address published by the controller.
 	URL pulumi.StringOutput
 	// Address published by the controller: the DNS name of the load balancer, or its IP address.
 	Address pulumi.StringOutput
@@ -103,21 +103,21 @@ type Ingress struct {
 // NewIngress creates the Ingress, and waits until its controller has published an address.
 func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pulumi.ResourceOption) (*Ingress, error) {
 	args = cmp.Or(args, &IngressArgs{})
-	i, route := &Ingress{}, &args.Spec
+	i, public := &Ingress{}, &args.Spec
 	o := objects.Owner{Pods: webApp(args.Service), Namespace: args.Namespace}
 	o.Labels = args.Labels
 	if err := o.Register(ctx, "Ingress", name, args.Validate(), i, opts); err != nil {
 		return nil, err
 	}
-	spec := &networkingv1.IngressSpecArgs{IngressClassName: pulumi.String(route.Class), Rules: route.rules(o.Instance)}
-	if route.TLSSecret != "" {
+	spec := &networkingv1.IngressSpecArgs{IngressClassName: pulumi.String(public.Class), Rules: public.rules(o.Instance)}
+	if public.TLSSecret != "" {
 		spec.Tls = networkingv1.IngressTLSArray{networkingv1.IngressTLSArgs{
-			Hosts: pulumi.ToStringArray(route.Hosts), SecretName: pulumi.String(route.TLSSecret),
+			Hosts: pulumi.ToStringArray(public.Hosts), SecretName: pulumi.String(public.TLSSecret),
 		}}
 	}
 	annotations, replacement := pulumi.StringMap{}, []pulumi.ResourceOption{}
-	if route.ALB != nil {
-		annotations = route.ALB.annotations(args.HealthPath, args.Shutdown)
+	if public.ALB != nil {
+		annotations = public.ALB.annotations(args.HealthPath, args.Shutdown)
 		// A change of these annotations makes the controller create a new load balancer and delete the old one, but the
 		// Ingress keeps the old address until then, and Pulumi would read that.
 		replacement = append(replacement, pulumi.ReplaceOnChanges([]string{
@@ -125,15 +125,15 @@ func NewIngress(ctx *pulumi.Context, name string, args *IngressArgs, opts ...pul
 			annotationPath(groupInClass),
 		}), pulumi.DeleteBeforeReplace(true)) // the name is fixed
 	}
-	maps.Copy(annotations, pulumi.ToStringMap(route.Annotations))
+	maps.Copy(annotations, pulumi.ToStringMap(public.Annotations))
 	ingress := component.Create(o.Builder, networkingv1.NewIngress, "", &networkingv1.IngressArgs{
 		Metadata: o.Annotated(annotations), Spec: spec,
 	}, replacement...)
 	if err := o.Err(); err != nil {
 		return nil, err
 	}
-	i.Address, i.Ready = route.address(ingress), ingress
-	i.URL = route.url(i.Address)
+	i.Address, i.Ready = public.address(ingress), ingress
+	i.URL = public.url(i.Address)
 	return i, o.Finish(pulumi.Map{"url": i.URL, "address": i.Address})
 }
 
@@ -166,7 +166,7 @@ func orElse(list []string, fallback string) []string {
 	return list
 }
 
-// url is known before the Ingress exists if the route has a host. Otherwise it depends on the controller.
+// url is known before the Ingress exists if there is a host. Otherwise it depends on the controller.
 func (r *IngressSpec) url(address pulumi.StringInput) pulumi.StringOutput {
 	port := ""
 	if r.PublicPort != 0 {

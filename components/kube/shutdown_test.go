@@ -9,7 +9,7 @@ import (
 )
 
 // The order of events of a shutdown that loses no request, for every delay and longest request.
-func TestDrainHoldsForEveryDelay(t *testing.T) {
+func TestShutdownHoldsForEveryDelay(t *testing.T) {
 	for delay := 1; delay <= maxLoadBalancerDelay; delay++ {
 		for _, longest := range []int{0, 1, 10, 60, 900, maxLongestRequest} {
 			d := Shutdown{LoadBalancerDelay: delay, LongestRequest: longest}
@@ -39,7 +39,7 @@ func TestDrainHoldsForEveryDelay(t *testing.T) {
 	}
 }
 
-func TestDrainRefuses(t *testing.T) {
+func TestShutdownRefuses(t *testing.T) {
 	for _, d := range []Shutdown{
 		{LoadBalancerDelay: -1}, {}, {LoadBalancerDelay: maxLoadBalancerDelay + 1}, {LoadBalancerDelay: 5,
 			LongestRequest: -1},
@@ -52,7 +52,7 @@ func TestDrainRefuses(t *testing.T) {
 }
 
 // The pod, the app and the load balancer get their times from the same two numbers.
-func TestDrainReachesEveryPlace(t *testing.T) {
+func TestShutdownReachesEveryPlace(t *testing.T) {
 	web := testWeb()
 	web.Shutdown = Shutdown{LoadBalancerDelay: 25, LongestRequest: 40}
 	spec := podSpec(t, recordWeb(t, web))

@@ -25,7 +25,7 @@ type WebAppArgs struct {
 	// component's name. Set it if the component is renamed but its objects are not: see the package documentation.
 	Name string
 	// Labels of all objects and pods, in addition to the common ones, e.g. team. Annotations are for its objects except
-	// the autoscaler and the Ingress, PodAnnotations for the pods.
+	// the autoscaler and the Ingress (see IngressSpec.Annotations), PodAnnotations for the pods.
 	Labels, Annotations, PodAnnotations map[string]string
 	// Container that runs in each pod. Required.
 	Container Container
@@ -113,7 +113,7 @@ func (a *WebAppArgs) Validate() field.ErrorList {
 			"must be a path that answers 200: an ALB uses it for its health checks"))
 	}
 	if len(a.AllowFrom) == 0 {
-		problems = append(problems, field.Required(field.NewPath("allowFrom"), "must not be empty with a route: "+
+		problems = append(problems, field.Required(field.NewPath("allowFrom"), "must not be empty with an ingress: "+
 			"add the namespace of the ingress controller, or the CIDRs of the load balancer"))
 	}
 	return append(problems, check.In("ingress", a.Ingress.Validate())...)

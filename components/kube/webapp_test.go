@@ -146,11 +146,11 @@ func TestSeveralHostsAndPaths(t *testing.T) {
 		t.Errorf("the certificate is for %s", got)
 	}
 	if got := asJSON(t, offline.Lookup(ingress, "metadata", "annotations")); got != `{"example.com/a":"b"}` {
-		t.Errorf("got annotations %s, want those of the route", got)
+		t.Errorf("got annotations %s, want those of the Ingress", got)
 	}
 }
 
-func TestALBFollowsFromTheRoute(t *testing.T) {
+func TestALBFollowsFromTheIngress(t *testing.T) {
 	web := testWeb()
 	web.Ingress, web.Shutdown = testALB(), Shutdown{LoadBalancerDelay: 25, LongestRequest: 20}
 	web.Ingress.Annotations = map[string]string{
@@ -168,14 +168,14 @@ func TestALBFollowsFromTheRoute(t *testing.T) {
 		"target-group-attributes": "deregistration_delay.timeout_seconds=50," +
 			"load_balancing.algorithm.type=least_outstanding_requests",
 		"success-codes":           "200-399",
-		"healthy-threshold-count": "5", // overridden by the route
+		"healthy-threshold-count": "5", // overridden by the Ingress
 	} {
 		if got := annotations["alb.ingress.kubernetes.io/"+key]; got != want {
 			t.Errorf("annotation %s: got %v, want %q", key, got, want)
 		}
 	}
 	if annotations["example.com/owner"] != "team" || len(annotations) != 14 {
-		t.Errorf("got %d annotations, want 14 including the route's: %v", len(annotations), annotations)
+		t.Errorf("got %d annotations, want 14 including those of the Ingress: %v", len(annotations), annotations)
 	}
 	// Another scheme makes the controller create another load balancer, and the Ingress must not keep the old address.
 	replaced, _ := ingress.Options["replaceOnChanges"].([]any)

@@ -329,7 +329,7 @@ func TestAppRefuses(t *testing.T) {
 			[]string{"scaleout:extraHosts", "a.example.com", "leave it empty"}},
 		"why a host is refused": {base, map[string]string{"host": "App.Example.com."},
 			[]string{"scaleout:host", "lower case", "no wildcard", "no dot at its end"}},
-		"path of a route": {base, map[string]string{"paths": `["shop"]`},
+		"path of the ingress": {base, map[string]string{"paths": `["shop"]`},
 			[]string{"scaleout:paths", "shop", "begins with /"}},
 		"annotation of an Ingress": {base, map[string]string{"ingressAnnotations": `{"a b":"c"}`},
 			[]string{"scaleout:ingressAnnotations", "a b", "annotation"}},

@@ -26,7 +26,7 @@ func (d *decoder) alb() *kube.ALB {
 	if certificate != pulumi.String("") {
 		a.CertificateARN = certificate
 	}
-	if !d.on("ingress") { // route reports the problem
+	if !d.on("ingress") { // ingress reports the problem
 		return nil
 	}
 	if (a.Controller == "") != (a.Scheme == "") {
@@ -67,7 +67,7 @@ func (d *decoder) albClass(alb *kube.ALB) *kube.ALBClassArgs {
 	d.RefuseIf(d.cluster != nil && d.cluster.known["ingressClass"] == class.Name, "ingressClass",
 		"which the cluster's stack has created; with installAlbIngressClass set an unused name")
 	d.Check("albClass", class.Validate())
-	class.LoadBalancers = alb // already checked as part of the route
+	class.LoadBalancers = alb // already checked as part of the Ingress
 	return class
 }
 

@@ -298,8 +298,8 @@ func TestArchitectureFollowsFromThePlatform(t *testing.T) {
 	}
 }
 
-// The demand includes every workload that the stack creates.
-func TestDemandCountsEveryWorkload(t *testing.T) {
+// The total requests include every workload that the stack creates.
+func TestRequestsCountEveryWorkload(t *testing.T) {
 	values := with(base(t), map[string]string{
 		"installMetricsServer": "true", "installPrometheus": "true", "installGrafana": "true",
 	})

@@ -163,7 +163,7 @@ func (d *decoder) checkExternal(c *redis.Connection, ca string, names redis.Envi
 
 func (d *decoder) webApp(app *App, alb *kube.ALB) kube.WebAppArgs {
 	a := kube.WebAppArgs{
-		Container: app.Container, Scaling: d.scaling(), Ingress: d.route(alb), Shutdown: app.Shutdown,
+		Container: app.Container, Scaling: d.scaling(), Ingress: d.ingress(alb), Shutdown: app.Shutdown,
 		Placement: kube.Placement{NodeSelector: d.StringMap("nodeSelector"), PriorityClass: d.Text("priorityClass")},
 	}
 	d.Fill("web", &a)
@@ -191,8 +191,8 @@ func (d *decoder) scaling() kube.Scaling {
 	return kube.Scaling{Fixed: max(1, s.Fixed)} // 0 would mean an autoscaler
 }
 
-// route returns the route, or nil for a Service only. webApp adds the hosts of extraHosts later.
-func (d *decoder) route(alb *kube.ALB) *kube.IngressSpec {
+// ingress returns the Ingress, or nil for a Service only. webApp adds the hosts of extraHosts later.
+func (d *decoder) ingress(alb *kube.ALB) *kube.IngressSpec {
 	r := &kube.IngressSpec{
 		Class: d.Text("ingressClass"), Paths: d.List("paths"), PublicPort: d.Integer("publicPort"),
 		TLSSecret: d.Text("tlsSecret"), Annotations: d.StringMap("ingressAnnotations"), ALB: alb,

@@ -35,7 +35,7 @@ func program(ctx *pulumi.Context) error {
 	return o.Finish(pulumi.Map{})
 }
 
-// Objects are children of the component, with the names, the namespace, the labels and the selector of its App.
+// Objects are children of the component, with the names, the namespace, the labels and the selector of its Pods.
 func TestOwnerRegisters(t *testing.T) {
 	result := componenttest.Record(t, program)
 	for _, want := range []struct {

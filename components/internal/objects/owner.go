@@ -59,7 +59,7 @@ func (o Owner) Annotated(annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	return annotated(o.Meta(""), annotations)
 }
 
-// annotated adds annotations, which override those of the Pods. It sets no empty map, which would show in a preview.
+// annotated adds annotations, which override those in Pods. It sets no empty map, which would show in a preview.
 func annotated(meta *metav1.ObjectMetaArgs, annotations pulumi.StringMap) *metav1.ObjectMetaArgs {
 	all := pulumi.StringMap{}
 	own, _ := meta.Annotations.(pulumi.StringMap)
@@ -191,7 +191,7 @@ type Pods struct {
 	Labels, Annotations map[string]string
 }
 
-// Selector returns the labels by which others select the pods of this app in their namespace.
+// Selector returns the labels by which others select these pods in their namespace.
 func (a Pods) Selector() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": a.Name, "app.kubernetes.io/instance": a.Instance}
 }
