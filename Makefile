@@ -46,7 +46,7 @@ $(PROGRAM): # go build does nothing if nothing has changed
 $(CLUSTER_PROGRAM):
 	@sh tools/build.sh ./cluster $@
 
-preview: $(PROGRAM) ## show what STACK would deploy (dev, prod, docker); SET="maxReplicas=30 host=a.com" overrides
+preview: $(PROGRAM) ## show what STACK would deploy (dev, prod, docker); SET="maxReplicas=30 host=a.test" overrides
 	@$(SETTINGS); $(PROGRAM) preview -stack "$$STACK" "$$@"
 
 preview-cluster: $(CLUSTER_PROGRAM) ## show what the cluster of STACK=prod would be, and its network
@@ -67,7 +67,7 @@ rollback: ## deploy in STACK the previous image, or TO: a number of the list it 
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
-# Missing tools are reported before the compilation. Pulumi compiles the program again, but finds all of it in the cache.
+# Missing tools are reported before the compilation. Pulumi compiles the program again, but finds it in the cache.
 up down promote rollback status logs env:
 	@sh tools/doctor.sh $@ && { [ $@ != up ] || sh tools/build.sh . $(PROGRAM); } && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
@@ -92,7 +92,7 @@ contract: ## check whether the image IMAGE may run as a WebApp; CONTRACT="-port 
 TESTED := . ./cluster/... ./cmd/... ./components/... ./examples/... ./internal/... ./offline/...
 
 # -vet=all is go vet in the same pass: a command of its own would analyze all dependencies a second time.
-test: ## the tests that a change needs: Go and make suffice; tests of missing programs are listed at the end
+test: ## the tests that a change needs: Go and make suffice; tests skipped for a missing program are listed
 	@echo "==> a first run compiles Pulumi's SDKs and Kubernetes' types: five to ten minutes on two cores"
 	$(COMPILE) go test -vet=all -skip '^TestRendered$$' $(TESTED)
 	cd app && go test -vet=all ./...
@@ -132,7 +132,7 @@ bench-request: ## time and CPU of a request through the running STACK
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 90m -v -run "$$RUN" .
 
-e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substitutes of the providers; Pulumi CLI
+e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substitutes of the providers; needs the Pulumi CLI
 	@go test -tags e2e -count 1 -timeout 30m -v ./internal/engine
 
 # With a time, Go up to 1.26 may report its own end as "context deadline exceeded" (https://go.dev/issue/75804). A find

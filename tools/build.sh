@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the Go package $1 as $2. A first build compiles Pulumi's SDKs for minutes, so it says so, and shows the number of
-# compiled packages on a terminal; go itself prints nothing.
+# Builds the Go package $1 as $2. A first build compiles Pulumi's SDKs for minutes, so it says so, and shows the number
+# of compiled packages on a terminal; go itself prints nothing.
 set -eu
 # The compiler's garbage collector takes a quarter of its CPU time at Go's default of 100, for 1.1 GB less memory.
 export GOGC="${GOGC:-400}"

@@ -21,5 +21,5 @@ for folder; do
 done
 git --no-pager diff --no-ext-diff --no-textconv --stat --patch "$base" -- "$@"
 # Git compares only files that it tracks; `make golden` may have written others.
-git ls-files -z --others --exclude-standard -- "$@" | \
+git ls-files -z --others --exclude-standard -- "$@" |
 	xargs -0 -r -n 1 git --no-pager diff --no-ext-diff --no-textconv --no-index -- /dev/null || true

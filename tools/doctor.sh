@@ -3,33 +3,36 @@
 # name of a target: only what is missing for it; it fails if the target cannot run without that.
 set -u
 target="${1:-}" missing=0
+builds="preview preview-cluster render test test-all golden golden-check docs bench bench-request fuzz lint contract"
+builds="$builds up down promote rollback status logs env load dashboards e2e e2e-prod"
 
 # row TARGETS NEED CHECK INSTALL prints one line if TARGETS contains the target, or if there is none. CHECK is a shell
 # command that prints a version. A TARGET followed by ? runs without it, and skips tests.
 row() {
-	optional=
+	optional='' targets="$(printf '%s' "$1" | tr -d '?')"
+	[ "$1" != "$builds" ] || targets='everything that compiles'
 	case " $1 " in
 	*" $target? "*) optional=1 ;;
 	*" $target "*) ;;
 	*) [ -z "$target" ] || return 0 ;;
 	esac
 	if version="$(eval "$3" 2>/dev/null)"; then
-		[ -n "$target" ] || printf 'ok       %-12s %-34s for %s\n' "$2" "$(printf '%.34s' "$version" | head -n 1)" "$1"
+		[ -n "$target" ] || printf 'ok       %-12s %-34s for %s\n' "$2" "$(printf '%.34s' "$version" | head -n 1)" "$targets"
 		return 0
 	fi
 	if [ -n "$optional" ]; then
 		printf 'skipped  tests that need %s: %s\n' "$2" "$4"
 		return 0
 	fi
-	printf 'missing  %-12s for %s: %s\n' "$2" "$1" "$4"
+	printf 'missing  %-12s for %s: %s\n' "$2" "$targets" "$4"
 	missing=1
 }
 
 go_version="$(sed -n 's/^go //p' go.mod)"
 # Go fetches the exact version by itself, from 1.21 on.
-row "preview render test up down promote rollback status logs env load contract golden lint" "Go" "go version | sed 's/go version go//; s/ .*//' | grep -E '^1\.(2[1-9]|[3-9])'" \
+row "$builds" "Go" "go version | sed 's/go version go//; s/ .*//' | grep -E '^1\.(2[1-9]|[3-9])'" \
 	"https://go.dev/dl ($go_version; from 1.21 on Go fetches that by itself)"
-row "diff lint test?" "git" "git --version" "apt-get install git"
+row "diff lint test? test-all" "git" "git --version" "apt-get install git"
 row "up down contract e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
 	"a daemon that this user may use: https://docs.docker.com/engine/install, \`sudo systemctl start docker\`, group docker, or DOCKER_HOST"
 row "load dashboards e2e e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
