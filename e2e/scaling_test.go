@@ -60,7 +60,7 @@ func TestScaling(t *testing.T) {
 
 	visitors := crowd{url: base.URL, host: "beside.localhost"}
 	visitors.kept, visitors.fresh = heavy-50, 50
-	ours.lookedAt(t)
+	ours.measuredAgain(t)
 	start, fast := time.Now(), step{}
 	during(t, o, "scale-out", visitors, func() { fast = recordStep(t, "this stack", ours, start) })
 	expectCalm(t, o, ours, base.URL)
@@ -77,7 +77,7 @@ func TestScaling(t *testing.T) {
 	}).expectNoLoss(t)
 
 	plain.until(t, scaledMin)
-	plain.lookedAt(t)
+	plain.measuredAgain(t)
 	start = time.Now()
 	traffic := crowd{url: base.URL, host: "plain.localhost", kept: heavy - 50, fresh: 50}.visit(t)
 	slow := recordStep(t, "plain Deployment and HPA", plain, start)
@@ -100,10 +100,10 @@ func applyPlain(t *testing.T, o outputs) {
 	apply(t, values.Replace(plainManifests))
 }
 
-// lookedAt waits until the pods have started and are at rest, and all have new measurements, so that the steps of
+// measuredAgain waits until the pods have started and are at rest, and all have new measurements, so that the steps of
 // both autoscalers begin alike. The next measurements cover only part of the following load, because a node measures
 // before metrics-server queries it.
-func (w watched) lookedAt(t *testing.T) {
+func (w watched) measuredAgain(t *testing.T) {
 	t.Helper()
 	eventually(t, 3*time.Minute, func(ctx context.Context) (bool, string) {
 		h, err := w.autoscaler(ctx)

@@ -74,9 +74,9 @@ func manyWebApps(
 	}
 	var web *kube.WebApp
 	for i := range apps {
-		one, route := *args, *args.Ingress
-		route.Hosts = []string{fmt.Sprintf("%s-%d.localhost", name, i)}
-		one.Ingress = &route
+		one, ingress := *args, *args.Ingress
+		ingress.Hosts = []string{fmt.Sprintf("%s-%d.localhost", name, i)}
+		one.Ingress = &ingress
 		if web, err = kube.NewWebApp(ctx, fmt.Sprintf("%s-%d", name, i), &one, opts...); err != nil {
 			return nil, err
 		}
