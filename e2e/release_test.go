@@ -40,7 +40,7 @@ func TestPromoteAndRollBack(t *testing.T) {
 			if err != nil || !settled(d) {
 				t.Errorf("%s ended before the rollout: %+v, %v", release.name, d.Status, err)
 			}
-			if !strings.Contains(out, "will    "+release.want) {
+			if !strings.Contains(out, "new     "+release.want) {
 				t.Errorf("%s does not show what it changes:\n%s", release.name, out)
 			}
 		})
