@@ -27,14 +27,14 @@ type Scaling struct {
 	TargetCPUUtilization int
 	// ScaleUpWindowSeconds is the stabilization window before pods are added. 0 (Kubernetes' default) to 3600.
 	ScaleUpWindowSeconds int
-	// ScaleUpPercent is the percentage of pods that may be added within 15 s; four may always be added. 1 to 10000. With
-	// Kubernetes' default, 100 %, 2 pods need three rounds to become 20. With 900 %, they need one.
+	// ScaleUpPercent is the percentage of pods that may be added within 15 s; four may always be added. 1 to 10000, 0 for
+	// 900, with which 2 pods become 20 in one round. With Kubernetes' default, 100 %, they need three.
 	ScaleUpPercent int
 	// ScaleDownWindowSeconds is the stabilization window before pods are removed. 0 to 3600; Kubernetes' default is 300.
 	ScaleDownWindowSeconds int
-	// ScaleDownPercent of the pods may be removed in ScaleDownPeriodSeconds. 1 to 100; Kubernetes' default is 100 in 15 s.
+	// ScaleDownPercent of the pods may be removed in ScaleDownPeriodSeconds. 1 to 100, 0 for Kubernetes' default of 100.
 	ScaleDownPercent int
-	// ScaleDownPeriodSeconds is the period of ScaleDownPercent. 1 to 1800.
+	// ScaleDownPeriodSeconds is the period of ScaleDownPercent. 1 to 1800, 0 for Kubernetes' default of 15.
 	ScaleDownPeriodSeconds int
 	// Tolerance is the relative deviation from the target that is ignored in both directions, e.g. 0.05. Empty for the
 	// cluster's default, 0.1. Requires Kubernetes 1.35, or 1.33 with the feature gate HPAConfigurableTolerance.
@@ -61,10 +61,10 @@ func (s Scaling) Validate() field.ErrorList {
 	return slices.Concat(problems,
 		check.Range("targetCpuUtilization", s.TargetCPUUtilization, 1, 100),
 		check.Range("scaleUpWindowSeconds", s.ScaleUpWindowSeconds, 0, 3600),
-		check.Range("scaleUpPercent", s.ScaleUpPercent, 1, 10000),
+		check.Range("scaleUpPercent", s.ScaleUpPercent, 0, 10000),
 		check.Range("scaleDownWindowSeconds", s.ScaleDownWindowSeconds, 0, 3600),
-		check.Range("scaleDownPercent", s.ScaleDownPercent, 1, 100),
-		check.Range("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800),
+		check.Range("scaleDownPercent", s.ScaleDownPercent, 0, 100),
+		check.Range("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 0, 1800),
 		check.Match("tolerance", s.Tolerance, toleranceForm,
 			"must be a decimal fraction from 0 to below 1 such as 0.05, or empty"),
 	)
@@ -141,8 +141,10 @@ func NewAutoscaler(
 			// Every 15 s, up by ScaleUpPercent or four pods, whichever is more. Four is Kubernetes' default, which custom
 			// policies replace; it keeps few pods from growing one at a time at a low percentage.
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
-				ScaleUp:   s.rules(s.ScaleUpWindowSeconds, policy("Percent", s.ScaleUpPercent, 15), policy("Pods", 4, 15)),
-				ScaleDown: s.rules(s.ScaleDownWindowSeconds, policy("Percent", s.ScaleDownPercent, s.ScaleDownPeriodSeconds)),
+				ScaleUp: s.rules(s.ScaleUpWindowSeconds,
+					policy("Percent", cmp.Or(s.ScaleUpPercent, 900), 15), policy("Pods", 4, 15)),
+				ScaleDown: s.rules(s.ScaleDownWindowSeconds,
+					policy("Percent", cmp.Or(s.ScaleDownPercent, 100), cmp.Or(s.ScaleDownPeriodSeconds, 15))),
 			},
 		},
 	}

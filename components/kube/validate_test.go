@@ -24,8 +24,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		"web app": {webProgram(&WebAppArgs{}), []string{
 			"namespace", "container.image", "container.port", "container.resources.cpuRequest",
 			"container.resources.memoryLimit",
-			"scaling.min", "scaling.max", "scaling.targetCpuUtilization", "scaling.scaleUpPercent", "scaling.scaleDownPercent",
-			"scaling.scaleDownPeriodSeconds", "shutdown.loadBalancerDelay", "rolloutTimeoutSeconds",
+			"scaling.min", "scaling.max", "scaling.targetCpuUtilization", "shutdown.loadBalancerDelay", "rolloutTimeoutSeconds",
 		}},
 		"scaling": {changed(func(w *WebAppArgs) { w.Scaling.Max, w.Scaling.Tolerance = 1, "5%" }),
 			[]string{"scaling.max", "scaling.tolerance"}},

@@ -44,11 +44,8 @@ func program(ctx *pulumi.Context) error {
 			Probes:    kube.HTTPProbes("/live", "/ready"),
 			Resources: kube.Resources{CPURequest: "100m", MemoryLimit: "192Mi"},
 		},
-		Bindings: []kube.Binding{store},
-		Scaling: kube.Scaling{
-			Min: 2, Max: 6, TargetCPUUtilization: 50, ScaleUpPercent: 900,
-			ScaleDownWindowSeconds: 60, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
-		},
+		Bindings:              []kube.Binding{store},
+		Scaling:               kube.Scaling{Min: 2, Max: 6, TargetCPUUtilization: 50, ScaleDownWindowSeconds: 60},
 		Ingress:               &kube.IngressSpec{Class: "traefik", Hosts: []string{"flask.localhost"}, PublicPort: 8080},
 		AllowFrom:             []kube.Peer{{Namespace: "traefik"}},
 		Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},

@@ -27,10 +27,7 @@ func program(ctx *pulumi.Context) error {
 			Probes:    kube.HTTPProbes("/healthz", "/readyz"),
 			Resources: kube.Resources{CPURequest: "50m", MemoryLimit: "64Mi"},
 		},
-		Scaling: kube.Scaling{
-			Min: 2, Max: 10, TargetCPUUtilization: 60, ScaleUpPercent: 900,
-			ScaleDownWindowSeconds: 300, ScaleDownPercent: 100, ScaleDownPeriodSeconds: 15,
-		},
+		Scaling:               kube.Scaling{Min: 2, Max: 10, TargetCPUUtilization: 60, ScaleDownWindowSeconds: 300},
 		Ingress:               &kube.IngressSpec{Class: "traefik", Hosts: []string{"podinfo.localhost"}, PublicPort: 8080},
 		AllowFrom:             []kube.Peer{{Namespace: "traefik"}},
 		Shutdown:              kube.Shutdown{LoadBalancerDelay: 5},

@@ -184,6 +184,10 @@ func (d *decoder) scaling() kube.Scaling {
 	var s kube.Scaling
 	d.Fill("web.scaling", &s)
 	if d.on("autoscale") {
+		// Of these arguments 0 selects the component's default, but a key has one in Pulumi.yaml.
+		d.Check("web.scaling", slices.Concat(check.Range("scaleUpPercent", s.ScaleUpPercent, 1, 10000),
+			check.Range("scaleDownPercent", s.ScaleDownPercent, 1, 100),
+			check.Range("scaleDownPeriodSeconds", s.ScaleDownPeriodSeconds, 1, 1800)))
 		s.Fixed = 0
 		return s
 	}
