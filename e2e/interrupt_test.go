@@ -243,7 +243,7 @@ func interruptAt(t *testing.T, target string, points []point, by signal, row fun
 		if target == "up" && !strings.Contains(current.output.String(), "taking over what it left") {
 			t.Errorf("the `make up` after one that was interrupted %s does not report it:\n%s", p.name, &current.output)
 		}
-		row("`make "+target+"`", by.name+" "+p.name, seconds(ended), seconds(took)+" "+goal)
+		row(by.name+" "+p.name, "`make "+target+"`", seconds(ended), seconds(took)+" "+goal)
 	}
 	t.Logf("the last run:\n%s", &current.output)
 	return current
