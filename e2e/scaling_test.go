@@ -42,8 +42,8 @@ var plainManifests string
 
 // TestScaling: the autoscaler scales out on a step of load, does not scale in under an oscillating load, and scales
 // in again; the last two without losing a visit. A plain Deployment with a plain HorizontalPodAutoscaler gets the
-// same step in the same cluster, and needs more decisions, which are 15 s apart. How many more depends on how much of
-// the step is in the first measurement. The times also depend on the machine, so they are measured but not judged.
+// same step in the same cluster, and needs at least twice as many decisions, which are 15 s apart. The times also
+// depend on the machine, so they are measured but not judged.
 func TestScaling(t *testing.T) {
 	measures(t)
 	requireTarget(t, "kind")
@@ -84,9 +84,9 @@ func TestScaling(t *testing.T) {
 	traffic.leave()
 	record(t, "scaling", "this stack, of the plain one's time", "",
 		fmt.Sprintf("%.0f %%", 100*fast.took.Seconds()/slow.took.Seconds()), "")
-	if fast.decisions > 2 || slow.decisions <= fast.decisions {
+	if fast.decisions > 2 || slow.decisions < 2*fast.decisions {
 		t.Errorf("this stack needed %d decisions, the plain one %d: want one, or two if the first measurement has a part of "+
-			"the step, and fewer than the plain one", fast.decisions, slow.decisions)
+			"the step, and at most half as many as the plain one", fast.decisions, slow.decisions)
 	}
 }
 
