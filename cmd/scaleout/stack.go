@@ -152,9 +152,9 @@ func (d *driver) chooseBackend(s *stack) error {
 	}
 	// A go.work above does not know the modules here, there is no vendor folder, and `stack rm NAME` fails with a second
 	// name.
-	s.env = map[string]string{"GOWORK": "off", "GO111MODULE": "on", "PULUMI_OPTION_CWD": "", "PULUMI_OPTION_STACK": ""}
 	flags, _ := d.lookupEnv("GOFLAGS") // without -mod, which the Makefile removes
-	s.env["GOFLAGS"] = flags
+	s.env = map[string]string{"GOWORK": "off", "GO111MODULE": "on", "GOFLAGS": flags, "PULUMI_OPTION_CWD": "",
+		"PULUMI_OPTION_STACK": ""}
 	chosen := map[string]bool{}
 	for name, value := range own {
 		got, _ := d.lookupEnv(name)
