@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -120,10 +121,23 @@ func record(t *testing.T, table string, cells ...string) {
 }
 
 // variant returns a copy of the project, without ignored files, with these edits. It simulates changes that a user
-// might make to the code.
+// might make to the code. Its folder always has the same path, which is part of the keys of Go's build cache: in a new
+// one each time, the compiler would take the CPU of the cluster while requests are measured.
 func variant(t *testing.T, all ...edits) (dir string) {
 	t.Helper()
-	dir = t.TempDir()
+	project, err := filepath.Abs(root)
+	caches, cacheErr := os.UserCacheDir()
+	if err = errors.Join(err, cacheErr); err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(caches, "scaleout-variant", strings.ReplaceAll(project, string(filepath.Separator), "-"))
+	clean := func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clean()
+	t.Cleanup(clean)
 	out, err := exec.Command("git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		t.Fatalf("listing the project's files: %v", err)
