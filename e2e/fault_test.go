@@ -157,6 +157,7 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 		})
 		pulumi(t, "up", "--yes", "--skip-preview", "--cwd", dir, "--config-file", localStackFile(t),
 			"--stack", stackName(), "--target", imageOnly)
+		desired := watchLeast(t, client, o, desiredReplicas)
 		old := podNames(t, client, o.Namespace)
 		came := during(t, o, test.name, steady(o), func() {
 			start := time.Now()
@@ -168,7 +169,7 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 			if !strings.Contains(out, test.reason) {
 				t.Errorf("%s: the message does not contain %q:\n%s", test.name, test.reason, out)
 			}
-			expectKept(t, client, o, old)
+			expectKept(t, client, o, old, desired())
 			start = time.Now()
 			up(t)
 			record(t, "failures", test.name, seconds(failedAfter), "`"+reasonLine(out, test.reason)+"`",
@@ -265,18 +266,14 @@ func makeUp(t *testing.T, dir string) (output string, err error) {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) }
 
-// expectKept checks that the old pods still exist, except those that the autoscaler has removed.
-func expectKept(t *testing.T, client *kubernetes.Clientset, o outputs, old []string) {
+// expectKept checks that the old pods still exist, except those that the autoscaler has removed: least is the lowest
+// number of pods that was desired since the old ones were listed.
+func expectKept(t *testing.T, client *kubernetes.Clientset, o outputs, old []string, least int32) {
 	t.Helper()
-	d, err := client.AppsV1().Deployments(o.Namespace).Get(t.Context(), o.Deployment, metav1.GetOptions{})
-	if err != nil {
-		t.Error(err)
-		return
-	}
 	now := podNames(t, client, o.Namespace)
 	gone := slices.DeleteFunc(slices.Clone(old), func(name string) bool { return slices.Contains(now, name) })
-	if wanted := int(*d.Spec.Replicas); len(old)-len(gone) < min(len(old), wanted) {
-		t.Errorf("%d pods are desired, and of %v these are gone: %v", wanted, old, gone)
+	if len(old)-len(gone) < min(len(old), int(least)) {
+		t.Errorf("at least %d pods were desired at any time, and of %v these are gone: %v", least, old, gone)
 	}
 }
 
@@ -313,7 +310,7 @@ func TestNodeDrainLosesNoVisit(t *testing.T) {
 	came := during(t, o, "a node is drained", steady(o), func() {
 		kubectl(t, "cordon", node)
 		defer kubectl(t, "uncordon", node)
-		least := watchReady(t, client, o)
+		least := watchLeast(t, client, o, readyReplicas)
 		refused = evict(t, client, victims(t, client, o, node))
 		waitReady(t, client, o)
 		fewest = least()
@@ -391,9 +388,14 @@ func evict(t *testing.T, client *kubernetes.Clientset, pods []corev1.Pod) (refus
 	return refused
 }
 
-// watchReady watches the app's Deployment until the returned function is called, which returns the lowest number of
-// pods that were ready at a time.
-func watchReady(t *testing.T, client *kubernetes.Clientset, o outputs) (least func() int32) {
+func desiredReplicas(d *appsv1.Deployment) int32 { return *d.Spec.Replicas }
+func readyReplicas(d *appsv1.Deployment) int32   { return d.Status.ReadyReplicas }
+
+// watchLeast watches the app's Deployment until the returned function is called, which returns the lowest number of
+// pods at any time.
+func watchLeast(
+	t *testing.T, client *kubernetes.Clientset, o outputs, pods func(*appsv1.Deployment) int32,
+) (least func() int32) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	fewest, done := int32(1<<30), make(chan struct{})
@@ -401,7 +403,7 @@ func watchReady(t *testing.T, client *kubernetes.Clientset, o outputs) (least fu
 		defer close(done)
 		for ctx.Err() == nil {
 			if d, err := client.AppsV1().Deployments(o.Namespace).Get(ctx, o.Deployment, metav1.GetOptions{}); err == nil {
-				fewest = min(fewest, d.Status.ReadyReplicas)
+				fewest = min(fewest, pods(d))
 			}
 			time.Sleep(100 * time.Millisecond)
 		}

@@ -118,6 +118,7 @@ func TestRedisOutage(t *testing.T) {
 			func() { signalRedis(t, client, o.Namespace, "CONT") },
 		},
 	} {
+		desired := watchLeast(t, client, o, desiredReplicas)
 		pods := podNames(t, client, o.Namespace)
 		restarted := restarts(t, client, o.Namespace, "app.kubernetes.io/name=webapp")
 		var from, to, back time.Time
@@ -156,7 +157,7 @@ func TestRedisOutage(t *testing.T) {
 		if restarted > 0 {
 			t.Errorf("%s: the app's containers restarted %d times", test.name, restarted)
 		}
-		expectKept(t, client, o, pods)
+		expectKept(t, client, o, pods, desired())
 		record(t, "outages", test.name+" for "+outage.String(), strconv.Itoa(refused), milliseconds(came.took(.99, is503)),
 			milliseconds(came.took(1, is503)), fmt.Sprint(restarted), fmt.Sprintf("%.1f s", back.Sub(to).Seconds()))
 	}
