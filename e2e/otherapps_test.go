@@ -86,6 +86,7 @@ func TestOtherApps(t *testing.T) {
 			rollout.expectNoLoss(t)
 
 			autoscaler := watched{client, o.Namespace, o.HPA}
+			autoscaler.until(t, otherMin) // the rollout can have taken CPU for more pods
 			visitors.kept, visitors.fresh = otherLoad, otherRoutine
 			traffic = visitors.visit(t)
 			out := autoscaler.until(t, otherMax)
