@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,6 +128,35 @@ func eventually(t *testing.T, within time.Duration, done func(context.Context) (
 			t.Fatalf("after %v: %s", within, last)
 		case <-time.After(time.Second):
 		}
+	}
+}
+
+// watchLeast reads a number until the returned function is called, which returns the lowest one. The first reading must
+// succeed; one that fails later is left out.
+func watchLeast(t *testing.T, every time.Duration, read func() (int, error)) (least func() int) {
+	t.Helper()
+	fewest, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(every):
+				if number, err := read(); err == nil {
+					fewest = min(fewest, number)
+				}
+			}
+		}
+	})
+	return func() int {
+		cancel()
+		group.Wait()
+		return fewest
 	}
 }
 

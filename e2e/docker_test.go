@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -197,7 +196,10 @@ func TestDockerRollsWithoutLoss(t *testing.T) {
 			old, _ := webContainers(t, o)
 			oldIDs := docker(t, append([]string{"inspect", "--format", "{{.Id}}"}, old...)...)
 			traffic := crowd{url: o.URL, fresh: rollRate}.visit(t)
-			least := watchHealthy(t, o)
+			least := watchLeast(t, 200*time.Millisecond, func() (int, error) {
+				_, healthy := webContainers(t, o)
+				return healthy, nil
+			})
 			start := time.Now()
 			out, err := tryPulumi("up", "--yes", "--skip-preview", "--stack", stackName(), "--config-file", file)
 			took := time.Since(start)
@@ -236,31 +238,6 @@ const rollRate = 200
 
 func containsAny(text string, parts []string) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
-}
-
-// watchHealthy watches the app's containers until the returned function is called, which returns the lowest number of
-// healthy ones.
-func watchHealthy(t *testing.T, o outputs) (least func() int) {
-	t.Helper()
-	_, fewest := webContainers(t, o)
-	done := make(chan struct{})
-	var group sync.WaitGroup
-	group.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(200 * time.Millisecond):
-				_, healthy := webContainers(t, o)
-				fewest = min(fewest, healthy)
-			}
-		}
-	})
-	return func() int {
-		close(done)
-		group.Wait()
-		return fewest
-	}
 }
 
 // accessLog returns nginx's log lines since a time. nginx writes them once a second.

@@ -157,7 +157,7 @@ func TestFailedRolloutLosesNoVisit(t *testing.T) {
 		})
 		pulumi(t, "up", "--yes", "--skip-preview", "--cwd", dir, "--config-file", localStackFile(t),
 			"--stack", stackName(), "--target", imageOnly)
-		desired := watchLeast(t, client, o, desiredReplicas)
+		desired := watchReplicas(t, client, o, desiredReplicas)
 		old := podNames(t, client, o.Namespace)
 		came := during(t, o, test.name, steady(o), func() {
 			start := time.Now()
@@ -268,11 +268,11 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds())
 
 // expectKept checks that the old pods still exist, except those that the autoscaler has removed: least is the lowest
 // number of pods that was desired since the old ones were listed.
-func expectKept(t *testing.T, client *kubernetes.Clientset, o outputs, old []string, least int32) {
+func expectKept(t *testing.T, client *kubernetes.Clientset, o outputs, old []string, least int) {
 	t.Helper()
 	now := podNames(t, client, o.Namespace)
 	gone := slices.DeleteFunc(slices.Clone(old), func(name string) bool { return slices.Contains(now, name) })
-	if len(old)-len(gone) < min(len(old), int(least)) {
+	if len(old)-len(gone) < min(len(old), least) {
 		t.Errorf("at least %d pods were desired at any time, and of %v these are gone: %v", least, old, gone)
 	}
 }
@@ -306,11 +306,11 @@ func TestNodeDrainLosesNoVisit(t *testing.T) {
 	o, client := onKind(t)
 	waitReady(t, client, o)
 	node := nodeToDrain(t, client, o)
-	all, refused, fewest := len(podNames(t, client, o.Namespace)), 0, int32(0)
+	all, refused, fewest := len(podNames(t, client, o.Namespace)), 0, 0
 	came := during(t, o, "a node is drained", steady(o), func() {
 		kubectl(t, "cordon", node)
 		defer kubectl(t, "uncordon", node)
-		least := watchLeast(t, client, o, readyReplicas)
+		least := watchReplicas(t, client, o, readyReplicas)
 		refused = evict(t, client, victims(t, client, o, node))
 		waitReady(t, client, o)
 		fewest = least()
@@ -391,28 +391,18 @@ func evict(t *testing.T, client *kubernetes.Clientset, pods []corev1.Pod) (refus
 func desiredReplicas(d *appsv1.Deployment) int32 { return *d.Spec.Replicas }
 func readyReplicas(d *appsv1.Deployment) int32   { return d.Status.ReadyReplicas }
 
-// watchLeast watches the app's Deployment until the returned function is called, which returns the lowest number of
-// pods at any time.
-func watchLeast(
-	t *testing.T, client *kubernetes.Clientset, o outputs, pods func(*appsv1.Deployment) int32,
-) (least func() int32) {
+// watchReplicas watches a number of the app's Deployment with watchLeast.
+func watchReplicas(
+	t *testing.T, client *kubernetes.Clientset, o outputs, replicas func(*appsv1.Deployment) int32,
+) (least func() int) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	fewest, done := int32(1<<30), make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if d, err := client.AppsV1().Deployments(o.Namespace).Get(ctx, o.Deployment, metav1.GetOptions{}); err == nil {
-				fewest = min(fewest, pods(d))
-			}
-			time.Sleep(100 * time.Millisecond)
+	return watchLeast(t, 100*time.Millisecond, func() (int, error) {
+		d, err := client.AppsV1().Deployments(o.Namespace).Get(t.Context(), o.Deployment, metav1.GetOptions{})
+		if err != nil {
+			return 0, err
 		}
-	}()
-	return func() int32 {
-		cancel()
-		<-done
-		return fewest
-	}
+		return int(replicas(d)), nil
+	})
 }
 
 // TestIngressControllerRestart: the ingress controller is replaced. New connections reach the new pods. Requests in

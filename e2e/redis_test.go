@@ -118,7 +118,7 @@ func TestRedisOutage(t *testing.T) {
 			func() { signalRedis(t, client, o.Namespace, "CONT") },
 		},
 	} {
-		desired := watchLeast(t, client, o, desiredReplicas)
+		desired := watchReplicas(t, client, o, desiredReplicas)
 		pods := podNames(t, client, o.Namespace)
 		restarted := restarts(t, client, o.Namespace, "app.kubernetes.io/name=webapp")
 		var from, to, back time.Time
