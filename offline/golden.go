@@ -10,8 +10,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Golden returns the result as golden files, by name: tree.txt, outputs.yaml, and the inputs and options of each custom
-// resource. Tags of built images are replaced by zeros, since they change with every source change.
+// Golden returns the result as golden files, by name: tree.txt, outputs.yaml, and the inputs, options, aliases and
+// URN of each custom resource. Tags of built images are replaced by zeros, since they change with every source change.
 func (r *Result) Golden() (map[string]string, error) {
 	outputs, err := toYAML(r.Exports)
 	if err != nil {
@@ -43,14 +43,21 @@ func (r *Result) Golden() (map[string]string, error) {
 	return files, nil
 }
 
-// body returns the inputs of a resource as YAML, followed by its options as comments.
+// body returns the inputs of a resource as YAML, followed by its URN, options and aliases as comments.
 func (r Resource) body() (string, error) {
 	body, err := r.inputsYAML()
-	if err != nil || len(r.Options) == 0 {
-		return body, err
+	if err != nil {
+		return "", err
 	}
-	options, err := toYAML(map[string]any{"options": r.Options})
-	return body + "# " + strings.ReplaceAll(strings.TrimSuffix(options, "\n"), "\n", "\n# ") + "\n", err
+	about := map[string]any{"urn": r.URN}
+	if len(r.Options) > 0 {
+		about["options"] = r.Options
+	}
+	if len(r.Former) > 0 {
+		about["aliases"] = r.Former
+	}
+	comment, err := toYAML(about)
+	return body + "# " + strings.ReplaceAll(strings.TrimSuffix(comment, "\n"), "\n", "\n# ") + "\n", err
 }
 
 // inputsYAML returns the inputs; those of an object have their top-level keys in the usual order.

@@ -19,7 +19,8 @@ func TestGolden(t *testing.T) {
 		t.Errorf("files: got %v, want %v", got, want)
 	}
 	wantImage := "build:\n  args:\n    VERSION: 0000000000000000\nimageName: registry.example/app:0000000000000000\n" +
-		"password: '[secret]'\n# options:\n#   protect: true\n"
+		"password: '[secret]'\n# options:\n#   protect: true\n" +
+		"# urn: urn:pulumi:dev::demo::demo:index:App$docker:index/image:Image::app\n"
 	if got := files["docker-index-image-app.yaml"]; got != wantImage {
 		t.Errorf("image: got %q, want %q", got, wantImage)
 	}

@@ -36,6 +36,7 @@ type registration struct {
 	Resource
 	inputs       resource.PropertyMap
 	dependencies map[string]*pulumirpc.RegisterResourceRequest_PropertyDependencies // of each input
+	aliases      []*pulumirpc.Alias
 }
 
 // exportsType is the type of a resource that carries the stack's outputs, which the SDK does not pass to mocks.
@@ -53,7 +54,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	if err := errors.Join(err, optionsErr); err != nil {
 		return "", nil, fmt.Errorf("reading the inputs of %s %q: %w", args.TypeToken, args.Name, err)
 	}
-	g := registration{r.describe(args, options), inputs, request.GetPropertyDependencies()}
+	g := registration{r.describe(args, options), inputs, request.GetPropertyDependencies(), request.GetAliases()}
 	if args.TypeToken == exportsType {
 		r.exports = g
 		return "", nil, nil
@@ -89,7 +90,7 @@ func (r *recorder) describe(args pulumi.MockResourceArgs, options map[string]any
 	}
 }
 
-// optionsOf returns the resource options that are set, without aliases: every Kubernetes resource has a dozen.
+// optionsOf returns the resource options that are set, without aliases, which former returns as URNs.
 func optionsOf(args pulumi.MockResourceArgs) (map[string]any, error) {
 	q := args.RegisterRPC
 	if q == nil {

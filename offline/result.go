@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
 // Result contains everything that a program registered for a stack.
@@ -31,22 +33,66 @@ type Resource struct {
 	// Options are the resource options that are set, under their names in the engine's protocol
 	// (RegisterResourceRequest): protect, ignoreChanges, importId...
 	Options map[string]any
+	// Former are the URNs that the resource may have had before, from its aliases and its parents', sorted. An update
+	// then keeps the object. Other tokens of the same type are not listed: an object has one for each API version.
+	Former []string
 }
 
 // result converts the records after the program has ended.
 func (r *recorder) result() (*Result, error) {
 	result := &Result{Project: r.project, Stack: r.stack, Resources: []Resource{}}
-	managed := map[string]bool{}
+	managed, byURN := map[string]bool{}, map[string]registration{}
 	for _, g := range r.registered {
-		managed[g.URN] = g.Custom
+		managed[g.URN], byURN[g.URN] = g.Custom, g
 	}
 	for _, g := range r.registered {
-		g.Inputs = r.values(g, managed)
+		g.Inputs, g.Former = r.values(g, managed), r.former(g, byURN)
 		result.Resources = append(result.Resources, g.Resource)
 	}
 	slices.SortFunc(result.Resources, func(a, b Resource) int { return cmp.Compare(a.URN, b.URN) })
 	result.Exports = r.values(r.exports, managed)
 	return result, r.refuse(result.Resources)
+}
+
+// former returns the URNs that the aliases of a resource and of its parents mean to the engine: an alias of a parent
+// holds for its children, whose names change with the parent's if they begin with it.
+// https://www.pulumi.com/docs/iac/concepts/options/aliases/
+func (r *recorder) former(g registration, byURN map[string]registration) []string {
+	parents, found := []string{g.Parent}, map[string]bool{}
+	if parent, ok := byURN[g.Parent]; ok {
+		parents = append(parents, r.former(parent, byURN)...)
+	}
+	add := func(spec *pulumirpc.Alias_Spec, parent string) {
+		name, parentType := cmp.Or(spec.GetName(), g.Name), tokens.Type("")
+		if parent != "" {
+			parentType = resource.URN(parent).QualifiedType()
+		}
+		if parent != "" && g.Parent != "" {
+			if rest, begins := strings.CutPrefix(name, resource.URN(g.Parent).Name()); begins {
+				name = resource.URN(parent).Name() + rest
+			}
+		}
+		found[string(resource.NewURN(
+			tokens.QName(cmp.Or(spec.GetStack(), r.stack)), tokens.PackageName(cmp.Or(spec.GetProject(), r.project)),
+			parentType, tokens.Type(cmp.Or(spec.GetType(), g.Type)), name))] = true
+	}
+	for _, alias := range append([]*pulumirpc.Alias{{}}, g.aliases...) { // the first one is for the parents' aliases
+		spec, typ, now := alias.GetSpec(), tokens.Type(alias.GetSpec().GetType()), tokens.Type(g.Type)
+		_, elsewhere := spec.GetParent().(*pulumirpc.Alias_Spec_ParentUrn)
+		switch {
+		case alias.GetUrn() != "":
+			found[alias.GetUrn()] = true
+		case typ != "" && typ.Package() == now.Package() && typ.Name() == now.Name(): // added by the SDK of the provider
+		case elsewhere || spec.GetNoParent():
+			add(spec, spec.GetParentUrn())
+		default:
+			for _, parent := range parents {
+				add(spec, parent)
+			}
+		}
+	}
+	delete(found, g.URN)
+	return sortedKeys(found)
 }
 
 // refuse returns the errors of an `up`: those of the engine, and two resources that manage the same object.
