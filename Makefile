@@ -7,7 +7,7 @@ FUZZTIME ?= 5m
 
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
-INPUTS := STACK BASE RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
+INPUTS := STACK BASE LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
 	WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
@@ -28,7 +28,7 @@ FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting"; done
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor preview preview-cluster render diff up down promote rollback status logs env load dashboards \
+.PHONY: help doctor preview preview-cluster render diff review up down promote rollback status logs env load dashboards \
 	test test-all golden golden-check docs bench bench-request e2e e2e-prod contract fuzz lint clean driver \
 	$(PROGRAM) $(CLUSTER_PROGRAM)
 
@@ -57,6 +57,9 @@ render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for ku
 
 diff: ## what this working tree changes in the golden files of all stacks against BASE (origin/main)
 	@sh tools/diff.sh
+
+review: ## the same judged, as a comment for a pull request: data loss, outages, replacements, capacity; LIMIT=65536
+	@go build -o bin/review ./cmd/review && exec bin/review -base "$$BASE" -limit "$${LIMIT:-0}"
 
 # --- for real ---------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/scaleout/internal/componenttest"
+	"example.com/scaleout/internal/rendered"
 	"example.com/scaleout/offline"
 	"example.com/scaleout/offline/goldentest"
 )
@@ -332,5 +333,23 @@ func TestStackFileOfTheDocumentation(t *testing.T) {
 	}
 	if _, err := runStack(t, strings.ReplaceAll(stack, "<digest>", strings.Repeat("0", 64))); err != nil {
 		t.Error(err)
+	}
+}
+
+// The capacity that a review computes from the golden files is that of the output `requests`.
+func TestCapacityOfGoldenFiles(t *testing.T) {
+	for name, result := range inClusters() {
+		stack, err := rendered.Parse(name, goldenFiles(t, result))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, requests := stack.Capacity(), result.Exports["requests"].(map[string]any)
+		for key, load := range map[string]rendered.Load{
+			"atMin": got.AtMin, "atMax": got.AtMax, "atMaxInRollout": got.InRollout,
+		} {
+			if _, got, _ := strings.Cut(load.String(), ", "); got != requests[key] {
+				t.Errorf("%s %s: got %s, want %s", name, key, got, requests[key])
+			}
+		}
 	}
 }

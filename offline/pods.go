@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/resource"
+	"example.com/scaleout/internal/podsize"
 )
 
 // replicaRange is the possible number of pods of a workload.
@@ -79,7 +79,7 @@ func (r *Result) sizes(ranges map[string]replicaRange) string {
 		rows[0] = append(rows[0], m.heading)
 	}
 	var pods [2]int64 // at each bound of the replicas
-	var totals [2][len(measures)]size
+	var totals [2][len(measures)]podsize.Size
 	for _, resource := range r.objects("Deployment", "StatefulSet", "ReplicaSet", "DaemonSet") {
 		replicas, isScaled := ranges[resource.title()]
 		if !isScaled {
@@ -97,11 +97,11 @@ func (r *Result) sizes(ranges map[string]replicaRange) string {
 			pods[bound] += n
 		}
 		for i, m := range measures {
-			pod := m.of(Lookup(resource.Inputs, "spec", "template", "spec"))
+			pod := m.Of(Lookup(resource.Inputs, "spec", "template", "spec"))
 			row = append(row, pod.String())
-			pod.unknown = pod.unknown || replicas.unknown
+			pod.Unknown = pod.Unknown || replicas.unknown
 			for bound, n := range replicas.bounds {
-				totals[bound][i] = totals[bound][i].plus(pod, n)
+				totals[bound][i] = totals[bound][i].Plus(pod, n)
 			}
 		}
 		rows = append(rows, row)
@@ -119,77 +119,13 @@ func (r *Result) sizes(ranges map[string]replicaRange) string {
 	return table(rows)
 }
 
-// measure is a resource field of a container: resources.<field>.<name>.
-type measure struct{ field, name, heading string }
-
 // measures are the columns of a preview.
-var measures = [...]measure{
-	{"requests", "cpu", "CPU request"}, {"limits", "cpu", "CPU limit"},
-	{"requests", "memory", "Memory request"}, {"limits", "memory", "Memory limit"},
-}
-
-// size is the request or limit of a pod, or a sum of them.
-type size struct {
-	quantity resource.Quantity
-	// unlimited is true if a container has no limit; unknown if part of the sum is known only after an `up`.
-	unlimited, unknown bool
-}
-
-// of returns the size of a pod, computed like in the scheduler: init containers run sequentially before the others,
-// except sidecars, which continue to run.
-// https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
-func (m measure) of(podSpec any) size {
-	var total, peak size
-	for _, container := range elements(podSpec, "initContainers") {
-		during := total.plus(m.ofContainer(container), 1)
-		if text(container, "restartPolicy") == "Always" {
-			total = during
-		}
-		peak = peak.atLeast(during)
-	}
-	for _, container := range elements(podSpec, "containers") {
-		total = total.plus(m.ofContainer(container), 1)
-	}
-	return total.atLeast(peak)
-}
-
-// ofContainer returns the size of a container. A missing request defaults to the limit, as in Kubernetes, or else to 0.
-func (m measure) ofContainer(container any) size {
-	limit := Lookup(container, "resources", "limits", m.name)
-	value := cmp.Or(Lookup(container, "resources", m.field, m.name), limit)
-	if value == nil {
-		return size{unlimited: m.field == "limits"}
-	}
-	quantity, err := resource.ParseQuantity(fmt.Sprint(value))
-	return size{quantity: quantity, unknown: err != nil}
-}
-
-// plus returns s + n * other.
-func (s size) plus(other size, n int64) size {
-	sum, product := s.quantity.DeepCopy(), other.quantity.DeepCopy()
-	product.Mul(n)
-	sum.Add(product)
-	return size{sum, s.unlimited || other.unlimited, s.unknown || other.unknown}
-}
-
-// atLeast returns the larger of two sizes that are needed at different times.
-func (s size) atLeast(other size) size {
-	larger := s.plus(other, 0)
-	if other.quantity.Cmp(s.quantity) > 0 {
-		larger.quantity = other.quantity
-	}
-	return larger
-}
-
-// String returns the quantity in Kubernetes notation, or "none" without a limit.
-func (s size) String() string {
-	switch {
-	case s.unlimited:
-		return "none"
-	case s.unknown && s.quantity.IsZero():
-		return "[unknown]"
-	case s.unknown:
-		return s.quantity.String() + " + [unknown]"
-	}
-	return s.quantity.String()
+var measures = [...]struct {
+	podsize.Measure
+	heading string
+}{
+	{podsize.Measure{Field: "requests", Name: "cpu"}, "CPU request"},
+	{podsize.Measure{Field: "limits", Name: "cpu"}, "CPU limit"},
+	{podsize.Measure{Field: "requests", Name: "memory"}, "Memory request"},
+	{podsize.Measure{Field: "limits", Name: "memory"}, "Memory limit"},
 }

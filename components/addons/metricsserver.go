@@ -31,7 +31,7 @@ type MetricsServerArgs struct {
 func (a *MetricsServerArgs) Validate() field.ErrorList { return check.Image("image", a.Image) }
 
 // MetricsServerSize is the resource request of its pod, for the check of the nodes' capacity.
-var MetricsServerSize = kube.OnePod(kube.Resources{CPURequest: "100m", MemoryLimit: "200Mi"})
+var MetricsServerSize = kube.OnePodAndSurge(kube.Resources{CPURequest: "100m", MemoryLimit: "200Mi"})
 
 const metricsServerPort, metricsServerUser = 10250, 1000
 

@@ -45,7 +45,8 @@ func (a *TraefikArgs) Validate() field.ErrorList {
 
 // TraefikSize is the resource request of its pods, for the check of the nodes' capacity.
 var TraefikSize = kube.Workload{
-	Min: traefikReplicas, Max: traefikReplicas, Resources: kube.Resources{CPURequest: "100m", MemoryLimit: "256Mi"},
+	Min: traefikReplicas, Max: traefikReplicas, Surge: 1,
+	Resources: kube.Resources{CPURequest: "100m", MemoryLimit: "256Mi"},
 }
 
 const (

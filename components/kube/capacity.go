@@ -32,8 +32,13 @@ func (a *WebAppArgs) Workload() Workload {
 	return Workload{Min: a.Scaling.least(), Max: most, Surge: surge, Resources: a.Container.Resources}
 }
 
-// OnePod returns a workload of one pod.
+// OnePod returns the workload of a StatefulSet with one pod, which a rollout stops first.
 func OnePod(resources Resources) Workload { return Workload{Min: 1, Max: 1, Resources: resources} }
+
+// OnePodAndSurge returns the workload of a Deployment with one pod, beside which a rollout starts the new one.
+func OnePodAndSurge(resources Resources) Workload {
+	return Workload{Min: 1, Max: 1, Surge: 1, Resources: resources}
+}
 
 // Validate reports invalid quantities.
 func (c Capacity) Validate() field.ErrorList {

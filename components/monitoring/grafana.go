@@ -42,7 +42,7 @@ func (a *GrafanaArgs) Validate() field.ErrorList {
 }
 
 // GrafanaSize is its resource request.
-var GrafanaSize = kube.OnePod(kube.Resources{CPURequest: "50m", MemoryLimit: "512Mi"})
+var GrafanaSize = kube.OnePodAndSurge(kube.Resources{CPURequest: "50m", MemoryLimit: "512Mi"})
 
 const (
 	grafanaPort          = 3000

@@ -30,7 +30,7 @@ func (a *KubeStateMetricsArgs) Validate() field.ErrorList {
 }
 
 // KubeStateMetricsSize is its resource request.
-var KubeStateMetricsSize = kube.OnePod(kube.Resources{CPURequest: "10m", MemoryLimit: "128Mi"})
+var KubeStateMetricsSize = kube.OnePodAndSurge(kube.Resources{CPURequest: "10m", MemoryLimit: "128Mi"})
 
 const (
 	kubeStateMetricsPort = 8080

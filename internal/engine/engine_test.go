@@ -503,22 +503,6 @@ var upgrades = map[string][]string{
 	"external": {"redisHost", "redis.example.com", "redisTls", "true"},
 }
 
-// The substitute replaces objects for the same fields as the Kubernetes provider; otherwise TestUpgrade would find
-// nothing.
-func TestSubstituteReplaces(t *testing.T) {
-	for path, want := range map[string]bool{
-		"spec.selector.matchLabels.app": true, "metadata.name": true, "spec.replicas": false, "metadata.labels.team": false,
-		"spec.selectors": false,
-	} {
-		if got := replaces("kubernetes:apps/v1:Deployment", path); got != want {
-			t.Errorf("%s: got %t, want %t", path, got, want)
-		}
-	}
-	if replaces("aws:ecr/repository:Repository", "metadata.name") {
-		t.Error("got a rule of Kubernetes for AWS")
-	}
-}
-
 // An upgrade from an earlier version only updates in place: no resource is replaced or deleted.
 //
 // BEFORE=<checkout of the earlier version> regenerates the states with the program of that version.

@@ -22,6 +22,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+
+	"example.com/scaleout/internal/review"
 )
 
 // substitute replaces all providers: it accepts everything, adds the outputs that only AWS or a cluster would return,
@@ -150,37 +152,8 @@ func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: state}, nil
 }
 
-// immutable lists the fields whose change makes pulumi-kubernetes 4.32 replace an object, by kind; those of "" apply
-// to all kinds. With the providers of components/kube, changed data does not replace a Secret or a ConfigMap.
-// https://github.com/pulumi/pulumi-kubernetes/blob/v4.32.0/provider/pkg/provider/diff.go
-var immutable = map[string][]string{
-	"":           {"metadata.name", "metadata.namespace"},
-	"Deployment": {"spec.selector"},
-	"StatefulSet": {
-		"spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.revisionHistoryLimit",
-		"spec.volumeClaimTemplates",
-	},
-	"RoleBinding":        {"roleRef"},
-	"ClusterRoleBinding": {"roleRef"},
-	"StorageClass":       {"parameters", "provisioner"},
-	"Secret":             {"type"},
-	"Service":            {"spec.clusterIP"},
-
-	"PersistentVolumeClaim": {"spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName"},
-}
-
-// replaces reports whether a change of the field at the path replaces an object of the type.
-func replaces(typ, path string) bool {
-	if !strings.HasPrefix(typ, "kubernetes:") {
-		return false // for AWS, resource options of the programs determine replacements
-	}
-	kind := typ[strings.LastIndex(typ, ":")+1:]
-	return slices.ContainsFunc(slices.Concat(immutable[""], immutable[kind]), func(field string) bool {
-		return path == field || strings.HasPrefix(path, field+".") || strings.HasPrefix(path, field+"[")
-	})
-}
-
-// Diff compares the inputs. It requires no replacement of AWS resources: the resource options of the programs do.
+// Diff compares the inputs. Only immutable fields of objects require a replacement. For AWS, the resource options of the
+// programs do.
 func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	keep := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true}
 	before, err := plugin.UnmarshalProperties(r.GetOldInputs(), keep)
@@ -200,7 +173,8 @@ func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumir
 	}
 	detailed, replaced := map[string]*pulumirpc.PropertyDiff{}, []string(nil)
 	for path, property := range plugin.NewDetailedDiffFromObjectDiff(diff, true) {
-		if replaces(string(resource.URN(r.GetUrn()).Type()), path) {
+		typ := string(resource.URN(r.GetUrn()).Type())
+		if strings.HasPrefix(typ, "kubernetes:") && review.Replaces(typ, path) {
 			property.Kind, replaced = property.Kind.AsReplace(), append(replaced, path)
 		}
 		detailed[path] = &pulumirpc.PropertyDiff{Kind: pulumirpc.PropertyDiff_Kind(property.Kind), InputDiff: true}

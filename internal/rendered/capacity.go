@@ -1,0 +1,143 @@
+package rendered
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"example.com/scaleout/internal/podsize"
+)
+
+// Load is what a number of pods, or of containers on a Docker host, requests.
+type Load struct {
+	Pods        int64
+	CPU, Memory podsize.Size
+}
+
+// String returns e.g. "4 pods, 400m CPU, 320Mi".
+func (l Load) String() string {
+	pods := fmt.Sprintf("%d pods", l.Pods)
+	if l.Pods == 1 {
+		pods = "1 pod"
+	}
+	return fmt.Sprintf("%s, %s CPU, %s", pods, l.CPU, l.Memory)
+}
+
+// Capacity is what all pods of a stack request: with the fewest and with the most replicas, and with the most while
+// every Deployment rolls out. Pods of DaemonSets are not included, as their number is that of the nodes.
+type Capacity struct{ AtMin, AtMax, InRollout Load }
+
+// Scaling is the range of replicas of a workload.
+type Scaling struct {
+	Min, Max int64
+	By       *Resource // the autoscaler; nil for a fixed number
+}
+
+var cpu, memory = podsize.Measure{Field: "requests", Name: "cpu"}, podsize.Measure{Field: "requests", Name: "memory"}
+
+// Capacity adds up the workloads of the stack.
+func (s *Stack) Capacity() Capacity {
+	var c Capacity
+	for _, r := range s.Resources {
+		switch r.Kind() {
+		case "Deployment", "StatefulSet", "ReplicaSet":
+			pod := Load{CPU: cpu.Of(r.Get("spec", "template", "spec")), Memory: memory.Of(r.Get("spec", "template", "spec"))}
+			scaling := s.Scaling(r)
+			c.add(pod, scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
+		case "docker:index/container:Container":
+			container := Load{CPU: podsize.Parse(orZero(r.Get("cpus"))), Memory: megabytes(r.Get("memory"))}
+			c.add(container, 1, 1, 1)
+		}
+	}
+	return c
+}
+
+// add adds a number of equal pods to each total.
+func (c *Capacity) add(pod Load, numbers ...int64) {
+	for i, total := range []*Load{&c.AtMin, &c.AtMax, &c.InRollout} {
+		total.Pods += numbers[i]
+		total.CPU, total.Memory = total.CPU.Plus(pod.CPU, numbers[i]), total.Memory.Plus(pod.Memory, numbers[i])
+	}
+}
+
+// Scaling returns the range of replicas of a workload, from the autoscaler that targets it. An unset number is one.
+func (s *Stack) Scaling(workload *Resource) Scaling {
+	if s.scaling == nil {
+		s.scaling = map[string]Scaling{}
+		for _, r := range s.Resources {
+			minField, maxField, kind := "minReplicas", "maxReplicas", ""
+			switch r.Kind() {
+			case "ScaledObject":
+				minField, maxField, kind = "minReplicaCount", "maxReplicaCount", "Deployment" // the default of KEDA
+			case "HorizontalPodAutoscaler":
+			default:
+				continue
+			}
+			target := r.Get("spec", "scaleTargetRef")
+			if given, ok := Get(target, "kind").(string); ok {
+				kind = given
+			}
+			key := fmt.Sprintln(kind, r.Get("metadata", "namespace"), Get(target, "name"))
+			s.scaling[key] = Scaling{integer(r.Get("spec", minField), 1), integer(r.Get("spec", maxField), 1), r}
+		}
+	}
+	key := fmt.Sprintln(workload.Kind(), workload.Get("metadata", "namespace"), workload.Get("metadata", "name"))
+	if scaling, found := s.scaling[key]; found {
+		return scaling
+	}
+	replicas := integer(workload.Get("spec", "replicas"), 1)
+	return Scaling{Min: replicas, Max: replicas}
+}
+
+// Surge returns how many pods a Deployment may have beyond its replicas while it rolls out.
+func Surge(workload *Resource, replicas int64) int64 {
+	if workload.Kind() != "Deployment" || workload.Get("spec", "strategy", "type") == "Recreate" {
+		return 0
+	}
+	return share(workload.Get("spec", "strategy", "rollingUpdate", "maxSurge"), replicas, math.Ceil)
+}
+
+// MaxUnavailable returns how many of the replicas of a Deployment may be missing while it rolls out.
+func MaxUnavailable(workload *Resource, replicas int64) int64 {
+	if workload.Get("spec", "strategy", "type") == "Recreate" {
+		return replicas
+	}
+	return share(workload.Get("spec", "strategy", "rollingUpdate", "maxUnavailable"), replicas, math.Floor)
+}
+
+// share returns a number, or a percentage of the replicas; 25 % if it is not set, the default of Kubernetes.
+// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
+func share(value any, replicas int64, round func(float64) float64) int64 {
+	if value == nil {
+		value = "25%"
+	}
+	if percent, isPercent := strings.CutSuffix(fmt.Sprint(value), "%"); isPercent {
+		n, _ := strconv.ParseFloat(percent, 64) // the API refuses anything else
+		return int64(round(n * float64(replicas) / 100))
+	}
+	return integer(value, 0)
+}
+
+// integer returns a whole number, or the fallback.
+func integer(value any, fallback int64) int64 {
+	switch n := value.(type) {
+	case int:
+		return int64(n)
+	case int64:
+		return n
+	}
+	return fallback
+}
+
+func orZero(value any) any {
+	if value == nil {
+		return 0
+	}
+	return value
+}
+
+// megabytes converts the unit of pulumi-docker.
+func megabytes(value any) podsize.Size {
+	return podsize.Parse(fmt.Sprintf("%vMi", orZero(value)))
+}

@@ -1,0 +1,336 @@
+package review
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/scaleout/internal/rendered"
+)
+
+const (
+	// Marker begins the comment, so that the next run finds and updates it, and no other comment.
+	Marker = "<!-- scaleout: review -->"
+	// Limit is the largest number of characters of a comment on GitHub; GitLab allows a million.
+	Limit = 65536
+)
+
+// caps are the numbers of entries of each class that a comment shows, and of fields of each entry.
+type caps struct {
+	entries [classes]int
+	fields  int
+}
+
+// Comment returns the report as Markdown of at most limit characters; 0 is no limit. What does not fit is counted, never
+// left out silently: first the fields of changes in place, then the least dangerous changes.
+func (r *Report) Comment(base string, limit int) string {
+	c := caps{fields: 1 << 20}
+	for class := range c.entries {
+		c.entries[class] = 1 << 20
+	}
+	steps := []func(){func() { c.fields = 10 }, func() { c.fields = 2 }, func() { c.fields = 0 }}
+	for class := classes - 1; class >= 0; class-- {
+		for _, n := range []int{100, 30, 10, 3} {
+			steps = append(steps, func() { c.entries[class] = n })
+		}
+	}
+	text := r.text(base, c)
+	for _, step := range steps {
+		if limit == 0 || utf8.RuneCountInString(text) <= limit {
+			break
+		}
+		step()
+		text = r.text(base, c)
+	}
+	return text
+}
+
+func (r *Report) text(base string, c caps) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n### %s\n", Marker, r.headline())
+	if len(r.stacks) == 0 {
+		fmt.Fprintf(&b, "\nNo stack changes, compared with %s.\n", code(base))
+		return b.String()
+	}
+	b.WriteString("\n" + r.table())
+	for class := DataLoss; class <= Replacement; class++ {
+		if entries := r.entries[class]; len(entries) > 0 {
+			fmt.Fprintf(&b, "\n#### %s\n\n", class)
+			list(&b, entries, c.entries[class], c.fields)
+		}
+	}
+	b.WriteString(r.capacity())
+	for class := InPlace; class <= Addition; class++ {
+		if entries := r.entries[class]; len(entries) > 0 {
+			fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n", class, resources(r.count(class)))
+			list(&b, entries, c.entries[class], c.fields)
+			b.WriteString("\n</details>\n")
+		}
+	}
+	fmt.Fprintf(&b, "\nFrom the golden files, compared with %s; `make review` prints this for a working tree. ", code(base))
+	b.WriteString("They have no build of an image, and no value that is known only after an update: " +
+		"`pulumi preview` has the last word.\n")
+	return b.String()
+}
+
+// headline has the dangers, or says that there are none.
+func (r *Report) headline() string {
+	if len(r.stacks) == 0 {
+		return "No change of a stack"
+	}
+	var dangers []string
+	for class := DataLoss; class <= Replacement; class++ {
+		if n := r.count(class); n > 0 {
+			dangers = append(dangers, fmt.Sprintf("%s: %d", class, n))
+		}
+	}
+	if len(dangers) == 0 {
+		return "No data loss, outage or replacement"
+	}
+	return strings.Join(dangers, " · ")
+}
+
+// count returns how many resources of all stacks have their worst effect in a class.
+func (r *Report) count(class Class) (n int) {
+	for _, s := range r.stacks {
+		n += s.counts[class]
+	}
+	return n
+}
+
+// most is the number of rows of a table, so that a repository with hundreds of stacks leaves room for the changes.
+const most = 40
+
+func (r *Report) table() string {
+	var b strings.Builder
+	b.WriteString("| stack | data loss | outage | replaced or removed | in place | added |\n" +
+		"| --- | --- | --- | --- | --- | --- |\n")
+	for i, s := range r.stacks {
+		if i == most {
+			fmt.Fprintf(&b, "| and %d others | | | | | |\n", len(r.stacks)-most)
+			break
+		}
+		about := ""
+		switch {
+		case s.before == nil:
+			about = " (new)"
+		case s.after == nil:
+			about = " (removed here; its resources stay until `pulumi destroy`)"
+		}
+		fmt.Fprintf(&b, "| %s%s |", cell(s.name), about)
+		for _, n := range s.counts {
+			if n == 0 {
+				b.WriteString(" |")
+			} else {
+				fmt.Fprintf(&b, " %d |", n)
+			}
+		}
+		b.WriteString("\n")
+	}
+	if len(r.same) > 0 {
+		fmt.Fprintf(&b, "\nUnchanged: %s.\n", some(r.same, ""))
+	}
+	return b.String()
+}
+
+// list writes entries, and how many there are beyond the largest number.
+func list(b *strings.Builder, entries []*entry, most, fields int) {
+	for _, e := range entries[:min(len(entries), most)] {
+		e.write(b, fields)
+	}
+	if rest := len(entries) - most; rest > 0 {
+		fmt.Fprintf(b, "- and %d more of this class: `make review` lists them\n", rest)
+	}
+}
+
+// resources returns "1 resource" or "2 resources".
+func resources(n int) string {
+	if n == 1 {
+		return "1 resource"
+	}
+	return fmt.Sprintf("%d resources", n)
+}
+
+// write writes an entry: a line for the resource, one for each effect, and the changed fields.
+func (e *entry) write(b *strings.Builder, fields int) {
+	fmt.Fprintf(b, "- %s: %s\n", some(e.stacks, ""), some(e.titles, "**"))
+	for i, effect := range e.effects {
+		if effect.why == "" {
+			continue
+		}
+		b.WriteString("  - ")
+		if i > 0 && effect.class != e.effects[0].class {
+			fmt.Fprintf(b, "%s: ", effect.class)
+		}
+		b.WriteString(effect.why)
+		if effect.instead != "" {
+			fmt.Fprintf(b, " *Instead:* %s", effect.instead)
+		}
+		b.WriteString("\n")
+	}
+	lines := e.lines()
+	for _, line := range lines[:min(len(lines), fields)] {
+		b.WriteString("  - " + line + "\n")
+	}
+	if rest := len(lines) - fields; rest > 0 {
+		fmt.Fprintf(b, "  - and %d more\n", rest)
+	}
+}
+
+// some returns at most ten texts as code between marks, and the number of the others.
+func some(texts []string, mark string) string {
+	var shown []string
+	for _, text := range texts[:min(len(texts), 10)] {
+		shown = append(shown, mark+code(text)+mark)
+	}
+	if rest := len(texts) - len(shown); rest > 0 {
+		shown = append(shown, fmt.Sprintf("%d others", rest))
+	}
+	return strings.Join(shown, ", ")
+}
+
+// lines returns the fields with their values, with a single line for a part that is added or removed as a whole.
+func (e *entry) lines() []string {
+	var lines []string
+	last := ""
+	for _, f := range e.fields {
+		switch {
+		case f.within == "" || f.within == f.path:
+			lines = append(lines, f.line())
+		case f.within == last:
+			continue
+		case f.before == nil:
+			lines = append(lines, code(f.within)+" added")
+		default:
+			lines = append(lines, code(f.within)+" removed")
+		}
+		last = f.within
+	}
+	return lines
+}
+
+// line returns a field with its value before and after.
+func (f field) line() string {
+	before, after := f.before, f.after
+	// Of two long texts, only the lines that differ first.
+	if x, y := fmt.Sprint(before), fmt.Sprint(after); before != nil && after != nil {
+		a, b := strings.Split(x, "\n"), strings.Split(y, "\n")
+		for len(a) > 1 && len(b) > 1 && a[0] == b[0] {
+			a, b = a[1:], b[1:]
+		}
+		before, after = a[0], b[0]
+	}
+	switch {
+	case f.before == nil:
+		return fmt.Sprintf("%s: %s added", code(f.path), value(after))
+	case f.after == nil:
+		return fmt.Sprintf("%s: %s removed", code(f.path), value(before))
+	}
+	return fmt.Sprintf("%s: %s → %s", code(f.path), value(before), value(after))
+}
+
+// value returns a value as code, shortened.
+func value(v any) string {
+	switch empty := v.(type) {
+	case map[string]any:
+		if len(empty) == 0 {
+			return "`{}`"
+		}
+	case []any:
+		if len(empty) == 0 {
+			return "`[]`"
+		}
+	}
+	text, _, more := strings.Cut(strings.TrimSpace(fmt.Sprint(v)), "\n")
+	if runes := []rune(text); len(runes) > 80 {
+		text, more = string(runes[:80]), true
+	}
+	if more {
+		text += "…"
+	}
+	return code(text)
+}
+
+// code returns a text as inline code, in which Markdown, HTML and names of accounts have no effect.
+func code(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, text)
+	if text == "" {
+		return "(empty)"
+	}
+	fence := "`"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	if fence != "`" || text[0] == ' ' {
+		return fence + " " + text + " " + fence
+	}
+	return fence + text + fence
+}
+
+// cell returns a text as inline code in a cell of a table.
+func cell(text string) string { return strings.ReplaceAll(code(text), "|", `\|`) }
+
+func quoted(texts []string) []string {
+	quoted := slices.Clone(texts)
+	for i, text := range quoted {
+		quoted[i] = code(text)
+	}
+	return quoted
+}
+
+// capacity returns a table with the requests of the stacks in which they change.
+func (r *Report) capacity() string {
+	var b strings.Builder
+	rows := 0
+	for _, s := range r.stacks {
+		if s.before == nil || s.after == nil {
+			continue
+		}
+		before, after := capacityOf(s.before), capacityOf(s.after)
+		if before == after {
+			continue
+		}
+		if rows == 0 {
+			b.WriteString("\n#### Capacity\n\n| stack | at minimum | at maximum | at maximum, in a rollout | of the NodePool |\n" +
+				"| --- | --- | --- | --- | --- |\n")
+		}
+		if rows++; rows > most {
+			continue
+		}
+		fmt.Fprintf(&b, "| %s |", cell(s.name))
+		for i := range before {
+			if before[i] == after[i] {
+				fmt.Fprintf(&b, " %s |", after[i])
+			} else {
+				fmt.Fprintf(&b, " %s → **%s** |", before[i], after[i])
+			}
+		}
+		b.WriteString("\n")
+	}
+	if rows > most {
+		fmt.Fprintf(&b, "| and %d others | | | | |\n", rows-most)
+	}
+	return b.String()
+}
+
+// capacityOf returns the cells of a stack: its requests at minimum, at maximum and in a rollout, and the limits of its
+// nodes, which a stack outputs or its own NodePool has.
+func capacityOf(s *rendered.Stack) [4]string {
+	c := s.Capacity()
+	limits := ""
+	if of, ok := rendered.Get(s.Outputs, "requests", "nodeLimits").(string); ok {
+		limits = of
+	}
+	for _, r := range s.Resources {
+		if r.Kind() == "NodePool" {
+			limits = fmt.Sprintf("%v CPU, %v", r.Get("spec", "limits", "cpu"), r.Get("spec", "limits", "memory"))
+		}
+	}
+	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), limits}
+}

@@ -1,0 +1,235 @@
+package review
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"example.com/scaleout/internal/rendered"
+)
+
+// change is the difference of one resource between two versions of a stack.
+type change struct {
+	before, after *rendered.Resource // nil if added, or removed
+	fields        []field
+	renamed       bool // another URN, and no alias for the old one
+	single        bool // the only one of its type in its component: no other serves while it is replaced
+	stack         *rendered.Stack
+}
+
+// field is a difference of an input. A value is nil if it is not set.
+type field struct {
+	path          string
+	before, after any
+	within        string // the largest part around it that is only added, or only removed
+}
+
+func (c *change) resource() *rendered.Resource { return cmp.Or(c.after, c.before) }
+
+// compare returns the changed resources of a stack, by URN. A stack that is missing is nil.
+func compare(before, after *rendered.Stack) []*change {
+	former := map[string]*rendered.Resource{} // by URN, as far as no resource has taken it
+	var changes []*change
+	if before != nil {
+		for _, r := range before.Resources {
+			former[r.URN] = r
+		}
+	}
+	take := func(urn string) *rendered.Resource {
+		r := former[urn]
+		delete(former, urn)
+		return r
+	}
+	var added []*rendered.Resource
+	if after != nil {
+		for _, r := range after.Resources {
+			if old := take(r.URN); old != nil {
+				changes = append(changes, &change{before: old, after: r})
+			} else {
+				added = append(added, r)
+			}
+		}
+	}
+	// First the exact matches, so that an alias takes no resource that another one still is.
+	objects := map[string]string{} // the URN of what is left, by object
+	for urn, r := range former {
+		objects[identity(r)] = urn
+	}
+	for _, r := range added {
+		c := &change{after: r}
+		for _, alias := range r.Aliases {
+			c.before = cmp.Or(c.before, take(alias))
+		}
+		if c.before == nil { // the object that it would create again, under another URN
+			c.before = take(objects[identity(r)])
+			c.renamed = c.before != nil
+		}
+		changes = append(changes, c)
+	}
+	for _, urn := range slices.Sorted(maps.Keys(former)) {
+		changes = append(changes, &change{before: former[urn]})
+	}
+	stack := cmp.Or(after, before)
+	siblings := map[string]int{}
+	for _, r := range stack.Resources {
+		siblings[r.Parent()+" "+r.Type]++
+	}
+	for _, c := range changes {
+		c.stack, c.single = stack, siblings[c.resource().Parent()+" "+c.resource().Type] < 2
+		if c.before != nil && c.after != nil && !c.before.Same(c.after) {
+			c.fields = differences(c.before.Inputs, c.after.Inputs, c.after.Options.IgnoreChanges)
+		}
+	}
+	follow(changes)
+	changes = slices.DeleteFunc(changes, func(c *change) bool {
+		return c.before != nil && c.after != nil && !c.renamed && len(c.fields) == 0 &&
+			reflect.DeepEqual(c.before.Options, c.after.Options)
+	})
+	slices.SortFunc(changes, func(a, b *change) int { return cmp.Compare(a.resource().URN, b.resource().URN) })
+	return changes
+}
+
+// identity identifies what exists in a cluster or an account: the object, or type and name of the resource.
+func identity(r *rendered.Resource) string { return cmp.Or(r.Object(), r.Type+" "+r.Name) }
+
+// differences returns the leaves that differ, except those that the engine ignores.
+func differences(before, after any, ignored []string) []field {
+	var fields []field
+	differ(field{before: before, after: after}, func(f field) {
+		if !within(f.path, ignored) {
+			fields = append(fields, f)
+		}
+	})
+	return fields
+}
+
+// differ calls report for each leaf that differs. Elements of lists with names (rendered.Children) are compared by
+// name, and then their order.
+func differ(f field, report func(field)) {
+	x, y := rendered.Children(f.path, f.before), rendered.Children(f.path, f.after)
+	if len(x)+len(y) == 0 || len(x) == 0 && !empty(f.before) || len(y) == 0 && !empty(f.after) {
+		if !reflect.DeepEqual(f.before, f.after) {
+			report(f)
+		}
+		return
+	}
+	afterwards, before := map[string]any{}, []string{}
+	for _, child := range y {
+		afterwards[child.Path] = child.Value
+	}
+	for _, child := range x {
+		value, kept := afterwards[child.Path]
+		differ(f.child(child.Path, child.Value, value), report)
+		if delete(afterwards, child.Path); kept {
+			before = append(before, child.Path)
+		}
+	}
+	after := []string{}
+	for _, child := range y {
+		if _, added := afterwards[child.Path]; added {
+			differ(f.child(child.Path, nil, child.Value), report)
+		} else {
+			after = append(after, child.Path)
+		}
+	}
+	if !slices.Equal(before, after) {
+		report(field{f.path, names(f.path, before), names(f.path, after), ""})
+	}
+}
+
+// child returns the values of an element.
+func (f field) child(path string, before, after any) field {
+	c := field{path, before, after, f.within}
+	if c.within == "" && (before == nil || after == nil) {
+		c.within = path
+	}
+	return c
+}
+
+// names returns the order of the elements of a list, from their paths.
+func names(path string, paths []string) string {
+	var names []string
+	for _, child := range paths {
+		names = append(names, strings.Trim(strings.TrimPrefix(child, path), "[]"))
+	}
+	return strings.Join(names, ", ")
+}
+
+// empty reports whether a value is nil, or a map or list without elements.
+func empty(v any) bool {
+	return v == nil || len(rendered.Children("", v)) == 0 && (reflect.TypeOf(v).Kind() == reflect.Map ||
+		reflect.TypeOf(v).Kind() == reflect.Slice)
+}
+
+// within reports whether a path is one of the given ones or below one.
+func within(path string, of []string) bool {
+	return slices.ContainsFunc(of, func(parent string) bool {
+		rest, found := strings.CutPrefix(path, parent)
+		return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
+// source matches the first source of an unknown value, as offline writes it: "[unknown: aws vpc network or 2 others]".
+var source = regexp.MustCompile(`\[unknown: (\S+ \S+ \S+?)(?: or [^\]]*)?\]`)
+
+// follow adds the fields that change because their value is an output of a replaced resource, until there are no more:
+// another VPC has other subnets, which have another cluster. Golden files have the same text for such values.
+func follow(changes []*change) {
+	for again := true; again; {
+		again = false
+		replaced := map[string]string{}
+		for _, c := range changes {
+			if c.before != nil && c.after != nil && len(c.replacing()) > 0 {
+				pkg, _, _ := strings.Cut(c.after.Type, ":")
+				kind := c.after.Type[strings.LastIndexByte(c.after.Type, ':')+1:]
+				replaced[strings.ToLower(pkg+" "+kind)+" "+c.after.Name] = c.after.Title()
+			}
+		}
+		for _, c := range changes {
+			if len(replaced) == 0 || c.before == nil || c.after == nil {
+				continue
+			}
+			rendered.Leaves("", c.after.Inputs, func(path string, leaf any) {
+				text, _ := leaf.(string)
+				match := source.FindStringSubmatch(text)
+				if match == nil || replaced[match[1]] == "" || replaced[match[1]] == c.after.Title() ||
+					slices.ContainsFunc(c.fields, func(f field) bool { return f.path == path }) ||
+					within(path, c.after.Options.IgnoreChanges) {
+					return
+				}
+				c.fields = append(c.fields, field{path, leaf, fmt.Sprintf("[of the new %s]", replaced[match[1]]), ""})
+				again = true
+			})
+		}
+	}
+}
+
+// replacing returns why an update replaces the object, as phrases.
+func (c *change) replacing() []string {
+	if c.before == nil || c.after == nil {
+		return nil
+	}
+	var reasons, immutable, listed []string
+	if c.renamed {
+		reasons = append(reasons, "its URN, and no alias has the old one")
+	}
+	for _, f := range c.fields {
+		switch {
+		case Replaces(c.after.Type, f.path) || replacesValue(c.after.Type, f):
+			immutable = append(immutable, code(f.path))
+		case within(f.path, c.after.Options.ReplaceOnChanges):
+			listed = append(listed, code(f.path))
+		}
+	}
+	if len(immutable) > 0 {
+		reasons = append(reasons, "immutable "+enumerate(immutable))
+	}
+	if len(listed) > 0 {
+		reasons = append(reasons, enumerate(listed)+" (`replaceOnChanges`)")
+	}
+	return reasons
+}

@@ -1,0 +1,368 @@
+package review
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"example.com/scaleout/internal/rendered"
+)
+
+// edit changes one file of testdata/base.txtar: it replaces a text, or removes the file if both texts are empty, or
+// adds the file if old is empty.
+type edit struct {
+	file, old, new string
+	class          Class
+	want           string // in the reason
+}
+
+const (
+	pvc     = "shop/persistentvolumeclaim-scaleout.redis-data.yaml"
+	redis   = "shop/statefulset-scaleout.redis.yaml"
+	web     = "shop/deployment-scaleout.web.yaml"
+	ingress = "shop/ingress-scaleout.web.yaml"
+	svc     = "shop/service-scaleout.web.yaml"
+	cache   = "shop/aws-elasticache-replicationgroup-redis.yaml"
+	pool    = "cluster/prod/nodepool-apps.yaml"
+)
+
+// dangers has a change of each kind. The tests of combinations use those whose files differ.
+var dangers = map[string]edit{
+	"claim replaced": {pvc, "storageClassName: gp3", "storageClassName: gp2", DataLoss,
+		"immutable `spec.storageClassName`: its volume is deleted"},
+	"claim removed":   {pvc, "", "", DataLoss, "protected, so `pulumi up` refuses"},
+	"claim unguarded": {pvc, "#   protect: true\n", "#   protect: false\n", InPlace, "Its protection ends"},
+	"claim shrinks":   {pvc, "storage: 1Gi", "storage: 500Mi", Outage, "cannot shrink"},
+	"claim grows":     {pvc, "storage: 1Gi", "storage: 2Gi", InPlace, ""},
+	"claim renamed": {pvc, "PersistentVolumeClaim::redis-data", "PersistentVolumeClaim::data", DataLoss,
+		"its URN, and no alias has the old one"},
+	"claim moved with an alias": {pvc, "# urn: urn:pulumi:prod::scaleout::scaleout:index:Redis$kubernetes",
+		"# aliases: ['urn:pulumi:prod::scaleout::scaleout:index:Redis$kubernetes:core/v1:PersistentVolumeClaim::redis-data']\n" +
+			"# urn: urn:pulumi:prod::scaleout::kubernetes", -1, ""},
+	"another name": {pvc, "name: redis-data\n  namespace", "name: data\n  namespace", DataLoss,
+		"immutable `metadata.name`"},
+	"another cluster": {"shop/pulumi-providers-kubernetes-cluster.yaml", "clusterIdentifier: '[unknown: aws getCluster]'",
+		"clusterIdentifier: other", DataLoss, "created in another one"},
+	"namespace removed":       {"shop/namespace-scaleout.yaml", "", "", DataLoss, "claims included"},
+	"images removed":          {"shop/aws-ecr-repository-repository.yaml", "name: scaleout", "name: shop", DataLoss, "all its images"},
+	"cache without snapshots": {cache, "snapshotRetentionLimit: 7", "snapshotRetentionLimit: 0", InPlace, ""},
+	"cache replaced":          {cache, "port: 6379", "port: 6380", DataLoss, "the cache is deleted"},
+	"cache downgraded":        {cache, `engineVersion: "8.0"`, `engineVersion: "7.2"`, DataLoss, "immutable `engineVersion`"},
+	"cache upgraded":          {cache, `engineVersion: "8.0"`, `engineVersion: "10.0"`, InPlace, ""},
+	"EKS replaced": {"cluster/prod/aws-eks-cluster-cluster.yaml", "bootstrapSelfManagedAddons: false",
+		"bootstrapSelfManagedAddons: true", DataLoss, "the cluster is deleted with everything in it"},
+	"EKS upgraded": {"cluster/prod/aws-eks-cluster-cluster.yaml", `version: "1.35"`, `version: "1.36"`, InPlace,
+		"cannot be undone"},
+	"anonymous volume": {"docker/docker-index-container-redis.yaml", "user: 999:999", "user: 1000:1000", DataLoss,
+		"anonymous volume"},
+	"Redis in memory": {redis, "persistentVolumeClaim:\n            claimName: redis-data", "emptyDir:\n            medium: Memory",
+		DataLoss, "`emptyDir`"},
+
+	"Service replaced": {svc, "spec:\n", "spec:\n  clusterIP: None\n", Outage, "immutable `spec.clusterIP`: its clients"},
+	"Service removed":  {svc, "", "", Outage, "Removed: its clients find no address"},
+	"Service port":     {svc, "port: 80\n", "port: 8080\n", Outage, "Clients of port 80 are refused"},
+	"Service selector": {svc, "selector:\n    app.kubernetes.io/instance: web", "selector:\n    app.kubernetes.io/instance: shop",
+		Outage, "selects other pods"},
+	"load balancer replaced": {ingress, "scheme: internet-facing", "scheme: internal", Outage, "(`replaceOnChanges`): its hosts"},
+	"host removed":           {ingress, "host: app.example.com", "host: www.example.com", Outage, "No longer served: `app.example.com/`"},
+	"any host":               {ingress, "host: app.example.com\n      http", "http", InPlace, ""},
+	"listener removed":       {ingress, `,{"HTTPS":443}`, "", Outage, "no longer listens on `\"HTTPS\":443`"},
+	"StatefulSet replaced": {redis, "serviceName: redis", "serviceName: redis-headless", Outage,
+		"immutable `spec.serviceName`: none of its pods"},
+	"single pod":  {redis, "redis:8.2.3-alpine", "redis:8.2.4-alpine", Outage, "Its only pod restarts"},
+	"Recreate":    {web, "type: RollingUpdate", "type: Recreate", InPlace, ""},
+	"all at once": {web, "maxUnavailable: 0\n    type: RollingUpdate\n  template:\n    metadata:\n", "maxUnavailable: 100%\n    type: RollingUpdate\n  template:\n    metadata:\n      finalizers: []\n", Outage, "may stop all of its 3 pods"},
+	"new pods":    {web, "memory: 64Mi\n            requests", "memory: 96Mi\n            requests", InPlace, "with none missing"},
+	"labels":      {web, "matchLabels:\n      app.kubernetes.io/instance: web", "matchLabels:\n      app.kubernetes.io/instance: shop", Outage, "immutable"},
+	"not ready":   {web, "readinessProbe:", "oldProbe:", Outage, "no readiness probe"},
+	"NAT replaced": {"cluster/prod/aws-ec2-natgateway-network-eu-central-1a.yaml", "tags:", "privateIp: 10.0.0.9\ntags:", Outage,
+		"do not reach the internet"},
+	"the only container": {"docker/docker-index-container-nginx.yaml", "stopTimeout: 18", "stopTimeout: 20", Outage, "no other container"},
+
+	"one of several containers": {"docker/docker-index-container-web-1.yaml", "stopTimeout: 19", "stopTimeout: 20", Replacement,
+		"the others of its kind serve"},
+	"policy removed": {"shop/networkpolicy-scaleout.default-deny.yaml", "", "", Replacement, "reachable as if it did not exist"},
+	"type of a Secret": {"shop/secret-scaleout.redis-auth.yaml", "kind: Secret\n", "kind: Secret\ntype: kubernetes.io/basic-auth\n", Replacement,
+		"pods that start meanwhile fail"},
+
+	"nodes":          {pool, "values:\n            - amd64", "values:\n            - arm64", InPlace, "All nodes are replaced"},
+	"another target": {"shop/horizontalpodautoscaler-scaleout.web.yaml", "kind: Deployment\n    name: web", "kind: Deployment\n    name: shop", Outage, "another target"},
+	"more pods":      {"shop/horizontalpodautoscaler-scaleout.web.yaml", "maxReplicas: 20", "maxReplicas: 30", InPlace, ""},
+	"order":          {web, "- name: DRAIN_DELAY\n              value: 5s\n            - name: REDIS_HOST\n              value: redis.scaleout.svc", "- name: REDIS_HOST\n              value: redis.scaleout.svc\n            - name: DRAIN_DELAY\n              value: 5s", InPlace, "with none missing"},
+	"added":          {"shop/configmap-new.yaml", "", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: new\n# urn: urn:pulumi:prod::scaleout::kubernetes:core/v1:ConfigMap::new\n", Addition, ""},
+}
+
+func baseFiles(t testing.TB) map[string]string {
+	t.Helper()
+	archive, err := txtar.ParseFile("testdata/base.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, file := range archive.Files {
+		files[file.Name] = string(file.Data)
+	}
+	return files
+}
+
+// apply returns the files with edits.
+func apply(t testing.TB, files map[string]string, edits ...edit) map[string]string {
+	t.Helper()
+	files = maps.Clone(files)
+	for _, e := range edits {
+		content := files[e.file]
+		switch {
+		case e.old == "" && e.new == "":
+			delete(files, e.file)
+			continue
+		case !strings.Contains(content, e.old):
+			t.Fatalf("%s has no %q", e.file, e.old)
+		}
+		files[e.file] = strings.Replace(content, e.old, e.new, 1)
+	}
+	return files
+}
+
+// reviewed compares two versions of files with paths.
+func reviewed(t testing.TB, before, after map[string]string) *Report {
+	t.Helper()
+	archive := &txtar.Archive{}
+	for version, files := range map[string]map[string]string{"before/": before, "after/": after} {
+		for path, content := range files {
+			archive.Files = append(archive.Files, txtar.File{Name: version + path, Data: []byte(content)})
+		}
+	}
+	x, y := versions(t, archive)
+	return New(x, y)
+}
+
+// found returns the reasons of a report by class and title.
+func found(r *Report) map[string]string {
+	found := map[string]string{}
+	for class, entries := range r.entries {
+		for _, e := range entries {
+			for _, title := range e.titles {
+				found[fmt.Sprint(Class(class), " ", title)] = fmt.Sprint(e.effects)
+			}
+		}
+	}
+	return found
+}
+
+func TestDangers(t *testing.T) {
+	files := baseFiles(t)
+	for name, e := range dangers {
+		t.Run(name, func(t *testing.T) {
+			r := reviewed(t, files, apply(t, files, e))
+			worst, changed := r.Worst()
+			if !changed && e.class == -1 {
+				return
+			}
+			if worst != e.class || !changed || !strings.Contains(fmt.Sprint(found(r)), e.want) {
+				t.Errorf("got %s, %v; want %s, %q", worst, found(r), e.class, e.want)
+			}
+		})
+	}
+}
+
+// The comment on a change of every class.
+func TestCommentOfEveryClass(t *testing.T) {
+	files := baseFiles(t)
+	after := apply(t, files, dangers["claim replaced"], dangers["single pod"], dangers["load balancer replaced"],
+		dangers["policy removed"], dangers["new pods"], dangers["added"], dangers["more pods"])
+	got, file := reviewed(t, files, after).Comment("0123456789", Limit), "testdata/classes.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(file); err != nil || got != string(want) {
+		t.Errorf("%s (%v): got\n%s", file, err, got)
+	}
+}
+
+// No change hides another one: the report of several is the union of the reports of each, whatever their classes.
+func TestChangesDoNotHideEachOther(t *testing.T) {
+	files, random := baseFiles(t), rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible
+	alone := map[string]map[string]string{}
+	for name, e := range dangers {
+		if e.file != "shop/horizontalpodautoscaler-scaleout.web.yaml" { // what a rollout means depends on it
+			alone[name] = found(reviewed(t, files, apply(t, files, e)))
+		}
+	}
+	names := slices.Sorted(maps.Keys(alone))
+	for range 100 {
+		random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		var edits []edit
+		want := map[string]string{}
+		taken := map[string]bool{}
+		for _, name := range names[:1+random.IntN(len(names))] {
+			e := dangers[name]
+			if !taken[e.file] {
+				taken[e.file] = true
+				edits = append(edits, e)
+				maps.Copy(want, alone[name])
+			}
+		}
+		if got := found(reviewed(t, files, apply(t, files, edits...))); !maps.Equal(got, want) {
+			t.Fatalf("of %v: got %v, want %v", edits, got, want)
+		}
+	}
+}
+
+// Two dangers of one resource are both told, under the worse class.
+func TestDangersOfOneResource(t *testing.T) {
+	files := baseFiles(t)
+	both := apply(t, files, dangers["Redis in memory"])
+	got := reviewed(t, files, both).Comment("base", 0)
+	for _, want := range []string{"#### Data loss", "`emptyDir`", "Outage: Its only pod restarts"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s, want %q in it", got, want)
+		}
+	}
+}
+
+// A comment fits, whatever changes: it counts all changes, and what it leaves out is of the least dangerous classes.
+func TestCommentFits(t *testing.T) {
+	files := baseFiles(t)
+	before, after := map[string]string{}, map[string]string{}
+	changed := apply(t, files, dangers["claim replaced"], dangers["single pod"], dangers["policy removed"],
+		dangers["new pods"], dangers["host removed"])
+	for i := range 300 {
+		for path, content := range files {
+			stack := fmt.Sprintf("stack-%03d/", i)
+			unique := func(text string) string { // so that nothing is merged
+				return strings.ReplaceAll(strings.ReplaceAll(text, "gp2", fmt.Sprint("gp2-", i)), "alpine", fmt.Sprint("alpine-", i))
+			}
+			before[stack+filepath.Base(path)], after[stack+filepath.Base(path)] = content, unique(changed[path])
+			if changed[path] == "" {
+				delete(after, stack+filepath.Base(path))
+			}
+		}
+	}
+	r := reviewed(t, before, after)
+	for _, limit := range []int{Limit, 20000} {
+		got := r.Comment("base", limit)
+		if n := utf8.RuneCountInString(got); n > limit {
+			t.Errorf("got %d characters, want at most %d", n, limit)
+		}
+		for _, want := range []string{
+			"Data loss: 300 · Outage: 600 · Replaced or removed: 300", "Changed in place: 300 resources", "#### Data loss\n\n- `stack-000`: **`PersistentVolumeClaim",
+			"StatefulSet scaleout/redis", "NetworkPolicy", "more of this class", "and 260 others",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("limit %d: got %s, want %q in it", limit, got, want)
+			}
+		}
+	}
+	if all := r.Comment("base", 0); strings.Count(all, "PersistentVolumeClaim scaleout/redis-data") != 300 {
+		t.Error("without a limit, some changes are missing")
+	}
+}
+
+// What a branch contains has no effect as Markdown or HTML, and mentions nobody.
+func TestCommentIsInert(t *testing.T) {
+	files := baseFiles(t)
+	hostile := "`<img src=x>` @octocat\\n### Approved | x"
+	after := apply(t, files, edit{file: web, old: "name: DRAIN_DELAY", new: `name: "` + hostile + `"`})
+	got := reviewed(t, files, after).Comment("base", Limit)
+	if !strings.Contains(got, "`` spec.template.spec.containers[web].env[`<img src=x>` @octocat ### Approved | x] `` added") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A resource follows those that it depends on: another VPC means other subnets, and what is in them.
+func TestReplacementsFollow(t *testing.T) {
+	files := baseFiles(t)
+	after := apply(t, files, edit{file: "cluster/prod/aws-ec2-vpc-network.yaml", old: "cidrBlock: 10.0.0.0/16",
+		new: "cidrBlock: 10.1.0.0/16"})
+	got := found(reviewed(t, files, after))
+	for _, want := range []string{"Vpc network", "Subnet network-private-eu-central-1a"} {
+		if !strings.Contains(got["Outage aws:ec2:"+want], "Replaced for a change of immutable") {
+			t.Errorf("%s: got %v", want, got)
+		}
+	}
+}
+
+// A stack that is new or no longer there, and one that does not change.
+func TestStacks(t *testing.T) {
+	files := baseFiles(t)
+	without := maps.Clone(files)
+	maps.DeleteFunc(without, func(path, _ string) bool { return strings.HasPrefix(path, "docker/") })
+	for _, test := range []struct {
+		name          string
+		before, after map[string]string
+		want          []string
+	}{
+		{"new", without, files, []string{"`docker` (new) | | | | | 5 |", "Unchanged: `cluster/prod`, `shop`."}},
+		{"removed", files, without, []string{"`docker` (removed here;", "#### Data loss\n\n- `docker`"}},
+		{"same", files, files, []string{"No stack changes, compared with `base`."}},
+	} {
+		for _, want := range test.want {
+			if got := reviewed(t, test.before, test.after).Comment("base", Limit); !strings.Contains(got, want) {
+				t.Errorf("%s: got %s, want %q in it", test.name, got, want)
+			}
+		}
+	}
+}
+
+func TestKinds(t *testing.T) {
+	if strings.Count(kindsYAML, "\n  class: ") != len(kinds) {
+		t.Error("an entry of kinds.yaml has no class, or one that begins elsewhere")
+	}
+	for name, entry := range kinds {
+		if strings.HasSuffix(entry.Lost, ".") || entry.Instead != "" && !strings.HasSuffix(entry.Instead, ".") ||
+			entry.Lost == "" && entry.Class != Replacement {
+			t.Errorf("%s: got %+v", name, entry)
+		}
+	}
+}
+
+// BenchmarkComment measures the comment on apps of which each has a few changes: in a stack each, and in one stack.
+func BenchmarkComment(b *testing.B) {
+	files := baseFiles(b)
+	changed := apply(b, files, dangers["claim replaced"], dangers["new pods"])
+	trees := func(files map[string]string, apps, stacks int) map[string]map[string]string {
+		trees := map[string]map[string]string{}
+		for i := range apps {
+			stack, app := fmt.Sprint("stack-", i%stacks), fmt.Sprint("app-", i)
+			if trees[stack] == nil {
+				trees[stack] = map[string]string{"tree.txt": "Type  Name\n", "outputs.yaml": "{}\n"}
+			}
+			for path, content := range files {
+				if name, found := strings.CutPrefix(path, "shop/"); found && name != "outputs.yaml" {
+					content = strings.ReplaceAll(content, "urn:pulumi:prod::", "urn:pulumi:"+stack+"::"+app)
+					trees[stack][app+name] = strings.ReplaceAll(content, "namespace: scaleout", "namespace: "+app)
+				}
+			}
+		}
+		return trees
+	}
+	for _, n := range [][2]int{{1, 1}, {10, 10}, {50, 50}, {200, 200}, {200, 1}} {
+		apps, stacks := n[0], n[1]
+		before, after := trees(files, apps, stacks), trees(changed, apps, stacks)
+		b.Run(fmt.Sprintf("apps=%d/stacks=%d", apps, stacks), func(b *testing.B) {
+			for b.Loop() {
+				parser := rendered.Parser{}
+				x, err := parser.Parse(before)
+				if err != nil {
+					b.Fatal(err)
+				}
+				y, err := parser.Parse(after)
+				if err != nil {
+					b.Fatal(err)
+				}
+				New(x, y).Comment("base", Limit)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(apps), "µs/app")
+		})
+	}
+}

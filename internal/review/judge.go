@@ -1,0 +1,280 @@
+package review
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"example.com/scaleout/internal/podsize"
+	"example.com/scaleout/internal/rendered"
+)
+
+// effect is one thing that a change does.
+type effect struct {
+	class   Class
+	why     string // sentences, in Markdown
+	instead string // sentences; how to avoid it
+}
+
+// effects returns everything that a change does, the worst first. There is always one.
+func (c *change) effects() []effect {
+	var effects []effect
+	replacing := c.replacing()
+	switch {
+	case c.before == nil:
+		effects = c.addition()
+	case c.after == nil:
+		effects = []effect{c.loss("Removed", "")}
+	case len(replacing) > 0:
+		effects = []effect{c.loss("Replaced for a change of "+enumerate(replacing), " meanwhile")}
+	default:
+		effects = c.update()
+	}
+	slices.SortStableFunc(effects, func(a, b effect) int { return cmp.Compare(a.class, b.class) })
+	return effects
+}
+
+// loss returns the effect of a replacement or a removal, which begins with what happens and ends with when.
+func (c *change) loss(what, when string) effect {
+	old := c.before
+	entry := kindOf(old.Type)
+	switch {
+	case old.Type == container:
+		entry = c.container()
+	case old.Type == provider:
+		entry = kind{DataLoss, "all its objects are deleted in the old cluster, and created in another one",
+			"Create a second stack for the other cluster, move data and traffic, and destroy this one last.", nil}
+	}
+	if entry.Class == DataLoss {
+		when = ""
+	}
+	if entry.Lost != "" {
+		what += ": " + entry.Lost + when
+	}
+	e := effect{entry.Class, what + ".", entry.Instead}
+	switch {
+	case old.Options.Protect:
+		e.why += " It is protected, so `pulumi up` refuses this before it changes anything."
+	case old.Options.RetainOnDelete && c.after == nil:
+		e = effect{Replacement, "No longer managed: the object stays, and nobody updates or deletes it.", ""}
+	case c.renamed && old.Object() != "":
+		e.why += " The new one is created first, which fails because the object exists."
+		e.instead = "Add `pulumi.Aliases` with the old name, type or parent."
+	case c.renamed:
+		e.instead = "Add `pulumi.Aliases` with the old name, type or parent."
+	}
+	return e
+}
+
+// container returns what the replacement of a Docker container means. Its inputs are immutable, so this is frequent.
+func (c *change) container() kind {
+	for _, volume := range rendered.List(c.before.Inputs, "volumes") {
+		if rendered.Get(volume, "volumeName") == nil && rendered.Get(volume, "hostPath") == nil {
+			return kind{DataLoss, "its anonymous volume is deleted with the data", "Name the volume.", nil}
+		}
+	}
+	if c.single {
+		return kind{Outage, "no other container does its work", "Plan a time for it.", nil}
+	}
+	return kind{Replacement, "the others of its kind serve", "", nil}
+}
+
+// addition returns the effects of a new resource.
+func (c *change) addition() []effect {
+	if existing := c.after.Type == "pulumi:pulumi:StackReference"; existing {
+		return []effect{{Addition, "Only read.", ""}}
+	}
+	return []effect{{Addition, "", ""}}
+}
+
+// update returns the effects of a change in place.
+func (c *change) update() []effect {
+	effects := []effect{{InPlace, "", ""}}
+	add := func(class Class, why, instead string) { effects = append(effects, effect{class, why, instead}) }
+	if c.before.Options.Protect && !c.after.Options.Protect {
+		add(InPlace, "Its protection ends: a later removal is no longer refused.", "")
+	}
+	if c.before.Options.RetainOnDelete && !c.after.Options.RetainOnDelete {
+		add(InPlace, "A later removal deletes the object, which stayed before.", "")
+	}
+	if listed := missing(c.after.Options.ReplaceOnChanges, c.before.Options.ReplaceOnChanges); len(listed) > 0 {
+		add(InPlace, "A later change of "+enumerate(quoted(listed))+" replaces it.", "")
+	}
+	switch c.after.Kind() {
+	case "Deployment", "StatefulSet":
+		c.workload(add)
+	case "HorizontalPodAutoscaler":
+		if c.changes("spec.scaleTargetRef") {
+			add(Outage, "It scales another target: the pods of the old one keep their number.", "")
+		}
+	case "Service":
+		c.service(add)
+	case "Ingress":
+		c.ingress(add)
+	case "PersistentVolumeClaim":
+		before, after := c.before.Get("spec", "resources", "requests", "storage"),
+			c.after.Get("spec", "resources", "requests", "storage")
+		size := podsize.Parse(after)
+		if size.Cmp(podsize.Parse(before).Quantity) < 0 {
+			add(Outage, "A claim cannot shrink: the API server refuses it, and the update fails there.",
+				"Create a second, smaller claim, and copy the data.")
+		}
+	case "NodePool", "NodeClass":
+		if c.changes("spec.template") || c.after.Kind() == "NodeClass" && c.changes("spec") {
+			add(InPlace, "All nodes are replaced one after the other, within its disruption budgets.", "")
+		}
+	case "aws:eks/cluster:Cluster":
+		if c.changes("version") {
+			add(InPlace, "The control plane is upgraded, which takes some ten minutes and cannot be undone; nodes follow.", "")
+		}
+	}
+	if len(effects) > 1 {
+		return effects[1:]
+	}
+	return effects
+}
+
+// changes reports whether the input at a path, or one below it, changes.
+func (c *change) changes(path string) bool {
+	return slices.ContainsFunc(c.fields, func(f field) bool { return within(f.path, []string{path}) })
+}
+
+// workload adds what an update of a Deployment or StatefulSet does to its pods.
+func (c *change) workload(add func(Class, string, string)) {
+	pods := c.stack.Scaling(c.after)
+	if pods.Max == 0 && c.before.Get("spec", "replicas") != 0 {
+		add(Outage, "No pod is left.", "")
+	}
+	if !c.changes("spec.template") {
+		return
+	}
+	if c.after.Kind() == "StatefulSet" {
+		if c.ephemeral() {
+			add(DataLoss, "Its pods restart, and their data is in an `emptyDir`, which is deleted with the pod.",
+				"Keep the data on a claim.")
+		}
+		if pods.Min <= 1 {
+			add(Outage, "Its only pod restarts: it stops before the new one starts.", "Plan a time for it.")
+		} else {
+			add(InPlace, "Its pods restart one after the other.", "")
+		}
+		return
+	}
+	switch missing := rendered.MaxUnavailable(c.after, max(pods.Min, 1)); {
+	case c.after.Get("spec", "strategy", "type") == "Recreate":
+		add(Outage, "All its pods stop before the new ones start (strategy `Recreate`).", "Use `RollingUpdate`.")
+	case missing >= max(pods.Min, 1):
+		add(Outage, fmt.Sprintf("A rollout may stop all of its %d pods at once (`maxUnavailable`).", max(pods.Min, 1)),
+			"Set `maxUnavailable: 0`.")
+	case c.unready():
+		add(Outage, "A rollout does not wait until a new pod serves: a container has no readiness probe.",
+			"Add a `readinessProbe`.")
+	case missing == 0:
+		add(InPlace, "Its pods are replaced, with none missing meanwhile.", "")
+	default:
+		add(InPlace, fmt.Sprintf("Its pods are replaced, with up to %d of %d missing.", missing, max(pods.Min, 1)), "")
+	}
+}
+
+// ephemeral reports whether a StatefulSet keeps nothing outside of its pods.
+func (c *change) ephemeral() bool {
+	claims := rendered.List(c.after.Inputs, "spec", "volumeClaimTemplates")
+	empty := false
+	for _, volume := range rendered.List(c.after.Inputs, "spec", "template", "spec", "volumes") {
+		if rendered.Get(volume, "persistentVolumeClaim") != nil {
+			return false
+		}
+		empty = empty || rendered.Get(volume, "emptyDir") != nil
+	}
+	return empty && len(claims) == 0
+}
+
+// unready reports whether a container of a Deployment has no readiness probe.
+func (c *change) unready() bool {
+	return slices.ContainsFunc(rendered.List(c.after.Inputs, "spec", "template", "spec", "containers"), func(v any) bool {
+		return rendered.Get(v, "readinessProbe") == nil
+	})
+}
+
+// service adds what an update of a Service does to its clients.
+func (c *change) service(add func(Class, string, string)) {
+	if c.changes("spec.selector") {
+		add(Outage, "It selects other pods: no request is served until such pods are ready.",
+			"Start these pods first, and change the selector afterwards.")
+	}
+	if before, after := c.before.Get("spec", "type"), c.after.Get("spec", "type"); before == "LoadBalancer" &&
+		after != before {
+		add(Outage, "Its load balancer is deleted.", "Move the clients to another Service first.")
+	}
+	if gone := missing(ports(c.before), ports(c.after)); len(gone) > 0 {
+		add(Outage, "Clients of port "+enumerate(gone)+" are refused.", "Keep the old port beside the new one at first.")
+	}
+}
+
+func ports(service *rendered.Resource) (ports []string) {
+	for _, port := range rendered.List(service.Inputs, "spec", "ports") {
+		ports = append(ports, fmt.Sprint(rendered.Get(port, "port")))
+	}
+	return ports
+}
+
+// ingress adds what an update of an Ingress does to its clients.
+func (c *change) ingress(add func(Class, string, string)) {
+	if c.changes("spec.ingressClassName") {
+		add(Outage, "Another controller serves it, at another address.",
+			"Create a second Ingress with the new class, move the DNS record, and remove this one last.")
+	}
+	after := routes(c.after)
+	gone := slices.DeleteFunc(missing(routes(c.before), after), func(route string) bool {
+		return slices.Contains(after, "*"+route[strings.IndexByte(route, '/'):]) // any host
+	})
+	if len(gone) > 0 {
+		add(Outage, "No longer served: "+enumerate(quoted(gone))+".",
+			"Keep the old host and path beside the new ones, until no client uses them.")
+	}
+	ports := func(r *rendered.Resource) []string {
+		annotation, _ := r.Get("metadata", "annotations", "alb.ingress.kubernetes.io/listen-ports").(string)
+		return listeners.FindAllString(annotation, -1)
+	}
+	if gone := missing(ports(c.before), ports(c.after)); len(gone) > 0 {
+		add(Outage, "The load balancer no longer listens on "+enumerate(quoted(gone))+".", "")
+	}
+	if c.before.Get("spec", "tls") != nil && c.after.Get("spec", "tls") == nil {
+		add(Outage, "Clients that use HTTPS are refused.", "")
+	}
+}
+
+// listeners matches the ports in the annotation of an ALB: [{"HTTP": 80}, {"HTTPS": 443}].
+var listeners = regexp.MustCompile(`"HTTPS?": ?\d+`)
+
+// routes returns host and path of all rules. A rule without a host serves all.
+func routes(ingress *rendered.Resource) (routes []string) {
+	for _, rule := range rendered.List(ingress.Inputs, "spec", "rules") {
+		host, _ := rendered.Get(rule, "host").(string)
+		for _, path := range rendered.List(rule, "http", "paths") {
+			under, _ := rendered.Get(path, "path").(string)
+			routes = append(routes, cmp.Or(host, "*")+cmp.Or(under, "/"))
+		}
+	}
+	return routes
+}
+
+// missing returns the values of before that are not in after.
+func missing(before, after []string) (gone []string) {
+	for _, value := range before {
+		if !slices.Contains(after, value) {
+			gone = append(gone, value)
+		}
+	}
+	return gone
+}
+
+// enumerate returns "a", "a and b", "a, b and c".
+func enumerate(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}

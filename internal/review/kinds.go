@@ -1,0 +1,117 @@
+package review
+
+import (
+	"cmp"
+	_ "embed" // for kinds.yaml
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Class is how much a change endangers, the worst first.
+type Class int
+
+// The classes.
+const (
+	DataLoss    Class = iota // data is deleted
+	Outage                   // requests fail, or what others need is missing for a while
+	Replacement              // an object is deleted, or deleted and created again, without either of these
+	InPlace
+	Addition
+	classes = iota
+)
+
+// String returns the heading of a class.
+func (c Class) String() string {
+	return [...]string{"Data loss", "Outage", "Replaced or removed", "Changed in place", "Added"}[c]
+}
+
+// UnmarshalText accepts the classes of kinds.yaml.
+func (c *Class) UnmarshalText(text []byte) error {
+	classes := map[string]Class{"data loss": DataLoss, "outage": Outage, "replacement": Replacement}
+	class, known := classes[string(text)]
+	if !known {
+		return fmt.Errorf("class %q is none of data loss, outage, replacement", text)
+	}
+	*c = class
+	return nil
+}
+
+// kind is an entry of kinds.yaml.
+type kind struct {
+	Class         Class
+	Lost, Instead string
+	Immutable     []string
+}
+
+//go:embed kinds.yaml
+var kindsYAML string
+
+// kinds has the entries of kinds.yaml.
+var kinds = func() (kinds map[string]kind) {
+	decoder := yaml.NewDecoder(strings.NewReader(kindsYAML))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&kinds); err != nil {
+		panic(err) // tests read the file as well
+	}
+	return kinds
+}()
+
+// containerUpdates are the only inputs of a container that pulumi-docker changes without replacing it.
+var containerUpdates = []string{
+	"cpuPeriod", "cpuQuota", "cpuSet", "cpuShares", "destroyGraceSeconds", "healthcheck", "init", "memory", "memorySwap",
+	"mustRun", "restart", "tmpfs", "wait", "waitTimeout",
+}
+
+// kindOf returns the entry of a type such as kubernetes:core/v1:Service or aws:kms/key:Key.
+func kindOf(typ string) kind {
+	name := typ
+	if isObject(typ) {
+		name = typ[strings.LastIndexByte(typ, ':')+1:]
+	}
+	entry, found := kinds[name]
+	if !found {
+		entry.Class = Replacement
+	}
+	return entry
+}
+
+func isObject(typ string) bool { return strings.HasPrefix(typ, "kubernetes:") }
+
+// Replaces reports whether a change of the input at a path makes the provider replace a resource of the type.
+func Replaces(typ, path string) bool {
+	switch {
+	case typ == container:
+		return !within(path, containerUpdates)
+	case typ == provider:
+		return within(path, []string{"clusterIdentifier", "kubeconfig", "context", "cluster"})
+	case isObject(typ) && within(path, []string{"metadata.name", "metadata.namespace"}):
+		return true
+	}
+	return within(path, kindOf(typ).Immutable)
+}
+
+// replacesValue reports whether a change makes the provider replace a resource only because of its values: ElastiCache
+// upgrades in place, also from Redis OSS to Valkey, and does nothing else.
+func replacesValue(typ string, f field) bool {
+	if !strings.HasPrefix(typ, "aws:elasticache/") {
+		return false
+	}
+	before, after := fmt.Sprint(f.before), fmt.Sprint(f.after)
+	switch f.path {
+	case "engine":
+		return before != "redis" || after != "valkey"
+	case "engineVersion":
+		x, y := strings.Split(before, "."), strings.Split(after, ".")
+		return slices.CompareFunc(x, y, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) > 0
+	}
+	return false
+}
+
+// Types with rules of their own.
+const (
+	container = "docker:index/container:Container"
+	provider  = "pulumi:providers:kubernetes"
+)

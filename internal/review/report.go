@@ -1,0 +1,111 @@
+// Package review judges what a branch changes in all stacks: from data that is lost to what is only added, with the
+// reasons and a way around, as one comment for a pull request. It compares golden files, so it needs neither a cluster
+// nor a secret, and runs for branches of forks as well.
+package review
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"example.com/scaleout/internal/rendered"
+)
+
+// Report is what a branch changes.
+type Report struct {
+	stacks  []*stack // those that change, sorted by name
+	same    []string // the names of the others
+	entries [classes][]*entry
+}
+
+// stack is a stack that changes.
+type stack struct {
+	name          string
+	before, after *rendered.Stack // nil if it is new, or removed
+	counts        [classes]int
+}
+
+// entry is the same change of resources of one type, each in all of the stacks.
+type entry struct {
+	stacks, titles []string
+	typ            string
+	effects        []effect
+	fields         []field
+}
+
+// New compares the stacks of two versions.
+func New(before, after map[string]*rendered.Stack) *Report {
+	r := &Report{}
+	names := map[string]bool{}
+	for _, stacks := range []map[string]*rendered.Stack{before, after} {
+		for name := range stacks {
+			names[name] = true
+		}
+	}
+	var all []*entry
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		s := &stack{name: name, before: before[name], after: after[name]}
+		changes := compare(s.before, s.after)
+		if len(changes) == 0 {
+			r.same = append(r.same, name)
+			continue
+		}
+		r.stacks = append(r.stacks, s)
+		for _, c := range changes {
+			e := &entry{[]string{name}, []string{c.resource().Title()}, c.resource().Type, c.effects(), c.fields}
+			s.counts[e.effects[0].class]++
+			all = append(all, e)
+		}
+	}
+	all = merge(all, func(e *entry) *[]string { return &e.stacks }, func(e *entry) []string { return e.titles })
+	all = merge(all, func(e *entry) *[]string { return &e.titles }, func(e *entry) []string { return e.stacks })
+	for _, e := range all {
+		class := e.effects[0].class
+		r.entries[class] = append(r.entries[class], e)
+	}
+	for _, entries := range r.entries { // those with a reason first
+		slices.SortStableFunc(entries, func(a, b *entry) int { return rank(a) - rank(b) })
+	}
+	return r
+}
+
+func rank(e *entry) int {
+	if e.effects[0].why == "" {
+		return 1
+	}
+	return 0
+}
+
+// merge joins entries that differ only in one list.
+func merge(entries []*entry, list func(*entry) *[]string, other func(*entry) []string) []*entry {
+	var merged []*entry
+	known := map[string]*entry{}
+	for _, e := range entries {
+		parts := append([]string{e.typ}, other(e)...)
+		for _, effect := range e.effects {
+			parts = append(parts, effect.class.String(), effect.why, effect.instead)
+		}
+		for _, f := range e.fields {
+			parts = append(parts, f.path, fmt.Sprint(f.before), fmt.Sprint(f.after))
+		}
+		key := strings.Join(parts, "\x00")
+		if same := known[key]; same != nil {
+			*list(same) = append(*list(same), *list(e)...)
+			continue
+		}
+		known[key] = e
+		merged = append(merged, e)
+	}
+	return merged
+}
+
+// Worst returns the class of the most dangerous change, and false if nothing changes.
+func (r *Report) Worst() (Class, bool) {
+	for class, entries := range r.entries {
+		if len(entries) > 0 {
+			return Class(class), true
+		}
+	}
+	return Addition, false
+}
