@@ -113,12 +113,13 @@ test-all: test golden-check ## also the race detector, load, monitoring, and the
 	cd monitoring && go test -vet=all ./...
 	cd tools/kubeconform && go test -vet=all ./...
 
-golden: ## update the golden files from the stack files, and the dashboards from monitoring/
+golden: ## update the golden files from the stack files, docs/cost.md, and the dashboards from monitoring/
 	cd monitoring && go run . ../internal/counter/dashboards/scaleout.json
 	go test -run '^Test(Golden|Rendered)$$' . ./cluster ./examples/... -update
+	go test -run '^TestRendered$$' ./internal/cost -update
 
 golden-check: ## fail if the golden files of this project's stacks are stale: run make golden, and commit them
-	@go test -run '^TestRendered$$' . ./cluster || \
+	@go test -run '^TestRendered$$' . ./cluster ./internal/cost || \
 		{ echo "golden-check: run \`make golden\` and commit the result" >&2; exit 1; }
 
 docs: ## update the configuration reference from Pulumi.yaml, docs/reliability.md from its measurements

@@ -7,17 +7,41 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/scaleout/internal/cost"
 	"example.com/scaleout/internal/review"
 )
 
 func main() {
 	base := flag.String("base", "origin/main", "the `revision` to compare with; compared is where the branch left it")
 	limit := flag.Int("limit", 0, "the largest `number` of characters; 65536 for a comment on GitHub; 0 for all")
+	file := flag.String("prices", "", "a `file` like internal/cost/prices.yaml, which is the default")
 	flag.Parse()
-	before, after, commit, err := review.Load(".", *base)
-	if err != nil {
+	if err := run(*base, *file, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "review:", err)
 		os.Exit(1)
 	}
-	fmt.Print(review.New(before, after).Comment(commit, *limit))
+}
+
+func run(base, file string, limit int) error {
+	prices, err := table(file)
+	if err != nil {
+		return err
+	}
+	before, after, commit, err := review.Load(".", base)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Print(review.New(before, after, prices).Comment(commit, limit))
+	return err
+}
+
+func table(file string) (*cost.Table, error) {
+	if file == "" {
+		return cost.Embedded()
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("the price table: %w", err)
+	}
+	return cost.Parse(content)
 }

@@ -2,10 +2,12 @@ package review
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"example.com/scaleout/internal/cost"
 	"example.com/scaleout/internal/rendered"
 )
 
@@ -60,7 +62,7 @@ func (r *Report) text(base string, c caps) string {
 			list(&b, entries, c.entries[class], c.fields)
 		}
 	}
-	b.WriteString(r.capacity())
+	b.WriteString(r.capacity() + r.cost())
 	for class := InPlace; class <= Addition; class++ {
 		if entries := r.entries[class]; len(entries) > 0 {
 			fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n", class, resources(r.count(class)))
@@ -333,4 +335,54 @@ func capacityOf(s *rendered.Stack) [4]string {
 		}
 	}
 	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), limits}
+}
+
+// cost returns a table of the stacks whose cost changes, and the difference of all of them.
+func (r *Report) cost() string {
+	var b strings.Builder
+	var total cost.Month
+	unknown := map[string]bool{}
+	rows := 0
+	for _, s := range r.stacks {
+		before, after := r.prices.Estimate(s.before), r.prices.Estimate(s.after)
+		difference := after.Total.Minus(before.Total)
+		for _, name := range missing(after.Unknown, before.Unknown) {
+			unknown[s.name+": "+name] = true
+		}
+		if difference == (cost.Month{}) {
+			continue
+		}
+		total = total.Plus(difference)
+		if rows++; rows > most {
+			continue
+		}
+		fmt.Fprintf(&b, "| %s |", cell(s.name))
+		for _, of := range []func(cost.Month) float64{
+			func(m cost.Month) float64 { return m.AtMin },
+			func(m cost.Month) float64 { return m.AtMax },
+			func(m cost.Month) float64 { return m.Profile },
+		} {
+			fmt.Fprintf(&b, " %.2f → **%.2f** |", of(before.Total), of(after.Total))
+		}
+		b.WriteString("\n")
+	}
+	if rows+len(unknown) == 0 {
+		return ""
+	}
+	table := ""
+	if rows > 0 {
+		table = fmt.Sprintf("| stack | at minimum | at maximum | %s |\n| --- | --- | --- | --- |\n%s", r.prices.Profile.Name, b.String())
+		if rows > most {
+			table += fmt.Sprintf("| and %d others | | | |\n", rows-most)
+		}
+		table += fmt.Sprintf("| difference | %+.2f | %+.2f | %+.2f |\n", total.AtMin, total.AtMax, total.Profile)
+	}
+	for i, name := range slices.Sorted(maps.Keys(unknown)) {
+		if i == 10 {
+			table += fmt.Sprintf("\nUnknown prices: %d others.\n", len(unknown)-i)
+			break
+		}
+		table += fmt.Sprintf("\nUnknown price: %s.\n", code(name))
+	}
+	return fmt.Sprintf("\n#### Cost of a month\n\n%s\nUS dollars, list prices of %s, without traffic.\n", table, r.prices.Region)
 }

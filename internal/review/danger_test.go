@@ -141,7 +141,7 @@ func reviewed(t testing.TB, before, after map[string]string) *Report {
 		}
 	}
 	x, y := versions(t, archive)
-	return New(x, y)
+	return New(x, y, prices)
 }
 
 // found returns the reasons of a report by class and title.
@@ -263,7 +263,7 @@ func TestCommentFits(t *testing.T) {
 			}
 		}
 	}
-	if all := r.Comment("base", 0); strings.Count(all, "PersistentVolumeClaim scaleout/redis-data") != 300 {
+	if all := r.Comment("base", 0); strings.Count(all, "**`PersistentVolumeClaim scaleout/redis-data`**") != 300 {
 		t.Error("without a limit, some changes are missing")
 	}
 }
@@ -360,7 +360,7 @@ func BenchmarkComment(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				New(x, y).Comment("base", Limit)
+				New(x, y, prices).Comment("base", Limit)
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(apps), "µs/app")
 		})

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/scaleout/internal/cost"
 	"example.com/scaleout/internal/rendered"
 )
 
 // Report is what a branch changes.
 type Report struct {
+	prices  *cost.Table
 	stacks  []*stack // those that change, sorted by name
 	same    []string // the names of the others
 	entries [classes][]*entry
@@ -34,9 +36,9 @@ type entry struct {
 	fields         []field
 }
 
-// New compares the stacks of two versions.
-func New(before, after map[string]*rendered.Stack) *Report {
-	r := &Report{}
+// New compares the stacks of two versions, and what they cost.
+func New(before, after map[string]*rendered.Stack, prices *cost.Table) *Report {
+	r := &Report{prices: prices}
 	names := map[string]bool{}
 	for _, stacks := range []map[string]*rendered.Stack{before, after} {
 		for name := range stacks {

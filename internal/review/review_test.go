@@ -9,10 +9,19 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"example.com/scaleout/internal/cost"
 	"example.com/scaleout/internal/rendered"
 )
 
 var update = flag.Bool("update", false, "write the comments in testdata instead of comparing them")
+
+var prices = func() *cost.Table {
+	prices, err := cost.Embedded()
+	if err != nil {
+		panic(err)
+	}
+	return prices
+}()
 
 // versions returns the stacks of an archive: files before/<stack>/<file> and after/<stack>/<file>.
 func versions(t testing.TB, archive *txtar.Archive) (before, after map[string]*rendered.Stack) {
@@ -53,7 +62,7 @@ func TestComments(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, after := versions(t, archive)
-			got, file := New(before, after).Comment("0123456789", Limit), strings.TrimSuffix(path, ".txtar")+".md"
+			got, file := New(before, after, prices).Comment("0123456789", Limit), strings.TrimSuffix(path, ".txtar")+".md"
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)

@@ -1,0 +1,195 @@
+// Package cost estimates what a stack costs on AWS in a month, from its golden files and list prices.
+package cost
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"example.com/scaleout/internal/podsize"
+	"example.com/scaleout/internal/rendered"
+)
+
+// Month is an amount in each of three months: with the fewest pods, with the most, and with the load profile.
+type Month struct{ AtMin, AtMax, Profile float64 }
+
+// Plus returns the sum.
+func (m Month) Plus(o Month) Month {
+	return Month{m.AtMin + o.AtMin, m.AtMax + o.AtMax, m.Profile + o.Profile}
+}
+
+// Minus returns the difference.
+func (m Month) Minus(o Month) Month { return m.Plus(o.times(-1)) }
+
+func (m Month) times(n float64) Month { return Month{m.AtMin * n, m.AtMax * n, m.Profile * n} }
+
+// Item is a part of an estimate: a number of units with a price.
+type Item struct {
+	Price Price
+	Units Month
+	Cost  Month
+}
+
+// Estimate is what a stack costs.
+type Estimate struct {
+	Items   []Item // the largest first
+	Total   Month
+	Usage   []Price  // prices of what depends on traffic; not part of the total
+	Unknown []string // resources that cost money, but whose price the table does not have
+}
+
+// Estimate returns what a stack costs. One without resources of AWS costs nothing: it runs on a machine of its own.
+func (t *Table) Estimate(s *rendered.Stack) Estimate {
+	b := &bill{table: t, units: map[string]Month{}, usage: map[string]bool{}, unknown: map[string]bool{}}
+	if s != nil && onAWS(s) {
+		for _, r := range s.Resources {
+			b.resource(r)
+		}
+		b.nodes(s)
+	}
+	e := Estimate{Unknown: slices.Sorted(maps.Keys(b.unknown))}
+	for _, id := range slices.Sorted(maps.Keys(t.Prices)) {
+		price := t.Prices[id]
+		if b.usage[id] {
+			e.Usage = append(e.Usage, price)
+		}
+		units, used := b.units[id]
+		if !used {
+			continue
+		}
+		usd := price.USD
+		if strings.Contains(price.Per, "hour") {
+			usd *= t.HoursOfMonth
+		}
+		cost := units.times(usd)
+		e.Items, e.Total = append(e.Items, Item{price, units, cost}), e.Total.Plus(cost)
+	}
+	slices.SortStableFunc(e.Items, func(a, b Item) int { return cmp.Compare(b.Cost.AtMax, a.Cost.AtMax) })
+	return e
+}
+
+// onAWS reports whether a stack has resources of AWS, or an Ingress of its load balancers.
+func onAWS(s *rendered.Stack) bool {
+	return slices.ContainsFunc(s.Resources, func(r *rendered.Resource) bool {
+		return strings.HasPrefix(r.Type, "aws:") || r.Kind() == "Ingress" && annotation(r, "target-type") != ""
+	})
+}
+
+// annotation returns an annotation of an Ingress for the load balancer controller.
+func annotation(r *rendered.Resource, name string) string {
+	value, _ := r.Get("metadata", "annotations", "alb.ingress.kubernetes.io/"+name).(string)
+	return value
+}
+
+// bill collects the units of a stack, by price.
+type bill struct {
+	table   *Table
+	units   map[string]Month
+	usage   map[string]bool
+	unknown map[string]bool
+}
+
+// add adds units that do not depend on the number of pods.
+func (b *bill) add(id string, n float64) { b.units[id] = b.units[id].Plus(Month{n, n, n}) }
+
+func (b *bill) use(ids ...string) {
+	for _, id := range ids {
+		b.usage[id] = true
+	}
+}
+
+// resource adds what a resource costs, without pods.
+func (b *bill) resource(r *rendered.Resource) {
+	switch r.Type {
+	case "aws:eks/cluster:Cluster":
+		b.add("eks", 1)
+	case "aws:ec2/natGateway:NatGateway":
+		b.add("nat", 1)
+		b.use("nat-gb")
+	case "aws:ec2/eip:Eip":
+		b.add("address", 1)
+	case "aws:ec2/vpcEndpoint:VpcEndpoint":
+		if r.Get("vpcEndpointType") == "Interface" {
+			b.add("endpoint", float64(len(rendered.List(r.Inputs, "subnetIds"))))
+			b.use("endpoint-gb")
+		}
+	case "aws:kms/key:Key":
+		b.add("kms", 1)
+	case "aws:cloudwatch/logGroup:LogGroup", "aws:ec2/flowLog:FlowLog":
+		b.use("logs-gb")
+	case "aws:ecr/repository:Repository":
+		b.use("ecr-gb")
+	case "aws:elasticache/replicationGroup:ReplicationGroup":
+		nodes, _ := r.Get("numCacheClusters").(int)
+		id := fmt.Sprintf("%v-%v", r.Get("engine"), r.Get("nodeType"))
+		if _, known := b.table.Prices[id]; known {
+			b.add(id, float64(nodes))
+		} else {
+			b.unknown[fmt.Sprintf("%s: %d nodes %s", r.Title(), nodes, id)] = true
+		}
+	case "aws:elasticache/serverlessCache:ServerlessCache":
+		engine := fmt.Sprint(r.Get("engine"))
+		if _, known := b.table.Prices[engine+"-gb"]; known {
+			b.add(engine+"-gb", map[string]float64{"valkey": 0.1, "redis": 1}[engine]) // the least that is charged
+			b.use(engine + "-units")
+		} else {
+			b.unknown[r.Title()] = true
+		}
+	default:
+		if strings.HasPrefix(r.Type, "aws:") && !slices.Contains(b.table.Free, r.Type) {
+			b.unknown[r.Title()] = true
+		}
+	}
+	switch r.Kind() {
+	case "PersistentVolumeClaim":
+		size := podsize.Parse(r.Get("spec", "resources", "requests", "storage"))
+		if class := r.Get("spec", "storageClassName"); class == "gp3" {
+			b.add("gp3-gb", size.AsApproximateFloat64()/(1<<30))
+		} else {
+			b.unknown[fmt.Sprintf("%s: storage class %v", r.Title(), class)] = true
+		}
+	case "Ingress":
+		b.add("alb", 1)
+		b.use("lcu")
+		if annotation(r, "scheme") == "internet-facing" {
+			b.add("address", b.table.Zones)
+		}
+		if annotation(r, "wafv2-acl-arn") != "" {
+			b.use("waf-requests")
+		}
+	case "Service":
+		if r.Get("spec", "type") == "LoadBalancer" {
+			b.unknown[r.Title()+": load balancer of a Service"] = true
+		}
+	}
+}
+
+// nodes adds the nodes that the pods of a stack need by themselves, with Auto Mode.
+func (b *bill) nodes(s *rendered.Stack) {
+	c := s.Capacity()
+	number := func(share float64) float64 { // of nodes
+		between := func(x, y podsize.Size) float64 {
+			return (1-share)*x.AsApproximateFloat64() + share*y.AsApproximateFloat64()
+		}
+		cpu, memory := podsize.Parse(b.table.Node.CPU), podsize.Parse(b.table.Node.Memory)
+		return math.Ceil(max(between(c.AtMin.CPU, c.AtMax.CPU)/cpu.AsApproximateFloat64(),
+			between(c.AtMin.Memory, c.AtMax.Memory)/memory.AsApproximateFloat64()))
+	}
+	nodes := Month{AtMin: number(0), AtMax: number(1)}
+	if nodes.AtMax == 0 {
+		return
+	}
+	for _, part := range b.table.Profile.Day {
+		nodes.Profile += part.Hours / 24 * number(part.Share)
+	}
+	architecture := "amd64"
+	for _, r := range s.Resources {
+		if r.Get("spec", "template", "spec", "nodeSelector", "kubernetes.io/arch") == "arm64" {
+			architecture = "arm64"
+		}
+	}
+	b.units["node-"+architecture], b.units["auto-"+architecture] = nodes, nodes
+}
