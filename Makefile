@@ -19,7 +19,7 @@ override export GOFLAGS := $(filter-out -mod=%,$(value GOFLAGS))
 PROGRAM         := bin/scaleout
 CLUSTER_PROGRAM := bin/cluster
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
-MODULES := . app balancer e2e load monitoring tools/kubeconform
+MODULES := . app balancer e2e load monitoring policy tools/kubeconform
 # As in tools/build.sh.
 COMPILE = GOGC="$${GOGC:-400}"
 # With these variables pulumi and kubectl find the stack of make up.
@@ -28,7 +28,7 @@ FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting"; done
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor preview preview-cluster render diff review up down promote rollback status logs env load dashboards \
+.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down promote rollback status logs env load dashboards \
 	test test-all golden golden-check docs bench bench-request e2e e2e-prod contract fuzz lint clean driver \
 	$(PROGRAM) $(CLUSTER_PROGRAM)
 
@@ -60,6 +60,19 @@ diff: ## what this working tree changes in the golden files of all stacks agains
 
 review: ## the same judged, as a comment for a pull request: data loss, outages, replacements, capacity; LIMIT=65536
 	@go build -o bin/review ./cmd/review && exec bin/review -base "$$BASE" -limit "$${LIMIT:-0}"
+
+policy: $(PROGRAM) ## check what STACK would deploy: the rules of policy/, and kube-score; SET as for preview
+	@cd policy && go build -o ../bin/policy .
+	@$(SETTINGS); $(call check_policy,$(PROGRAM),.)
+
+policy-cluster: $(CLUSTER_PROGRAM) ## the same for the cluster of STACK=prod
+	@cd policy && go build -o ../bin/policy .
+	@$(SETTINGS); $(call check_policy,$(CLUSTER_PROGRAM),cluster)
+
+# Both checks run, whatever the first one finds.
+check_policy = failed=; set -- -C $(2) -stack "$$STACK" "$$@"; \
+	$(1) golden "$$@" | bin/policy -stack-file "$(2)/Pulumi.$$STACK.yaml" || failed=1; \
+	sh policy/kube-score.sh $(1) "$$@" || failed=1; [ -z "$$failed" ]
 
 # --- for real ---------------------------------------------------------------------------------------------------------
 
@@ -111,6 +124,7 @@ test-all: test golden-check ## also the race detector, load, monitoring, and the
 	cd e2e && go vet -tags e2e ./... && go test .
 	cd load && go test -vet=all ./... && go test -race -vet=off ./traffic
 	cd monitoring && go test -vet=all ./...
+	cd policy && go test -vet=all ./...
 	cd tools/kubeconform && go test -vet=all ./...
 
 golden: ## update the golden files from the stack files, docs/cost.md, and the dashboards from monitoring/

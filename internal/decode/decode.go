@@ -297,7 +297,7 @@ func (d *Decoder) Finish(stack string) error {
 	for key := range d.values {
 		namespace, name, _ := strings.Cut(key, ":")
 		switch current, renamed := d.Renamed[name]; {
-		case slices.Contains([]string{"pulumi", "aws", "docker", "kubernetes"}, namespace) || d.read[key]:
+		case slices.Contains([]string{"pulumi", "aws", "docker", "kubernetes", "policy"}, namespace) || d.read[key]:
 		case namespace != d.project:
 			d.Problem(key, "there is no such namespace; this project's keys begin with %s:", d.project)
 		case renamed:

@@ -2,7 +2,6 @@ package rendered
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -95,7 +94,7 @@ func Surge(workload *Resource, replicas int64) int64 {
 	if workload.Kind() != "Deployment" || workload.Get("spec", "strategy", "type") == "Recreate" {
 		return 0
 	}
-	return share(workload.Get("spec", "strategy", "rollingUpdate", "maxSurge"), replicas, math.Ceil)
+	return Share(workload.Get("spec", "strategy", "rollingUpdate", "maxSurge"), replicas, true)
 }
 
 // MaxUnavailable returns how many of the replicas of a Deployment may be missing while it rolls out.
@@ -103,18 +102,22 @@ func MaxUnavailable(workload *Resource, replicas int64) int64 {
 	if workload.Get("spec", "strategy", "type") == "Recreate" {
 		return replicas
 	}
-	return share(workload.Get("spec", "strategy", "rollingUpdate", "maxUnavailable"), replicas, math.Floor)
+	return Share(workload.Get("spec", "strategy", "rollingUpdate", "maxUnavailable"), replicas, false)
 }
 
-// share returns a number, or a percentage of the replicas; 25 % if it is not set, the default of Kubernetes.
+// Share returns a number, or a percentage of the replicas, rounded up or down. 25 % if it is not set, the default of a
+// Deployment.
 // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
-func share(value any, replicas int64, round func(float64) float64) int64 {
+func Share(value any, replicas int64, up bool) int64 {
 	if value == nil {
 		value = "25%"
 	}
 	if percent, isPercent := strings.CutSuffix(fmt.Sprint(value), "%"); isPercent {
-		n, _ := strconv.ParseFloat(percent, 64) // the API refuses anything else
-		return int64(round(n * float64(replicas) / 100))
+		n, _ := strconv.ParseInt(percent, 10, 64) // the API refuses anything else
+		if up {
+			return (n*replicas + 99) / 100
+		}
+		return n * replicas / 100
 	}
 	return integer(value, 0)
 }

@@ -143,6 +143,9 @@ func (r *Resource) decode() error {
 // Same reports whether two resources are identical, including options and URN.
 func (r *Resource) Same(other *Resource) bool { return r.content == other.content }
 
+// Content returns the golden file.
+func (r *Resource) Content() string { return r.content }
+
 // Kind returns the kind of a Kubernetes object, or else the type.
 func (r *Resource) Kind() string {
 	if kind, ok := r.Inputs["kind"].(string); ok && strings.HasPrefix(r.Type, "kubernetes:") {

@@ -93,6 +93,9 @@ func Replaces(typ, path string) bool {
 	return within(path, kindOf(typ).Immutable)
 }
 
+// HoldsData reports whether data is lost with a resource of the type.
+func HoldsData(typ string) bool { return kindOf(typ).Class == DataLoss }
+
 // replacesValue reports whether a change makes the provider replace a resource only because of its values: ElastiCache
 // upgrades in place, also from Redis OSS to Valkey, and does nothing else.
 func replacesValue(typ string, f field) bool {

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Runs kube-score on the objects that a stack would deploy, and fails for critical findings that kube-score.txt does not
+# explain: kube-score.sh PROGRAM -stack STACK...
+set -eu
+program="$1"
+shift
+folder="$(dirname "$0")"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+if ! "$program" render "$@" -out "$work/objects" >/dev/null 2>"$work/error"; then
+	if grep -q 'has no Kubernetes objects' "$work/error"; then
+		echo "kube-score: the stack has no Kubernetes objects"
+		exit 0
+	fi
+	cat "$work/error" >&2
+	exit 1
+fi
+# It ends with 1 for any critical finding; without output it has failed itself.
+go tool -modfile="$folder/../tools/kubescore/go.mod" kube-score score --output-format ci --kubernetes-version v1.30 \
+	"$work"/objects/*.yaml >"$work/score" || [ -s "$work/score" ]
+awk -F '\t' '
+	NR == FNR { if ($0 !~ /^#/) { pattern[++n] = $1; reason[n] = $2 }; next }
+	/^\[CRITICAL\]/ {
+		for (i = 1; i <= n; i++) if ($0 ~ pattern[i]) { explained[i]++; next }
+		print "error    kube-score: " substr($0, 12); errors++
+	}
+	/^\[WARNING\]/ { print "warning  kube-score: " substr($0, 11); warnings++ }
+	END {
+		for (i = 1; i <= n; i++) if (explained[i])
+			printf "on purpose (%d times): %s\n           %s\n", explained[i], pattern[i], reason[i]
+		printf "kube-score: %d findings without a reason, %d warnings\n", errors, warnings
+		exit errors > 0
+	}' "$folder/kube-score.txt" "$work/score"

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"example.com/scaleout/internal/rendered"
+)
+
+var trafficRules = []Rule{
+	{
+		ID: "tls-at-load-balancer", Severity: Error,
+		Reason: "passwords and sessions cross the internet in plain text",
+		Fix:    "set certificateArn, or tlsSecret; redirect port 80",
+		Check: func(s *Stack) (found []Violation) {
+			for _, ingress := range s.ofKind("Ingress") {
+				public := albAnnotation(ingress, "scheme") == "internet-facing"
+				listeners := albAnnotation(ingress, "listen-ports")
+				switch {
+				case public && !strings.Contains(listeners, `"HTTPS"`):
+					found = append(found, violation(ingress, "its public load balancer does not listen for HTTPS"))
+				case public && strings.Contains(listeners, `"HTTP"`) && albAnnotation(ingress, "ssl-redirect") == "":
+					found = append(found, violation(ingress, "its public load balancer serves HTTP without a redirect"))
+				}
+			}
+			return found
+		},
+	},
+	{
+		ID: "tls-at-ingress", Severity: Warning,
+		Reason: "passwords and sessions cross the network in plain text",
+		Fix:    "set tlsSecret",
+		Check: func(s *Stack) (found []Violation) {
+			for _, ingress := range s.ofKind("Ingress") {
+				hosts := slices.ContainsFunc(rendered.List(ingress.Inputs, "spec", "rules"), func(rule any) bool {
+					return rendered.Get(rule, "host") != nil
+				})
+				if albAnnotation(ingress, "target-type") == "" && hosts && ingress.Get("spec", "tls") == nil {
+					found = append(found, violation(ingress, "has a host and no spec.tls"))
+				}
+			}
+			return found
+		},
+	},
+	{
+		ID: "no-public-database", Severity: Error,
+		Reason: "anybody may try passwords, and known holes of the server",
+		Fix:    "reach it from the network of the cluster only",
+		Check:  publicDatabases,
+	},
+}
+
+// databasePorts are those of Redis, PostgreSQL, MySQL, SQL Server, MongoDB, Cassandra and Elasticsearch.
+var databasePorts = []string{"6379", "5432", "3306", "1433", "27017", "9042", "9200"}
+
+var databaseImage = regexp.MustCompile(`(^|/)(redis|valkey|postgres|mysql|mariadb|mongo)(:|@|$)`)
+
+func publicDatabases(s *Stack) (found []Violation) {
+	for _, r := range s.Resources {
+		switch {
+		case r.Kind() == "Service" && (r.Get("spec", "type") == "LoadBalancer" || r.Get("spec", "type") == "NodePort"):
+			for _, port := range rendered.List(r.Inputs, "spec", "ports") {
+				if number := fmt.Sprint(rendered.Get(port, "port")); slices.Contains(databasePorts, number) {
+					found = append(found, violation(r, "publishes port %s as a %v", number, r.Get("spec", "type")))
+				}
+			}
+		case strings.HasPrefix(r.Type, "aws:") && r.Get("publiclyAccessible") == true:
+			found = append(found, violation(r, "is publicly accessible"))
+		case r.Type == "aws:ec2/securityGroup:SecurityGroup":
+			for _, rule := range rendered.List(r.Inputs, "ingress") {
+				if port := fmt.Sprint(rendered.Get(rule, "fromPort")); slices.Contains(databasePorts, port) && world(rule) {
+					found = append(found, violation(r, "allows port %s from everywhere", port))
+				}
+			}
+		case r.Type == "docker:index/container:Container" && len(rendered.List(r.Inputs, "ports")) > 0:
+			for _, port := range rendered.List(r.Inputs, "ports") {
+				internal, _ := rendered.Get(port, "internal").(int)
+				ip, _ := rendered.Get(port, "ip").(string)
+				image, _ := r.Get("image").(string)
+				if ip != "127.0.0.1" && ip != "::1" &&
+					(slices.Contains(databasePorts, fmt.Sprint(internal)) || databaseImage.MatchString(image)) {
+					found = append(found, violation(r, "publishes port %d on all interfaces", internal))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// world reports whether a rule of a security group is for all addresses.
+func world(rule any) bool {
+	for _, field := range []string{"cidrBlocks", "ipv6CidrBlocks"} {
+		for _, block := range rendered.List(rule, field) {
+			if strings.HasSuffix(fmt.Sprint(block), "/0") {
+				return true
+			}
+		}
+	}
+	return false
+}
