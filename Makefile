@@ -7,7 +7,7 @@ FUZZTIME ?= 5m
 
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
-INPUTS := STACK BASE LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
+INPUTS := STACK BASE HEAD LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
 	WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
@@ -19,6 +19,7 @@ override export GOFLAGS := $(filter-out -mod=%,$(value GOFLAGS))
 PROGRAM         := bin/scaleout
 CLUSTER_PROGRAM := bin/cluster
 LINT    := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+ACTIONLINT := go tool -modfile=$(CURDIR)/tools/actionlint/go.mod actionlint
 MODULES := . app balancer e2e load monitoring policy tools/kubeconform
 # As in tools/build.sh.
 COMPILE = GOGC="$${GOGC:-400}"
@@ -58,8 +59,8 @@ render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for ku
 diff: ## what this working tree changes in the golden files of all stacks against BASE (origin/main)
 	@sh tools/diff.sh
 
-review: ## the same judged, as a comment for a pull request: data loss, outages, replacements, capacity; LIMIT=65536
-	@go build -o bin/review ./cmd/review && exec bin/review -base "$$BASE" -limit "$${LIMIT:-0}"
+review: ## the same judged, as a comment: data loss, outages, replacements, capacity, cost; LIMIT=65536, HEAD=commit
+	@go build -o bin/review ./cmd/review && exec bin/review -base "$$BASE" -head "$$HEAD" -limit "$${LIMIT:-0}"
 
 policy: $(PROGRAM) ## check what STACK would deploy: the rules of policy/, and kube-score; SET as for preview
 	@cd policy && go build -o ../bin/policy .
@@ -158,10 +159,11 @@ e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substit
 fuzz: ## look for a panic or a message without a key in the decoder for FUZZTIME (5m)
 	go test -run '^$$' -fuzz FuzzParse -fuzztime "$$FUZZTIME" ./internal/config
 
-lint: ## gofmt, vet, golangci-lint, go mod tidy, no binary file in git
+lint: ## gofmt, vet, golangci-lint, go mod tidy, actionlint, no binary file in git
 	@! git diff --numstat "$$(git hash-object -t tree /dev/null)" | grep '^-' || \
 		{ echo "lint: these binary files are in git: git rm --cached FILE" >&2; exit 1; }
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	$(ACTIONLINT)
 
 clean: ## remove what was built, rendered or reported here; state and passphrase in .local stay
 	rm -rf bin rendered reports .image-context examples/*/.image-context

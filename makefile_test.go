@@ -226,3 +226,37 @@ func runRecipe(t *testing.T, dir, target string, variables []string, onCommandLi
 	}
 	return strings.Split(string(content), "\n")
 }
+
+// TestComment runs tools/comment.sh with a recorder in place of gh, which knows one comment or none.
+func TestComment(t *testing.T) {
+	for _, tt := range []struct {
+		name, content, found string
+		want                 []string // arguments of the calls, or the message
+	}{
+		{"first", "<!-- scaleout: review -->\ntext\n", "",
+			[]string{"POST\nrepos/o/r/issues/7/comments\n", "body=@", "comment: written"}},
+		{"again", "<!-- scaleout: review -->\ntext\n", "42\n43",
+			[]string{"PATCH\nrepos/o/r/issues/comments/42\n", "body=@", "comment: updated"}},
+		{"not ours", "text\n", "", []string{"does not begin with a line like"}},
+	} {
+		dir := t.TempDir()
+		gh := "#!/bin/sh\nprintf '%s\\n' \"$@\" >>'" + dir + "/calls'\ncase \"$*\" in *--paginate*) echo '" + tt.found + "' ;; esac\n"
+		err := errors.Join(os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o700), //nolint:gosec // a program
+			os.WriteFile(filepath.Join(dir, "comment.md"), []byte(tt.content), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		command := exec.Command("sh", "tools/comment.sh", filepath.Join(dir, "comment.md"))
+		command.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "GITHUB_REPOSITORY=o/r", "NUMBER=7"}
+		out, err := command.CombinedOutput()
+		calls, _ := os.ReadFile(filepath.Join(dir, "calls"))
+		for _, want := range tt.want {
+			if got := string(calls) + string(out); !strings.Contains(got, want) {
+				t.Errorf("%s (%v): got %s, want %q in it", tt.name, err, got, want)
+			}
+		}
+		if refused := len(calls) == 0; refused != (err != nil) {
+			t.Errorf("%s: got %v after %d calls", tt.name, err, len(calls))
+		}
+	}
+}

@@ -1,5 +1,5 @@
-// Command review prints what the working tree changes in all stacks, the most dangerous first, as a comment for a pull
-// request. `make review` runs it.
+// Command review prints what a branch changes in all stacks, the most dangerous first, as a comment for a pull request.
+// `make review` runs it.
 package main
 
 import (
@@ -13,21 +13,22 @@ import (
 
 func main() {
 	base := flag.String("base", "origin/main", "the `revision` to compare with; compared is where the branch left it")
+	head := flag.String("head", "", "the `revision` to judge, of which no code runs; the default is the working tree")
 	limit := flag.Int("limit", 0, "the largest `number` of characters; 65536 for a comment on GitHub; 0 for all")
 	file := flag.String("prices", "", "a `file` like internal/cost/prices.yaml, which is the default")
 	flag.Parse()
-	if err := run(*base, *file, *limit); err != nil {
+	if err := run(*base, *head, *file, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "review:", err)
 		os.Exit(1)
 	}
 }
 
-func run(base, file string, limit int) error {
+func run(base, head, file string, limit int) error {
 	prices, err := table(file)
 	if err != nil {
 		return err
 	}
-	before, after, commit, err := review.Load(".", base)
+	before, after, commit, err := review.Load(".", base, head)
 	if err != nil {
 		return err
 	}

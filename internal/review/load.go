@@ -18,23 +18,32 @@ import (
 // golden matches the golden files of stacks: the folder of the project, the stack and the file.
 var golden = regexp.MustCompile(`^((?:.*/)?)testdata/golden/([^/]+)/([^/]+)$`)
 
-// Load returns the stacks of a Git repository, by name, at the commit that base and HEAD have in common, and in the
-// working tree. It only reads. A stack has a Pulumi.<stack>.yaml beside testdata/golden/<stack>; the name of one in a
-// subfolder begins with the folder, e.g. cluster/prod. It also returns the commit, abbreviated.
-func Load(dir, base string) (before, after map[string]*rendered.Stack, commit string, err error) {
+// Load returns the stacks of a Git repository, by name: at the commit that base and head have in common, and at head, a
+// revision, or in the working tree if head is empty. It only reads. A stack has a Pulumi.<stack>.yaml beside
+// testdata/golden/<stack>; the name of one in a subfolder begins with the folder, e.g. cluster/prod. It also returns
+// the commit, abbreviated.
+func Load(dir, base, head string) (before, after map[string]*rendered.Stack, commit string, err error) {
 	r := repository{dir}
 	top, err := r.git("rev-parse", "--show-toplevel")
 	if err != nil {
 		return nil, nil, "", err
 	}
 	r.dir = top
-	if commit, err = r.commit(base); err != nil {
-		return nil, nil, "", err
-	}
-	now, err := r.workingTree()
+	found, err := r.commit("BASE", base)
 	if err != nil {
 		return nil, nil, "", err
 	}
+	tip, now, where := "HEAD", map[string]map[string]string(nil), "this working tree"
+	if head == "" {
+		now, err = r.workingTree()
+	} else if tip, err = r.commit("HEAD", head); err == nil {
+		where = "HEAD=" + head
+		now, err = r.at(tip)
+	}
+	if err != nil {
+		return nil, nil, "", err
+	}
+	commit = r.common(found, tip)
 	then, err := r.at(commit)
 	if err != nil {
 		return nil, nil, "", err
@@ -50,7 +59,7 @@ func Load(dir, base string) (before, after map[string]*rendered.Stack, commit st
 			"later commit", base, commit, err)
 	}
 	if after, err = parser.Parse(now); err != nil {
-		return nil, nil, "", fmt.Errorf("this working tree: %w\nRun `make golden` and commit the files", err)
+		return nil, nil, "", fmt.Errorf("%s: %w\nRun `make golden` and commit the files", where, err)
 	}
 	return before, after, commit, nil
 }
@@ -75,11 +84,10 @@ func (r repository) run(stdin io.Reader, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// commit returns the commit that a revision and HEAD have in common, or that of the revision if they have none, or if
-// the clone does not reach back to it.
-func (r repository) commit(base string) (string, error) {
+// commit returns the commit of a revision, which is the value of a variable.
+func (r repository) commit(variable, revision string) (string, error) {
 	// In two steps, since a revision such as :/fix extends to the end of the text.
-	found, err := r.git("rev-parse", "--quiet", "--verify", "--end-of-options", base)
+	found, err := r.git("rev-parse", "--quiet", "--verify", "--end-of-options", revision)
 	if err == nil {
 		found, err = r.git("rev-parse", "--quiet", "--verify", found+"^{commit}")
 	}
@@ -88,12 +96,18 @@ func (r repository) commit(base string) (string, error) {
 		if shallow, _ := r.git("rev-parse", "--is-shallow-repository"); shallow == "true" {
 			unshallow = " --unshallow"
 		}
-		return "", fmt.Errorf("BASE=%s is not a commit in this clone: git fetch%s origin", base, unshallow)
-	}
-	if common, err := r.git("merge-base", found, "HEAD"); err == nil {
-		return common, nil
+		return "", fmt.Errorf("%s=%s is not a commit in this clone: git fetch%s origin", variable, revision, unshallow)
 	}
 	return found, nil
+}
+
+// common returns the commit where a branch left its base, or the base if they have none in common, or if the clone does
+// not reach back to it.
+func (r repository) common(base, tip string) string {
+	if common, err := r.git("merge-base", base, tip); err == nil {
+		return common
+	}
+	return base
 }
 
 // workingTree returns the golden files on disk, by stack and name. Symbolic links are not followed: the comment on a

@@ -71,20 +71,23 @@ func TestLoad(t *testing.T) {
 	git(project, "checkout", "--quiet", "branch")
 	changed := []string{"`dev` | | | | 1 | |", "`data.key`: `before` → `after`", "Unchanged: `cluster/dev`"}
 	for _, test := range []struct {
-		name, in, base string
-		want           []string
+		name, in, base, head string
+		want                 []string
 	}{
-		{"a branch that went on", project, "main", changed},
-		{"a search in the messages", project, ":/new: two", changed},
-		{"from a subfolder", filepath.Join(project, "cluster"), "HEAD", changed},
-		{"a shallow clone", clone, "HEAD", changed},
-		{"a commit that it lacks", clone, "HEAD~1",
+		{"a branch that went on", project, "main", "", changed},
+		{"a search in the messages", project, ":/new: two", "", changed},
+		{"from a subfolder", filepath.Join(project, "cluster"), "HEAD", "", changed},
+		{"a shallow clone", clone, "HEAD", "", changed},
+		{"a commit that it lacks", clone, "HEAD~1", "",
 			[]string{"error: BASE=HEAD~1 is not a commit", "git fetch --unshallow origin"}},
-		{"no revision", project, "--help", []string{"error: BASE=--help is not a commit", "git fetch origin"}},
-		{"no golden files", project, "HEAD~2", []string{"error: BASE=HEAD~2 (", "has no golden files", "make golden"}},
-		{"an older format", project, "HEAD~1",
+		{"no revision", project, "--help", "", []string{"error: BASE=--help is not a commit", "git fetch origin"}},
+		{"no golden files", project, "HEAD~2", "", []string{"error: BASE=HEAD~2 (", "has no golden files", "make golden"}},
+		{"an older format", project, "HEAD~1", "",
 			[]string{"error: BASE=HEAD~1 (", "configmap-a.yaml has no `# urn:` line", "later commit"}},
-		{"no repository", dir, "HEAD", []string{"error: git rev-parse"}},
+		{"another commit", project, "branch", "main",
+			[]string{"`cluster/dev` | | | | 1 | |", "`before` → `by somebody else`", "Unchanged: `dev`"}},
+		{"another commit that it lacks", project, "branch", "gone", []string{"error: HEAD=gone is not a commit"}},
+		{"no repository", dir, "HEAD", "", []string{"error: git rev-parse"}},
 	} {
 		if test.in != dir {
 			top := strings.TrimSuffix(test.in, "/cluster")
@@ -95,7 +98,7 @@ func TestLoad(t *testing.T) {
 		if test.in != dir {
 			status = git(test.in, "status", "--porcelain")
 		}
-		before, after, _, err := Load(test.in, test.base)
+		before, after, _, err := Load(test.in, test.base, test.head)
 		got := New(before, after, prices).Comment("base", 0)
 		if err != nil {
 			got = "error: " + err.Error()
@@ -110,7 +113,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	write(project, map[string]string{"testdata/golden/dev/configmap-a.yaml": "<<<<<<< HEAD\n"})
-	if _, _, _, err := Load(project, "HEAD"); err == nil || !strings.Contains(err.Error(), "this working tree: ") {
+	if _, _, _, err := Load(project, "HEAD", ""); err == nil || !strings.Contains(err.Error(), "this working tree: ") {
 		t.Errorf("a conflict: got %v", err)
 	}
 }
