@@ -240,7 +240,8 @@ func TestComment(t *testing.T) {
 		{"not ours", "text\n", "", []string{"does not begin with a line like"}},
 	} {
 		dir := t.TempDir()
-		gh := "#!/bin/sh\nprintf '%s\\n' \"$@\" >>'" + dir + "/calls'\ncase \"$*\" in *--paginate*) echo '" + tt.found + "' ;; esac\n"
+		gh := "#!/bin/sh\nprintf '%s\\n' \"$@\" >>'" + dir + "/calls'\n" +
+			"case \"$*\" in *--paginate*) echo '" + tt.found + "' ;; esac\n"
 		err := errors.Join(os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o700), //nolint:gosec // a program
 			os.WriteFile(filepath.Join(dir, "comment.md"), []byte(tt.content), 0o600))
 		if err != nil {

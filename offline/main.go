@@ -22,8 +22,8 @@ Without arguments the program must be run by the Pulumi engine: use "pulumi up".
 
 `
 
-// Main runs a subcommand (preview, render or golden) and returns the exit code of the process: 1 for an error, 2 for invalid
-// usage. It changes the working directory to the folder of -C.
+// Main runs a subcommand (preview, render or golden) and returns the exit code of the process: 1 for an error, 2 for
+// invalid usage. It changes the working directory to the folder of -C.
 func Main(program pulumi.RunFunc, args []string, stdout, stderr io.Writer) int {
 	var set []string
 	flags := flag.NewFlagSet("", flag.ContinueOnError)

@@ -212,7 +212,10 @@ func TestWaivers(t *testing.T) {
 		{"fine", `[{rule: tags, object: a, reason: b, until: 2026-12-01}]`, nil},
 		{"none", `[]`, nil},
 		{"expired", `[{rule: tags, object: a, reason: b, until: "2026-11-30"}]`, []string{"expired on 2026-11-30"}},
-		{"unknown", `[{rule: tag, object: a, reason: b, until: 2027-01-01}]`, []string{`no rule "tag"; the rules are autoscaler-`}},
+		{
+			"unknown", `[{rule: tag, object: a, reason: b, until: 2027-01-01}]`,
+			[]string{`no rule "tag"; the rules are autoscaler-`},
+		},
 		{"all at once", `[{rule: x}, {rule: y}]`, []string{"waivers[0]: there is no rule", "waivers[1]: there is no rule",
 			"object and reason are required", "until is \"\""}},
 		{"misspelled", `[{rule: tags, object: a, reason: b, untill: 2027-01-01}]`, []string{`no field "untill"`}},
@@ -238,7 +241,8 @@ func TestReport(t *testing.T) {
 		{Rule: "tags", Object: "nothing", Reason: "x", Until: "2027-01-01"},
 	}
 	var out bytes.Buffer
-	if report(s, nil, &out) != true || !strings.Contains(out.String(), "error    restricted-pods: Deployment shop/web: ") ||
+	if report(s, nil, &out) != true ||
+		!strings.Contains(out.String(), "error    restricted-pods: Deployment shop/web: ") ||
 		!strings.Contains(out.String(), "rules: 1 error, 0 warnings") {
 		t.Errorf("without waivers: got %s", out.String())
 	}
@@ -265,12 +269,16 @@ func TestKubeScore(t *testing.T) {
 		failed               bool
 		want                 string
 	}{
-		{"explained", "exit 0", "echo '[CRITICAL] web/shop apps/v1/Deployment: (web) ImagePullPolicy is not set to Always'; exit 1",
+		{"explained", "exit 0",
+			"echo '[CRITICAL] web/shop apps/v1/Deployment: (web) ImagePullPolicy is not set to Always'; exit 1",
 			false, "on purpose (1 times)"},
 		{"not explained", "exit 0", "echo '[CRITICAL] web/shop apps/v1/Deployment: (web) CPU limit is not set'; exit 1",
 			true, "error    kube-score: web/shop apps/v1/Deployment: (web) CPU limit"},
 		{"broken", "exit 0", "echo broken >&2; exit 1", true, "broken"},
-		{"Docker", "echo 'stack docker has no Kubernetes objects to render' >&2; exit 1", "exit 9", false, "no Kubernetes objects"},
+		{
+			"Docker", "echo 'stack docker has no Kubernetes objects to render' >&2; exit 1", "exit 9", false,
+			"no Kubernetes objects",
+		},
 		{"no stack", "echo 'there is no stack' >&2; exit 1", "exit 9", true, "there is no stack"},
 	} {
 		program("go", test.score)

@@ -1,5 +1,5 @@
-// Command policy checks what a stack would deploy against the rules of this folder. `make policy` runs it, and kube-score
-// beside it. A team adds its own rules in team.go.
+// Command policy checks what a stack would deploy against the rules of this folder. `make policy` runs it, and
+// kube-score beside it. A team adds its own rules in team.go.
 package main
 
 import (

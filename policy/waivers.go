@@ -74,7 +74,8 @@ func onlyFields(list yaml.Node, fields ...string) error {
 	for _, element := range list.Content {
 		for i := 0; element.Kind == yaml.MappingNode && i < len(element.Content); i += 2 {
 			if field := element.Content[i].Value; !slices.Contains(fields, field) {
-				problems = append(problems, fmt.Errorf("there is no field %q; the fields are %s", field, strings.Join(fields, ", ")))
+				problems = append(problems, fmt.Errorf("there is no field %q; the fields are %s", field,
+					strings.Join(fields, ", ")))
 			}
 		}
 	}

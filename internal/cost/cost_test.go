@@ -22,8 +22,8 @@ func table(t *testing.T) *Table {
 	return prices
 }
 
-// TestRendered compares docs/cost.md with the golden files of the stacks that teams edit, so `make golden-check` runs it
-// and `make test` does not.
+// TestRendered compares docs/cost.md with the golden files of the stacks that teams edit, so `make golden-check` runs
+// it, and `make test` does not.
 func TestRendered(t *testing.T) {
 	files, _ := filepath.Glob("../../Pulumi.*.yaml") // fails only for a bad pattern
 	more, _ := filepath.Glob("../../*/Pulumi.*.yaml")
@@ -75,6 +75,9 @@ func TestEstimate(t *testing.T) {
 		"  maxReplicas: 10\n  scaleTargetRef:\n    kind: Deployment\n    name: web\n"
 	ingress := "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n" +
 		"    alb.ingress.kubernetes.io/target-type: ip\n    alb.ingress.kubernetes.io/scheme: "
+	claim := "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: x}\n" +
+		"spec: {storageClassName: gp3, resources: {requests: {storage: 10Gi}}}\n"
+	service := "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {type: LoadBalancer}\n"
 	for _, test := range []struct {
 		name      string
 		resources map[string]string // inputs by type
@@ -83,7 +86,9 @@ func TestEstimate(t *testing.T) {
 	}{
 		{"nothing of AWS", map[string]string{"kubernetes:apps/v1:Deployment": pods("3", "{cpu: 100m}")}, Month{}, ""},
 		{"a cluster", map[string]string{"aws:eks/cluster:Cluster": "{}\n", "aws:kms/key:Key": "{}\n"}, Month{74, 74, 74}, ""},
-		{"endpoints", map[string]string{"aws:ec2/vpcEndpoint:VpcEndpoint": "vpcEndpointType: Interface\nsubnetIds: [a, b, c]\n"},
+		{
+			"endpoints",
+			map[string]string{"aws:ec2/vpcEndpoint:VpcEndpoint": "vpcEndpointType: Interface\nsubnetIds: [a, b, c]\n"},
 			Month{21.9, 21.9, 21.9}, ""},
 		{"free", map[string]string{"aws:ec2/vpc:Vpc": "{}\n"}, Month{}, ""},
 		{"unknown", map[string]string{"aws:rds/instance:Instance": "{}\n"}, Month{}, "[aws:rds:Instance x]"},
@@ -94,15 +99,17 @@ func TestEstimate(t *testing.T) {
 			"[aws:elasticache:ReplicationGroup x: 2 nodes valkey-cache.r7g.large]"},
 		{"a serverless cache", map[string]string{"aws:elasticache/serverlessCache:ServerlessCache": "engine: redis\n"},
 			Month{91.25, 91.25, 91.25}, ""},
-		{"a volume", map[string]string{"aws:ec2/vpc:Vpc": "{}\n", "kubernetes:core/v1:PersistentVolumeClaim": "apiVersion: v1\n" +
-			"kind: PersistentVolumeClaim\nmetadata: {name: x}\nspec:\n  storageClassName: gp3\n  resources: {requests: {storage: 10Gi}}\n"},
+		{"a volume", map[string]string{"aws:ec2/vpc:Vpc": "{}\n", "kubernetes:core/v1:PersistentVolumeClaim": claim},
 			Month{0.8, 0.8, 0.8}, ""},
-		{"a public load balancer", map[string]string{"kubernetes:networking.k8s.io/v1:Ingress": ingress + "internet-facing\n"},
+		{
+			"a public load balancer",
+			map[string]string{"kubernetes:networking.k8s.io/v1:Ingress": ingress + "internet-facing\n"},
 			Month{27.375, 27.375, 27.375}, ""},
 		{"an internal one", map[string]string{"kubernetes:networking.k8s.io/v1:Ingress": ingress + "internal\n"},
 			Month{16.425, 16.425, 16.425}, ""},
-		{"the load balancer of a Service", map[string]string{"aws:ec2/vpc:Vpc": "{}\n", "kubernetes:core/v1:Service": "apiVersion: v1\n" +
-			"kind: Service\nmetadata: {name: x}\nspec: {type: LoadBalancer}\n"}, Month{}, "[Service x: load balancer of a Service]"},
+		{"the load balancer of a Service", map[string]string{
+			"aws:ec2/vpc:Vpc": "{}\n", "kubernetes:core/v1:Service": service,
+		}, Month{}, "[Service x: load balancer of a Service]"},
 		// One node at the minimum, three at the maximum, two at 0.3 of the way: 3.7 CPU of 1.93.
 		{"nodes", map[string]string{
 			"aws:ec2/vpc:Vpc": "{}\n", "kubernetes:apps/v1:Deployment": pods("1", "{cpu: '1', memory: 128Mi}"),
@@ -121,7 +128,8 @@ func TestEstimate(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := prices.Estimate(s)
-		if off := got.Total.Minus(test.want); max(off.AtMin, -off.AtMin, off.AtMax, -off.AtMax, off.Profile, -off.Profile) > 0.01 {
+		off := got.Total.Minus(test.want)
+		if max(off.AtMin, -off.AtMin, off.AtMax, -off.AtMax, off.Profile, -off.Profile) > 0.01 {
 			t.Errorf("%s: got %+v, want %+v", test.name, got.Total, test.want)
 		}
 		if unknown := fmt.Sprint(got.Unknown); unknown != cmpOr(test.unknown) {

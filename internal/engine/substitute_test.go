@@ -152,8 +152,8 @@ func (s *substitute) Update(_ context.Context, r *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: state}, nil
 }
 
-// Diff compares the inputs. Only immutable fields of objects require a replacement. For AWS, the resource options of the
-// programs do.
+// Diff compares the inputs. Only immutable fields of objects require a replacement. For AWS, the resource options of
+// the programs do.
 func (s *substitute) Diff(_ context.Context, r *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	keep := plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true}
 	before, err := plugin.UnmarshalProperties(r.GetOldInputs(), keep)

@@ -24,8 +24,8 @@ type caps struct {
 	fields  int
 }
 
-// Comment returns the report as Markdown of at most limit characters; 0 is no limit. What does not fit is counted, never
-// left out silently: first the fields of changes in place, then the least dangerous changes.
+// Comment returns the report as Markdown of at most limit characters; 0 is no limit. What does not fit is counted,
+// never left out silently: first the fields of changes in place, then the least dangerous changes.
 func (r *Report) Comment(base string, limit int) string {
 	c := caps{fields: 1 << 20}
 	for class := range c.entries {
@@ -70,9 +70,9 @@ func (r *Report) text(base string, c caps) string {
 			b.WriteString("\n</details>\n")
 		}
 	}
-	fmt.Fprintf(&b, "\nFrom the golden files, compared with %s; `make review` prints this for a working tree. ", code(base))
-	b.WriteString("They have no build of an image, and no value that is known only after an update: " +
-		"`pulumi preview` has the last word.\n")
+	fmt.Fprintf(&b, "\nFrom the golden files, compared with %s; `make review` prints this for a working tree. "+
+		"They have no build of an image, and no value that is known only after an update: "+
+		"`pulumi preview` has the last word.\n", code(base))
 	return b.String()
 }
 
@@ -299,7 +299,8 @@ func (r *Report) capacity() string {
 			continue
 		}
 		if rows == 0 {
-			b.WriteString("\n#### Capacity\n\n| stack | at minimum | at maximum | at maximum, in a rollout | of the NodePool |\n" +
+			b.WriteString("\n#### Capacity\n\n" +
+				"| stack | at minimum | at maximum | at maximum, in a rollout | of the NodePool |\n" +
 				"| --- | --- | --- | --- | --- |\n")
 		}
 		if rows++; rows > most {
@@ -371,7 +372,8 @@ func (r *Report) cost() string {
 	}
 	table := ""
 	if rows > 0 {
-		table = fmt.Sprintf("| stack | at minimum | at maximum | %s |\n| --- | --- | --- | --- |\n%s", r.prices.Profile.Name, b.String())
+		table = fmt.Sprintf("| stack | at minimum | at maximum | %s |\n| --- | --- | --- | --- |\n%s",
+			r.prices.Profile.Name, b.String())
 		if rows > most {
 			table += fmt.Sprintf("| and %d others | | | |\n", rows-most)
 		}
@@ -384,5 +386,6 @@ func (r *Report) cost() string {
 		}
 		table += fmt.Sprintf("\nUnknown price: %s.\n", code(name))
 	}
-	return fmt.Sprintf("\n#### Cost of a month\n\n%s\nUS dollars, list prices of %s, without traffic.\n", table, r.prices.Region)
+	return fmt.Sprintf("\n#### Cost of a month\n\n%s\nUS dollars, list prices of %s, without traffic.\n",
+		table, r.prices.Region)
 }

@@ -45,59 +45,105 @@ var dangers = map[string]edit{
 	"claim renamed": {pvc, "PersistentVolumeClaim::redis-data", "PersistentVolumeClaim::data", DataLoss,
 		"its URN, and no alias has the old one"},
 	"claim moved with an alias": {pvc, "# urn: urn:pulumi:prod::scaleout::scaleout:index:Redis$kubernetes",
-		"# aliases: ['urn:pulumi:prod::scaleout::scaleout:index:Redis$kubernetes:core/v1:PersistentVolumeClaim::redis-data']\n" +
+		"# aliases: ['urn:pulumi:prod::scaleout::scaleout:index:Redis$kubernetes:core/v1:PersistentVolumeClaim::" +
+			"redis-data']\n" +
 			"# urn: urn:pulumi:prod::scaleout::kubernetes", -1, ""},
 	"another name": {pvc, "name: redis-data\n  namespace", "name: data\n  namespace", DataLoss,
 		"immutable `metadata.name`"},
 	"another cluster": {"shop/pulumi-providers-kubernetes-cluster.yaml", "clusterIdentifier: '[unknown: aws getCluster]'",
 		"clusterIdentifier: other", DataLoss, "created in another one"},
-	"namespace removed":       {"shop/namespace-scaleout.yaml", "", "", DataLoss, "claims included"},
-	"images removed":          {"shop/aws-ecr-repository-repository.yaml", "name: scaleout", "name: shop", DataLoss, "all its images"},
+	"namespace removed": {"shop/namespace-scaleout.yaml", "", "", DataLoss, "claims included"},
+	"images removed": {
+		"shop/aws-ecr-repository-repository.yaml", "name: scaleout", "name: shop", DataLoss, "all its images",
+	},
 	"cache without snapshots": {cache, "snapshotRetentionLimit: 7", "snapshotRetentionLimit: 0", InPlace, ""},
 	"cache replaced":          {cache, "port: 6379", "port: 6380", DataLoss, "the cache is deleted"},
-	"cache downgraded":        {cache, `engineVersion: "8.0"`, `engineVersion: "7.2"`, DataLoss, "immutable `engineVersion`"},
-	"cache upgraded":          {cache, `engineVersion: "8.0"`, `engineVersion: "10.0"`, InPlace, ""},
+	"cache downgraded": {
+		cache, `engineVersion: "8.0"`, `engineVersion: "7.2"`, DataLoss, "immutable `engineVersion`",
+	},
+	"cache upgraded": {cache, `engineVersion: "8.0"`, `engineVersion: "10.0"`, InPlace, ""},
 	"EKS replaced": {"cluster/prod/aws-eks-cluster-cluster.yaml", "bootstrapSelfManagedAddons: false",
 		"bootstrapSelfManagedAddons: true", DataLoss, "the cluster is deleted with everything in it"},
 	"EKS upgraded": {"cluster/prod/aws-eks-cluster-cluster.yaml", `version: "1.35"`, `version: "1.36"`, InPlace,
 		"cannot be undone"},
 	"anonymous volume": {"docker/docker-index-container-redis.yaml", "user: 999:999", "user: 1000:1000", DataLoss,
 		"anonymous volume"},
-	"Redis in memory": {redis, "persistentVolumeClaim:\n            claimName: redis-data", "emptyDir:\n            medium: Memory",
+	"Redis in memory": {redis, "persistentVolumeClaim:\n            claimName: redis-data",
+		"emptyDir:\n            medium: Memory",
 		DataLoss, "`emptyDir`"},
 
 	"Service replaced": {svc, "spec:\n", "spec:\n  clusterIP: None\n", Outage, "immutable `spec.clusterIP`: its clients"},
 	"Service removed":  {svc, "", "", Outage, "Removed: its clients find no address"},
 	"Service port":     {svc, "port: 80\n", "port: 8080\n", Outage, "Clients of port 80 are refused"},
-	"Service selector": {svc, "selector:\n    app.kubernetes.io/instance: web", "selector:\n    app.kubernetes.io/instance: shop",
+	"Service selector": {svc, "selector:\n    app.kubernetes.io/instance: web",
+		"selector:\n    app.kubernetes.io/instance: shop",
 		Outage, "selects other pods"},
-	"load balancer replaced": {ingress, "scheme: internet-facing", "scheme: internal", Outage, "(`replaceOnChanges`): its hosts"},
-	"host removed":           {ingress, "host: app.example.com", "host: www.example.com", Outage, "No longer served: `app.example.com/`"},
-	"any host":               {ingress, "host: app.example.com\n      http", "http", InPlace, ""},
-	"listener removed":       {ingress, `,{"HTTPS":443}`, "", Outage, "no longer listens on `\"HTTPS\":443`"},
+	"load balancer replaced": {
+		ingress, "scheme: internet-facing", "scheme: internal", Outage, "(`replaceOnChanges`): its hosts",
+	},
+	"host removed": {
+		ingress, "host: app.example.com", "host: www.example.com", Outage, "No longer served: `app.example.com/`",
+	},
+	"any host":         {ingress, "host: app.example.com\n      http", "http", InPlace, ""},
+	"listener removed": {ingress, `,{"HTTPS":443}`, "", Outage, "no longer listens on `\"HTTPS\":443`"},
 	"StatefulSet replaced": {redis, "serviceName: redis", "serviceName: redis-headless", Outage,
 		"immutable `spec.serviceName`: none of its pods"},
-	"single pod":  {redis, "redis:8.2.3-alpine", "redis:8.2.4-alpine", Outage, "Its only pod restarts"},
-	"Recreate":    {web, "type: RollingUpdate", "type: Recreate", InPlace, ""},
-	"all at once": {web, "maxUnavailable: 0\n    type: RollingUpdate\n  template:\n    metadata:\n", "maxUnavailable: 100%\n    type: RollingUpdate\n  template:\n    metadata:\n      finalizers: []\n", Outage, "may stop all of its 3 pods"},
-	"new pods":    {web, "memory: 64Mi\n            requests", "memory: 96Mi\n            requests", InPlace, "with none missing"},
-	"labels":      {web, "matchLabels:\n      app.kubernetes.io/instance: web", "matchLabels:\n      app.kubernetes.io/instance: shop", Outage, "immutable"},
-	"not ready":   {web, "readinessProbe:", "oldProbe:", Outage, "no readiness probe"},
-	"NAT replaced": {"cluster/prod/aws-ec2-natgateway-network-eu-central-1a.yaml", "tags:", "privateIp: 10.0.0.9\ntags:", Outage,
+	"single pod": {redis, "redis:8.2.3-alpine", "redis:8.2.4-alpine", Outage, "Its only pod restarts"},
+	"Recreate":   {web, "type: RollingUpdate", "type: Recreate", InPlace, ""},
+	"all at once": {
+		web, "maxUnavailable: 0\n    type: RollingUpdate\n  template:\n    metadata:\n",
+		"maxUnavailable: 100%\n    type: RollingUpdate\n  template:\n    metadata:\n      finalizers: []\n", Outage,
+		"may stop all of its 3 pods",
+	},
+	"new pods": {
+		web, "memory: 64Mi\n            requests", "memory: 96Mi\n            requests", InPlace, "with none missing",
+	},
+	"labels": {
+		web, "matchLabels:\n      app.kubernetes.io/instance: web",
+		"matchLabels:\n      app.kubernetes.io/instance: shop", Outage, "immutable",
+	},
+	"not ready": {web, "readinessProbe:", "oldProbe:", Outage, "no readiness probe"},
+	"NAT replaced": {"cluster/prod/aws-ec2-natgateway-network-eu-central-1a.yaml", "tags:",
+		"privateIp: 10.0.0.9\ntags:", Outage,
 		"do not reach the internet"},
-	"the only container": {"docker/docker-index-container-nginx.yaml", "stopTimeout: 18", "stopTimeout: 20", Outage, "no other container"},
+	"the only container": {
+		"docker/docker-index-container-nginx.yaml", "stopTimeout: 18", "stopTimeout: 20", Outage, "no other container",
+	},
 
-	"one of several containers": {"docker/docker-index-container-web-1.yaml", "stopTimeout: 19", "stopTimeout: 20", Replacement,
+	"one of several containers": {"docker/docker-index-container-web-1.yaml", "stopTimeout: 19",
+		"stopTimeout: 20", Replacement,
 		"the others of its kind serve"},
-	"policy removed": {"shop/networkpolicy-scaleout.default-deny.yaml", "", "", Replacement, "reachable as if it did not exist"},
-	"type of a Secret": {"shop/secret-scaleout.redis-auth.yaml", "kind: Secret\n", "kind: Secret\ntype: kubernetes.io/basic-auth\n", Replacement,
+	"policy removed": {
+		"shop/networkpolicy-scaleout.default-deny.yaml", "", "", Replacement, "reachable as if it did not exist",
+	},
+	"type of a Secret": {"shop/secret-scaleout.redis-auth.yaml", "kind: Secret\n",
+		"kind: Secret\ntype: kubernetes.io/basic-auth\n", Replacement,
 		"pods that start meanwhile fail"},
 
-	"nodes":          {pool, "values:\n            - amd64", "values:\n            - arm64", InPlace, "All nodes are replaced"},
-	"another target": {"shop/horizontalpodautoscaler-scaleout.web.yaml", "kind: Deployment\n    name: web", "kind: Deployment\n    name: shop", Outage, "another target"},
-	"more pods":      {"shop/horizontalpodautoscaler-scaleout.web.yaml", "maxReplicas: 20", "maxReplicas: 30", InPlace, ""},
-	"order":          {web, "- name: DRAIN_DELAY\n              value: 5s\n            - name: REDIS_HOST\n              value: redis.scaleout.svc", "- name: REDIS_HOST\n              value: redis.scaleout.svc\n            - name: DRAIN_DELAY\n              value: 5s", InPlace, "with none missing"},
-	"added":          {"shop/configmap-new.yaml", "", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: new\n# urn: urn:pulumi:prod::scaleout::kubernetes:core/v1:ConfigMap::new\n", Addition, ""},
+	"nodes": {
+		pool, "values:\n            - amd64", "values:\n            - arm64", InPlace, "All nodes are replaced",
+	},
+	"another target": {
+		"shop/horizontalpodautoscaler-scaleout.web.yaml", "kind: Deployment\n    name: web",
+		"kind: Deployment\n    name: shop", Outage, "another target",
+	},
+	"more pods": {
+		"shop/horizontalpodautoscaler-scaleout.web.yaml", "maxReplicas: 20", "maxReplicas: 30", InPlace, "",
+	},
+	"order": {
+		web,
+		"- name: DRAIN_DELAY\n              value: 5s\n            - name: REDIS_HOST\n" +
+			"              value: redis.scaleout.svc",
+		"- name: REDIS_HOST\n              value: redis.scaleout.svc\n            - name: DRAIN_DELAY\n" +
+			"              value: 5s",
+		InPlace, "with none missing",
+	},
+	"added": {
+		"shop/configmap-new.yaml", "",
+		"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: new\n" +
+			"# urn: urn:pulumi:prod::scaleout::kubernetes:core/v1:ConfigMap::new\n",
+		Addition, "",
+	},
 }
 
 func baseFiles(t testing.TB) map[string]string {
@@ -240,7 +286,8 @@ func TestCommentFits(t *testing.T) {
 		for path, content := range files {
 			stack := fmt.Sprintf("stack-%03d/", i)
 			unique := func(text string) string { // so that nothing is merged
-				return strings.ReplaceAll(strings.ReplaceAll(text, "gp2", fmt.Sprint("gp2-", i)), "alpine", fmt.Sprint("alpine-", i))
+				text = strings.ReplaceAll(text, "gp2", fmt.Sprint("gp2-", i))
+				return strings.ReplaceAll(text, "alpine", fmt.Sprint("alpine-", i))
 			}
 			before[stack+filepath.Base(path)], after[stack+filepath.Base(path)] = content, unique(changed[path])
 			if changed[path] == "" {
@@ -255,7 +302,8 @@ func TestCommentFits(t *testing.T) {
 			t.Errorf("got %d characters, want at most %d", n, limit)
 		}
 		for _, want := range []string{
-			"Data loss: 300 · Outage: 600 · Replaced or removed: 300", "Changed in place: 300 resources", "#### Data loss\n\n- `stack-000`: **`PersistentVolumeClaim",
+			"Data loss: 300 · Outage: 600 · Replaced or removed: 300", "Changed in place: 300 resources",
+			"#### Data loss\n\n- `stack-000`: **`PersistentVolumeClaim",
 			"StatefulSet scaleout/redis", "NetworkPolicy", "more of this class", "and 260 others",
 		} {
 			if !strings.Contains(got, want) {
@@ -274,7 +322,8 @@ func TestCommentIsInert(t *testing.T) {
 	hostile := "`<img src=x>` @octocat\\n### Approved | x"
 	after := apply(t, files, edit{file: web, old: "name: DRAIN_DELAY", new: `name: "` + hostile + `"`})
 	got := reviewed(t, files, after).Comment("base", Limit)
-	if !strings.Contains(got, "`` spec.template.spec.containers[web].env[`<img src=x>` @octocat ### Approved | x] `` added") {
+	if !strings.Contains(got,
+		"`` spec.template.spec.containers[web].env[`<img src=x>` @octocat ### Approved | x] `` added") {
 		t.Errorf("got %s", got)
 	}
 }

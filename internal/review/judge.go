@@ -40,10 +40,10 @@ func (c *change) effects() []effect {
 func (c *change) loss(what, when string) effect {
 	old := c.before
 	entry := kindOf(old.Type)
-	switch {
-	case old.Type == container:
+	switch old.Type {
+	case container:
 		entry = c.container()
-	case old.Type == provider:
+	case provider:
 		entry = kind{DataLoss, "all its objects are deleted in the old cluster, and created in another one",
 			"Create a second stack for the other cluster, move data and traffic, and destroy this one last.", nil}
 	}
