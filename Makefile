@@ -29,7 +29,7 @@ FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting"; done
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down promote rollback status logs env load dashboards \
+.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down deploy drift promote rollback status logs env load dashboards \
 	test test-all golden golden-check docs bench bench-request e2e e2e-prod contract fuzz lint clean driver \
 	$(PROGRAM) $(CLUSTER_PROGRAM)
 
@@ -81,11 +81,13 @@ up: ## bring STACK up, and what it runs on: registry, cluster if it has one; the
 down: ## remove STACK and what up created for it
 promote: ## deploy in STACK the image of FROM: make promote FROM=staging STACK=prod; YES=1 asks nothing
 rollback: ## deploy in STACK the previous image, or TO: a number of the list it prints, digest, reference
+deploy: ## update a stack that is not on this machine: pulumi preview, then pulumi up
+drift: ## what others changed in STACK, and apart from it what is not deployed yet; fails for drift
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
 # Missing tools are reported before the compilation. Pulumi compiles the program again, but finds it in the cache.
-up down promote rollback status logs env:
+up down deploy drift promote rollback status logs env:
 	@sh tools/doctor.sh $@ && { [ $@ != up ] || sh tools/build.sh . $(PROGRAM); } && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
 

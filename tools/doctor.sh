@@ -4,7 +4,7 @@
 set -u
 target="${1:-}" missing=0
 builds="preview preview-cluster render test test-all golden golden-check docs bench bench-request fuzz lint contract"
-builds="$builds up down promote rollback status logs env load dashboards e2e e2e-prod"
+builds="$builds up down deploy drift policy policy-cluster review promote rollback status logs env load dashboards e2e e2e-prod"
 
 # row TARGETS NEED CHECK INSTALL prints one line if TARGETS contains the target, or if there is none. CHECK is a shell
 # command that prints a version. A TARGET followed by ? runs without it, and skips tests.
@@ -36,7 +36,7 @@ row "diff lint test? test-all" "git" "git --version" "apt-get install git"
 row "up down contract e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
 	"a daemon that this user may use: https://docs.docker.com/engine/install, \`sudo systemctl start docker\`, group docker, or DOCKER_HOST"
 row "load dashboards e2e e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
-	"https://www.pulumi.com/docs/install (make up, down, promote and rollback install it into .local)"
+	"https://www.pulumi.com/docs/install (make up, down, deploy, drift, promote and rollback install it into .local)"
 row "dashboards e2e" "kubectl" "kubectl version --client" "https://kubernetes.io/docs/tasks/tools"
 row "test? test-all" "redis-server" "redis-server --version" "apt-get install redis-server, brew install redis"
 row "test? test-all" "nginx" "nginx -v 2>&1" "apt-get install nginx-light, brew install nginx"

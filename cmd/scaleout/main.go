@@ -38,6 +38,8 @@ var subcommands = []subcommand{
 	{"down", "destroy the stack, then remove what up created for it", (*driver).down, true, false},
 	{"promote", "deploy in STACK the image that runs in FROM, without a build", (*driver).promote, true, true},
 	{"rollback", "deploy in STACK an earlier image: the previous one, or TO", (*driver).rollback, true, true},
+	{"deploy", "update a stack that does not run on this machine: preview, then change", (*driver).deploy, true, true},
+	{"drift", "show what others changed in STACK, and apart from it what is not deployed yet", (*driver).drift, true, true},
 	{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
 	{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},
 	{"env", "print shell variables for plain pulumi and kubectl commands", (*driver).printEnv, false, false},

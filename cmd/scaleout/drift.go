@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+)
+
+// drift shows what somebody else changed in the stack's objects, and apart from it what the next update would change
+// because the program or the settings have changed. It changes nothing, and fails if there is drift.
+func (d *driver) drift(ctx context.Context) error {
+	if err := d.begin(ctx, "", machineKeys...); err != nil {
+		return err
+	}
+	if !d.existed {
+		return fmt.Errorf("there is no stack %s: nothing was deployed", d.Stack)
+	}
+	var drifted, pending []string
+	err := d.do(ctx,
+		step{"compare the objects with the state", func(ctx context.Context) (said string, err error) {
+			drifted, err = d.changes(func(log chan<- events.EngineEvent) error {
+				_, err := d.pulumi.PreviewRefresh(ctx, optrefresh.EventStreams(log), optrefresh.ShowSecrets(false))
+				return err
+			})
+			return fmt.Sprintf("%d changed by others", len(drifted)), err
+		}},
+		step{"compare the state with the program", func(ctx context.Context) (said string, err error) {
+			pending, err = d.changes(func(log chan<- events.EngineEvent) error {
+				_, err := d.pulumi.Preview(ctx, optpreview.EventStreams(log))
+				return err
+			})
+			return fmt.Sprintf("%d to be deployed", len(pending)), err
+		}})
+	if err != nil {
+		return err
+	}
+	d.printf("\n")
+	list := func(title string, lines []string) {
+		if len(lines) > 0 {
+			d.printf("%s:\n  %s\n", title, strings.Join(lines, "\n  "))
+		}
+	}
+	list("Drift: changed by others; the next update that touches it, or one with --refresh, reverts it", drifted)
+	list("Pending: changed here, and not deployed yet", pending)
+	if len(drifted) > 0 {
+		return fmt.Errorf("stack %s has drifted: %d resources", d.Stack, len(drifted))
+	}
+	d.printf("No drift.\n")
+	return nil
+}
+
+// changes runs a preview, and returns a line for each resource that it would change.
+func (d *driver) changes(preview func(chan<- events.EngineEvent) error) ([]string, error) {
+	log, found, done := make(chan events.EngineEvent), map[string]string{}, make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range log {
+			var step *apitype.StepEventMetadata
+			switch { // a refresh knows what it found only afterwards
+			case event.ResOutputsEvent != nil:
+				step = &event.ResOutputsEvent.Metadata
+			case event.ResourcePreEvent != nil:
+				step = &event.ResourcePreEvent.Metadata
+			default:
+				continue
+			}
+			switch step.Op {
+			case apitype.OpSame, apitype.OpRead, apitype.OpReadReplacement, apitype.OpRefresh, apitype.OpReadDiscard:
+				continue
+			}
+			urn := resource.URN(step.URN)
+			if urn.Type() == resource.RootStackType {
+				continue
+			}
+			paths := slices.Sorted(maps.Keys(step.DetailedDiff))
+			if len(paths) == 0 {
+				paths = step.Diffs
+			}
+			line := fmt.Sprintf("%-8s %s %s", step.Op, urn.Type().DisplayName(), urn.Name())
+			if len(paths) > 0 {
+				line += ": " + strings.Join(paths[:min(len(paths), 5)], ", ")
+			}
+			if rest := len(paths) - 5; rest > 0 {
+				line += fmt.Sprintf(" and %d more", rest)
+			}
+			found[step.URN] = line
+		}
+	}()
+	err := d.explain(preview(log))
+	<-done // the automation API closes the channel
+	var lines []string
+	for _, urn := range slices.Sorted(maps.Keys(found)) {
+		lines = append(lines, found[urn])
+	}
+	return lines, err
+}
+
+// deploy updates a stack that exists, wherever it is. Unlike up, it creates nothing around it.
+func (d *driver) deploy(ctx context.Context) error {
+	if err := d.begin(ctx, ""); err != nil {
+		return err
+	}
+	if d.isLocal() {
+		return errors.New("this stack runs on this machine: use make up")
+	}
+	if err := d.do(ctx, step{"pulumi up", d.update}); err != nil {
+		return err
+	}
+	d.total("deploy")
+	return nil
+}

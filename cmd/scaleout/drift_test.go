@@ -1,0 +1,61 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+)
+
+// step is an event of the engine about a resource.
+func stepEvent(op apitype.OpType, typ string, paths ...string) apitype.StepEventMetadata {
+	detailed := map[string]apitype.PropertyDiff{}
+	for _, path := range paths {
+		detailed[path] = apitype.PropertyDiff{}
+	}
+	return apitype.StepEventMetadata{Op: op, URN: "urn:pulumi:dev::scaleout::" + typ + "::web", DetailedDiff: detailed}
+}
+
+func TestChanges(t *testing.T) {
+	d, _, _ := newTestDriver(t)
+	got, err := d.changes(func(log chan<- events.EngineEvent) error {
+		defer close(log)
+		for _, s := range []apitype.StepEventMetadata{
+			stepEvent(apitype.OpRefresh, "kubernetes:apps/v1:Deployment"),
+			stepEvent(apitype.OpSame, "kubernetes:core/v1:Service"),
+			stepEvent(apitype.OpUpdate, "pulumi:pulumi:Stack", "outputs"),
+			stepEvent(apitype.OpUpdate, "docker:index/image:Image", "a", "b", "c", "d", "e", "f", "g"),
+		} {
+			log <- events.EngineEvent{EngineEvent: apitype.EngineEvent{
+				ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: s},
+			}}
+		}
+		for _, s := range []apitype.StepEventMetadata{
+			stepEvent(apitype.OpUpdate, "kubernetes:apps/v1:Deployment", "spec.replicas"),
+			stepEvent(apitype.OpDelete, "kubernetes:core/v1:ConfigMap"),
+		} {
+			log <- events.EngineEvent{EngineEvent: apitype.EngineEvent{
+				ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: s},
+			}}
+		}
+		return nil
+	})
+	ok(t, err)
+	want := `update   docker:index:Image web: a, b, c, d, e and 2 more
+update   kubernetes:apps/v1:Deployment web: spec.replicas
+delete   kubernetes:core/v1:ConfigMap web`
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got %s", strings.Join(got, "\n"))
+	}
+}
+
+func TestDriftOfNoStack(t *testing.T) {
+	d, _, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"})
+	wantError(t, d.drift(t.Context()), "there is no stack dev", "nothing was deployed")
+}
+
+func TestDeployIsForStacksElsewhere(t *testing.T) {
+	d, _, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"})
+	wantError(t, d.deploy(t.Context()), "this stack runs on this machine: use make up")
+}
