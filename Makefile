@@ -29,8 +29,9 @@ FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting"; done
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down deploy drift promote rollback status logs env load dashboards \
-	test test-all golden golden-check docs bench bench-request e2e e2e-prod contract fuzz lint clean driver \
+.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down deploy drift preflight \
+	promote rollback status logs env load dashboards test test-all golden golden-check docs bench bench-request e2e \
+	e2e-prod contract fuzz lint clean driver \
 	$(PROGRAM) $(CLUSTER_PROGRAM)
 
 help: ## list the targets
@@ -90,6 +91,11 @@ env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s e
 up down deploy drift promote rollback status logs env:
 	@sh tools/doctor.sh $@ && { [ $@ != up ] || sh tools/build.sh . $(PROGRAM); } && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
+
+preflight: $(PROGRAM) driver ## what in the cluster would keep the autoscaler of STACK from working; not on kind: CONTEXT=NAME
+	@go build -o bin/preflight ./cmd/preflight
+	@$(SETTINGS); variables="$$(bin/driver env)" && $(PROGRAM) golden -stack "$$STACK" "$$@" | ( eval "$$variables"; \
+		exec bin/preflight -context "$$CONTEXT" )
 
 driver:
 	@sh tools/build.sh ./cmd/scaleout bin/driver

@@ -78,7 +78,7 @@ func (d *driver) changes(preview func(chan<- events.EngineEvent) error) ([]strin
 				continue
 			}
 			urn := resource.URN(step.URN)
-			if urn.Type() == resource.RootStackType {
+			if urn.Type() == resource.RootStackType || urn.Type() == "pulumi:pulumi:StackReference" {
 				continue
 			}
 			paths := slices.Sorted(maps.Keys(step.DetailedDiff))

@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"example.com/scaleout/internal/podsize"
+	"example.com/scaleout/internal/rendered"
+)
+
+// flight is a check of a stack against a cluster.
+type flight struct {
+	*rendered.Stack
+	cluster
+	ctx      context.Context
+	findings []finding
+}
+
+// finding is what would keep the autoscaler from working.
+type finding struct {
+	blocks    bool // otherwise it may be intended
+	text, fix string
+}
+
+func (f *flight) add(blocks bool, fix, format string, args ...any) {
+	f.findings = append(f.findings, finding{blocks, fmt.Sprintf(format, args...), fix})
+}
+
+// check collects all findings.
+func (f *flight) check() error {
+	if err := f.metricsAPI(); err != nil {
+		return err
+	}
+	own := map[string]bool{} // the pods of the stack's workloads, by namespace and name
+	for _, w := range f.Resources {
+		if kind := w.Kind(); kind != "Deployment" && kind != "StatefulSet" {
+			continue
+		}
+		pods, err := f.pods(w)
+		if err != nil {
+			return err
+		}
+		for _, pod := range pods {
+			own[titled(pod)] = true
+		}
+		scaling := f.Scaling(w)
+		if scaling.By == nil {
+			continue
+		}
+		f.sidecars(w, scaling.By, pods)
+		if err := f.autoscalers(w, scaling.By); err != nil {
+			return err
+		}
+	}
+	if err := f.quotas(own); err != nil {
+		return err
+	}
+	return f.room(own)
+}
+
+// metricsAPI checks that there is one metrics API, and that no other one is in the way.
+func (f *flight) metricsAPI() error {
+	services, err := f.get(f.ctx, "apiservices.apiregistration.k8s.io", "--field-selector",
+		"metadata.name=v1beta1.metrics.k8s.io")
+	if err != nil {
+		return err
+	}
+	installs := slices.ContainsFunc(f.Resources, func(r *rendered.Resource) bool {
+		return r.Kind() == "APIService" && r.Get("metadata", "name") == "v1beta1.metrics.k8s.io"
+	})
+	if len(services) == 0 {
+		if !installs {
+			f.add(true, "Install metrics-server: installMetricsServer, or the add-on of EKS.",
+				"The cluster has no metrics API (metrics.k8s.io): no autoscaler gets a value.")
+		}
+		return nil
+	}
+	service := services[0]
+	if owner := text(service, "metadata", "labels", "app.kubernetes.io/part-of"); installs && owner != "scaleout" {
+		f.add(true, "Set installMetricsServer: false, or remove the other one.",
+			"The metrics API belongs to %s/%s, and the stack installs another one.",
+			text(service, "spec", "service", "namespace"), text(service, "spec", "service", "name"))
+	}
+	for _, condition := range rendered.List(service, "status", "conditions") {
+		if text(condition, "type") == "Available" && text(condition, "status") != "True" {
+			f.add(true, "kubectl describe apiservice v1beta1.metrics.k8s.io",
+				"The metrics API does not answer: %s.", text(condition, "message"))
+		}
+	}
+	return nil
+}
+
+// pods returns the pods that the selector of a workload matches, and reports those that the workload did not create.
+func (f *flight) pods(w *rendered.Resource) ([]any, error) {
+	labels, _ := w.Get("spec", "selector", "matchLabels").(map[string]any)
+	var selector []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		selector = append(selector, fmt.Sprintf("%s=%v", key, labels[key]))
+	}
+	namespace := fmt.Sprint(w.Get("metadata", "namespace"))
+	found, err := f.get(f.ctx, "pods", "--namespace", namespace, "--selector", strings.Join(selector, ","))
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprint(w.Get("metadata", "name"))
+	var pods []any
+	for _, pod := range found {
+		by := "nobody"
+		for _, owner := range rendered.List(pod, "metadata", "ownerReferences") {
+			by = text(owner, "kind") + " " + text(owner, "name")
+		}
+		// A ReplicaSet is named after its Deployment and the hash in the pod's labels.
+		hash := text(pod, "metadata", "labels", "pod-template-hash")
+		if by == "StatefulSet "+name || by == "ReplicaSet "+name+"-"+hash {
+			pods = append(pods, pod)
+			continue
+		}
+		f.add(true, "Change its labels, or the selector.",
+			"Pod %s of %s has the labels of %s: the autoscaler counts it, and the Service sends requests to it.",
+			titled(pod), by, w.Title())
+	}
+	return pods, nil
+}
+
+// sidecars reports containers that something adds to the pods, without a CPU request.
+func (f *flight) sidecars(w, autoscaler *rendered.Resource, pods []any) {
+	known, reported := map[string]bool{}, map[string]bool{}
+	for _, field := range []string{"containers", "initContainers"} {
+		for _, container := range rendered.List(w.Inputs, "spec", "template", "spec", field) {
+			known[text(container, "name")] = true
+		}
+	}
+	ofPods := slices.ContainsFunc(rendered.List(autoscaler.Inputs, "spec", "metrics"), func(metric any) bool {
+		return text(metric, "type") == "Resource" // of all containers together
+	})
+	for _, pod := range pods {
+		for _, container := range rendered.List(pod, "spec", "containers") {
+			name := text(container, "name")
+			if known[name] || reported[name] || rendered.Get(container, "resources", "requests", "cpu") != nil {
+				continue
+			}
+			reported[name] = true
+			why := "the sum of the requests does not include it"
+			if ofPods {
+				why = "the autoscaler, which measures all containers, does nothing"
+			}
+			f.add(ofPods, "Set the request where the container is injected.",
+				"Container %s in the pods of %s is not the stack's, and has no CPU request: %s.", name, w.Title(), why)
+		}
+	}
+}
+
+// autoscalers reports others that scale the same workload.
+func (f *flight) autoscalers(w, own *rendered.Resource) error {
+	namespace := fmt.Sprint(w.Get("metadata", "namespace"))
+	for _, kind := range []struct{ name, target string }{
+		{"horizontalpodautoscalers.autoscaling", "scaleTargetRef"},
+		{"scaledobjects.keda.sh", "scaleTargetRef"},
+		{"verticalpodautoscalers.autoscaling.k8s.io", "targetRef"},
+	} {
+		found, err := f.get(f.ctx, kind.name, "--namespace", namespace)
+		if err != nil {
+			return err
+		}
+		for _, other := range found {
+			target := rendered.Get(other, "spec", kind.target)
+			targets := text(target, "name") == w.Get("metadata", "name") &&
+				(text(target, "kind") == w.Kind() || text(target, "kind") == "" && w.Kind() == "Deployment")
+			ours := text(other, "kind") == own.Kind() && text(other, "metadata", "name") == own.Get("metadata", "name")
+			// KEDA creates an autoscaler for each of its objects, which it owns.
+			for _, owner := range rendered.List(other, "metadata", "ownerReferences") {
+				ours = ours || text(owner, "kind") == own.Kind() && text(owner, "name") == own.Get("metadata", "name")
+			}
+			if targets && !ours && text(other, "spec", "updatePolicy", "updateMode") != "Off" {
+				f.add(true, "Delete it, or set autoscale: false.",
+					"%s %s also scales %s: two autoscalers undo each other's decisions.",
+					text(other, "kind"), titled(other), w.Title())
+			}
+		}
+	}
+	return nil
+}
+
+// request returns what a pod of the cluster requests.
+func request(pod any) rendered.Load {
+	spec := rendered.Get(pod, "spec")
+	return rendered.Load{
+		Pods:   1,
+		CPU:    podsize.Measure{Field: "requests", Name: "cpu"}.Of(spec),
+		Memory: podsize.Measure{Field: "requests", Name: "memory"}.Of(spec),
+	}
+}
+
+// quotas reports ResourceQuotas without room for the most pods.
+func (f *flight) quotas(own map[string]bool) error {
+	needs := f.needs()
+	for _, namespace := range slices.Sorted(maps.Keys(needs)) {
+		need := needs[namespace]
+		quotas, err := f.get(f.ctx, "resourcequotas", "--namespace", namespace)
+		if err != nil || len(quotas) == 0 {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		pods, err := f.get(f.ctx, "pods", "--namespace", namespace)
+		if err != nil {
+			return err
+		}
+		others := sum(pods, own, nil)
+		for _, quota := range quotas {
+			for _, r := range []struct {
+				names       []string
+				need, other podsize.Size
+			}{
+				{[]string{"requests.cpu", "cpu"}, need.CPU, others.CPU},
+				{[]string{"requests.memory", "memory"}, need.Memory, others.Memory},
+				{[]string{"pods", "count/pods"}, podsize.Parse(need.Pods), podsize.Parse(others.Pods)},
+			} {
+				for _, name := range r.names {
+					limit := rendered.Get(quota, "spec", "hard", name)
+					total := r.need.Plus(r.other, 1)
+					if hard := podsize.Parse(limit); limit != nil && total.Cmp(hard.Quantity) > 0 {
+						f.add(true, "Raise the quota, or lower maxReplicas.",
+							"ResourceQuota %s allows %v of %s; the stack needs %s at its maximum in a rollout, others use %s.",
+							titled(quota), limit, name, r.need, r.other)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// needs returns what the stack requests at its maximum in a rollout, by namespace.
+func (f *flight) needs() map[string]rendered.Load {
+	needs := map[string]rendered.Load{}
+	for _, w := range f.Resources {
+		if kind := w.Kind(); kind != "Deployment" && kind != "StatefulSet" {
+			continue
+		}
+		pod, most := request(w.Get("spec", "template")), f.Scaling(w).Max
+		namespace := fmt.Sprint(w.Get("metadata", "namespace"))
+		needs[namespace] = plus(needs[namespace], pod, most+rendered.Surge(w, most))
+	}
+	return needs
+}
+
+func plus(total, pod rendered.Load, n int64) rendered.Load {
+	return rendered.Load{
+		Pods: total.Pods + n, CPU: total.CPU.Plus(pod.CPU, n), Memory: total.Memory.Plus(pod.Memory, n),
+	}
+}
+
+// sum adds up the pods that are neither finished nor the stack's, on some nodes or, for nil, on all.
+func sum(pods []any, own, nodes map[string]bool) (total rendered.Load) {
+	for _, pod := range pods {
+		phase := text(pod, "status", "phase")
+		elsewhere := nodes != nil && !nodes[text(pod, "spec", "nodeName")]
+		if own[titled(pod)] || phase == "Succeeded" || phase == "Failed" || elsewhere {
+			continue
+		}
+		total = plus(total, request(pod), 1)
+	}
+	return total
+}
+
+// room reports nodes without room for the most pods: those that exist, or those that the NodePools may create.
+func (f *flight) room(own map[string]bool) error {
+	pools, err := f.get(f.ctx, "nodepools.karpenter.sh")
+	if err != nil {
+		return err
+	}
+	nodes, err := f.get(f.ctx, "nodes")
+	if err != nil {
+		return err
+	}
+	pods, err := f.get(f.ctx, "pods", "--all-namespaces")
+	if err != nil {
+		return err
+	}
+	var total rendered.Load
+	names, what := map[string]bool{}, "The nodes that exist now"
+	for _, pool := range pools {
+		if repels(rendered.List(pool, "spec", "template", "spec", "taints")) {
+			continue
+		}
+		cpu, memory := rendered.Get(pool, "spec", "limits", "cpu"), rendered.Get(pool, "spec", "limits", "memory")
+		if cpu == nil || memory == nil {
+			return nil // there is no limit
+		}
+		total = plus(total, rendered.Load{CPU: podsize.Parse(cpu), Memory: podsize.Parse(memory)}, 1)
+		what = "The NodePools"
+	}
+	for _, node := range nodes {
+		inPool := text(node, "metadata", "labels", "karpenter.sh/nodepool") != ""
+		if repels(rendered.List(node, "spec", "taints")) || len(pools) > 0 && !inPool {
+			continue
+		}
+		names[text(node, "metadata", "name")] = true
+		if len(pools) == 0 {
+			allocatable := rendered.Get(node, "status", "allocatable")
+			total = plus(total, rendered.Load{
+				CPU:    podsize.Parse(rendered.Get(allocatable, "cpu")),
+				Memory: podsize.Parse(rendered.Get(allocatable, "memory")),
+			}, 1)
+		}
+	}
+	var need rendered.Load
+	for _, load := range f.needs() {
+		need = plus(need, load, 1)
+	}
+	others := sum(pods, own, names)
+	for _, r := range []struct {
+		name               string
+		total, need, other podsize.Size
+	}{{"CPU", total.CPU, need.CPU, others.CPU}, {"memory", total.Memory, need.Memory, others.Memory}} {
+		if sum := r.need.Plus(r.other, 1); sum.Cmp(r.total.Quantity) > 0 {
+			f.add(len(pools) > 0, "Raise the limits, add nodes, or lower maxReplicas; nodes that an autoscaler adds do not count.",
+				"%s have %s of %s; the stack needs %s at its maximum in a rollout, other pods request %s.",
+				what, r.total, r.name, r.need, r.other)
+		}
+	}
+	return nil
+}
+
+// repels reports whether taints keep away pods without a toleration.
+func repels(taints []any) bool {
+	return slices.ContainsFunc(taints, func(taint any) bool { return text(taint, "effect") != "PreferNoSchedule" })
+}
