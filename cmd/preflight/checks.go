@@ -319,7 +319,8 @@ func (f *flight) room(own map[string]bool) error {
 		total, need, other podsize.Size
 	}{{"CPU", total.CPU, need.CPU, others.CPU}, {"memory", total.Memory, need.Memory, others.Memory}} {
 		if sum := r.need.Plus(r.other, 1); sum.Cmp(r.total.Quantity) > 0 {
-			f.add(len(pools) > 0, "Raise the limits, add nodes, or lower maxReplicas; nodes that an autoscaler adds do not count.",
+			f.add(len(pools) > 0,
+				"Raise the limits, add nodes, or lower maxReplicas; nodes that an autoscaler adds do not count.",
 				"%s have %s of %s; the stack needs %s at its maximum in a rollout, other pods request %s.",
 				what, r.total, r.name, r.need, r.other)
 		}

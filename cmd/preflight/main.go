@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -65,6 +66,10 @@ func run(ctx context.Context, connect func(given string) cluster, stdin io.Reade
 		if r.Type == "pulumi:providers:kubernetes" {
 			given, _ = r.Get("context").(string)
 		}
+	}
+	if !slices.ContainsFunc(stack.Resources, func(r *rendered.Resource) bool { return stack.Scaling(r).By != nil }) {
+		fmt.Fprintln(stdout, "preflight: the stack has no autoscaler")
+		return false, nil
 	}
 	f := &flight{Stack: stack, cluster: connect(given), ctx: ctx}
 	if err := f.check(); err != nil {

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// fake is a cluster with objects by kind, as YAML.
+type fake struct {
+	t       *testing.T
+	objects map[string]string
+}
+
+func (f fake) get(_ context.Context, args ...string) ([]any, error) {
+	content, found := f.objects[args[0]]
+	line := strings.Join(args, " ")
+	if !found || strings.Contains(line, "--selector app=redis") {
+		return nil, nil
+	}
+	if args[0] == "pods" && !strings.Contains(line, "--all-namespaces") {
+		content = strings.ReplaceAll(content, ", "+other, "")
+	}
+	var list []any
+	if err := yaml.Unmarshal([]byte(content), &list); err != nil {
+		f.t.Fatal(err)
+	}
+	return list, nil
+}
+
+const golden = `-- tree.txt --
+x
+-- outputs.yaml --
+{}
+-- provider.yaml --
+context: kind-shop
+# urn: urn:pulumi:s::p::pulumi:providers:kubernetes::cluster
+-- deployment.yaml --
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  strategy: {rollingUpdate: {maxSurge: 1}}
+  selector: {matchLabels: {app: web}}
+  template: {spec: {containers: [{name: web, resources: {requests: {cpu: 100m, memory: 64Mi}}}]}}
+# urn: urn:pulumi:s::p::kubernetes:apps/v1:Deployment::web
+-- statefulset.yaml --
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: redis, namespace: shop}
+spec:
+  selector: {matchLabels: {app: redis}}
+  template: {spec: {containers: [{name: redis, resources: {requests: {cpu: 100m, memory: 64Mi}}}]}}
+# urn: urn:pulumi:s::p::kubernetes:apps/v1:StatefulSet::redis
+-- hpa.yaml --
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec:
+  maxReplicas: 9
+  metrics: [{type: ContainerResource}]
+  scaleTargetRef: {kind: Deployment, name: web}
+# urn: urn:pulumi:s::p::kubernetes:autoscaling/v2:HorizontalPodAutoscaler::web
+`
+
+const (
+	pod = `{metadata: {name: web-0123-a, namespace: shop, labels: {pod-template-hash: "0123"},
+  ownerReferences: [{kind: ReplicaSet, name: web-0123}]}, spec: {nodeName: a,
+  containers: [{name: web, resources: {requests: {cpu: 100m}}}]}}`
+	other = `{metadata: {name: other, namespace: else}, spec: {nodeName: a,
+  containers: [{name: x, resources: {requests: {cpu: "3", memory: 1Gi}}}]}}`
+)
+
+// healthy returns a cluster in which nothing is in the way: 1.1 CPU of 4.5 are needed, and 3 are taken.
+func healthy(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"apiservices.apiregistration.k8s.io": `[{spec: {service: {namespace: kube-system, name: metrics-server}},
+  status: {conditions: [{type: Available, status: "True"}]}}]`,
+		"pods": "[" + pod + ", " + other + "]",
+		"horizontalpodautoscalers.autoscaling": `[{kind: HorizontalPodAutoscaler, metadata: {name: web, namespace: shop},
+  spec: {scaleTargetRef: {kind: Deployment, name: web}}}]`,
+		"nodes": `[{metadata: {name: a}, status: {allocatable: {cpu: 4500m, memory: 8Gi}}},
+  {metadata: {name: b}, spec: {taints: [{effect: NoSchedule}]}, status: {allocatable: {cpu: "64", memory: 8Gi}}}]`,
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	for _, test := range []struct {
+		name, kind, objects string
+		golden              [2]string
+		blocked             bool
+		want                string
+	}{
+		{name: "nothing", want: "nothing keeps the autoscaler from working"},
+		{name: "no metrics API", kind: "apiservices.apiregistration.k8s.io", objects: "[]", blocked: true,
+			want: "no metrics API"},
+		{name: "a broken metrics API", kind: "apiservices.apiregistration.k8s.io", blocked: true,
+			objects: `[{status: {conditions: [{type: Available, status: "False", message: no endpoints}]}}]`,
+			want:    "does not answer: no endpoints"},
+		{name: "another metrics API", blocked: true, golden: [2]string{"-- hpa.yaml --",
+			"-- apiservice.yaml --\nkind: APIService\nmetadata: {name: v1beta1.metrics.k8s.io}\n" +
+				"# urn: urn:pulumi:s::p::kubernetes:apiregistration.k8s.io/v1:APIService::x\n-- hpa.yaml --"},
+			want: "belongs to kube-system/metrics-server, and the stack installs another one"},
+		{name: "a foreign pod", kind: "pods", blocked: true,
+			objects: "[" + strings.Replace(pod, "web-0123}", "api-0123}", 1) + "]",
+			want:    "Pod shop/web-0123-a of ReplicaSet api-0123 has the labels of Deployment shop/web"},
+		{name: "a sidecar", kind: "pods",
+			objects: "[" + strings.Replace(pod, "[{name: web,", "[{name: proxy}, {name: web,", 1) + "]",
+			want:    "warning  Container proxy in the pods of Deployment shop/web is not the stack's"},
+		{name: "a sidecar that counts", kind: "pods", blocked: true,
+			objects: "[" + strings.Replace(pod, "[{name: web,", "[{name: proxy}, {name: web,", 1) + "]",
+			golden:  [2]string{"ContainerResource", "Resource"}, want: "error    Container proxy"},
+		{name: "another autoscaler", kind: "horizontalpodautoscalers.autoscaling", blocked: true,
+			objects: `[{kind: HorizontalPodAutoscaler, metadata: {name: rival, namespace: shop},
+  spec: {scaleTargetRef: {kind: Deployment, name: web}}}]`,
+			want: "HorizontalPodAutoscaler shop/rival also scales Deployment shop/web"},
+		{name: "KEDA", kind: "scaledobjects.keda.sh", blocked: true,
+			objects: `[{kind: ScaledObject, metadata: {name: rival, namespace: shop}, spec: {scaleTargetRef: {name: web}}}]`,
+			want:    "ScaledObject shop/rival also scales"},
+		{name: "a vertical one", kind: "verticalpodautoscalers.autoscaling.k8s.io", blocked: true,
+			objects: `[{kind: VerticalPodAutoscaler, metadata: {name: rival, namespace: shop},
+  spec: {targetRef: {kind: Deployment, name: web}}}]`, want: "VerticalPodAutoscaler shop/rival also scales"},
+		{name: "a vertical one that only recommends", kind: "verticalpodautoscalers.autoscaling.k8s.io",
+			objects: `[{kind: VerticalPodAutoscaler, metadata: {name: rival, namespace: shop},
+  spec: {updatePolicy: {updateMode: "Off"}, targetRef: {kind: Deployment, name: web}}}]`, want: "nothing keeps"},
+		{name: "that of another workload", kind: "horizontalpodautoscalers.autoscaling",
+			objects: `[{kind: HorizontalPodAutoscaler, metadata: {name: rival, namespace: shop},
+  spec: {scaleTargetRef: {kind: Deployment, name: api}}}]`, want: "nothing keeps"},
+		{name: "a quota", kind: "resourcequotas", blocked: true,
+			objects: `[{metadata: {name: small, namespace: shop}, spec: {hard: {requests.cpu: 1500m, pods: 8}}}]`,
+			want:    "ResourceQuota shop/small allows 8 of pods; the stack needs 11"},
+		{name: "a large quota", kind: "resourcequotas",
+			objects: `[{metadata: {name: large, namespace: shop}, spec: {hard: {requests.cpu: "5", pods: 20}}}]`,
+			want:    "nothing keeps"},
+		{name: "small nodes", kind: "nodes",
+			objects: `[{metadata: {name: a}, status: {allocatable: {cpu: "4", memory: 8Gi}}}]`,
+			want:    "warning  The nodes that exist now have 4 of CPU; the stack needs 1100m"},
+		{name: "a small NodePool", kind: "nodepools.karpenter.sh", blocked: true,
+			objects: `[{spec: {limits: {cpu: "1", memory: 8Gi}}}, {spec: {template: {spec: {taints: [{effect: NoSchedule}]}}}}]`,
+			want: "error    The NodePools have 1 of CPU; the stack needs 1100m at its maximum in a rollout, " +
+				"other pods request 0"},
+		{name: "a NodePool without a limit", kind: "nodepools.karpenter.sh", objects: "[{spec: {}}]", want: "nothing keeps"},
+		{name: "no autoscaler", golden: [2]string{"name: web}\n# urn: urn:pulumi:s::p::kubernetes:autoscaling",
+			"name: api}\n# urn: urn:pulumi:s::p::kubernetes:autoscaling"}, want: "the stack has no autoscaler"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			objects := healthy(t)
+			if test.kind != "" {
+				objects[test.kind] = test.objects
+			}
+			context, out := "", bytes.Buffer{}
+			blocked, err := run(t.Context(), func(given string) cluster {
+				context = given
+				return fake{t, objects}
+			}, strings.NewReader(strings.Replace(golden, test.golden[0], test.golden[1], 1)), &out)
+			if err != nil || blocked != test.blocked || !strings.Contains(out.String(), test.want) {
+				t.Errorf("got %t, %v: %s, want %t, %q", blocked, err, out.String(), test.blocked, test.want)
+			}
+			if context != "kind-shop" && test.name != "no autoscaler" {
+				t.Errorf("the context of the stack: got %q", context)
+			}
+		})
+	}
+}
+
+func TestPreflightNeedsAContext(t *testing.T) {
+	_, err := kubectl{}.get(t.Context(), "pods")
+	if err == nil || !strings.Contains(fmt.Sprint(err), "set CONTEXT=NAME") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := run(t.Context(), nil, strings.NewReader(""), nil); err == nil {
+		t.Error("got no error without golden files")
+	}
+}
