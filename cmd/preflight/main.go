@@ -17,7 +17,7 @@ import (
 	"example.com/scaleout/internal/rendered"
 )
 
-const usage = `Compares what a stack would deploy, its golden files on standard input, with a cluster, and changes nothing:
+const usage = `Compares what a stack would deploy, its golden files on standard input, with a cluster; changes nothing:
 
   scaleout golden -stack prod | preflight -context NAME
 
