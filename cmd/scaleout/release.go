@@ -27,6 +27,7 @@ type release struct {
 	*driver
 	verb   string             // promote or rollback
 	now    outputs            // before it
+	from   string             // where the image is now
 	to     string             // the reference by digest
 	source *remote.Descriptor // to be copied there first, or nil
 }
@@ -42,7 +43,8 @@ func (d *driver) promote(ctx context.Context) error {
 		return fmt.Errorf("FROM and STACK are both %s", d.Stack)
 	}
 	r := &release{driver: d, verb: "promote"}
-	return r.run(ctx, step{"image that runs in " + d.From, r.place})
+	return r.run(ctx, step{"image that runs in " + d.From, r.place},
+		step{"evidence", func(ctx context.Context) (string, error) { return d.proof(ctx, r.from) }})
 }
 
 // rollback deploys an image that ran in the stack before.
@@ -57,16 +59,16 @@ func (d *driver) rollback(ctx context.Context) error {
 	}})
 }
 
-// run lets a step choose the image, shows what will change, asks, and changes it: the image's place, the stack file,
+// run lets steps choose the image, shows what will change, asks, and changes it: the image's place, the stack file,
 // the stack.
-func (r *release) run(ctx context.Context, choice step) error {
+func (r *release) run(ctx context.Context, choice ...step) error {
 	if err := r.begin(ctx, "", machineKeys...); err != nil {
 		return err
 	}
-	err := r.do(ctx, step{"stack " + r.Stack, func(ctx context.Context) (_ string, err error) {
+	err := r.do(ctx, append([]step{{"stack " + r.Stack, func(ctx context.Context) (_ string, err error) {
 		r.now, err = r.outputs(ctx, r.stack, r.Stack)
 		return "runs " + cmp.Or(r.now.Image, "nothing yet"), err
-	}}, choice)
+	}}}, choice...)...)
 	if err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func (r *release) run(ctx context.Context, choice step) error {
 	var steps []step
 	if r.source != nil {
 		steps = append(steps, step{"copy", func(ctx context.Context) (string, error) {
-			return registry.Copy(ctx, r.source, r.to)
+			return registry.Copy(ctx, r.from, r.source, r.to)
 		}})
 	}
 	steps = append(steps, step{file, func(context.Context) (string, error) { return "set", r.configure() }},
@@ -127,6 +129,7 @@ func (r *release) place(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r.from = o.Image
 	from, _ := name.NewDigest(o.Image) // it was found there
 	to, err := name.NewRepository(cmp.Or(own, from.Repository.Name()))
 	if err != nil {

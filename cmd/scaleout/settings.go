@@ -20,6 +20,8 @@ type settings struct {
 	RegistryName, RegistryImage  string
 	RegistryPort                 int
 	Component, From, To          string
+	Kind, Result, File, Proof    string
+	ProofDays                    int
 	Follow, Yes                  bool
 }
 
@@ -60,6 +62,13 @@ func (s *settings) variables() []variable {
 		{"FOLLOW", "keep printing logs: 1 or 0 (0)", &s.Follow, "^[01]$", "1 or 0", "logs"},
 		{"FROM", "promote: the stack whose image is deployed", &s.From, "", "", "promote"},
 		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, "", "", "rollback"},
+		{"KIND", "evidence: what was measured: e2e, load, policy or another word", &s.Kind, plainName, name, "evidence"},
+		{"RESULT", "evidence: passed or failed", &s.Result, "^(passed|failed)$", "passed or failed", "evidence"},
+		{"FILE", "evidence: a report to attach with it", &s.File, "", "", "evidence"},
+		{"PROOF", "promote: the kinds of evidence that the image must have, or 0 for none (any)", &s.Proof,
+			`^(0|[a-z0-9-]+( [a-z0-9-]+)*)$`, "words such as e2e load, or 0", "promote"},
+		{"PROOF_DAYS", "promote: the oldest evidence that counts, in days (7)", &s.ProofDays, `^[1-9]\d{0,3}$`,
+			"a number of days, 1 to 9999", "promote"},
 		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, "^[01]$", "1 or 0", "promote rollback"},
 	}
 }

@@ -58,15 +58,17 @@ func Find(ctx context.Context, reference, platform string) (*remote.Descriptor, 
 	return found, nil
 }
 
-// Copy copies an image, or an index with its images, to another repository, under the same digest, unless it is there.
-func Copy(ctx context.Context, image *remote.Descriptor, reference string) (string, error) {
+// Copy copies the image from, or an index with its images, to another repository, under the same digest, unless it is
+// there, and what is attached to it.
+func Copy(ctx context.Context, from string, image *remote.Descriptor, reference string) (string, error) {
 	to, err := name.NewDigest(reference)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", reference, err)
 	}
 	options := Options(ctx)
 	if _, err := remote.Head(to, options...); err == nil {
-		return "exists there", nil
+		n, err := copyAttached(ctx, from, to)
+		return fmt.Sprintf("exists there; attachments: %d", n), err
 	} else if !NotFound(err) {
 		return "", fmt.Errorf("looking for image %s: %w", reference, addLogin(to, err))
 	}
@@ -82,7 +84,8 @@ func Copy(ctx context.Context, image *remote.Descriptor, reference string) (stri
 	case err != nil:
 		return "", fmt.Errorf("copying to %s: %w", to.Context(), addLogin(to, err))
 	}
-	return fmt.Sprintf("copied to %s, the digest is the same; tag %s", to.Context(), tag.TagStr()), nil
+	n, err := copyAttached(ctx, from, to)
+	return fmt.Sprintf("copied to %s, the digest is the same; tag %s; attachments: %d", to.Context(), tag.TagStr(), n), err
 }
 
 // NotFound reports whether the registry answered that it does not have the image.

@@ -102,12 +102,17 @@ func TestCopy(t *testing.T) {
 	for _, platforms := range [][]string{{"linux/amd64"}, {"linux/arm64/v8", "linux/amd64"}} {
 		from := push(t, host+"/team/app", platforms...)
 		_, digest, _ := strings.Cut(from, "@sha256:")
+		must(Attach(t.Context(), from, "application/vnd.test", map[string]string{"result": "passed"}, []byte("report")))
 		found, tag := must(Find(t.Context(), from, "linux/amd64")), target+"/live:promoted-"+digest[:16]
-		for _, want := range []string{"copied to " + target + "/live, the digest is the same; tag promoted-" + digest[:16],
-			"exists there"} {
-			if got := must(Copy(t.Context(), found, target+"/live@sha256:"+digest)); got != want {
+		for _, want := range []string{"copied to " + target + "/live, the digest is the same; tag promoted-" + digest[:16] +
+			"; attachments: 1", "exists there; attachments: 1"} {
+			if got := must(Copy(t.Context(), from, found, target+"/live@sha256:"+digest)); got != want {
 				t.Errorf("%v: got %q, want %q", platforms, got, want)
 			}
+		}
+		attached := must(Attached(t.Context(), target+"/live@sha256:"+digest, "application/vnd.test"))
+		if len(attached) != 1 || attached[0]["result"] != "passed" {
+			t.Errorf("%v: attached to the copy: got %v", platforms, attached)
 		}
 		copied := must(remote.Get(must(name.NewTag(tag))))
 		if copied.Digest.Hex != digest {
@@ -134,7 +139,7 @@ func TestRefused(t *testing.T) {
 		http.StatusNotFound: "create the repository first", http.StatusTeapot: "418",
 	} {
 		host, login := serve(t, status), want == "docker login "
-		_, err := Copy(t.Context(), found, host+"/live@"+digest)
+		_, err := Copy(t.Context(), from, found, host+"/live@"+digest)
 		wantError(t, err, host, want)
 		_, err = Find(t.Context(), host+"/live@"+digest, "linux/amd64")
 		wantError(t, err, host)

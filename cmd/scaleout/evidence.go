@@ -1,0 +1,122 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/scaleout/internal/registry"
+)
+
+// evidenceType is the artifact type of what was measured about an image.
+const evidenceType = "application/vnd.scaleout.evidence.v1"
+
+// The annotations of evidence.
+const (
+	kindAnnotation    = "scaleout.kind"   // e2e, load, policy, or another word
+	resultAnnotation  = "scaleout.result" // passed or failed
+	stackAnnotation   = "scaleout.stack"  // where it was measured
+	createdAnnotation = "org.opencontainers.image.created"
+)
+
+// evidence attaches what was measured about the image that runs in the stack to the image in its registry.
+func (d *driver) evidence(ctx context.Context) error {
+	var problems []error
+	if d.Kind == "" {
+		problems = append(problems, errors.New("KIND is missing: what was measured, e.g. KIND=e2e, load or policy"))
+	}
+	if d.Result == "" {
+		problems = append(problems, errors.New("RESULT is missing: passed or failed"))
+	}
+	content := []byte("{}")
+	if d.File != "" {
+		var err error
+		if content, err = os.ReadFile(d.File); err != nil {
+			problems = append(problems, fmt.Errorf("FILE: %w", err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	if err := d.begin(ctx, "", machineKeys...); err != nil {
+		return err
+	}
+	return d.do(ctx, step{"evidence of the image of " + d.Stack, func(ctx context.Context) (string, error) {
+		o, err := d.outputs(ctx, d.stack, d.Stack)
+		if err != nil {
+			return "", err
+		}
+		if o.Image == "" {
+			return "", fmt.Errorf("stack %s has no output `image`: deploy it first", d.Stack)
+		}
+		digest, err := registry.Attach(ctx, o.Image, evidenceType, map[string]string{
+			kindAnnotation: d.Kind, resultAnnotation: d.Result, stackAnnotation: d.Stack,
+			createdAnnotation: time.Now().UTC().Format(time.RFC3339),
+		}, content)
+		return fmt.Sprintf("%s %s\nattached to %s\nas %s", d.Kind, d.Result, o.Image, digest), err
+	}})
+}
+
+// defaultProofDays is the age from which on evidence no longer counts: a dependency may have got a known hole, and the
+// cluster another version.
+const defaultProofDays = 7
+
+// proof shows what was measured about an image. It refuses one without evidence, with a failed newest result of a kind,
+// without a kind that PROOF names, or with one that is too old. PROOF=0 only shows it.
+func (d *driver) proof(ctx context.Context, image string) (string, error) {
+	attached, err := registry.Attached(ctx, image, evidenceType)
+	if err != nil {
+		return "", err
+	}
+	// The time has a fixed format, in which later is greater.
+	slices.SortFunc(attached, func(a, b map[string]string) int {
+		return cmp.Compare(b[createdAnnotation], a[createdAnnotation])
+	})
+	wanted := strings.Fields(d.Proof)
+	if d.Proof == "0" {
+		wanted = nil
+	}
+	var lines []string
+	var problems []string
+	newest := map[string]bool{}
+	for _, a := range attached {
+		kind := a[kindAnnotation]
+		if newest[kind] {
+			continue // an older result, which a newer one replaces
+		}
+		newest[kind] = true
+		lines = append(lines, fmt.Sprintf("%-8s %s  %s in %s", kind, a[resultAnnotation], a[createdAnnotation],
+			a[stackAnnotation]))
+		at, err := time.Parse(time.RFC3339, a[createdAnnotation])
+		days := cmp.Or(d.ProofDays, defaultProofDays)
+		switch {
+		case a[resultAnnotation] != "passed":
+			problems = append(problems, kind+" did not pass")
+		case err != nil || time.Since(at) > time.Duration(days)*24*time.Hour:
+			problems = append(problems, fmt.Sprintf("%s is older than %d days", kind, days))
+		}
+	}
+	if len(attached) == 0 {
+		lines, problems = []string{"none"}, []string{"nothing was measured about it"}
+	}
+	for _, kind := range wanted {
+		if !newest[kind] && len(attached) > 0 {
+			problems = append(problems, "there is no "+kind)
+		}
+	}
+	said := strings.Join(lines, "\n")
+	switch {
+	case len(problems) == 0:
+		return said, nil
+	case d.Proof == "0":
+		return said + "\nignored (PROOF=0): " + strings.Join(problems, ", "), nil
+	}
+	return "", fmt.Errorf("image %s: %s\nevidence:\n%s\nmeasure it, and attach the result: make evidence STACK=%s "+
+		"KIND=e2e RESULT=passed; or promote it all the same: PROOF=0",
+		image, strings.Join(problems, ", "), said, cmp.Or(d.From, d.Stack))
+}
