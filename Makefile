@@ -8,8 +8,8 @@ FUZZTIME ?= 5m
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
 INPUTS := STACK BASE HEAD LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES KIND RESULT FILE PROOF PROOF_DAYS \
-	COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE \
-	CONTEXT GRAFANA_PORT PROMETHEUS_PORT
+	NAME HOURS COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT \
+	REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
 # A go.work above this folder does not know its modules, and there is no vendor folder.
@@ -30,10 +30,10 @@ FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting"; done
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down deploy drift preflight \
-	promote evidence rollback status logs env load dashboards test test-all golden golden-check docs bench bench-request e2e \
-	e2e-prod contract fuzz lint clean driver \
-	$(PROGRAM) $(CLUSTER_PROGRAM)
+.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down env-up env-down env- \
+	expire deploy drift preflight promote evidence rollback status logs env load dashboards test test-all golden \
+	golden-check docs bench bench-request e2e e2e-prod contract fuzz lint clean driver $(PROGRAM) \
+	$(CLUSTER_PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,14 +84,17 @@ down: ## remove STACK and what up created for it
 promote: ## deploy in STACK the image of FROM: make promote FROM=staging STACK=prod; YES=1 asks nothing
 evidence: ## attach to the image of STACK what was measured about it: KIND=e2e RESULT=passed FILE=report.json
 rollback: ## deploy in STACK the previous image, or TO: a number of the list it prints, digest, reference
+env-up: ## the environment of a branch, a copy of STACK in its kind cluster: NAME=pr-123, HOURS=72
+env-down: ## remove the environment NAME with its stack
+env-expire: ## remove the environments whose time is over; list the others
 deploy: ## update a stack that is not on this machine: pulumi preview, then pulumi up
 drift: ## what others changed in STACK, and apart from it what is not deployed yet; fails for drift
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
 # Missing tools are reported before the compilation. Pulumi compiles the program again, but finds it in the cache.
-up down deploy drift promote evidence rollback status logs env:
-	@sh tools/doctor.sh $@ && { [ $@ != up ] || sh tools/build.sh . $(PROGRAM); } && \
+up down env-up env-down env-expire deploy drift promote evidence rollback status logs env:
+	@sh tools/doctor.sh $@ && case $@ in up | env-up) sh tools/build.sh . $(PROGRAM) ;; esac && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
 
 preflight: $(PROGRAM) driver ## what in the cluster would keep the autoscaler of STACK from working; not on kind: CONTEXT=NAME

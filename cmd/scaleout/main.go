@@ -39,6 +39,11 @@ var subcommands = []subcommand{
 	{"promote", "deploy in STACK the image that runs in FROM, without a build", (*driver).promote, true, true},
 	{"evidence", "attach to the running image what was measured: KIND, RESULT, FILE", (*driver).evidence, false, true},
 	{"rollback", "deploy in STACK an earlier image: the previous one, or TO", (*driver).rollback, true, true},
+	{"env-up", "create or update the environment NAME for a branch, a copy of STACK in its kind cluster",
+		(*driver).environmentUp, true, false},
+	{"env-down", "remove the environment NAME with its stack", (*driver).environmentDown, true, false},
+	{"env-expire", "remove the environments whose HOURS are over, and list the others", (*driver).environmentExpire,
+		true, false},
 	{"deploy", "update a stack that does not run on this machine: preview, then change", (*driver).deploy, true, true},
 	{"drift", "show what others changed, and apart from it what is not deployed yet", (*driver).drift, true, true},
 	{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
@@ -119,7 +124,7 @@ func run(ctx context.Context, name string) error {
 func printUsage() {
 	fmt.Print("usage: scaleout COMMAND\n\ncommands:\n")
 	for _, c := range subcommands {
-		fmt.Printf("  %-9s %s\n", c.name, c.summary)
+		fmt.Printf("  %-10s %s\n", c.name, c.summary)
 	}
 	fmt.Print("\nenvironment variables:\n")
 	for _, v := range new(settings).variables() {

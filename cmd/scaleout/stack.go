@@ -69,9 +69,15 @@ func (s *stack) read(file string) (*workspace.ProjectStack, error) {
 // stackFileName is the name of a stack's settings file, in the project's folder and in localDir.
 func stackFileName(name string) string { return "Pulumi." + path.Base(name) + ".yaml" }
 
-// committed returns the committed settings file of a stack, and copied that of its copy.
-func (d *driver) committed(stack string) string { return filepath.Join(d.root, stackFileName(stack)) }
-func (d *driver) copied(stack string) string    { return d.local(stackFileName(stack)) }
+// committed returns the committed settings file of a stack, or that of an environment, and copied that of its copy.
+func (d *driver) committed(stack string) string {
+	file := filepath.Join(d.root, stackFileName(stack))
+	if of := d.environmentFile(stack); !isFile(file) && isFile(of) {
+		return of
+	}
+	return file
+}
+func (d *driver) copied(stack string) string { return d.local(stackFileName(stack)) }
 
 // carry copies from the previous copy of a local stack's settings what Pulumi generated, unless the committed file has
 // its own, and the values of these keys.
