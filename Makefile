@@ -30,10 +30,10 @@ FIND_STACK = variables="$$(bin/driver env)" && eval "$$variables"
 SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting"; done
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down env-up env-down env- \
-	expire deploy drift preflight promote evidence rollback status logs env load dashboards test test-all golden \
-	golden-check docs bench bench-request e2e e2e-prod contract fuzz lint clean driver $(PROGRAM) \
-	$(CLUSTER_PROGRAM)
+.PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down env-up env-down \
+	env-expire deploy plan drift preflight promote evidence rollback status logs env load dashboards test \
+	test-all golden golden-check docs bench bench-request e2e upgrade e2e-prod contract fuzz lint clean driver \
+	$(PROGRAM) $(CLUSTER_PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,12 +88,13 @@ env-up: ## the environment of a branch, a copy of STACK in its kind cluster: NAM
 env-down: ## remove the environment NAME with its stack
 env-expire: ## remove the environments whose time is over; list the others
 deploy: ## update a stack that is not on this machine: pulumi preview, then pulumi up
+plan: ## what an update would do to the real objects of STACK; FILE=plan.md gets a comment for a pull request
 drift: ## what others changed in STACK, and apart from it what is not deployed yet; fails for drift
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
 # Missing tools are reported before the compilation. Pulumi compiles the program again, but finds it in the cache.
-up down env-up env-down env-expire deploy drift promote evidence rollback status logs env:
+up down env-up env-down env-expire deploy plan drift promote evidence rollback status logs env:
 	@sh tools/doctor.sh $@ && case $@ in up | env-up) sh tools/build.sh . $(PROGRAM) ;; esac && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
 
@@ -164,7 +165,10 @@ bench-request: ## time and CPU of a request through the running STACK
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 90m -v -run "$$RUN" .
 
-e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substitutes of the providers; needs the Pulumi CLI
+upgrade: ## deploy BASE on a kind cluster of its own, update it to HEAD under load: FILE (upgrade.md) says what was lost
+	@sh tools/upgrade.sh
+
+e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substitutes of the providers
 	@go test -tags e2e -count 1 -timeout 30m -v ./internal/engine
 
 # With a time, Go up to 1.26 may report its own end as "context deadline exceeded" (https://go.dev/issue/75804). A find

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -56,6 +57,45 @@ func (d *driver) drift(ctx context.Context) error {
 	}
 	d.printf("No drift.\n")
 	return nil
+}
+
+// plan shows what an update would do to the real objects, and writes it to FILE as a comment for a pull request.
+func (d *driver) plan(ctx context.Context) error {
+	if err := d.begin(ctx, "", machineKeys...); err != nil {
+		return err
+	}
+	var pending []string
+	err := d.do(ctx, step{"pulumi preview", func(ctx context.Context) (said string, err error) {
+		pending, err = d.changes(func(log chan<- events.EngineEvent) error {
+			_, err := d.pulumi.Preview(ctx, optpreview.EventStreams(log), optpreview.ProgressStreams(d.out), optpreview.Diff())
+			return err
+		})
+		return fmt.Sprintf("%d to be changed", len(pending)), err
+	}})
+	if err != nil || d.File == "" {
+		return err
+	}
+	totals := map[string]int{}
+	for _, line := range pending {
+		op, _, _ := strings.Cut(line, " ")
+		totals[op]++
+	}
+	title := "no changes"
+	if len(totals) > 0 {
+		var parts []string
+		for _, op := range slices.Sorted(maps.Keys(totals)) {
+			parts = append(parts, fmt.Sprintf("%d %s", totals[op], op))
+		}
+		title = strings.Join(parts, ", ")
+	}
+	const most = 200 // lines of at most some 300 characters; a comment has 65,536
+	text := strings.Join(pending[:min(len(pending), most)], "\n")
+	if rest := len(pending) - most; rest > 0 {
+		text += fmt.Sprintf("\nand %d more: see the summary of the run", rest)
+	}
+	comment := fmt.Sprintf("<!-- scaleout: plan %s -->\n### `pulumi preview` of stack %[1]s: %s\n\n````\n%s\n````\n",
+		d.Stack, title, text)
+	return os.WriteFile(d.File, []byte(comment), 0o600)
 }
 
 // changes runs a preview, and returns a line for each resource that it would change.

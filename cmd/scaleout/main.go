@@ -45,6 +45,8 @@ var subcommands = []subcommand{
 	{"env-expire", "remove the environments whose HOURS are over, and list the others", (*driver).environmentExpire,
 		true, false},
 	{"deploy", "update a stack that does not run on this machine: preview, then change", (*driver).deploy, true, true},
+	{"plan", "show what an update would do to the real objects; FILE gets a comment for a pull request",
+		(*driver).plan, true, true},
 	{"drift", "show what others changed, and apart from it what is not deployed yet", (*driver).drift, true, true},
 	{"status", "show what runs, the URL and the last update", (*driver).status, false, false},
 	{"logs", "print the recent log lines of COMPONENT; FOLLOW=1 keeps printing", (*driver).logs, false, false},

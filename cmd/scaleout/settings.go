@@ -65,7 +65,7 @@ func (s *settings) variables() []variable {
 		{"TO", "rollback: number, digest or its beginning, or reference (the previous image)", &s.To, "", "", "rollback"},
 		{"KIND", "evidence: what was measured: e2e, load, policy or another word", &s.Kind, plainName, name, "evidence"},
 		{"RESULT", "evidence: passed or failed", &s.Result, "^(passed|failed)$", "passed or failed", "evidence"},
-		{"FILE", "evidence: a report to attach with it", &s.File, "", "", "evidence"},
+		{"FILE", "evidence: a report to attach with it; plan: the file to write", &s.File, "", "", "evidence plan"},
 		{"PROOF", "promote: the kinds of evidence that the image must have, or 0 for none (any)", &s.Proof,
 			`^(0|[a-z0-9-]+( [a-z0-9-]+)*)$`, "words such as e2e load, or 0", "promote"},
 		{"PROOF_DAYS", "promote: the oldest evidence that counts, in days (7)", &s.ProofDays, `^[1-9]\d{0,3}$`,

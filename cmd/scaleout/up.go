@@ -51,7 +51,11 @@ func (d *driver) up(ctx context.Context) error {
 	if d.onKind() {
 		d.note(`eval "$(make -s env%s)"   # for kubectl and pulumi`, stack)
 	}
-	for _, c := range append(o.NextCommands, "make status"+stack, "make logs"+stack, "make down"+stack) {
+	remove := "make down" + stack
+	if d.mark(markEnvironment, d.Stack) != "" {
+		remove = "make env-down NAME=" + d.Stack
+	}
+	for _, c := range append(o.NextCommands, "make status"+stack, "make logs"+stack, remove) {
 		d.note("%s", c)
 	}
 	return nil
