@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -22,11 +23,20 @@ func TestPromoteAndRollBack(t *testing.T) {
 	}
 	client := clientset(t)
 	explainFailure(t, client, second.Namespace)
+	// The first promotion is refused for what nobody measured, and changes nothing; the result is then attached.
+	promotion := []string{"FROM=" + stackName(), "YES=1", "PROOF=endtoend"}
+	refused := makeBeside(t, "promote")
+	refused.Args = append(refused.Args, promotion...)
+	refused.Args[len(refused.Args)-1] = "PROOF=unmeasured"
+	attach(t, "endtoend")
+	if out, err := refused.CombinedOutput(); err == nil || !strings.Contains(string(out), "there is no unmeasured") {
+		t.Errorf("a promotion without the evidence that PROOF names: got %v\n%s", err, out)
+	}
 	for _, release := range []struct {
 		name, target, want string
 		variables          []string
 	}{
-		{"`make promote`", "promote", first.Image, []string{"FROM=" + stackName(), "YES=1"}},
+		{"`make promote`", "promote", first.Image, promotion},
 		{"`make rollback`", "rollback", second.Image, []string{"YES=1"}},
 	} {
 		waitReady(t, client, second)
@@ -52,5 +62,15 @@ func TestPromoteAndRollBack(t *testing.T) {
 				release.name, running, besideOutputs(t).Image, release.want)
 		}
 		record(t, "releases", release.name, seconds(took), "the image of the digest, nothing built")
+	}
+}
+
+// attach attaches a result to the image of the stack under test, as CI does after its tests.
+func attach(t *testing.T, kind string) {
+	t.Helper()
+	command := exec.Command("make", "evidence", "STACK="+stackName(), "KIND="+kind, "RESULT=passed")
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("make evidence: %v\n%s", err, out)
 	}
 }
