@@ -8,8 +8,8 @@ FUZZTIME ?= 5m
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
 INPUTS := STACK BASE HEAD LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES KIND RESULT FILE PROOF PROOF_DAYS \
-	NAME HOURS COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT \
-	REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
+	NAME HOURS KEY SIGNATURE IDENTITY ISSUER COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT WORKERS NODE_IMAGE \
+	REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
 # A go.work above this folder does not know its modules, and there is no vendor folder.
@@ -31,9 +31,9 @@ SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting
 
 .DEFAULT_GOAL := help
 .PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down env-up env-down \
-	env-expire deploy plan drift preflight promote evidence rollback status logs env load dashboards test \
-	test-all golden golden-check docs bench bench-request e2e upgrade e2e-prod contract fuzz lint clean driver \
-	$(PROGRAM) $(CLUSTER_PROGRAM)
+	env-expire deploy plan drift preflight promote evidence sbom sign rollback status logs env load dashboards \
+	test test-all golden golden-check docs bench bench-request e2e upgrade e2e-prod contract fuzz lint clean \
+	driver $(PROGRAM) $(CLUSTER_PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,8 @@ up: ## bring STACK up, and what it runs on: registry, cluster if it has one; the
 down: ## remove STACK and what up created for it
 promote: ## deploy in STACK the image of FROM: make promote FROM=staging STACK=prod; YES=1 asks nothing
 evidence: ## attach to the image of STACK what was measured about it: KIND=e2e RESULT=passed FILE=report.json
+sbom: ## list what is in the image of STACK (syft), and attach the list to it
+sign: ## sign the image of STACK (cosign): KEY=cosign.key, without it keyless
 rollback: ## deploy in STACK the previous image, or TO: a number of the list it prints, digest, reference
 env-up: ## the environment of a branch, a copy of STACK in its kind cluster: NAME=pr-123, HOURS=72
 env-down: ## remove the environment NAME with its stack
@@ -94,7 +96,7 @@ status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
 env: ## shell variables for plain pulumi and kubectl commands: eval "$(make -s env)"
 # Missing tools are reported before the compilation. Pulumi compiles the program again, but finds it in the cache.
-up down env-up env-down env-expire deploy plan drift promote evidence rollback status logs env:
+up down env-up env-down env-expire deploy plan drift promote evidence sbom sign rollback status logs env:
 	@sh tools/doctor.sh $@ && case $@ in up | env-up) sh tools/build.sh . $(PROGRAM) ;; esac && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
 

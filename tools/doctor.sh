@@ -4,7 +4,7 @@
 set -u
 target="${1:-}" missing=0
 builds="preview preview-cluster render test test-all golden golden-check docs bench bench-request fuzz lint contract"
-builds="$builds up down env-up env-down env-expire deploy plan drift evidence policy policy-cluster review promote rollback status logs env load dashboards e2e e2e-prod"
+builds="$builds up down env-up env-down env-expire deploy plan drift evidence sbom sign policy policy-cluster review promote rollback status logs env load dashboards e2e e2e-prod"
 
 # row TARGETS NEED CHECK INSTALL prints one line if TARGETS contains the target, or if there is none. CHECK is a shell
 # command that prints a version. A TARGET followed by ? runs without it, and skips tests.

@@ -43,23 +43,13 @@ func (d *driver) evidence(ctx context.Context) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	if err := d.begin(ctx, "", machineKeys...); err != nil {
-		return err
-	}
-	return d.do(ctx, step{"evidence of the image of " + d.Stack, func(ctx context.Context) (string, error) {
-		o, err := d.outputs(ctx, d.stack, d.Stack)
-		if err != nil {
-			return "", err
-		}
-		if o.Image == "" {
-			return "", fmt.Errorf("stack %s has no output `image`: deploy it first", d.Stack)
-		}
-		digest, err := registry.Attach(ctx, o.Image, evidenceType, map[string]string{
+	return d.onImage(ctx, "evidence", func(ctx context.Context, image string) (string, error) {
+		digest, err := registry.Attach(ctx, image, evidenceType, map[string]string{
 			kindAnnotation: d.Kind, resultAnnotation: d.Result, stackAnnotation: d.Stack,
 			createdAnnotation: time.Now().UTC().Format(time.RFC3339),
 		}, content)
-		return fmt.Sprintf("%s %s\nattached to %s\nas %s", d.Kind, d.Result, o.Image, digest), err
-	}})
+		return fmt.Sprintf("%s %s\nattached to %s\nas %s", d.Kind, d.Result, image, digest), err
+	})
 }
 
 // defaultProofDays is the age from which on evidence no longer counts: a dependency may have got a known hole, and the
@@ -69,13 +59,14 @@ const defaultProofDays = 7
 // proof shows what was measured about an image. It refuses one without evidence, with a failed newest result of a kind,
 // without a kind that PROOF names, or with one that is too old. PROOF=0 only shows it.
 func (d *driver) proof(ctx context.Context, image string) (string, error) {
-	attached, err := registry.Attached(ctx, image, evidenceType)
+	attached, err := attachedKinds(ctx, image)
 	if err != nil {
 		return "", err
 	}
-	// The time has a fixed format, in which later is greater.
+	// The time has a fixed format, in which later is greater. Of one second, the failed result counts.
 	slices.SortFunc(attached, func(a, b map[string]string) int {
-		return cmp.Compare(b[createdAnnotation], a[createdAnnotation])
+		return cmp.Or(cmp.Compare(b[createdAnnotation], a[createdAnnotation]),
+			cmp.Compare(a[resultAnnotation], b[resultAnnotation]), cmp.Compare(a[kindAnnotation], b[kindAnnotation]))
 	})
 	wanted := strings.Fields(d.Proof)
 	if d.Proof == "0" {

@@ -38,6 +38,8 @@ var subcommands = []subcommand{
 	{"down", "destroy the stack, then remove what up created for it", (*driver).down, true, false},
 	{"promote", "deploy in STACK the image that runs in FROM, without a build", (*driver).promote, true, true},
 	{"evidence", "attach to the running image what was measured: KIND, RESULT, FILE", (*driver).evidence, false, true},
+	{"sbom", "list what is in the running image, and attach the list to it", (*driver).sbom, false, true},
+	{"sign", "sign the running image, with KEY or keyless", (*driver).sign, false, true},
 	{"rollback", "deploy in STACK an earlier image: the previous one, or TO", (*driver).rollback, true, true},
 	{"env-up", "create or update the environment NAME for a branch, a copy of STACK in its kind cluster",
 		(*driver).environmentUp, true, false},

@@ -44,7 +44,8 @@ func (d *driver) promote(ctx context.Context) error {
 	}
 	r := &release{driver: d, verb: "promote"}
 	return r.run(ctx, step{"image that runs in " + d.From, r.place},
-		step{"evidence", func(ctx context.Context) (string, error) { return d.proof(ctx, r.from) }})
+		step{"evidence", func(ctx context.Context) (string, error) { return d.proof(ctx, r.from) }},
+		step{"signature", func(ctx context.Context) (string, error) { return d.signature(ctx, r.from) }})
 }
 
 // rollback deploys an image that ran in the stack before.

@@ -21,7 +21,8 @@ type settings struct {
 	RegistryPort                 int
 	Component, From, To          string
 	Kind, Result, File, Proof    string
-	Name                         string
+	Name, Key                    string
+	Signature, Identity, Issuer  string
 	ProofDays, Hours             int
 	Follow, Yes                  bool
 }
@@ -70,6 +71,10 @@ func (s *settings) variables() []variable {
 			`^(0|[a-z0-9-]+( [a-z0-9-]+)*)$`, "words such as e2e load, or 0", "promote"},
 		{"PROOF_DAYS", "promote: the oldest evidence that counts, in days (7)", &s.ProofDays, `^[1-9]\d{0,3}$`,
 			"a number of days, 1 to 9999", "promote"},
+		{"KEY", "sign: a private key of cosign, a file or the URI of a KMS (none: keyless)", &s.Key, "", "", "sign"},
+		{"SIGNATURE", "promote: 0 does not verify the signature (1)", &s.Signature, "^[01]$", "1 or 0", "promote"},
+		{"IDENTITY", "promote: who signs without a key, a regular expression", &s.Identity, "", "", "promote"},
+		{"ISSUER", "promote: the OIDC issuer of IDENTITY", &s.Issuer, "", "", "promote"},
 		{"NAME", "env-up, env-down: the environment of a branch", &s.Name, plainName, name, "env-up env-down"},
 		{"HOURS", "env-up: how long the environment lives (72)", &s.Hours, `^[1-9]\d{0,3}$`, "hours, 1 to 9999", "env-up"},
 		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, "^[01]$", "1 or 0", "promote rollback"},
