@@ -8,8 +8,8 @@ FUZZTIME ?= 5m
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
 INPUTS := STACK BASE HEAD LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES KIND RESULT FILE PROOF PROOF_DAYS \
-	NAME HOURS KEY SIGNATURE IDENTITY ISSUER COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT WORKERS NODE_IMAGE \
-	REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
+	NAME HOURS VERSION REPOSITORY KEY SIGNATURE IDENTITY ISSUER COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
+	WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
 # A go.work above this folder does not know its modules, and there is no vendor folder.
@@ -32,8 +32,8 @@ SETTINGS = set -f; set --; for setting in $$SET; do set -- "$$@" -set "$$setting
 .DEFAULT_GOAL := help
 .PHONY: help doctor preview preview-cluster render diff review policy policy-cluster up down env-up env-down \
 	env-expire deploy plan drift preflight promote evidence sbom sign rollback status logs env load dashboards \
-	test test-all golden golden-check docs bench bench-request e2e upgrade e2e-prod contract fuzz lint clean \
-	driver $(PROGRAM) $(CLUSTER_PROGRAM)
+	test test-all golden golden-check docs bench bench-request e2e upgrade e2e-prod contract fuzz lint release \
+	clean driver $(PROGRAM) $(CLUSTER_PROGRAM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -183,6 +183,9 @@ lint: ## gofmt, vet, golangci-lint, go mod tidy, actionlint, no binary file in g
 		{ echo "lint: these binary files are in git: git rm --cached FILE" >&2; exit 1; }
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 	$(ACTIONLINT)
+
+release: ## check that VERSION=v0.1.0 can be released, write its notes; REPOSITORY=ghcr.io/acme/scaleout: push images
+	@sh tools/release.sh
 
 clean: ## remove what was built, rendered or reported here; state and passphrase in .local stay
 	rm -rf bin rendered reports .image-context examples/*/.image-context
