@@ -11,7 +11,7 @@ to="$(git rev-parse --short=10 HEAD)"
 report="$(cd "$(dirname "${FILE:-upgrade.md}")" && pwd)/$(basename "${FILE:-upgrade.md}")"
 work="$(mktemp -d)"
 export STACK=dev CLUSTER=scaleout-upgrade HTTP_PORT=8480 HTTPS_PORT=8483
-unset BASE FILE
+unset BASE FILE MAKEFLAGS MFLAGS MAKELEVEL # a make below make announces its folder, also where a value is expected
 clean() {
 	(cd "$work/scaleout" && make down) || echo "upgrade: left over: kind delete cluster --name $CLUSTER" >&2
 	rm -rf "$work"
