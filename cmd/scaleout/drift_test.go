@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,4 +59,26 @@ func TestDriftOfNoStack(t *testing.T) {
 func TestDeployIsForStacksElsewhere(t *testing.T) {
 	d, _, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"})
 	wantError(t, d.deploy(t.Context()), "this stack runs on this machine: use make up")
+}
+
+// deploy previews, and then changes, without selecting the stack for the user's next command.
+func TestDeploy(t *testing.T) {
+	d, host, out := newRelease(t, "")
+	ok(t, d.deploy(t.Context()))
+	if got := len(host.asked("pulumi preview")) + 10*len(host.asked("pulumi up")); got != 11 ||
+		len(host.asked("pulumi stack select")) > 0 {
+		t.Errorf("got %q, want a preview and an update", host.asked("pulumi"))
+	}
+	wantParts(t, out, "stack prod is up to date", "deploy in ")
+}
+
+// plan changes nothing, and writes a comment that begins with the marker of tools/comment.sh.
+func TestPlan(t *testing.T) {
+	d, host, _ := newRelease(t, "")
+	d.File = filepath.Join(t.TempDir(), "plan.md")
+	ok(t, d.plan(t.Context()))
+	wantParts(t, read(t, d.File), "<!-- scaleout: plan prod -->\n### `pulumi preview` of stack prod: no changes\n")
+	if len(host.asked("pulumi up")) > 0 {
+		t.Errorf("got %q, want no update", host.asked("pulumi"))
+	}
 }
