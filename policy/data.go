@@ -13,7 +13,7 @@ var dataRules = []Rule{
 		Reason: "a renamed or removed resource deletes its data in the next update",
 		Fix:    "set pulumi.Protect or pulumi.RetainOnDelete (redisProtect, elasticacheProtect)",
 		Check: func(s *Stack) (found []Violation) {
-			if !s.onAWS() {
+			if !s.OnAWS() {
 				return nil
 			}
 			for _, r := range s.Resources {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"example.com/scaleout/internal/rendered"
 )
 
@@ -57,14 +55,7 @@ func run(path string, stdin io.Reader, stdout io.Writer) (failed bool, err error
 	if err != nil {
 		return false, fmt.Errorf("reading standard input: %w", err)
 	}
-	files := map[string]string{}
-	for _, file := range txtar.Parse(input).Files {
-		files[file.Name] = string(file.Data)
-	}
-	if len(files) == 0 {
-		return false, fmt.Errorf("standard input has no golden files")
-	}
-	stack, err := rendered.Parse("standard input", files)
+	stack, err := rendered.ParseArchive(input)
 	if err != nil {
 		return false, err
 	}

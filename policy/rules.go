@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"example.com/scaleout/internal/rendered"
 )
@@ -83,20 +82,6 @@ func (w workload) containers() map[string]map[string]any {
 // ofKind returns the objects of a kind.
 func (s *Stack) ofKind(kind string) []*rendered.Resource {
 	return slices.DeleteFunc(slices.Clone(s.Resources), func(r *rendered.Resource) bool { return r.Kind() != kind })
-}
-
-// onAWS reports whether the stack has resources of AWS, or is served by its load balancers. The others run on one
-// machine, which is no place for data or strangers.
-func (s *Stack) onAWS() bool {
-	return slices.ContainsFunc(s.Resources, func(r *rendered.Resource) bool {
-		return strings.HasPrefix(r.Type, "aws:") || r.Kind() == "Ingress" && albAnnotation(r, "target-type") != ""
-	})
-}
-
-// albAnnotation returns an annotation of an Ingress for the AWS load balancer controller.
-func albAnnotation(r *rendered.Resource, name string) string {
-	value, _ := r.Get("metadata", "annotations", "alb.ingress.kubernetes.io/"+name).(string)
-	return value
 }
 
 // violation describes a resource.

@@ -16,12 +16,12 @@ var trafficRules = []Rule{
 		Fix:    "set certificateArn, or tlsSecret; redirect port 80",
 		Check: func(s *Stack) (found []Violation) {
 			for _, ingress := range s.ofKind("Ingress") {
-				public := albAnnotation(ingress, "scheme") == "internet-facing"
-				listeners := albAnnotation(ingress, "listen-ports")
+				public := ingress.ALBAnnotation("scheme") == "internet-facing"
+				listeners := ingress.ALBAnnotation("listen-ports")
 				switch {
 				case public && !strings.Contains(listeners, `"HTTPS"`):
 					found = append(found, violation(ingress, "its public load balancer does not listen for HTTPS"))
-				case public && strings.Contains(listeners, `"HTTP"`) && albAnnotation(ingress, "ssl-redirect") == "":
+				case public && strings.Contains(listeners, `"HTTP"`) && ingress.ALBAnnotation("ssl-redirect") == "":
 					found = append(found, violation(ingress, "its public load balancer serves HTTP without a redirect"))
 				}
 			}
@@ -37,7 +37,7 @@ var trafficRules = []Rule{
 				hosts := slices.ContainsFunc(rendered.List(ingress.Inputs, "spec", "rules"), func(rule any) bool {
 					return rendered.Get(rule, "host") != nil
 				})
-				if albAnnotation(ingress, "target-type") == "" && hosts && ingress.Get("spec", "tls") == nil {
+				if !ingress.IsALB() && hosts && ingress.Get("spec", "tls") == nil {
 					found = append(found, violation(ingress, "has a host and no spec.tls"))
 				}
 			}

@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"slices"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"example.com/scaleout/internal/rendered"
 )
 
@@ -50,14 +48,7 @@ func run(ctx context.Context, connect func(given string) cluster, stdin io.Reade
 	if err != nil {
 		return false, fmt.Errorf("reading standard input: %w", err)
 	}
-	files := map[string]string{}
-	for _, file := range txtar.Parse(input).Files {
-		files[file.Name] = string(file.Data)
-	}
-	if len(files) == 0 {
-		return false, fmt.Errorf("standard input has no golden files")
-	}
-	stack, err := rendered.Parse("standard input", files)
+	stack, err := rendered.ParseArchive(input)
 	if err != nil {
 		return false, err
 	}

@@ -32,7 +32,10 @@ func run(base, head, file string, limit int) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Print(review.New(before, after, prices).Comment(commit, limit))
+	if head == "" {
+		head = "this working tree"
+	}
+	_, err = fmt.Print(review.New(before, after, prices).Comment(head, commit, limit))
 	return err
 }
 

@@ -43,8 +43,9 @@ type Estimate struct {
 
 // Estimate returns what a stack costs. One without resources of AWS costs nothing: it runs on a machine of its own.
 func (t *Table) Estimate(s *rendered.Stack) Estimate {
-	b := &bill{table: t, units: map[string]Month{}, usage: map[string]bool{}, unknown: map[string]bool{}}
-	if s != nil && onAWS(s) {
+	b := &bill{table: t, stack: s, groups: map[string]bool{}, units: map[string]Month{}, usage: map[string]bool{},
+		unknown: map[string]bool{}}
+	if s != nil && s.OnAWS() {
 		for _, r := range s.Resources {
 			b.resource(r)
 		}
@@ -71,22 +72,11 @@ func (t *Table) Estimate(s *rendered.Stack) Estimate {
 	return e
 }
 
-// onAWS reports whether a stack has resources of AWS, or an Ingress of its load balancers.
-func onAWS(s *rendered.Stack) bool {
-	return slices.ContainsFunc(s.Resources, func(r *rendered.Resource) bool {
-		return strings.HasPrefix(r.Type, "aws:") || r.Kind() == "Ingress" && annotation(r, "target-type") != ""
-	})
-}
-
-// annotation returns an annotation of an Ingress for the load balancer controller.
-func annotation(r *rendered.Resource, name string) string {
-	value, _ := r.Get("metadata", "annotations", "alb.ingress.kubernetes.io/"+name).(string)
-	return value
-}
-
 // bill collects the units of a stack, by price.
 type bill struct {
 	table   *Table
+	stack   *rendered.Stack
+	groups  map[string]bool // of load balancers
 	units   map[string]Month
 	usage   map[string]bool
 	unknown map[string]bool
@@ -123,12 +113,12 @@ func (b *bill) resource(r *rendered.Resource) {
 	case "aws:ecr/repository:Repository":
 		b.use("ecr-gb")
 	case "aws:elasticache/replicationGroup:ReplicationGroup":
-		nodes, _ := r.Get("numCacheClusters").(int)
+		nodes, known := r.Get("numCacheClusters").(int)
 		id := fmt.Sprintf("%v-%v", r.Get("engine"), r.Get("nodeType"))
-		if _, known := b.table.Prices[id]; known {
+		if _, priced := b.table.Prices[id]; known && priced {
 			b.add(id, float64(nodes))
 		} else {
-			b.unknown[fmt.Sprintf("%s: %d nodes %s", r.Title(), nodes, id)] = true
+			b.unknown[fmt.Sprintf("%s: nodes %s", r.Title(), id)] = true
 		}
 	case "aws:elasticache/serverlessCache:ServerlessCache":
 		engine := fmt.Sprint(r.Get("engine"))
@@ -145,19 +135,28 @@ func (b *bill) resource(r *rendered.Resource) {
 	}
 	switch r.Kind() {
 	case "PersistentVolumeClaim":
-		size := podsize.Parse(r.Get("spec", "resources", "requests", "storage"))
-		if class := r.Get("spec", "storageClassName"); class == "gp3" {
-			b.add("gp3-gb", size.AsApproximateFloat64()/(1<<30))
-		} else {
-			b.unknown[fmt.Sprintf("%s: storage class %v", r.Title(), class)] = true
+		b.disk(r, r.Inputs, 1)
+	case "StatefulSet":
+		for _, claim := range rendered.List(r.Inputs, "spec", "volumeClaimTemplates") {
+			pods := b.stack.Scaling(r)
+			b.disk(r, claim, float64(pods.Max)) // claims stay when pods go
 		}
 	case "Ingress":
+		if !r.IsALB() {
+			return
+		}
+		// Those of a group share a load balancer.
+		if group := r.ALBAnnotation("group.name"); group != "" && b.groups[group] {
+			return
+		} else if group != "" {
+			b.groups[group] = true
+		}
 		b.add("alb", 1)
 		b.use("lcu")
-		if annotation(r, "scheme") == "internet-facing" {
+		if r.ALBAnnotation("scheme") == "internet-facing" {
 			b.add("address", b.table.Zones)
 		}
-		if annotation(r, "wafv2-acl-arn") != "" {
+		if r.ALBAnnotation("wafv2-acl-arn") != "" {
 			b.use("waf-requests")
 		}
 	case "Service":
@@ -167,9 +166,22 @@ func (b *bill) resource(r *rendered.Resource) {
 	}
 }
 
+// disk adds n disks of a claim.
+func (b *bill) disk(r *rendered.Resource, claim any, n float64) {
+	size := podsize.Parse(rendered.Get(claim, "spec", "resources", "requests", "storage"))
+	if class := rendered.Get(claim, "spec", "storageClassName"); class != "gp3" || size.Unknown {
+		b.unknown[fmt.Sprintf("%s: disk of storage class %v", r.Title(), class)] = true
+		return
+	}
+	b.add("gp3-gb", n*size.AsApproximateFloat64()/(1<<30))
+}
+
 // nodes adds the nodes that the pods of a stack need by themselves, with Auto Mode.
 func (b *bill) nodes(s *rendered.Stack) {
 	c := s.Capacity()
+	if c.AtMax.CPU.Unknown || c.AtMax.Memory.Unknown {
+		b.unknown["nodes for pods whose requests are unknown"] = true
+	}
 	number := func(share float64) float64 { // of nodes
 		between := func(x, y podsize.Size) float64 {
 			return (1-share)*x.AsApproximateFloat64() + share*y.AsApproximateFloat64()

@@ -96,7 +96,7 @@ func TestEstimate(t *testing.T) {
 			"nodeType: cache.t4g.small\nnumCacheClusters: 2\n"}, Month{37.376, 37.376, 37.376}, ""},
 		{"an unknown cache", map[string]string{"aws:elasticache/replicationGroup:ReplicationGroup": "engine: valkey\n" +
 			"nodeType: cache.r7g.large\nnumCacheClusters: 2\n"}, Month{},
-			"[aws:elasticache:ReplicationGroup x: 2 nodes valkey-cache.r7g.large]"},
+			"[aws:elasticache:ReplicationGroup x: nodes valkey-cache.r7g.large]"},
 		{"a serverless cache", map[string]string{"aws:elasticache/serverlessCache:ServerlessCache": "engine: redis\n"},
 			Month{91.25, 91.25, 91.25}, ""},
 		{"a volume", map[string]string{"aws:ec2/vpc:Vpc": "{}\n", "kubernetes:core/v1:PersistentVolumeClaim": claim},

@@ -56,7 +56,7 @@ func (t *Table) Page(stacks []*rendered.Stack) (string, error) {
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
 	for _, s := range stacks {
-		if e := t.Estimate(s); len(e.Items) > 0 {
+		if e := t.Estimate(s); len(e.Items)+len(e.Unknown) > 0 {
 			data.Stacks = append(data.Stacks, estimated{s.Name, e})
 			data.Total = data.Total.Plus(e.Total)
 		}

@@ -65,10 +65,10 @@ func (s *Stack) Scaling(workload *Resource) Scaling {
 	if s.scaling == nil {
 		s.scaling = map[string]Scaling{}
 		for _, r := range s.Resources {
-			minField, maxField, kind := "minReplicas", "maxReplicas", ""
+			minField, maxField, kind, least, most := "minReplicas", "maxReplicas", "", int64(1), int64(1)
 			switch r.Kind() {
-			case "ScaledObject":
-				minField, maxField, kind = "minReplicaCount", "maxReplicaCount", "Deployment" // the default of KEDA
+			case "ScaledObject": // https://keda.sh/docs/2.20/reference/scaledobject-spec/
+				minField, maxField, kind, least, most = "minReplicaCount", "maxReplicaCount", "Deployment", 0, 100
 			case "HorizontalPodAutoscaler":
 			default:
 				continue
@@ -78,7 +78,7 @@ func (s *Stack) Scaling(workload *Resource) Scaling {
 				kind = given
 			}
 			key := fmt.Sprintln(kind, r.Get("metadata", "namespace"), Get(target, "name"))
-			s.scaling[key] = Scaling{integer(r.Get("spec", minField), 1), integer(r.Get("spec", maxField), 1), r}
+			s.scaling[key] = Scaling{integer(r.Get("spec", minField), least), integer(r.Get("spec", maxField), most), r}
 		}
 	}
 	key := fmt.Sprintln(workload.Kind(), workload.Get("metadata", "namespace"), workload.Get("metadata", "name"))

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"gopkg.in/yaml.v3"
 )
 
@@ -21,6 +22,7 @@ type Stack struct {
 	Name      string
 	Resources []*Resource // sorted by URN; no components
 	Outputs   map[string]any
+	Settings  map[string]any // the configuration in the stack file, if that is among the files
 
 	scaling map[string]Scaling // by kind, namespace and name of the target; set when it is first asked for
 }
@@ -40,6 +42,8 @@ type Options struct {
 	RetainOnDelete   bool     `yaml:"retainOnDelete"`
 	ReplaceOnChanges []string `yaml:"replaceOnChanges"`
 	IgnoreChanges    []string `yaml:"ignoreChanges"`
+	ReplaceWith      []string `yaml:"replaceWith"` // URNs
+	DeletedWith      string   `yaml:"deletedWith"`
 }
 
 // Parse returns a stack from the contents of its golden files by name.
@@ -48,28 +52,48 @@ func Parse(name string, files map[string]string) (*Stack, error) {
 	return stacks[name], err
 }
 
+// ParseArchive is Parse for the output of `scaleout golden`, a txtar archive.
+func ParseArchive(content []byte) (*Stack, error) {
+	files := map[string]string{}
+	for _, file := range txtar.Parse(content).Files {
+		files[file.Name] = string(file.Data)
+	}
+	if len(files) == 0 {
+		return nil, errors.New("standard input has no golden files")
+	}
+	return Parse("standard input", files)
+}
+
 // Parser parses several versions of stacks. It decodes files with the same content once, and most are the same, so
 // resources share their inputs, which nobody may change.
 type Parser map[string]*Resource
 
-// Parse returns stacks from the contents of their golden files, by stack and name.
+// Parse returns stacks from the contents of their golden files, by stack and name. A stack file may be among them.
 func (p Parser) Parse(stacks map[string]map[string]string) (map[string]*Stack, error) {
 	parsed, contents := map[string]*Stack{}, []*Resource{}
 	for name, files := range stacks {
-		if files["tree.txt"] == "" || files["outputs.yaml"] == "" {
-			return nil, fmt.Errorf("the golden files of %s have no tree.txt or no outputs.yaml", name)
+		if _, found := files["outputs.yaml"]; !found {
+			return nil, fmt.Errorf("the golden files of stack %s have no outputs.yaml", name)
 		}
 		stack := &Stack{Name: name}
 		if err := yaml.Unmarshal([]byte(files["outputs.yaml"]), &stack.Outputs); err != nil {
-			return nil, fmt.Errorf("the golden file outputs.yaml of %s: %w", name, err)
+			return nil, fmt.Errorf("the golden file outputs.yaml of stack %s: %w", name, err)
 		}
 		for _, file := range slices.Sorted(maps.Keys(files)) {
+			content := files[file]
+			if strings.HasPrefix(file, "Pulumi.") {
+				settings := struct{ Config map[string]any }{}
+				if err := yaml.Unmarshal([]byte(content), &settings); err != nil {
+					return nil, fmt.Errorf("%s of stack %s: %w", file, name, err)
+				}
+				stack.Settings = settings.Config
+				continue
+			}
 			if !strings.HasSuffix(file, ".yaml") || file == "outputs.yaml" {
 				continue
 			}
-			content := files[file]
 			if p[content] == nil {
-				p[content] = &Resource{File: file, content: content}
+				p[content] = &Resource{File: name + "/" + file, content: content}
 				contents = append(contents, p[content])
 			}
 			stack.Resources = append(stack.Resources, p[content])
@@ -143,9 +167,6 @@ func (r *Resource) decode() error {
 // Same reports whether two resources are identical, including options and URN.
 func (r *Resource) Same(other *Resource) bool { return r.content == other.content }
 
-// Content returns the golden file.
-func (r *Resource) Content() string { return r.content }
-
 // Kind returns the kind of a Kubernetes object, or else the type.
 func (r *Resource) Kind() string {
 	if kind, ok := r.Inputs["kind"].(string); ok && strings.HasPrefix(r.Type, "kubernetes:") {
@@ -163,7 +184,11 @@ func (r *Resource) Object() string {
 	if value := r.Get("metadata", "namespace"); value != nil {
 		namespace = fmt.Sprint(value) + "/"
 	}
-	return fmt.Sprintf("%s %s%v", r.Kind(), namespace, r.Get("metadata", "name"))
+	name := r.Get("metadata", "name")
+	if name == nil {
+		name = "[named after " + r.Name + "]"
+	}
+	return fmt.Sprintf("%s %s%v", r.Kind(), namespace, name)
 }
 
 // Title returns the object, or else type and name: "aws:ecr:Repository repository".
@@ -179,6 +204,23 @@ func (r *Resource) Title() string {
 		}
 	}
 	return typ + " " + r.Name
+}
+
+// ALBAnnotation returns an annotation of an Ingress for the AWS load balancer controller, or "".
+func (r *Resource) ALBAnnotation(name string) string {
+	value, _ := r.Get("metadata", "annotations", "alb.ingress.kubernetes.io/"+name).(string)
+	return value
+}
+
+// IsALB reports whether a resource is an Ingress of the AWS load balancer controller.
+func (r *Resource) IsALB() bool { return r.Kind() == "Ingress" && r.ALBAnnotation("target-type") != "" }
+
+// OnAWS reports whether a stack has resources of AWS, or is served by its load balancers. The others run on a machine
+// of their own.
+func (s *Stack) OnAWS() bool {
+	return slices.ContainsFunc(s.Resources, func(r *Resource) bool {
+		return strings.HasPrefix(r.Type, "aws:") || r.IsALB()
+	})
 }
 
 // Parent returns the types of the components around the resource, which identify its parent but for the name.

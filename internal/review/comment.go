@@ -26,7 +26,7 @@ type caps struct {
 
 // Comment returns the report as Markdown of at most limit characters; 0 is no limit. What does not fit is counted,
 // never left out silently: first the fields of changes in place, then the least dangerous changes.
-func (r *Report) Comment(base string, limit int) string {
+func (r *Report) Comment(head, base string, limit int) string {
 	c := caps{fields: 1 << 20}
 	for class := range c.entries {
 		c.entries[class] = 1 << 20
@@ -37,24 +37,25 @@ func (r *Report) Comment(base string, limit int) string {
 			steps = append(steps, func() { c.entries[class] = n })
 		}
 	}
-	text := r.text(base, c)
+	text := r.text(head, base, c)
 	for _, step := range steps {
 		if limit == 0 || utf8.RuneCountInString(text) <= limit {
 			break
 		}
 		step()
-		text = r.text(base, c)
+		text = r.text(head, base, c)
+	}
+	// Names of thousands of characters.
+	if runes := []rune(text); limit > 0 && len(runes) > limit {
+		const end = "…\n\n**Cut here: `make review` prints the rest.**\n"
+		text = string(runes[:limit-len(end)]) + end
 	}
 	return text
 }
 
-func (r *Report) text(base string, c caps) string {
+func (r *Report) text(head, base string, c caps) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n### %s\n", Marker, r.headline())
-	if len(r.stacks) == 0 {
-		fmt.Fprintf(&b, "\nNo stack changes, compared with %s.\n", code(base))
-		return b.String()
-	}
 	b.WriteString("\n" + r.table())
 	for class := DataLoss; class <= Replacement; class++ {
 		if entries := r.entries[class]; len(entries) > 0 {
@@ -70,9 +71,8 @@ func (r *Report) text(base string, c caps) string {
 			b.WriteString("\n</details>\n")
 		}
 	}
-	fmt.Fprintf(&b, "\nFrom the golden files, compared with %s; `make review` prints this for a working tree. "+
-		"They have no build of an image, and no value that is known only after an update: "+
-		"`pulumi preview` has the last word.\n", code(base))
+	fmt.Fprintf(&b, "\nThe golden files of %s, compared with %s. They do not show what an image contains, nor values that "+
+		"only an update finds out: `pulumi preview` has the last word.\n", code(head), code(base))
 	return b.String()
 }
 
@@ -106,8 +106,10 @@ const most = 40
 
 func (r *Report) table() string {
 	var b strings.Builder
-	b.WriteString("| stack | data loss | outage | replaced or removed | in place | added |\n" +
-		"| --- | --- | --- | --- | --- | --- |\n")
+	if len(r.stacks) > 0 {
+		b.WriteString("| stack | data loss | outage | replaced or removed | in place | added |\n" +
+			"| --- | --- | --- | --- | --- | --- |\n")
+	}
 	for i, s := range r.stacks {
 		if i == most {
 			fmt.Fprintf(&b, "| and %d others | | | | | |\n", len(r.stacks)-most)
@@ -131,7 +133,10 @@ func (r *Report) table() string {
 		b.WriteString("\n")
 	}
 	if len(r.same) > 0 {
-		fmt.Fprintf(&b, "\nUnchanged: %s.\n", some(r.same, ""))
+		if len(r.stacks) > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "Unchanged: %s.\n", some(r.same, ""))
 	}
 	return b.String()
 }
@@ -256,6 +261,10 @@ func value(v any) string {
 
 // code returns a text as inline code, in which Markdown, HTML and names of accounts have no effect.
 func code(text string) string {
+	const longest = 300
+	if runes := []rune(text); len(runes) > longest {
+		text = string(runes[:longest]) + "…"
+	}
 	text = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f {
 			return ' '
@@ -328,14 +337,14 @@ func capacityOf(s *rendered.Stack) [4]string {
 	c := s.Capacity()
 	limits := ""
 	if of, ok := rendered.Get(s.Outputs, "requests", "nodeLimits").(string); ok {
-		limits = of
+		limits = code(of)
 	}
 	for _, r := range s.Resources {
 		if r.Kind() == "NodePool" {
-			limits = fmt.Sprintf("%v CPU, %v", r.Get("spec", "limits", "cpu"), r.Get("spec", "limits", "memory"))
+			limits = code(fmt.Sprintf("%v CPU, %v", r.Get("spec", "limits", "cpu"), r.Get("spec", "limits", "memory")))
 		}
 	}
-	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), limits}
+	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), strings.ReplaceAll(limits, "|", `\|`)}
 }
 
 // cost returns a table of the stacks whose cost changes, and the difference of all of them.

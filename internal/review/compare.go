@@ -16,9 +16,10 @@ import (
 type change struct {
 	before, after *rendered.Resource // nil if added, or removed
 	fields        []field
-	renamed       bool // another URN, and no alias for the old one
-	single        bool // the only one of its type in its component: no other serves while it is replaced
-	stack         *rendered.Stack
+	renamed       bool            // another URN, and no alias for the old one
+	single        bool            // the only one of its type in its component: no other serves while it is replaced
+	stack         *rendered.Stack // afterwards, or before if it is removed
+	previous      *rendered.Stack // nil for a new stack
 }
 
 // field is a difference of an input. A value is nil if it is not set.
@@ -55,18 +56,21 @@ func compare(before, after *rendered.Stack) []*change {
 		}
 	}
 	// First the exact matches, so that an alias takes no resource that another one still is.
-	objects := map[string]string{} // the URN of what is left, by object
-	for urn, r := range former {
-		objects[identity(r)] = urn
+	objects := map[string][]string{} // the URNs of what is left, by object
+	for _, urn := range slices.Sorted(maps.Keys(former)) {
+		objects[identity(former[urn])] = append(objects[identity(former[urn])], urn)
 	}
 	for _, r := range added {
 		c := &change{after: r}
-		for _, alias := range r.Aliases {
-			c.before = cmp.Or(c.before, take(alias))
+		for _, alias := range r.Aliases { // the engine takes the first one that exists
+			if c.before = take(alias); c.before != nil {
+				break
+			}
 		}
-		if c.before == nil { // the object that it would create again, under another URN
-			c.before = take(objects[identity(r)])
-			c.renamed = c.before != nil
+		if urns := objects[identity(r)]; c.before == nil && len(urns) > 0 { // it would create the same object again
+			c.before, objects[identity(r)] = take(urns[0]), urns[1:]
+			// The SDK adds the other API versions of a type as aliases.
+			c.renamed = c.before != nil && withoutVersion(c.before) != withoutVersion(r)
 		}
 		changes = append(changes, c)
 	}
@@ -79,6 +83,7 @@ func compare(before, after *rendered.Stack) []*change {
 		siblings[r.Parent()+" "+r.Type]++
 	}
 	for _, c := range changes {
+		c.previous = before
 		c.stack, c.single = stack, siblings[c.resource().Parent()+" "+c.resource().Type] < 2
 		if c.before != nil && c.after != nil && !c.before.Same(c.after) {
 			c.fields = differences(c.before.Inputs, c.after.Inputs, c.after.Options.IgnoreChanges)
@@ -93,6 +98,15 @@ func compare(before, after *rendered.Stack) []*change {
 	return changes
 }
 
+// withoutVersion returns the URN without the API version of a Kubernetes type.
+func withoutVersion(r *rendered.Resource) string {
+	kind := r.Type[strings.LastIndexByte(r.Type, ':')+1:]
+	if !isObject(r.Type) {
+		kind = r.Type
+	}
+	return r.Parent() + " " + kind + " " + r.Name
+}
+
 // identity identifies what exists in a cluster or an account: the object, or type and name of the resource.
 func identity(r *rendered.Resource) string { return cmp.Or(r.Object(), r.Type+" "+r.Name) }
 
@@ -100,7 +114,7 @@ func identity(r *rendered.Resource) string { return cmp.Or(r.Object(), r.Type+" 
 func differences(before, after any, ignored []string) []field {
 	var fields []field
 	differ(field{before: before, after: after}, func(f field) {
-		if !within(f.path, ignored) {
+		if !covered(f.path, ignored, false) {
 			fields = append(fields, f)
 		}
 	})
@@ -173,8 +187,49 @@ func within(path string, of []string) bool {
 	})
 }
 
-// source matches the first source of an unknown value, as offline writes it: "[unknown: aws vpc network or 2 others]".
-var source = regexp.MustCompile(`\[unknown: (\S+ \S+ \S+?)(?: or [^\]]*)?\]`)
+// segment matches a part of a path: a key, a key in brackets and quotes, an element of a list.
+var segment = regexp.MustCompile(`\["[^"]*"\]|\[[^\]]*\]|[^.\[]+`)
+
+// covered reports whether one of the property paths of an option, in which * is any key or element, contains a path.
+// Elements of our paths have names in place of indexes (rendered.Children); loosely, any index means them.
+// https://www.pulumi.com/docs/iac/concepts/options/ignorechanges/#examples
+func covered(path string, options []string, loosely bool) bool {
+	plain := func(part string) string { return strings.Trim(part, `[]"`) }
+	parts := segment.FindAllString(path, -1)
+	return slices.ContainsFunc(options, func(option string) bool {
+		for i, wanted := range segment.FindAllString(option, -1) {
+			if i >= len(parts) {
+				return false
+			}
+			element := strings.HasPrefix(parts[i], "[") && !strings.HasPrefix(parts[i], `["`)
+			if plain(wanted) != "*" && plain(wanted) != plain(parts[i]) && !(loosely && element) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// source matches the sources of an unknown value, as offline writes them: "[unknown: aws vpc network]", with "or" and
+// another one, or with "or 2 others", which are then not named but mostly of the same type.
+var source = regexp.MustCompile(`\[unknown: (\S+ \S+) (\S+?)(?: or (?:(\S+ \S+) (\S+?)|(\d+ others)))?\]`)
+
+// sources returns the replaced resources that are among the sources of an unknown value.
+func sources(text string, replaced map[string]string) (found []string) {
+	for _, m := range source.FindAllStringSubmatch(text, -1) {
+		for _, name := range []string{m[1] + " " + m[2], m[3] + " " + m[4]} {
+			if title := replaced[name]; title != "" {
+				found = append(found, title)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(replaced)) {
+			if m[5] != "" && strings.HasPrefix(name, m[1]+" ") && !slices.Contains(found, replaced[name]) {
+				found = append(found, replaced[name])
+			}
+		}
+	}
+	return found
+}
 
 // follow adds the fields that change because their value is an output of a replaced resource, until there are no more:
 // another VPC has other subnets, which have another cluster. Golden files have the same text for such values.
@@ -195,13 +250,13 @@ func follow(changes []*change) {
 			}
 			rendered.Leaves("", c.after.Inputs, func(path string, leaf any) {
 				text, _ := leaf.(string)
-				match := source.FindStringSubmatch(text)
-				if match == nil || replaced[match[1]] == "" || replaced[match[1]] == c.after.Title() ||
+				of := slices.DeleteFunc(sources(text, replaced), func(title string) bool { return title == c.after.Title() })
+				if len(of) == 0 ||
 					slices.ContainsFunc(c.fields, func(f field) bool { return f.path == path }) ||
-					within(path, c.after.Options.IgnoreChanges) {
+					covered(path, c.after.Options.IgnoreChanges, false) {
 					return
 				}
-				c.fields = append(c.fields, field{path, leaf, fmt.Sprintf("[of the new %s]", replaced[match[1]]), ""})
+				c.fields = append(c.fields, field{path, leaf, fmt.Sprintf("[of the new %s]", of[0]), ""})
 				again = true
 			})
 		}
@@ -221,7 +276,7 @@ func (c *change) replacing() []string {
 		switch {
 		case Replaces(c.after.Type, f.path) || replacesValue(c.after.Type, f):
 			immutable = append(immutable, code(f.path))
-		case within(f.path, c.after.Options.ReplaceOnChanges):
+		case covered(f.path, c.after.Options.ReplaceOnChanges, true):
 			listed = append(listed, code(f.path))
 		}
 	}

@@ -85,7 +85,7 @@ var dangers = map[string]edit{
 		ingress, "host: app.example.com", "host: www.example.com", Outage, "No longer served: `app.example.com/`",
 	},
 	"any host":         {ingress, "host: app.example.com\n      http", "http", InPlace, ""},
-	"listener removed": {ingress, `,{"HTTPS":443}`, "", Outage, "no longer listens on `\"HTTPS\":443`"},
+	"listener removed": {ingress, `,{"HTTPS":443}`, "", Outage, "no longer listens on `HTTPS 443`"},
 	"StatefulSet replaced": {redis, "serviceName: redis", "serviceName: redis-headless", Outage,
 		"immutable `spec.serviceName`: none of its pods"},
 	"single pod": {redis, "redis:8.2.3-alpine", "redis:8.2.4-alpine", Outage, "Its only pod restarts"},
@@ -113,8 +113,11 @@ var dangers = map[string]edit{
 	"one of several containers": {"docker/docker-index-container-web-1.yaml", "stopTimeout: 19",
 		"stopTimeout: 20", Replacement,
 		"the others of its kind serve"},
+	"policy narrowed": {
+		"shop/networkpolicy-scaleout.default-deny.yaml", "- Ingress", "- Other", Outage, "no longer allows",
+	},
 	"policy removed": {
-		"shop/networkpolicy-scaleout.default-deny.yaml", "", "", Replacement, "reachable as if it did not exist",
+		"shop/networkpolicy-scaleout.default-deny.yaml", "", "", Outage, "what only it allows is refused",
 	},
 	"type of a Secret": {"shop/secret-scaleout.redis-auth.yaml", "kind: Secret\n",
 		"kind: Secret\ntype: kubernetes.io/basic-auth\n", Replacement,
@@ -137,6 +140,33 @@ var dangers = map[string]edit{
 		"- name: REDIS_HOST\n              value: redis.scaleout.svc\n            - name: DRAIN_DELAY\n" +
 			"              value: 5s",
 		InPlace, "with none missing",
+	},
+	"policy added": {
+		"shop/networkpolicy-new.yaml", "", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n" +
+			"  name: new\n  namespace: scaleout\n# urn: urn:pulumi:prod::scaleout::kubernetes:networking.k8s.io/v1:" +
+			"NetworkPolicy::new\n", Outage, "refuse what no policy allows",
+	},
+	"unprotected and replaced": {
+		pvc, "storageClassName: gp3\n# options:\n#   protect: true\n", "storageClassName: gp2\n", DataLoss,
+		"also ends its protection",
+	},
+	"another claim": {redis, "claimName: redis-data", "claimName: data", DataLoss, "no longer use the claim `redis-data`"},
+	"path type":     {ingress, "pathType: Prefix", "pathType: Exact", Outage, "No longer served: `app.example.com/`"},
+	"logs kept for less time": {
+		"cluster/prod/aws-cloudwatch-loggroup-cluster.yaml", "retentionInDays: 30", "retentionInDays: 7", DataLoss,
+		"older than 7 days are deleted",
+	},
+	"encryption removed": {
+		"cluster/prod/aws-eks-cluster-cluster.yaml",
+		"encryptionConfig:\n  provider:\n    keyArn: '[unknown: aws key cluster]'\n  resources:\n    - secrets\n", "",
+		DataLoss, "Without `encryptionConfig`",
+	},
+	"unknown type": {
+		"shop/aws-ecr-repository-repository.yaml", "aws:ecr/repository:Repository::repository",
+		"aws:new/thing:Thing::repository", DataLoss, "Removed",
+	},
+	"any field": {
+		ingress, "#     - spec.ingressClassName\n", "#     - '*'\n", InPlace, "A later change of `*` replaces it",
 	},
 	"added": {
 		"shop/configmap-new.yaml", "",
@@ -224,7 +254,7 @@ func TestCommentOfEveryClass(t *testing.T) {
 	files := baseFiles(t)
 	after := apply(t, files, dangers["claim replaced"], dangers["single pod"], dangers["load balancer replaced"],
 		dangers["policy removed"], dangers["new pods"], dangers["added"], dangers["more pods"])
-	got, file := reviewed(t, files, after).Comment("0123456789", Limit), "testdata/classes.md"
+	got, file := reviewed(t, files, after).Comment("a branch", "0123456789", Limit), "testdata/classes.md"
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -268,7 +298,7 @@ func TestChangesDoNotHideEachOther(t *testing.T) {
 func TestDangersOfOneResource(t *testing.T) {
 	files := baseFiles(t)
 	both := apply(t, files, dangers["Redis in memory"])
-	got := reviewed(t, files, both).Comment("base", 0)
+	got := reviewed(t, files, both).Comment("head", "base", 0)
 	for _, want := range []string{"#### Data loss", "`emptyDir`", "Outage: Its only pod restarts"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %s, want %q in it", got, want)
@@ -297,12 +327,12 @@ func TestCommentFits(t *testing.T) {
 	}
 	r := reviewed(t, before, after)
 	for _, limit := range []int{Limit, 20000} {
-		got := r.Comment("base", limit)
+		got := r.Comment("head", "base", limit)
 		if n := utf8.RuneCountInString(got); n > limit {
 			t.Errorf("got %d characters, want at most %d", n, limit)
 		}
 		for _, want := range []string{
-			"Data loss: 300 · Outage: 600 · Replaced or removed: 300", "Changed in place: 300 resources",
+			"Data loss: 300 · Outage: 900", "Changed in place: 300 resources",
 			"#### Data loss\n\n- `stack-000`: **`PersistentVolumeClaim",
 			"StatefulSet scaleout/redis", "NetworkPolicy", "more of this class", "and 260 others",
 		} {
@@ -311,7 +341,7 @@ func TestCommentFits(t *testing.T) {
 			}
 		}
 	}
-	if all := r.Comment("base", 0); strings.Count(all, "**`PersistentVolumeClaim scaleout/redis-data`**") != 300 {
+	if all := r.Comment("head", "base", 0); strings.Count(all, "**`PersistentVolumeClaim scaleout/redis-data`**") != 300 {
 		t.Error("without a limit, some changes are missing")
 	}
 }
@@ -321,10 +351,90 @@ func TestCommentIsInert(t *testing.T) {
 	files := baseFiles(t)
 	hostile := "`<img src=x>` @octocat\\n### Approved | x"
 	after := apply(t, files, edit{file: web, old: "name: DRAIN_DELAY", new: `name: "` + hostile + `"`})
-	got := reviewed(t, files, after).Comment("base", Limit)
+	got := reviewed(t, files, after).Comment("head", "base", Limit)
+	// Also in the outputs and in names that are longer than a comment.
+	output := apply(t, files, edit{file: "shop/outputs.yaml", old: "nodeLimits: 32 CPU, 128Gi",
+		new: `nodeLimits: "x |\n\n### Approved <img src=x> @octocat"`}, dangers["more pods"])
+	if text := reviewed(t, files, output).Comment("head", "base", Limit); !strings.Contains(text,
+		"`32 CPU, 128Gi` → **`x \\|  ### Approved <img src=x> @octocat`**") {
+		t.Errorf("got %s", text)
+	}
+	long := apply(t, files, edit{file: svc, old: "name: web\n  namespace", new: "name: " + strings.Repeat("x", 70000) +
+		"\n  namespace"})
+	if n := utf8.RuneCountInString(reviewed(t, files, long).Comment("head", "base", 2000)); n > 2000 {
+		t.Errorf("got %d characters", n)
+	}
 	if !strings.Contains(got,
 		"`` spec.template.spec.containers[web].env[`<img src=x>` @octocat ### Approved | x] `` added") {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Of two resources with aliases for one, the first alias that exists is taken, and the other resource is removed.
+func TestAliasesHideNoRemoval(t *testing.T) {
+	claim := func(name, more string) string {
+		return "kind: PersistentVolumeClaim\nmetadata: {name: " + name + "}\n" + more +
+			"# urn: urn:pulumi:s::p::kubernetes:core/v1:PersistentVolumeClaim::" + name + "\n"
+	}
+	urn := "urn:pulumi:s::p::kubernetes:core/v1:PersistentVolumeClaim::"
+	got := found(reviewed(t, map[string]string{"s/a.yaml": claim("a", ""), "s/b.yaml": claim("b", "")},
+		map[string]string{"s/c.yaml": claim("c", "# aliases: ['"+urn+"a', '"+urn+"b']\n")}))
+	if !strings.Contains(got["Data loss PersistentVolumeClaim b"], "Removed") || len(got) != 2 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// A change of the API version alone replaces nothing, since the SDK adds the alias.
+func TestAnotherAPIVersion(t *testing.T) {
+	scaler := func(version string) map[string]string {
+		return map[string]string{"s/hpa.yaml": "apiVersion: autoscaling/" + version +
+			"\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\n" +
+			"# urn: urn:pulumi:s::p::kubernetes:autoscaling/" + version + ":HorizontalPodAutoscaler::web\n"}
+	}
+	if worst, _ := reviewed(t, scaler("v1"), scaler("v2")).Worst(); worst != InPlace {
+		t.Errorf("got %s", worst)
+	}
+}
+
+// What decides about the account and the cluster is in the stack file only.
+func TestMoveOfAStack(t *testing.T) {
+	files := baseFiles(t)
+	with := func(settings string) map[string]string {
+		files := maps.Clone(files)
+		files["shop/Pulumi.shop.yaml"] = "config:\n  " + settings + "\n  p:key: {secure: v1:abc}\n"
+		return files
+	}
+	for settings, want := range map[string]Class{
+		"p:eksCluster: other": DataLoss, "aws:region: eu-west-1": DataLoss, "p:maxReplicas: 9": InPlace,
+	} {
+		key, _, _ := strings.Cut(settings, ": ")
+		r := reviewed(t, with(key+": before"), with(settings))
+		if worst, changed := r.Worst(); worst != want || !changed {
+			t.Errorf("%s: got %s, want %s", settings, worst, want)
+		}
+	}
+	secret := with("a: b")
+	secret["shop/Pulumi.shop.yaml"] = strings.Replace(secret["shop/Pulumi.shop.yaml"], "v1:abc", "v1:def", 1)
+	if got := reviewed(t, with("a: b"), secret).Comment("head", "base", 0); !strings.Contains(got, "`[secret]` → `[another secret]`") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The paths of options have wildcards and indexes.
+func TestCovered(t *testing.T) {
+	for _, test := range []struct {
+		path, option   string
+		loose, covered bool
+	}{
+		{"data.key", "*", false, true}, {"data.key", "data.*", false, true}, {"data.key", `data["key"]`, false, true},
+		{`data["a/b"]`, `data["a/b"]`, false, true}, {"data.key", "data.keys", false, false}, {"data", "data.key", false, false},
+		{"spec.containers[web].image", "spec.containers[0].image", true, true},
+		{"spec.containers[web].image", "spec.containers[0].image", false, false},
+		{"spec.containers[web].image", "spec.containers[*].image", false, true},
+	} {
+		if got := covered(test.path, []string{test.option}, test.loose); got != test.covered {
+			t.Errorf("%s within %s: got %t", test.path, test.option, got)
+		}
 	}
 }
 
@@ -353,10 +463,10 @@ func TestStacks(t *testing.T) {
 	}{
 		{"new", without, files, []string{"`docker` (new) | | | | | 5 |", "Unchanged: `cluster/prod`, `shop`."}},
 		{"removed", files, without, []string{"`docker` (removed here;", "#### Data loss\n\n- `docker`"}},
-		{"same", files, files, []string{"No stack changes, compared with `base`."}},
+		{"same", files, files, []string{"### No change of a stack\n\nUnchanged"}},
 	} {
 		for _, want := range test.want {
-			if got := reviewed(t, test.before, test.after).Comment("base", Limit); !strings.Contains(got, want) {
+			if got := reviewed(t, test.before, test.after).Comment("head", "base", Limit); !strings.Contains(got, want) {
 				t.Errorf("%s: got %s, want %q in it", test.name, got, want)
 			}
 		}
@@ -409,7 +519,7 @@ func BenchmarkComment(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				New(x, y, prices).Comment("base", Limit)
+				New(x, y, prices).Comment("head", "base", Limit)
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(apps), "µs/app")
 		})

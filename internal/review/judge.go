@@ -3,9 +3,11 @@ package review
 import (
 	"cmp"
 	"fmt"
-	"regexp"
+	"reflect"
 	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 
 	"example.com/scaleout/internal/podsize"
 	"example.com/scaleout/internal/rendered"
@@ -40,6 +42,10 @@ func (c *change) effects() []effect {
 func (c *change) loss(what, when string) effect {
 	old := c.before
 	entry := kindOf(old.Type)
+	if rule := old.Get("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"); rule == "Delete" {
+		entry = kind{DataLoss, "its claims are deleted with it",
+			"Set `whenDeleted: Retain` in a change before this one.", nil}
+	}
 	switch old.Type {
 	case container:
 		entry = c.container()
@@ -55,8 +61,10 @@ func (c *change) loss(what, when string) effect {
 	}
 	e := effect{entry.Class, what + ".", entry.Instead}
 	switch {
+	case old.Options.Protect && (c.after == nil || c.after.Options.Protect):
+		e.why += " It is protected, so `pulumi up` refuses this."
 	case old.Options.Protect:
-		e.why += " It is protected, so `pulumi up` refuses this before it changes anything."
+		e.why += " This change also ends its protection, so nothing refuses it."
 	case old.Options.RetainOnDelete && c.after == nil:
 		e = effect{Replacement, "No longer managed: the object stays, and nobody updates or deletes it.", ""}
 	case c.renamed && old.Object() != "":
@@ -83,8 +91,13 @@ func (c *change) container() kind {
 
 // addition returns the effects of a new resource.
 func (c *change) addition() []effect {
-	if existing := c.after.Type == "pulumi:pulumi:StackReference"; existing {
-		return []effect{{Addition, "Only read.", ""}}
+	if c.after.Kind() == "NetworkPolicy" && c.previous != nil && slices.ContainsFunc(c.previous.Resources,
+		func(r *rendered.Resource) bool {
+			return r.Kind() != "NetworkPolicy" && r.Get("metadata", "namespace") != nil &&
+				r.Get("metadata", "namespace") == c.after.Get("metadata", "namespace")
+		}) {
+		return []effect{{Outage, "Pods that it selects refuse what no policy allows.",
+			"Check that all their clients are allowed."}}
 	}
 	return []effect{{Addition, "", ""}}
 }
@@ -102,10 +115,26 @@ func (c *change) update() []effect {
 	if listed := missing(c.after.Options.ReplaceOnChanges, c.before.Options.ReplaceOnChanges); len(listed) > 0 {
 		add(InPlace, "A later change of "+enumerate(quoted(listed))+" replaces it.", "")
 	}
+	if !reflect.DeepEqual(c.before.Options.ReplaceWith, c.after.Options.ReplaceWith) ||
+		c.before.Options.DeletedWith != c.after.Options.DeletedWith {
+		add(InPlace, "Its options `replaceWith` or `deletedWith` change: another resource decides about it.", "")
+	}
+	if !known(c.after.Type) {
+		add(InPlace, "It is not known here which changes replace a resource of this type.", "")
+	}
 	switch c.after.Kind() {
 	case "Deployment", "StatefulSet":
 		c.workload(add)
-	case "HorizontalPodAutoscaler":
+	case "NetworkPolicy":
+		if slices.ContainsFunc(c.fields, func(f field) bool { return f.before != nil && within(f.path, []string{"spec"}) }) {
+			add(Outage, "What it no longer allows is refused.", "Allow the new clients first, and remove the old rules last.")
+		}
+	case "HTTPRoute", "GRPCRoute":
+		hosts := func(r *rendered.Resource) []string { return texts(rendered.List(r.Inputs, "spec", "hostnames")) }
+		if gone := missing(hosts(c.before), hosts(c.after)); len(gone) > 0 {
+			add(Outage, "No longer served: "+enumerate(quoted(gone))+".", "")
+		}
+	case "HorizontalPodAutoscaler", "ScaledObject":
 		if c.changes("spec.scaleTargetRef") {
 			add(Outage, "It scales another target: the pods of the old one keep their number.", "")
 		}
@@ -126,8 +155,18 @@ func (c *change) update() []effect {
 			add(InPlace, "All nodes are replaced one after the other, within its disruption budgets.", "")
 		}
 	case "aws:eks/cluster:Cluster":
+		if c.before.Get("encryptionConfig") != nil && c.after.Get("encryptionConfig") == nil {
+			add(DataLoss, "Without `encryptionConfig` the cluster is replaced: it is deleted with everything in it.",
+				"Keep it: encryption cannot be switched off.")
+		}
 		if c.changes("version") {
 			add(InPlace, "The control plane is upgraded, which takes some ten minutes and cannot be undone; nodes follow.", "")
+		}
+	case "aws:cloudwatch/logGroup:LogGroup":
+		before, _ := c.before.Get("retentionInDays").(int)
+		after, _ := c.after.Get("retentionInDays").(int)
+		if after > 0 && (before == 0 || after < before) {
+			add(DataLoss, fmt.Sprintf("Logs that are older than %d days are deleted.", after), "Export the logs first.")
 		}
 	}
 	if len(effects) > 1 {
@@ -150,8 +189,12 @@ func (c *change) workload(add func(Class, string, string)) {
 	if !c.changes("spec.template") {
 		return
 	}
+	if gone := missing(claims(c.before), claims(c.after)); len(gone) > 0 {
+		add(DataLoss, "Its pods no longer use the claim "+enumerate(quoted(gone))+", and start without its data.",
+			"Copy the data first.")
+	}
 	if c.after.Kind() == "StatefulSet" {
-		if c.ephemeral() {
+		if ephemeral(c.before) || ephemeral(c.after) {
 			add(DataLoss, "Its pods restart, and their data is in an `emptyDir`, which is deleted with the pod.",
 				"Keep the data on a claim.")
 		}
@@ -178,17 +221,33 @@ func (c *change) workload(add func(Class, string, string)) {
 	}
 }
 
-// ephemeral reports whether a StatefulSet keeps nothing outside of its pods.
-func (c *change) ephemeral() bool {
-	claims := rendered.List(c.after.Inputs, "spec", "volumeClaimTemplates")
-	empty := false
-	for _, volume := range rendered.List(c.after.Inputs, "spec", "template", "spec", "volumes") {
-		if rendered.Get(volume, "persistentVolumeClaim") != nil {
-			return false
+// claims returns the claims that the pods of a workload use.
+func claims(workload *rendered.Resource) (names []string) {
+	for _, volume := range rendered.List(workload.Inputs, "spec", "template", "spec", "volumes") {
+		if name, ok := rendered.Get(volume, "persistentVolumeClaim", "claimName").(string); ok {
+			names = append(names, name)
 		}
-		empty = empty || rendered.Get(volume, "emptyDir") != nil
 	}
-	return empty && len(claims) == 0
+	return names
+}
+
+// ephemeral reports whether a StatefulSet keeps nothing outside of its pods.
+func ephemeral(workload *rendered.Resource) bool {
+	volumes := rendered.List(workload.Inputs, "spec", "template", "spec", "volumes")
+	return len(claims(workload))+len(rendered.List(workload.Inputs, "spec", "volumeClaimTemplates")) == 0 &&
+		slices.ContainsFunc(volumes, func(volume any) bool {
+			object, _ := volume.(map[string]any)
+			_, empty := object["emptyDir"]
+			return empty
+		})
+}
+
+// texts returns the elements of a list as texts.
+func texts(list []any) (texts []string) {
+	for _, element := range list {
+		texts = append(texts, fmt.Sprint(element))
+	}
+	return texts
 }
 
 // unready reports whether a container of a Deployment has no readiness probe.
@@ -204,9 +263,11 @@ func (c *change) service(add func(Class, string, string)) {
 		add(Outage, "It selects other pods: no request is served until such pods are ready.",
 			"Start these pods first, and change the selector afterwards.")
 	}
-	if before, after := c.before.Get("spec", "type"), c.after.Get("spec", "type"); before == "LoadBalancer" &&
-		after != before {
+	switch before, after := c.before.Get("spec", "type"), c.after.Get("spec", "type"); {
+	case before == "LoadBalancer" && after != before:
 		add(Outage, "Its load balancer is deleted.", "Move the clients to another Service first.")
+	case before == "NodePort" && after != before && after != "LoadBalancer":
+		add(Outage, "Its node ports are closed.", "Move the clients to another Service first.")
 	}
 	if gone := missing(ports(c.before), ports(c.after)); len(gone) > 0 {
 		add(Outage, "Clients of port "+enumerate(gone)+" are refused.", "Keep the old port beside the new one at first.")
@@ -216,6 +277,9 @@ func (c *change) service(add func(Class, string, string)) {
 func ports(service *rendered.Resource) (ports []string) {
 	for _, port := range rendered.List(service.Inputs, "spec", "ports") {
 		ports = append(ports, fmt.Sprint(rendered.Get(port, "port")))
+		if node := rendered.Get(port, "nodePort"); node != nil {
+			ports = append(ports, fmt.Sprint(node))
+		}
 	}
 	return ports
 }
@@ -228,34 +292,49 @@ func (c *change) ingress(add func(Class, string, string)) {
 	}
 	after := routes(c.after)
 	gone := slices.DeleteFunc(missing(routes(c.before), after), func(route string) bool {
-		return slices.Contains(after, "*"+route[strings.IndexByte(route, '/'):]) // any host
+		_, path, _ := strings.Cut(route, "/")
+		return slices.Contains(after, "*/"+path) // any host
 	})
 	if len(gone) > 0 {
 		add(Outage, "No longer served: "+enumerate(quoted(gone))+".",
 			"Keep the old host and path beside the new ones, until no client uses them.")
 	}
-	ports := func(r *rendered.Resource) []string {
-		annotation, _ := r.Get("metadata", "annotations", "alb.ingress.kubernetes.io/listen-ports").(string)
-		return listeners.FindAllString(annotation, -1)
-	}
-	if gone := missing(ports(c.before), ports(c.after)); len(gone) > 0 {
+	if gone := missing(listeners(c.before), listeners(c.after)); len(gone) > 0 {
 		add(Outage, "The load balancer no longer listens on "+enumerate(quoted(gone))+".", "")
+	}
+	if c.before.Get("spec", "defaultBackend") != nil && c.after.Get("spec", "defaultBackend") == nil {
+		add(Outage, "Requests that no rule matches are no longer served.", "")
 	}
 	if c.before.Get("spec", "tls") != nil && c.after.Get("spec", "tls") == nil {
 		add(Outage, "Clients that use HTTPS are refused.", "")
 	}
 }
 
-// listeners matches the ports in the annotation of an ALB: [{"HTTP": 80}, {"HTTPS": 443}].
-var listeners = regexp.MustCompile(`"HTTPS?": ?\d+`)
+// listeners returns the ports in the annotation of an ALB, [{"HTTP": 80}, {"HTTPS": 443}], as "HTTP 80".
+func listeners(ingress *rendered.Resource) (ports []string) {
+	var list []map[string]any
+	_ = yaml.Unmarshal([]byte(ingress.ALBAnnotation("listen-ports")), &list) // the controller refuses anything else
+	for _, entry := range list {
+		for protocol, port := range entry {
+			ports = append(ports, fmt.Sprint(protocol, " ", port))
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
 
-// routes returns host and path of all rules. A rule without a host serves all.
+// routes returns host and path of all rules, and how the path matches if that is not by prefix. A rule without a host
+// serves all.
 func routes(ingress *rendered.Resource) (routes []string) {
 	for _, rule := range rendered.List(ingress.Inputs, "spec", "rules") {
 		host, _ := rendered.Get(rule, "host").(string)
 		for _, path := range rendered.List(rule, "http", "paths") {
-			under, _ := rendered.Get(path, "path").(string)
-			routes = append(routes, cmp.Or(host, "*")+cmp.Or(under, "/"))
+			route, _ := rendered.Get(path, "path").(string)
+			route = cmp.Or(host, "*") + cmp.Or(route, "/")
+			if match := rendered.Get(path, "pathType"); match != nil && match != "Prefix" {
+				route += fmt.Sprint(" ", match)
+			}
+			routes = append(routes, route)
 		}
 	}
 	return routes
@@ -271,8 +350,11 @@ func missing(before, after []string) (gone []string) {
 	return gone
 }
 
-// enumerate returns "a", "a and b", "a, b and c".
+// enumerate returns "a", "a and b", "a, b and c", and of many the first ten.
 func enumerate(words []string) string {
+	if rest := len(words) - 10; rest > 0 {
+		words = append(slices.Clone(words[:10]), fmt.Sprintf("%d others", rest))
+	}
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

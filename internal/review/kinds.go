@@ -72,10 +72,19 @@ func kindOf(typ string) kind {
 		name = typ[strings.LastIndexByte(typ, ':')+1:]
 	}
 	entry, found := kinds[name]
-	if !found {
-		entry.Class = Replacement
+	if !found { // the worst, so that nobody relies on it
+		return kind{DataLoss, "what is lost with a resource of this type is not known here", "", nil}
 	}
 	return entry
+}
+
+// known reports whether kinds.yaml has the type.
+func known(typ string) bool {
+	_, found := kinds[typ[strings.LastIndexByte(typ, ':')+1:]]
+	if !isObject(typ) {
+		_, found = kinds[typ]
+	}
+	return found || typ == container || typ == provider
 }
 
 func isObject(typ string) bool { return strings.HasPrefix(typ, "kubernetes:") }
@@ -93,8 +102,8 @@ func Replaces(typ, path string) bool {
 	return within(path, kindOf(typ).Immutable)
 }
 
-// HoldsData reports whether data is lost with a resource of the type.
-func HoldsData(typ string) bool { return kindOf(typ).Class == DataLoss }
+// HoldsData reports whether data is lost with a resource of the type. Types that kinds.yaml does not have are unknown.
+func HoldsData(typ string) bool { return known(typ) && kindOf(typ).Class == DataLoss }
 
 // replacesValue reports whether a change makes the provider replace a resource only because of its values: ElastiCache
 // upgrades in place, also from Redis OSS to Valkey, and does nothing else.

@@ -185,17 +185,24 @@ func batch(out *bufio.Reader, n int) ([]string, error) {
 	return contents, nil
 }
 
-// ofStacks selects the paths of golden files whose stack has a stack file, and returns their contents.
+// ofStacks selects the golden files of the stacks that have a stack file, and that file, and returns their contents.
 func ofStacks(paths []string, read func([]string) ([]string, error)) (map[string]map[string]string, error) {
 	exists := map[string]bool{}
 	for _, path := range paths {
 		exists[path] = true
 	}
 	var selected []string
+	stackFiles := map[string]string{} // the stacks by the paths of their stack files
 	for _, path := range paths {
-		if m := golden.FindStringSubmatch(path); m != nil && exists[m[1]+"Pulumi."+m[2]+".yaml"] {
-			selected = append(selected, path)
+		m := golden.FindStringSubmatch(path)
+		if m == nil || !exists[m[1]+"Pulumi."+m[2]+".yaml"] {
+			continue
 		}
+		if file := m[1] + "Pulumi." + m[2] + ".yaml"; stackFiles[file] == "" {
+			stackFiles[file] = m[1] + m[2]
+			selected = append(selected, file)
+		}
+		selected = append(selected, path)
 	}
 	contents, err := read(selected)
 	if err != nil {
@@ -203,12 +210,14 @@ func ofStacks(paths []string, read func([]string) ([]string, error)) (map[string
 	}
 	stacks := map[string]map[string]string{}
 	for i, path := range selected {
-		m := golden.FindStringSubmatch(path)
-		stack := m[1] + m[2]
+		stack := stackFiles[path]
+		if m := golden.FindStringSubmatch(path); m != nil {
+			stack = m[1] + m[2]
+		}
 		if stacks[stack] == nil {
 			stacks[stack] = map[string]string{}
 		}
-		stacks[stack][m[3]] = contents[i]
+		stacks[stack][filepath.Base(path)] = contents[i]
 	}
 	return stacks, nil
 }

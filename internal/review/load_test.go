@@ -99,7 +99,7 @@ func TestLoad(t *testing.T) {
 			status = git(test.in, "status", "--porcelain")
 		}
 		before, after, _, err := Load(test.in, test.base, test.head)
-		got := New(before, after, prices).Comment("base", 0)
+		got := New(before, after, prices).Comment("head", "base", 0)
 		if err != nil {
 			got = "error: " + err.Error()
 		}
