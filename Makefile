@@ -8,8 +8,9 @@ FUZZTIME ?= 5m
 # Values that come from outside, such as the name of a branch, reach recipes only as variables of the environment, in
 # double quotes: the shell does not run them. $(value) keeps make from expanding a $ in them, too.
 INPUTS := STACK BASE HEAD LIMIT RUN FUZZTIME LOAD SET IMAGE CONTRACT FROM TO YES KIND RESULT FILE PROOF PROOF_DAYS \
-	NAME HOURS VERSION REPOSITORY KEY SIGNATURE IDENTITY ISSUER COMPONENT FOLLOW CLUSTER HTTP_PORT HTTPS_PORT \
-	WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT PROMETHEUS_PORT
+	EXPECT NAME HOURS VERSION REPOSITORY KEY SIGNATURE IDENTITY ISSUER COMPONENT FOLLOW CLUSTER HTTP_PORT \
+	HTTPS_PORT WORKERS NODE_IMAGE REGISTRY_NAME REGISTRY_PORT REGISTRY_IMAGE CONTEXT GRAFANA_PORT \
+	PROMETHEUS_PORT
 $(foreach input,$(INPUTS),$(eval override export $(input) := $$(value $(input))))
 override export OUT := $(if $(filter file,$(origin OUT)),rendered/$(value STACK),$(value OUT))
 # A go.work above this folder does not know its modules, and there is no vendor folder.

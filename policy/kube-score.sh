@@ -5,6 +5,10 @@ set -eu
 program="$1"
 shift
 folder="$(dirname "$0")"
+# An empty pattern would explain everything.
+awk -F '\t' '!/^#/ && (NF != 2 || $1 == "" || $2 == "") {
+	print "kube-score: " FILENAME ":" NR ": want a regular expression, a tab and a reason"; bad = 1
+} END { exit bad }' "${explained:=$folder/kube-score.txt}" >&2
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 if ! "$program" render "$@" -out "$work/objects" >/dev/null 2>"$work/error"; then
@@ -17,7 +21,7 @@ if ! "$program" render "$@" -out "$work/objects" >/dev/null 2>"$work/error"; the
 fi
 # It ends with 1 for any critical finding; without output it has failed itself.
 go tool -modfile="$folder/../tools/kubescore/go.mod" kube-score score --output-format ci --kubernetes-version v1.30 \
-	"$work"/objects/*.yaml >"$work/score" || [ -s "$work/score" ]
+	"$work"/objects/*.yaml >"$work/score" || { [ $? -eq 1 ] && [ -s "$work/score" ]; }
 awk -F '\t' '
 	NR == FNR { if ($0 !~ /^#/) { pattern[++n] = $1; reason[n] = $2 }; next }
 	/^\[CRITICAL\]/ {
@@ -30,4 +34,4 @@ awk -F '\t' '
 			printf "on purpose (%d times): %s\n           %s\n", explained[i], pattern[i], reason[i]
 		printf "kube-score: %d findings without a reason, %d warnings\n", errors, warnings
 		exit errors > 0
-	}' "$folder/kube-score.txt" "$work/score"
+	}' "$explained" "$work/score"

@@ -139,6 +139,13 @@ func TestGoodStack(t *testing.T) {
 	}
 }
 
+func TestLimitsThatCannotBeRead(t *testing.T) {
+	s := stack(t, "requests: {nodeLimits: many}", good...)
+	if got := fmt.Sprint(workloadRules[2].Check(s)); !strings.Contains(got, `nodeLimits is "many"`) {
+		t.Errorf("got %s", got)
+	}
+}
+
 // Each change violates one rule.
 func TestRules(t *testing.T) {
 	violated := map[string]bool{}
@@ -167,6 +174,18 @@ func TestRules(t *testing.T) {
 		{"no-public-database", "type: ClusterIP", "type: LoadBalancer", "publishes port 6379"},
 		{"no-public-database", "publiclyAccessible: false", "publiclyAccessible: true", "publicly accessible"},
 		{"no-public-database", "cidrBlocks: [10.0.0.0/16]", "cidrBlocks: [0.0.0.0/0]", "from everywhere"},
+		{
+			"no-public-database", "fromPort: 6379, cidrBlocks: [10.0.0.0/16]",
+			"fromPort: 0, toPort: 65535, cidrBlocks: [0.0.0.0/0]", "5432",
+		},
+		{
+			"no-public-database", "fromPort: 6379, cidrBlocks: [10.0.0.0/16]",
+			"protocol: '-1', cidrBlocks: [0.0.0.0/0]", "9200",
+		},
+		{
+			"budget-can-be-met", "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}",
+			"{maxUnavailable: 0, selector: {}}", "of Deployment shop/web",
+		},
 		{"no-public-database", "ip: 127.0.0.1", "ip: 0.0.0.0", "on all interfaces"},
 		{"protected-data", "# options:\n#   protect: true\n", "", "PersistentVolumeClaim shop/data"},
 		{"protected-data", "name: shop\ntags", "forceDelete: true\ntags", "aws:ecr:Repository"},
@@ -219,6 +238,7 @@ func TestWaivers(t *testing.T) {
 		{"all at once", `[{rule: x}, {rule: y}]`, []string{"waivers[0]: there is no rule", "waivers[1]: there is no rule",
 			"object and reason are required", "until is \"\""}},
 		{"misspelled", `[{rule: tags, object: a, reason: b, untill: 2027-01-01}]`, []string{`no field "untill"`}},
+		{"an empty element", `[null]`, []string{"policy:waivers[0] is empty"}},
 		{"no list", `{rule: tags}`, []string{"policy:waivers in the stack file"}},
 	} {
 		content := "config:\n  aws:region: x\n  policy:waivers: " + test.list + "\n"
@@ -264,6 +284,17 @@ func TestKubeScore(t *testing.T) {
 		return path
 	}
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	// A line without a reason is refused.
+	bad := filepath.Join(dir, "explained.txt")
+	if err := os.WriteFile(bad, []byte("# comment\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("sh", "kube-score.sh", "true")
+	command.Env = append(os.Environ(), "explained="+bad)
+	out, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "explained.txt:2: want a regular") {
+		t.Errorf("an empty pattern: got %v: %s", err, out)
+	}
 	for _, test := range []struct {
 		name, program, score string
 		failed               bool

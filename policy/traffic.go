@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"example.com/scaleout/internal/rendered"
@@ -70,9 +72,15 @@ func publicDatabases(s *Stack) (found []Violation) {
 			found = append(found, violation(r, "is publicly accessible"))
 		case r.Type == "aws:ec2/securityGroup:SecurityGroup":
 			for _, rule := range rendered.List(r.Inputs, "ingress") {
-				if port := fmt.Sprint(rendered.Get(rule, "fromPort")); slices.Contains(databasePorts, port) && world(rule) {
-					found = append(found, violation(r, "allows port %s from everywhere", port))
+				if ports := opened(rule); len(ports) > 0 && world(rule) {
+					found = append(found, violation(r, "allows %s from everywhere", strings.Join(ports, ", ")))
 				}
+			}
+		case r.Type == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
+			anywhere := strings.HasSuffix(fmt.Sprint(r.Get("cidrIpv4")), "/0") ||
+				strings.HasSuffix(fmt.Sprint(r.Get("cidrIpv6")), "/0")
+			if ports := opened(r.Inputs); len(ports) > 0 && anywhere {
+				found = append(found, violation(r, "allows %s from everywhere", strings.Join(ports, ", ")))
 			}
 		case r.Type == "docker:index/container:Container" && len(rendered.List(r.Inputs, "ports")) > 0:
 			for _, port := range rendered.List(r.Inputs, "ports") {
@@ -87,6 +95,19 @@ func publicDatabases(s *Stack) (found []Violation) {
 		}
 	}
 	return found
+}
+
+// opened returns the ports of databases in the range of a rule. A rule for all protocols has no range.
+func opened(rule any) (ports []string) {
+	from, _ := rendered.Get(rule, "fromPort").(int)
+	to, _ := rendered.Get(rule, "toPort").(int)
+	protocol := fmt.Sprint(cmp.Or(rendered.Get(rule, "protocol"), rendered.Get(rule, "ipProtocol")))
+	for _, port := range databasePorts {
+		if n, _ := strconv.Atoi(port); from <= n && n <= max(from, to) || protocol == "-1" {
+			ports = append(ports, port)
+		}
+	}
+	return ports
 }
 
 // world reports whether a rule of a security group is for all addresses.

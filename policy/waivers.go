@@ -38,6 +38,10 @@ func stackFile(content []byte, ids []string, today time.Time) (config map[string
 	}
 	var problems []error
 	for i, w := range waivers {
+		if w == nil {
+			problems = append(problems, fmt.Errorf("policy:waivers[%d] is empty", i))
+			continue
+		}
 		problem := func(format string, args ...any) {
 			problems = append(problems, fmt.Errorf("policy:waivers[%d]: "+format, append([]any{i}, args...)...))
 		}

@@ -55,8 +55,12 @@ var workloadRules = []Rule{
 		Reason: "at maximum scale the pods of a rollout stay pending",
 		Fix:    "lower maxReplicas or the requests, or raise the limits of the NodePool and nodeCpuLimit, nodeMemoryLimit",
 		Check: func(s *Stack) (found []Violation) {
-			limits, _ := rendered.Get(s.Outputs, "requests", "nodeLimits").(string) // "32 CPU, 128Gi"
+			limits, limited := rendered.Get(s.Outputs, "requests", "nodeLimits").(string) // "32 CPU, 128Gi"
 			cpu, memory, known := strings.Cut(limits, " CPU, ")
+			unreadable := podsize.Parse(cpu).Unknown || podsize.Parse(memory).Unknown
+			if limited && unreadable && !strings.Contains(limits, "[unknown") {
+				return []Violation{{"stack", fmt.Sprintf("requests.nodeLimits is %q, not like \"32 CPU, 128Gi\"", limits)}}
+			}
 			load := s.Capacity().InRollout
 			for _, need := range []struct {
 				what, limit string
@@ -228,7 +232,9 @@ func selects(object, workload *rendered.Resource) bool {
 			return false
 		}
 	}
-	return len(wanted) > 0 && object.Get("metadata", "namespace") == workload.Get("metadata", "namespace")
+	// An empty selector matches all pods of the namespace, a missing one none.
+	return object.Get("spec", "selector") != nil &&
+		object.Get("metadata", "namespace") == workload.Get("metadata", "namespace")
 }
 
 // unmetBudgets finds disruption budgets that allow no disruption at the minimum number of pods.

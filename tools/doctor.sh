@@ -4,7 +4,7 @@
 set -u
 target="${1:-}" missing=0
 builds="preview preview-cluster render test test-all golden golden-check docs bench bench-request fuzz lint contract"
-builds="$builds up down env-up env-down env-expire deploy plan drift evidence sbom sign policy policy-cluster review promote rollback status logs env load dashboards e2e e2e-prod"
+builds="$builds up down env-up env-down env-expire deploy plan drift evidence sbom sign policy policy-cluster review preflight upgrade promote rollback status logs env load dashboards e2e e2e-prod"
 
 # row TARGETS NEED CHECK INSTALL prints one line if TARGETS contains the target, or if there is none. CHECK is a shell
 # command that prints a version. A TARGET followed by ? runs without it, and skips tests.
@@ -32,12 +32,12 @@ go_version="$(sed -n 's/^go //p' go.mod)"
 # Go fetches the exact version by itself, from 1.21 on.
 row "$builds" "Go" "go version | sed 's/go version go//; s/ .*//' | grep -E '^1\.(2[1-9]|[3-9])'" \
 	"https://go.dev/dl ($go_version; from 1.21 on Go fetches that by itself)"
-row "diff lint test? test-all" "git" "git --version" "apt-get install git"
+row "diff review upgrade lint test? test-all" "git" "git --version" "apt-get install git"
 row "up down env-up env-down env-expire upgrade contract e2e bench-request" "Docker" "docker version --format '{{.Server.Version}}'" \
 	"a daemon that this user may use: https://docs.docker.com/engine/install, \`sudo systemctl start docker\`, group docker, or DOCKER_HOST"
 row "load dashboards e2e e2e-prod" "Pulumi CLI" "pulumi version || .local/bin/pulumi version" \
 	"https://www.pulumi.com/docs/install (make up, down, deploy, drift, promote and rollback install it into .local)"
-row "dashboards e2e" "kubectl" "kubectl version --client" "https://kubernetes.io/docs/tasks/tools"
+row "dashboards preflight e2e" "kubectl" "kubectl version --client" "https://kubernetes.io/docs/tasks/tools"
 row "test? test-all" "redis-server" "redis-server --version" "apt-get install redis-server, brew install redis"
 row "test? test-all" "nginx" "nginx -v 2>&1" "apt-get install nginx-light, brew install nginx"
 row "test-all" "C compiler" "cc --version" "apt-get install gcc libc6-dev, xcode-select --install (the race detector needs it)"

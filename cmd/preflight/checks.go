@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -100,7 +101,7 @@ func (f *flight) pods(w *rendered.Resource) ([]any, error) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		selector = append(selector, fmt.Sprintf("%s=%v", key, labels[key]))
 	}
-	namespace := fmt.Sprint(w.Get("metadata", "namespace"))
+	namespace := namespaceOf(w)
 	found, err := f.get(f.ctx, "pods", "--namespace", namespace, "--selector", strings.Join(selector, ","))
 	if err != nil {
 		return nil, err
@@ -155,7 +156,7 @@ func (f *flight) sidecars(w, autoscaler *rendered.Resource, pods []any) {
 
 // autoscalers reports others that scale the same workload.
 func (f *flight) autoscalers(w, own *rendered.Resource) error {
-	namespace := fmt.Sprint(w.Get("metadata", "namespace"))
+	namespace := namespaceOf(w)
 	for _, kind := range []struct{ name, target string }{
 		{"horizontalpodautoscalers.autoscaling", "scaleTargetRef"},
 		{"scaledobjects.keda.sh", "scaleTargetRef"},
@@ -212,6 +213,11 @@ func (f *flight) quotas(own map[string]bool) error {
 		}
 		others := sum(pods, own, nil)
 		for _, quota := range quotas {
+			if rendered.Get(quota, "spec", "scopes") != nil || rendered.Get(quota, "spec", "scopeSelector") != nil {
+				f.add(false, "kubectl describe quota", "ResourceQuota %s is for some pods only, and was not checked.",
+					titled(quota))
+				continue
+			}
 			for _, r := range []struct {
 				names       []string
 				need, other podsize.Size
@@ -243,10 +249,15 @@ func (f *flight) needs() map[string]rendered.Load {
 			continue
 		}
 		pod, most := request(w.Get("spec", "template")), f.Scaling(w).Max
-		namespace := fmt.Sprint(w.Get("metadata", "namespace"))
+		namespace := namespaceOf(w)
 		needs[namespace] = plus(needs[namespace], pod, most+rendered.Surge(w, most))
 	}
 	return needs
+}
+
+// namespaceOf returns the namespace of a workload.
+func namespaceOf(w *rendered.Resource) string {
+	return cmp.Or(text(w.Inputs, "metadata", "namespace"), "default")
 }
 
 func plus(total, pod rendered.Load, n int64) rendered.Load {
@@ -288,12 +299,12 @@ func (f *flight) room(own map[string]bool) error {
 		if repels(rendered.List(pool, "spec", "template", "spec", "taints")) {
 			continue
 		}
-		cpu, memory := rendered.Get(pool, "spec", "limits", "cpu"), rendered.Get(pool, "spec", "limits", "memory")
-		if cpu == nil || memory == nil {
-			return nil // there is no limit
-		}
-		total = plus(total, rendered.Load{CPU: podsize.Parse(cpu), Memory: podsize.Parse(memory)}, 1)
+		limits := rendered.Get(pool, "spec", "limits")
 		what = "The NodePools"
+		cpu, memory := rendered.Get(limits, "cpu"), rendered.Get(limits, "memory")
+		total = plus(total, rendered.Load{CPU: podsize.Parse(cpu), Memory: podsize.Parse(memory)}, 1)
+		total.CPU.Unlimited = total.CPU.Unlimited || cpu == nil
+		total.Memory.Unlimited = total.Memory.Unlimited || memory == nil
 	}
 	for _, node := range nodes {
 		inPool := text(node, "metadata", "labels", "karpenter.sh/nodepool") != ""
@@ -318,7 +329,7 @@ func (f *flight) room(own map[string]bool) error {
 		name               string
 		total, need, other podsize.Size
 	}{{"CPU", total.CPU, need.CPU, others.CPU}, {"memory", total.Memory, need.Memory, others.Memory}} {
-		if sum := r.need.Plus(r.other, 1); sum.Cmp(r.total.Quantity) > 0 {
+		if sum := r.need.Plus(r.other, 1); !r.total.Unlimited && sum.Cmp(r.total.Quantity) > 0 {
 			f.add(len(pools) > 0,
 				"Raise the limits, add nodes, or lower maxReplicas; nodes that an autoscaler adds do not count.",
 				"%s have %s of %s; the stack needs %s at its maximum in a rollout, other pods request %s.",

@@ -144,6 +144,11 @@ func TestPreflight(t *testing.T) {
 			objects: `[{spec: {limits: {cpu: "1", memory: 8Gi}}}, {spec: {template: {spec: {taints: [{effect: NoSchedule}]}}}}]`,
 			want: "error    The NodePools have 1 of CPU; the stack needs 1100m at its maximum in a rollout, " +
 				"other pods request 0"},
+		{name: "a NodePool with one limit", kind: "nodepools.karpenter.sh", blocked: true,
+			objects: `[{spec: {limits: {cpu: "1"}}}]`, want: "error    The NodePools have 1 of CPU"},
+		{name: "a quota for some pods", kind: "resourcequotas",
+			objects: `[{metadata: {name: best, namespace: shop}, spec: {scopes: [BestEffort], hard: {pods: 1}}}]`,
+			want:    "warning  ResourceQuota shop/best is for some pods only"},
 		{name: "a NodePool without a limit", kind: "nodepools.karpenter.sh", objects: "[{spec: {}}]", want: "nothing keeps"},
 		{name: "no autoscaler", golden: [2]string{"name: web}\n# urn: urn:pulumi:s::p::kubernetes:autoscaling",
 			"name: api}\n# urn: urn:pulumi:s::p::kubernetes:autoscaling"}, want: "the stack has no autoscaler"},

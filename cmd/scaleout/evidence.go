@@ -88,6 +88,8 @@ func (d *driver) proof(ctx context.Context, image string) (string, error) {
 		switch {
 		case a[resultAnnotation] != "passed":
 			problems = append(problems, kind+" did not pass")
+		case err == nil && time.Until(at) > time.Hour: // it would never be too old
+			problems = append(problems, kind+" has a time in the future")
 		case err != nil || time.Since(at) > time.Duration(days)*24*time.Hour:
 			problems = append(problems, fmt.Sprintf("%s is older than %d days", kind, days))
 		}

@@ -29,6 +29,7 @@ func TestProof(t *testing.T) {
 		{"one that failed", []result{{"policy", "failed", 0}}, "", 0, "policy did not pass"},
 		{"one that failed in the same second", []result{{"e2e", "failed", 0}}, "", 0, "e2e did not pass"},
 		{"one that failed before", []result{{"e2e", "failed", 1}}, "", 0, ""},
+		{"one of tomorrow", []result{{"load", "passed", -1}}, "", 0, "load has a time in the future"},
 		{"an old one", []result{{"load", "passed", 8}}, "", 0, "load is older than 7 days"},
 		{"another limit", []result{{"load", "passed", 8}}, "", 30, ""},
 		{"switched off", []result{{"load", "failed", 0}}, "0", 0, ""},
@@ -52,6 +53,15 @@ func TestProof(t *testing.T) {
 	d, _, _ := newTestDriver(t)
 	_, err := d.proof(t.Context(), r.pushBare("app"))
 	wantError(t, err, "nothing was measured about it", "evidence:\nnone")
+}
+
+// EXPECT is the image that was approved: another one is not promoted.
+func TestPromoteExpects(t *testing.T) {
+	r := newTestRegistry(t)
+	d, _, _ := newRelease(t, "", outputsAre("staging", r.push("app")), outputsAre("prod"))
+	d.Expect = imageOf("app", "1")
+	wantError(t, d.promote(t.Context()), "stack staging runs ", " by now, and not "+d.Expect)
+	wantUntouched(t, d, "")
 }
 
 // A promotion that is refused has changed nothing.

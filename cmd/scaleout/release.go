@@ -122,6 +122,9 @@ func (r *release) place(ctx context.Context) (string, error) {
 	if err == nil && o.Image == "" {
 		err = fmt.Errorf("stack %s has no output `image`: deploy it first, with `pulumi up --stack %[1]s`", r.From)
 	}
+	if err == nil && r.Expect != "" && r.Expect != o.Image {
+		err = fmt.Errorf("stack %s runs %s by now, and not %s (EXPECT)", r.From, o.Image, r.Expect)
+	}
 	own, ownErr := r.repository()
 	if err := errors.Join(err, ownErr); err != nil {
 		return "", err

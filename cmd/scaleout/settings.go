@@ -23,6 +23,7 @@ type settings struct {
 	Kind, Result, File, Proof    string
 	Name, Key                    string
 	Signature, Identity, Issuer  string
+	Expect                       string
 	ProofDays, Hours             int
 	Follow, Yes                  bool
 }
@@ -75,6 +76,7 @@ func (s *settings) variables() []variable {
 		{"SIGNATURE", "promote: 0 does not verify the signature (1)", &s.Signature, "^[01]$", "1 or 0", "promote"},
 		{"IDENTITY", "promote: who signs without a key, a regular expression", &s.Identity, "", "", "promote"},
 		{"ISSUER", "promote: the OIDC issuer of IDENTITY", &s.Issuer, "", "", "promote"},
+		{"EXPECT", "promote: the reference that FROM must run; nothing else is promoted", &s.Expect, "", "", "promote"},
 		{"NAME", "env-up, env-down: the environment of a branch", &s.Name, plainName, name, "env-up env-down"},
 		{"HOURS", "env-up: how long the environment lives (72)", &s.Hours, `^[1-9]\d{0,3}$`, "hours, 1 to 9999", "env-up"},
 		{"YES", "promote, rollback: do not ask at a terminal: 1 or 0 (0)", &s.Yes, "^[01]$", "1 or 0", "promote rollback"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +79,8 @@ func (d *driver) signature(ctx context.Context, image string) (string, error) {
 		return "", errors.New("IDENTITY and ISSUER belong together: who signs without a key, and who vouches for them")
 	case d.Identity != "":
 		args = append(args, "--certificate-identity-regexp", d.Identity, "--certificate-oidc-issuer", d.Issuer)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", err
 	case err == nil:
 		args = append(args, "--key", key, "--insecure-ignore-tlog=true")
 	default:

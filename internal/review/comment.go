@@ -71,8 +71,8 @@ func (r *Report) text(head, base string, c caps) string {
 			b.WriteString("\n</details>\n")
 		}
 	}
-	fmt.Fprintf(&b, "\nThe golden files of %s, compared with %s. They do not show what an image contains, nor values that "+
-		"only an update finds out: `pulumi preview` has the last word.\n", code(head), code(base))
+	fmt.Fprintf(&b, "\nThe golden files of %s, compared with %s. They do not show what an image contains, nor values "+
+		"that only an update finds out: `pulumi preview` has the last word.\n", code(head), code(base))
 	return b.String()
 }
 

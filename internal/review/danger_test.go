@@ -415,7 +415,8 @@ func TestMoveOfAStack(t *testing.T) {
 	}
 	secret := with("a: b")
 	secret["shop/Pulumi.shop.yaml"] = strings.Replace(secret["shop/Pulumi.shop.yaml"], "v1:abc", "v1:def", 1)
-	if got := reviewed(t, with("a: b"), secret).Comment("head", "base", 0); !strings.Contains(got, "`[secret]` → `[another secret]`") {
+	got := reviewed(t, with("a: b"), secret).Comment("head", "base", 0)
+	if !strings.Contains(got, "`[secret]` → `[another secret]`") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -427,7 +428,8 @@ func TestCovered(t *testing.T) {
 		loose, covered bool
 	}{
 		{"data.key", "*", false, true}, {"data.key", "data.*", false, true}, {"data.key", `data["key"]`, false, true},
-		{`data["a/b"]`, `data["a/b"]`, false, true}, {"data.key", "data.keys", false, false}, {"data", "data.key", false, false},
+		{`data["a/b"]`, `data["a/b"]`, false, true}, {"data.key", "data.keys", false, false},
+		{"data", "data.key", false, false},
 		{"spec.containers[web].image", "spec.containers[0].image", true, true},
 		{"spec.containers[web].image", "spec.containers[0].image", false, false},
 		{"spec.containers[web].image", "spec.containers[*].image", false, true},

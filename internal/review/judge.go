@@ -53,7 +53,7 @@ func (c *change) loss(what, when string) effect {
 		entry = kind{DataLoss, "all its objects are deleted in the old cluster, and created in another one",
 			"Create a second stack for the other cluster, move data and traffic, and destroy this one last.", nil}
 	}
-	if entry.Class == DataLoss {
+	if entry.Class != Outage {
 		when = ""
 	}
 	if entry.Lost != "" {

@@ -103,7 +103,9 @@ func Replaces(typ, path string) bool {
 }
 
 // HoldsData reports whether data is lost with a resource of the type. Types that kinds.yaml does not have are unknown.
-func HoldsData(typ string) bool { return known(typ) && kindOf(typ).Class == DataLoss }
+func HoldsData(typ string) bool {
+	return typ != container && typ != provider && known(typ) && kindOf(typ).Class == DataLoss
+}
 
 // replacesValue reports whether a change makes the provider replace a resource only because of its values: ElastiCache
 // upgrades in place, also from Redis OSS to Valkey, and does nothing else.

@@ -116,8 +116,8 @@ func moves(settings []field) []effect {
 	if len(moving) == 0 {
 		return []effect{{InPlace, "", ""}}
 	}
-	return []effect{{DataLoss, enumerate(moving) + " decides in which account and cluster the stack is: if that changes, " +
-		"everything is deleted there, claims included, and created in the other one.",
+	return []effect{{DataLoss, enumerate(moving) + " decides in which account and cluster the stack is: if that " +
+		"changes, everything is deleted there, claims included, and created in the other one.",
 		"Create a second stack for the other place, move data and traffic, and destroy this one last."}}
 }
 

@@ -62,7 +62,8 @@ func TestComments(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, after := versions(t, archive)
-			got, file := New(before, after, prices).Comment("a branch", "0123456789", Limit), strings.TrimSuffix(path, ".txtar")+".md"
+			got := New(before, after, prices).Comment("a branch", "0123456789", Limit)
+			file := strings.TrimSuffix(path, ".txtar") + ".md"
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
