@@ -49,7 +49,8 @@ func TestRecipesDoNotRunTheirInput(t *testing.T) {
 	// The arguments that have to arrive as they are. Other inputs are split at blanks, or are read by a program.
 	arrives := map[string]string{"preview": "STACK", "preview-cluster": "STACK", "render": "OUT", "e2e": "RUN",
 		"fuzz": "FUZZTIME", "contract": "IMAGE", "review": "BASE"}
-	drives := strings.Fields("up down env-up env-down env-expire deploy plan drift promote evidence sbom sign rollback status logs env load dashboards")
+	drives := strings.Fields("up down env-up env-down env-expire deploy plan drift promote evidence sbom sign rollback " +
+		"status logs env load dashboards")
 	dir := recipeFolder(t, string(makefile))
 	variables := append(strings.Fields(strings.ReplaceAll(string(inputs[1]), "\\", "")), "OUT")
 	for _, target := range targets {

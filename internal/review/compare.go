@@ -202,7 +202,7 @@ func covered(path string, options []string, loosely bool) bool {
 				return false
 			}
 			element := strings.HasPrefix(parts[i], "[") && !strings.HasPrefix(parts[i], `["`)
-			if plain(wanted) != "*" && plain(wanted) != plain(parts[i]) && !(loosely && element) {
+			if matches := plain(wanted) == "*" || plain(wanted) == plain(parts[i]) || loosely && element; !matches {
 				return false
 			}
 		}
