@@ -237,7 +237,7 @@ func TestWaivers(t *testing.T) {
 		},
 		{"all at once", `[{rule: x}, {rule: y}]`, []string{"waivers[0]: there is no rule", "waivers[1]: there is no rule",
 			"object and reason are required", "until is \"\""}},
-		{"misspelled", `[{rule: tags, object: a, reason: b, untill: 2027-01-01}]`, []string{`no field "untill"`}},
+		{"misspelled", `[{rule: tags, object: a, reason: b, end: 2027-01-01}]`, []string{`no field "end"`}},
 		{"an empty element", `[null]`, []string{"policy:waivers[0] is empty"}},
 		{"no list", `{rule: tags}`, []string{"policy:waivers in the stack file"}},
 	} {
