@@ -31,7 +31,7 @@ awk -F '\t' '
 	/^\[WARNING\]/ { print "warning  kube-score: " substr($0, 11); warnings++ }
 	END {
 		for (i = 1; i <= n; i++) if (explained[i])
-			printf "on purpose (%d times): %s\n           %s\n", explained[i], pattern[i], reason[i]
-		printf "kube-score: %d findings without a reason, %d warnings\n", errors, warnings
+			printf "on purpose, %d of /%s/\n           %s\n", explained[i], pattern[i], reason[i]
+		printf "kube-score: critical without a reason: %d, warnings: %d\n", errors, warnings
 		exit errors > 0
 	}' "$explained" "$work/score"

@@ -28,6 +28,9 @@ func stackFile(content []byte, ids []string, today time.Time) (config map[string
 	for key, node := range file.Config {
 		var value any
 		err := node.Decode(&value)
+		if strings.HasPrefix(key, "policy:") && key != "policy:waivers" {
+			return nil, nil, fmt.Errorf("%s in the stack file: there is no such key; waivers are in policy:waivers", key)
+		}
 		if key == "policy:waivers" {
 			err = errors.Join(node.Decode(&waivers), onlyFields(node, "rule", "object", "reason", "until"))
 		}

@@ -78,7 +78,7 @@ var workloadRules = []Rule{
 	{
 		ID: "image-by-digest", Severity: Warning,
 		Reason: "a tag can be moved, so that new pods run something else than the old ones",
-		Fix:    "append @sha256:... to the image",
+		Fix:    "append @sha256:... to the image (redisImage, traefikImage, metricsServerImage)",
 		Check: func(s *Stack) []Violation {
 			return imagesWhere(s, func(image string) bool { return !strings.Contains(image, "@sha256:") }, "has no digest")
 		},
@@ -96,7 +96,7 @@ var workloadRules = []Rule{
 	},
 	{
 		ID: "restricted-pods", Severity: Error,
-		Reason: "who breaks out of the app reaches more of the node; namespaces of level restricted refuse the pod",
+		Reason: "whoever breaks out of the app reaches more of the node; namespaces of level restricted refuse the pod",
 		Fix:    "https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted",
 		Check:  restricted,
 	},
@@ -108,7 +108,7 @@ var workloadRules = []Rule{
 	},
 	{
 		ID: "budget-can-be-met", Severity: Error,
-		Reason: "no node with such a pod can be drained: upgrades and consolidation wait for ever",
+		Reason: "no node with such a pod can be drained: upgrades and consolidation wait forever",
 		Fix:    "allow at least one unavailable pod at the minimum number of replicas",
 		Check:  unmetBudgets,
 	},

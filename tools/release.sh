@@ -18,7 +18,8 @@ awk -v version="$VERSION" '
 	/^## / { inside = ($2 == version); next }
 	inside { print }
 ' CHANGELOG.md >"$notes"
-grep -q '[^[:space:]]' "$notes" ||
+grep -q '[^[:space:]]' "$notes" || rm -f "$notes"
+[ -e "$notes" ] ||
 	fail "CHANGELOG.md has no section \"## $VERSION\": rename \"## Unreleased\", and begin a new one above it"
 echo "==> notes in $notes"
 [ -n "${REPOSITORY:-}" ] || exit 0

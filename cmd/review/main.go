@@ -11,12 +11,19 @@ import (
 	"example.com/scaleout/internal/review"
 )
 
+// least is the smallest limit: the headline and the counts of some stacks need as much.
+const least = 2000
+
 func main() {
 	base := flag.String("base", "origin/main", "the `revision` to compare with; compared is where the branch left it")
 	head := flag.String("head", "", "the `revision` to judge, of which no code runs; the default is the working tree")
 	limit := flag.Int("limit", 0, "the largest `number` of characters; 65536 for a comment on GitHub; 0 for all")
 	file := flag.String("prices", "", "a `file` like internal/cost/prices.yaml, which is the default")
 	flag.Parse()
+	if flag.NArg() > 0 || *limit != 0 && *limit < least {
+		fmt.Fprintf(os.Stderr, "review: want no arguments, and LIMIT to be 0 or at least %d\n", least)
+		os.Exit(2)
+	}
 	if err := run(*base, *head, *file, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "review:", err)
 		os.Exit(1)

@@ -23,7 +23,7 @@ func (d *driver) drift(ctx context.Context) error {
 		return err
 	}
 	if !d.existed {
-		return fmt.Errorf("there is no stack %s: nothing was deployed", d.Stack)
+		return fmt.Errorf("there is no stack %s: nothing was deployed; make up or make deploy creates it", d.Stack)
 	}
 	var drifted, pending []string
 	err := d.do(ctx,

@@ -115,7 +115,7 @@ func (d *driver) environmentExpire(ctx context.Context) error {
 func (d *driver) requireName() error {
 	switch {
 	case d.Name == "":
-		return errors.New("NAME is missing: the environment, e.g. make env-up NAME=pr-123")
+		return errors.New("NAME is missing: the environment, e.g. NAME=pr-123")
 	case len(d.Name) > 63:
 		return fmt.Errorf("NAME=%q has %d characters; its namespace may have 63", d.Name, len(d.Name))
 	case isFile(filepath.Join(d.root, stackFileName(d.Name))):

@@ -33,7 +33,7 @@ func (t *Table) Page(stacks []*rendered.Stack) (string, error) {
 		"names": func(prices []Price) string {
 			var names []string
 			for _, p := range prices {
-				names = append(names, fmt.Sprintf("%s (%v a %s)", p.Name, p.USD, p.Per))
+				names = append(names, fmt.Sprintf("%s (%v per %s)", p.Name, p.USD, p.Per))
 			}
 			return strings.Join(names, ", ")
 		},

@@ -56,6 +56,10 @@ func (r *Report) Comment(head, base string, limit int) string {
 func (r *Report) text(head, base string, c caps) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n### %s\n", Marker, r.headline())
+	if len(r.stale) > 0 {
+		fmt.Fprintf(&b, "\n**The settings of %s change, but not the golden files: run `make golden`**, unless these "+
+			"settings change no object.\n", some(r.stale, ""))
+	}
 	b.WriteString("\n" + r.table())
 	for class := DataLoss; class <= Replacement; class++ {
 		if entries := r.entries[class]; len(entries) > 0 {

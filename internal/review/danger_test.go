@@ -413,6 +413,10 @@ func TestMoveOfAStack(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", settings, worst, want)
 		}
 	}
+	stale := reviewed(t, with("p:maxReplicas: before"), with("p:maxReplicas: 9")).Comment("head", "base", 0)
+	if !strings.Contains(stale, "**The settings of `shop` change, but not the golden files: run `make golden`**") {
+		t.Errorf("got %s", stale)
+	}
 	secret := with("a: b")
 	secret["shop/Pulumi.shop.yaml"] = strings.Replace(secret["shop/Pulumi.shop.yaml"], "v1:abc", "v1:def", 1)
 	got := reviewed(t, with("a: b"), secret).Comment("head", "base", 0)

@@ -18,6 +18,7 @@ type Report struct {
 	prices  *cost.Table
 	stacks  []*stack // those that change, sorted by name
 	same    []string // the names of the others
+	stale   []string // those whose settings change, and none of their golden files
 	entries [classes][]*entry
 }
 
@@ -54,6 +55,9 @@ func New(before, after map[string]*rendered.Stack, prices *cost.Table) *Report {
 			continue
 		}
 		if len(settings) > 0 {
+			if len(changes) == 0 {
+				r.stale = append(r.stale, name)
+			}
 			e := &entry{[]string{name}, []string{"settings"}, "settings", moves(settings), settings}
 			s.counts[e.effects[0].class]++
 			all = append(all, e)
