@@ -51,11 +51,7 @@ func run(path string, stdin io.Reader, stdout io.Writer) (failed bool, err error
 	if err != nil {
 		return false, err
 	}
-	input, err := io.ReadAll(stdin)
-	if err != nil {
-		return false, fmt.Errorf("reading standard input: %w", err)
-	}
-	stack, err := rendered.ParseArchive(input)
+	stack, err := rendered.ReadArchive(stdin)
 	if err != nil {
 		return false, err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -34,7 +35,7 @@ type Violation struct {
 	Problem string
 }
 
-// Stack is what a stack would deploy, and its stack file.
+// Stack has the resources that a stack would deploy, and its stack file.
 type Stack struct {
 	*rendered.Stack
 	Config map[string]any // the keys of the stack file, e.g. "aws:defaultTags"
@@ -66,16 +67,19 @@ func (s *Stack) workloads() []workload {
 	return found
 }
 
-// containers returns all containers of the pods, with their names.
-func (w workload) containers() map[string]map[string]any {
-	found := map[string]map[string]any{}
+// containers returns all containers of the pods, by name.
+func (w workload) containers() []map[string]any {
+	var found []map[string]any
 	for _, field := range []string{"initContainers", "containers"} {
 		for _, element := range rendered.List(w.pod, field) {
 			if container, ok := element.(map[string]any); ok {
-				found[fmt.Sprint(container["name"])] = container
+				found = append(found, container)
 			}
 		}
 	}
+	slices.SortFunc(found, func(a, b map[string]any) int {
+		return cmp.Compare(fmt.Sprint(a["name"]), fmt.Sprint(b["name"]))
+	})
 	return found
 }
 

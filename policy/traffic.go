@@ -54,7 +54,7 @@ var trafficRules = []Rule{
 	},
 }
 
-// databasePorts are those of Redis, PostgreSQL, MySQL, SQL Server, MongoDB, Cassandra and Elasticsearch.
+// databasePorts lists the default ports of Redis, PostgreSQL, MySQL, SQL Server, MongoDB, Cassandra and Elasticsearch.
 var databasePorts = []string{"6379", "5432", "3306", "1433", "27017", "9042", "9200"}
 
 var databaseImage = regexp.MustCompile(`(^|/)(redis|valkey|postgres|mysql|mariadb|mongo)(:|@|$)`)

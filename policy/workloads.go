@@ -40,10 +40,10 @@ var workloadRules = []Rule{
 				if s.Scaling(w.Resource).By == nil {
 					continue
 				}
-				for _, name := range slices.Sorted(maps.Keys(w.containers())) {
-					resources := w.containers()[name]["resources"]
+				for _, container := range w.containers() {
+					resources := container["resources"]
 					if rendered.Get(resources, "requests", "cpu") == nil && rendered.Get(resources, "limits", "cpu") == nil {
-						found = append(found, violation(w.Resource, "container %s has no CPU request", name))
+						found = append(found, violation(w.Resource, "container %s has no CPU request", container["name"]))
 					}
 				}
 			}
@@ -136,8 +136,8 @@ func imagesWhere(s *Stack, problematic func(string) bool, problem string) (found
 		}
 	}
 	for _, w := range s.workloads() {
-		for _, name := range slices.Sorted(maps.Keys(w.containers())) {
-			image, _ := w.containers()[name]["image"].(string)
+		for _, container := range w.containers() {
+			image, _ := container["image"].(string)
 			check(w.Resource, image)
 		}
 	}
@@ -194,11 +194,12 @@ func plainSecrets(s *Stack) (found []Violation) {
 		}
 	}
 	for _, w := range s.workloads() {
-		for _, name := range slices.Sorted(maps.Keys(w.containers())) {
-			for _, variable := range rendered.List(w.containers()[name], "env") {
+		for _, container := range w.containers() {
+			for _, variable := range rendered.List(container, "env") {
 				variableName := fmt.Sprint(rendered.Get(variable, "name"))
 				if secretName.MatchString(variableName) && plain(rendered.Get(variable, "value")) {
-					found = append(found, violation(w.Resource, "variable %s of container %s is plain text", variableName, name))
+					found = append(found, violation(w.Resource, "variable %s of container %s is plain text", variableName,
+						container["name"]))
 				}
 			}
 		}

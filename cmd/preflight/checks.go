@@ -17,10 +17,12 @@ type flight struct {
 	*rendered.Stack
 	cluster
 	ctx      context.Context
+	all      []any           // the pods of the cluster
+	own      map[string]bool // the pods of the stack's workloads, by namespace and name
 	findings []finding
 }
 
-// finding is what would keep the autoscaler from working.
+// finding describes something that would keep the autoscaler from working.
 type finding struct {
 	blocks    bool // otherwise it may be intended
 	text, fix string
@@ -35,7 +37,7 @@ func (f *flight) check() error {
 	if err := f.metricsAPI(); err != nil {
 		return err
 	}
-	own := map[string]bool{} // the pods of the stack's workloads, by namespace and name
+	f.own = map[string]bool{}
 	for _, w := range f.Resources {
 		if kind := w.Kind(); kind != "Deployment" && kind != "StatefulSet" {
 			continue
@@ -45,7 +47,7 @@ func (f *flight) check() error {
 			return err
 		}
 		for _, pod := range pods {
-			own[titled(pod)] = true
+			f.own[titled(pod)] = true
 		}
 		scaling := f.Scaling(w)
 		if scaling.By == nil {
@@ -56,10 +58,14 @@ func (f *flight) check() error {
 			return err
 		}
 	}
-	if err := f.quotas(own); err != nil {
+	var err error
+	if f.all, err = f.get(f.ctx, "pods", "--all-namespaces"); err != nil {
 		return err
 	}
-	return f.room(own)
+	if err := f.quotas(); err != nil {
+		return err
+	}
+	return f.room()
 }
 
 // metricsAPI checks that there is one metrics API, and that no other one is in the way.
@@ -185,33 +191,16 @@ func (f *flight) autoscalers(w, own *rendered.Resource) error {
 	return nil
 }
 
-// request returns what a pod of the cluster requests.
-func request(pod any) rendered.Load {
-	spec := rendered.Get(pod, "spec")
-	return rendered.Load{
-		Pods:   1,
-		CPU:    podsize.Measure{Field: "requests", Name: "cpu"}.Of(spec),
-		Memory: podsize.Measure{Field: "requests", Name: "memory"}.Of(spec),
-	}
-}
-
 // quotas reports ResourceQuotas without room for the most pods.
-func (f *flight) quotas(own map[string]bool) error {
+func (f *flight) quotas() error {
 	needs := f.needs()
 	for _, namespace := range slices.Sorted(maps.Keys(needs)) {
 		need := needs[namespace]
 		quotas, err := f.get(f.ctx, "resourcequotas", "--namespace", namespace)
-		if err != nil || len(quotas) == 0 {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		pods, err := f.get(f.ctx, "pods", "--namespace", namespace)
 		if err != nil {
 			return err
 		}
-		others := sum(pods, own, nil)
+		others := f.others(func(pod any) bool { return text(pod, "metadata", "namespace") == namespace })
 		for _, quota := range quotas {
 			if rendered.Get(quota, "spec", "scopes") != nil || rendered.Get(quota, "spec", "scopeSelector") != nil {
 				f.add(false, "kubectl describe quota", "ResourceQuota %s is for some pods only, and was not checked.",
@@ -248,9 +237,9 @@ func (f *flight) needs() map[string]rendered.Load {
 		if kind := w.Kind(); kind != "Deployment" && kind != "StatefulSet" {
 			continue
 		}
-		pod, most := request(w.Get("spec", "template")), f.Scaling(w).Max
+		pod, most := rendered.RequestOf(w.Get("spec", "template", "spec")), f.Scaling(w).Max
 		namespace := namespaceOf(w)
-		needs[namespace] = plus(needs[namespace], pod, most+rendered.Surge(w, most))
+		needs[namespace] = needs[namespace].Plus(pod, most+rendered.Surge(w, most))
 	}
 	return needs
 }
@@ -260,36 +249,26 @@ func namespaceOf(w *rendered.Resource) string {
 	return cmp.Or(text(w.Inputs, "metadata", "namespace"), "default")
 }
 
-func plus(total, pod rendered.Load, n int64) rendered.Load {
-	return rendered.Load{
-		Pods: total.Pods + n, CPU: total.CPU.Plus(pod.CPU, n), Memory: total.Memory.Plus(pod.Memory, n),
-	}
-}
-
-// sum adds up the pods that are neither finished nor the stack's, on some nodes or, for nil, on all.
-func sum(pods []any, own, nodes map[string]bool) (total rendered.Load) {
-	for _, pod := range pods {
-		phase := text(pod, "status", "phase")
-		elsewhere := nodes != nil && !nodes[text(pod, "spec", "nodeName")]
-		if own[titled(pod)] || phase == "Succeeded" || phase == "Failed" || elsewhere {
+// others adds up those of the cluster's pods that are neither finished nor the stack's.
+func (f *flight) others(where func(pod any) bool) (total rendered.Load) {
+	for _, pod := range f.all {
+		if phase := text(pod, "status", "phase"); phase == "Succeeded" || phase == "Failed" || f.own[titled(pod)] {
 			continue
 		}
-		total = plus(total, request(pod), 1)
+		if where(pod) {
+			total = total.Plus(rendered.RequestOf(rendered.Get(pod, "spec")), 1)
+		}
 	}
 	return total
 }
 
 // room reports nodes without room for the most pods: those that exist, or those that the NodePools may create.
-func (f *flight) room(own map[string]bool) error {
+func (f *flight) room() error {
 	pools, err := f.get(f.ctx, "nodepools.karpenter.sh")
 	if err != nil {
 		return err
 	}
 	nodes, err := f.get(f.ctx, "nodes")
-	if err != nil {
-		return err
-	}
-	pods, err := f.get(f.ctx, "pods", "--all-namespaces")
 	if err != nil {
 		return err
 	}
@@ -302,7 +281,7 @@ func (f *flight) room(own map[string]bool) error {
 		limits := rendered.Get(pool, "spec", "limits")
 		what = "The NodePools"
 		cpu, memory := rendered.Get(limits, "cpu"), rendered.Get(limits, "memory")
-		total = plus(total, rendered.Load{CPU: podsize.Parse(cpu), Memory: podsize.Parse(memory)}, 1)
+		total = total.Plus(rendered.Load{CPU: podsize.Parse(cpu), Memory: podsize.Parse(memory)}, 1)
 		total.CPU.Unlimited = total.CPU.Unlimited || cpu == nil
 		total.Memory.Unlimited = total.Memory.Unlimited || memory == nil
 	}
@@ -314,7 +293,7 @@ func (f *flight) room(own map[string]bool) error {
 		names[text(node, "metadata", "name")] = true
 		if len(pools) == 0 {
 			allocatable := rendered.Get(node, "status", "allocatable")
-			total = plus(total, rendered.Load{
+			total = total.Plus(rendered.Load{
 				CPU:    podsize.Parse(rendered.Get(allocatable, "cpu")),
 				Memory: podsize.Parse(rendered.Get(allocatable, "memory")),
 			}, 1)
@@ -322,9 +301,9 @@ func (f *flight) room(own map[string]bool) error {
 	}
 	var need rendered.Load
 	for _, load := range f.needs() {
-		need = plus(need, load, 1)
+		need = need.Plus(load, 1)
 	}
-	others := sum(pods, own, names)
+	others := f.others(func(pod any) bool { return names[text(pod, "spec", "nodeName")] })
 	for _, r := range []struct {
 		name               string
 		total, need, other podsize.Size

@@ -44,11 +44,7 @@ func main() {
 func run(ctx context.Context, connect func(given string) cluster, stdin io.Reader, stdout io.Writer) (
 	blocked bool, err error,
 ) {
-	input, err := io.ReadAll(stdin)
-	if err != nil {
-		return false, fmt.Errorf("reading standard input: %w", err)
-	}
-	stack, err := rendered.ParseArchive(input)
+	stack, err := rendered.ReadArchive(stdin)
 	if err != nil {
 		return false, err
 	}

@@ -20,7 +20,7 @@ const environments = "environments"
 // markEnvironment holds when an environment ends (RFC 3339).
 const markEnvironment = "environment-"
 
-// defaultHours is how long an environment lives: over a weekend.
+// defaultHours is the lifetime of an environment, which lasts over a weekend.
 const defaultHours = 72
 
 // environmentFile returns the settings file of an environment.

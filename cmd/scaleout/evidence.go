@@ -44,12 +44,17 @@ func (d *driver) evidence(ctx context.Context) error {
 		return err
 	}
 	return d.onImage(ctx, "evidence", func(ctx context.Context, image string) (string, error) {
-		digest, err := registry.Attach(ctx, image, evidenceType, map[string]string{
-			kindAnnotation: d.Kind, resultAnnotation: d.Result, stackAnnotation: d.Stack,
-			createdAnnotation: time.Now().UTC().Format(time.RFC3339),
-		}, content)
+		digest, err := d.attach(ctx, image, evidenceType, d.Kind, d.Result, content)
 		return fmt.Sprintf("%s %s\nattached to %s\nas %s", d.Kind, d.Result, image, digest), err
 	})
+}
+
+// attach attaches content of an artifact type to an image, as evidence of a kind.
+func (d *driver) attach(ctx context.Context, image, artifactType, kind, result string, content []byte) (string, error) {
+	return registry.Attach(ctx, image, artifactType, map[string]string{
+		kindAnnotation: kind, resultAnnotation: result, stackAnnotation: d.Stack,
+		createdAnnotation: time.Now().UTC().Format(time.RFC3339),
+	}, content)
 }
 
 // defaultProofDays is the age from which on evidence no longer counts: a dependency may have got a known hole, and the
@@ -59,10 +64,13 @@ const defaultProofDays = 7
 // proof shows what was measured about an image. It refuses one without evidence, with a failed newest result of a kind,
 // without a kind that PROOF names, or with one that is too old. PROOF=0 only shows it.
 func (d *driver) proof(ctx context.Context, image string) (string, error) {
-	attached, err := attachedKinds(ctx, image)
+	attached, err := registry.Attached(ctx, image, evidenceType, spdxType)
 	if err != nil {
 		return "", err
 	}
+	attached = slices.DeleteFunc(attached, func(a map[string]string) bool { // an SBOM that others attached
+		return a[kindAnnotation]+a[resultAnnotation] == ""
+	})
 	// The time has a fixed format, in which later is greater. Of one second, the failed result counts.
 	slices.SortFunc(attached, func(a, b map[string]string) int {
 		return cmp.Or(cmp.Compare(b[createdAnnotation], a[createdAnnotation]),

@@ -8,9 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
-
-	"example.com/scaleout/internal/registry"
 )
 
 // The supply chain of an image: a list of what is in it (SBOM, by syft), and a signature (by cosign), both attached to
@@ -29,10 +26,7 @@ func (d *driver) sbom(ctx context.Context) error {
 		if err != nil {
 			return "", err
 		}
-		digest, err := registry.Attach(ctx, image, spdxType, map[string]string{
-			kindAnnotation: sbomKind, resultAnnotation: "passed", stackAnnotation: d.Stack,
-			createdAnnotation: time.Now().UTC().Format(time.RFC3339),
-		}, []byte(list))
+		digest, err := d.attach(ctx, image, spdxType, sbomKind, "passed", []byte(list))
 		return fmt.Sprintf("%d KB of SPDX attached to %s\nas %s", len(list)/1024, image, digest), err
 	})
 }
@@ -101,19 +95,4 @@ func (d *driver) tool(ctx context.Context, name string, args ...string) (string,
 	d.note("%s is not on PATH: compiling that of tools/%[1]s, once, for minutes", name)
 	return d.host.Run(ctx, command{name: "go", args: append([]string{
 		"tool", "-modfile=" + filepath.Join(d.root, "tools", name, "go.mod"), name}, args...)})
-}
-
-// attachedKinds returns the evidence about an image, with the SBOM as one.
-func attachedKinds(ctx context.Context, image string) ([]map[string]string, error) {
-	evidence, err := registry.Attached(ctx, image, evidenceType)
-	if err != nil {
-		return nil, err
-	}
-	lists, err := registry.Attached(ctx, image, spdxType)
-	for _, list := range lists {
-		if list[kindAnnotation] == sbomKind { // others have other annotations
-			evidence = append(evidence, list)
-		}
-	}
-	return evidence, err
 }

@@ -33,7 +33,7 @@ type Item struct {
 	Cost  Month
 }
 
-// Estimate is what a stack costs.
+// Estimate holds the cost of a stack.
 type Estimate struct {
 	Items   []Item // the largest first
 	Total   Month
@@ -48,6 +48,7 @@ func (t *Table) Estimate(s *rendered.Stack) Estimate {
 	if s != nil && s.OnAWS() {
 		for _, r := range s.Resources {
 			b.resource(r)
+			b.object(r)
 		}
 		b.nodes(s)
 	}
@@ -91,7 +92,7 @@ func (b *bill) use(ids ...string) {
 	}
 }
 
-// resource adds what a resource costs, without pods.
+// resource adds what a resource of AWS costs.
 func (b *bill) resource(r *rendered.Resource) {
 	switch r.Type {
 	case "aws:eks/cluster:Cluster":
@@ -133,6 +134,10 @@ func (b *bill) resource(r *rendered.Resource) {
 			b.unknown[r.Title()] = true
 		}
 	}
+}
+
+// object adds what a Kubernetes object costs, without pods.
+func (b *bill) object(r *rendered.Resource) {
 	switch r.Kind() {
 	case "PersistentVolumeClaim":
 		b.disk(r, r.Inputs, 1)

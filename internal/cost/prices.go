@@ -26,7 +26,7 @@ type Table struct {
 	Sources      map[string]Source
 }
 
-// Price is what AWS asks for a unit.
+// Price is a list price of AWS for a unit.
 type Price struct {
 	Name    string
 	USD     float64 `yaml:"usd"`
@@ -35,7 +35,7 @@ type Price struct {
 	Setting string  // what decides about it, in Markdown
 }
 
-// Source is where a price was read.
+// Source is a page or program from which prices were read.
 type Source struct {
 	Name, URL string
 	Date      string // on which it was right, e.g. 2026-11-28

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -48,8 +49,8 @@ func Attach(ctx context.Context, reference, artifactType string, annotations map
 	return digest.String(), nil
 }
 
-// Attached returns the annotations of everything of an artifact type that is attached to an image.
-func Attached(ctx context.Context, reference, artifactType string) ([]map[string]string, error) {
+// Attached returns the annotations of everything of some artifact types that is attached to an image.
+func Attached(ctx context.Context, reference string, artifactTypes ...string) ([]map[string]string, error) {
 	ref, referrers, err := referrers(ctx, reference)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func Attached(ctx context.Context, reference, artifactType string) ([]map[string
 		if err != nil {
 			return nil, fmt.Errorf("reading %s, attached to %s: %w", r.Digest, reference, err)
 		}
-		if string(manifest.Config.MediaType) == artifactType {
+		if slices.Contains(artifactTypes, string(manifest.Config.MediaType)) {
 			found = append(found, manifest.Annotations)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"example.com/scaleout/internal/podsize"
 )
 
-// Load is what a number of pods, or of containers on a Docker host, requests.
+// Load holds the requests of a number of pods, or of containers on a Docker host.
 type Load struct {
 	Pods        int64
 	CPU, Memory podsize.Size
@@ -23,8 +23,16 @@ func (l Load) String() string {
 	return fmt.Sprintf("%s, %s CPU, %s", pods, l.CPU, l.Memory)
 }
 
-// Capacity is what all pods of a stack request: with the fewest and with the most replicas, and with the most while
-// every Deployment rolls out. Pods of DaemonSets are not included, as their number is that of the nodes.
+// RequestOf returns the load of one pod.
+func RequestOf(podSpec any) Load { return Load{1, cpu.Of(podSpec), memory.Of(podSpec)} }
+
+// Plus returns l + n * other.
+func (l Load) Plus(other Load, n int64) Load {
+	return Load{l.Pods + n*other.Pods, l.CPU.Plus(other.CPU, n), l.Memory.Plus(other.Memory, n)}
+}
+
+// Capacity holds the requests of all pods of a stack: with the fewest and with the most replicas, and with the most
+// while every Deployment rolls out. Pods of DaemonSets are not included, as their number is that of the nodes.
 type Capacity struct{ AtMin, AtMax, InRollout Load }
 
 // Scaling is the range of replicas of a workload.
@@ -41,23 +49,19 @@ func (s *Stack) Capacity() Capacity {
 	for _, r := range s.Resources {
 		switch r.Kind() {
 		case "Deployment", "StatefulSet", "ReplicaSet":
-			pod := Load{CPU: cpu.Of(r.Get("spec", "template", "spec")), Memory: memory.Of(r.Get("spec", "template", "spec"))}
 			scaling := s.Scaling(r)
-			c.add(pod, scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
+			c.add(RequestOf(r.Get("spec", "template", "spec")), scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
 		case "docker:index/container:Container":
-			container := Load{CPU: podsize.Parse(orZero(r.Get("cpus"))), Memory: megabytes(r.Get("memory"))}
-			c.add(container, 1, 1, 1)
+			c.add(Load{1, podsize.Parse(orZero(r.Get("cpus"))), megabytes(r.Get("memory"))}, 1, 1, 1)
 		}
 	}
 	return c
 }
 
 // add adds a number of equal pods to each total.
-func (c *Capacity) add(pod Load, numbers ...int64) {
-	for i, total := range []*Load{&c.AtMin, &c.AtMax, &c.InRollout} {
-		total.Pods += numbers[i]
-		total.CPU, total.Memory = total.CPU.Plus(pod.CPU, numbers[i]), total.Memory.Plus(pod.Memory, numbers[i])
-	}
+func (c *Capacity) add(pod Load, atMin, atMax, inRollout int64) {
+	c.AtMin, c.AtMax = c.AtMin.Plus(pod, atMin), c.AtMax.Plus(pod, atMax)
+	c.InRollout = c.InRollout.Plus(pod, inRollout)
 }
 
 // Scaling returns the range of replicas of a workload, from the autoscaler that targets it. An unset number is one.

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"runtime"
 	"slices"
@@ -52,8 +53,12 @@ func Parse(name string, files map[string]string) (*Stack, error) {
 	return stacks[name], err
 }
 
-// ParseArchive is Parse for the output of `scaleout golden`, a txtar archive.
-func ParseArchive(content []byte) (*Stack, error) {
+// ReadArchive is Parse for the output of `scaleout golden`, a txtar archive, on standard input.
+func ReadArchive(stdin io.Reader) (*Stack, error) {
+	content, err := io.ReadAll(stdin)
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
 	files := map[string]string{}
 	for _, file := range txtar.Parse(content).Files {
 		files[file.Name] = string(file.Data)

@@ -37,13 +37,14 @@ func (r *Report) Comment(head, base string, limit int) string {
 			steps = append(steps, func() { c.entries[class] = n })
 		}
 	}
-	text := r.text(head, base, c)
+	totals := r.capacity() + r.cost()
+	text := r.text(head, base, totals, c)
 	for _, step := range steps {
 		if limit == 0 || utf8.RuneCountInString(text) <= limit {
 			break
 		}
 		step()
-		text = r.text(head, base, c)
+		text = r.text(head, base, totals, c)
 	}
 	// Names of thousands of characters.
 	if runes := []rune(text); limit > 0 && len(runes) > limit {
@@ -53,7 +54,7 @@ func (r *Report) Comment(head, base string, limit int) string {
 	return text
 }
 
-func (r *Report) text(head, base string, c caps) string {
+func (r *Report) text(head, base, totals string, c caps) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n### %s\n", Marker, r.headline())
 	if len(r.stale) > 0 {
@@ -67,7 +68,7 @@ func (r *Report) text(head, base string, c caps) string {
 			list(&b, entries, c.entries[class], c.fields)
 		}
 	}
-	b.WriteString(r.capacity() + r.cost())
+	b.WriteString(totals)
 	for class := InPlace; class <= Addition; class++ {
 		if entries := r.entries[class]; len(entries) > 0 {
 			fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n", class, resources(r.count(class)))

@@ -31,8 +31,9 @@ type field struct {
 
 func (c *change) resource() *rendered.Resource { return cmp.Or(c.after, c.before) }
 
-// compare returns the changed resources of a stack, by URN. A stack that is missing is nil.
-func compare(before, after *rendered.Stack) []*change {
+// pair matches the resources of two versions as the engine does: by URN, then by aliases. Of the rest, those that are
+// the same object are renamed.
+func pair(before, after *rendered.Stack) []*change {
 	former := map[string]*rendered.Resource{} // by URN, as far as no resource has taken it
 	var changes []*change
 	if before != nil {
@@ -77,7 +78,12 @@ func compare(before, after *rendered.Stack) []*change {
 	for _, urn := range slices.Sorted(maps.Keys(former)) {
 		changes = append(changes, &change{before: former[urn]})
 	}
-	stack := cmp.Or(after, before)
+	return changes
+}
+
+// compare returns the changed resources of a stack, by URN. A stack that is missing is nil.
+func compare(before, after *rendered.Stack) []*change {
+	changes, stack := pair(before, after), cmp.Or(after, before)
 	siblings := map[string]int{}
 	for _, r := range stack.Resources {
 		siblings[r.Parent()+" "+r.Type]++

@@ -41,7 +41,7 @@ func (c *change) effects() []effect {
 // loss returns the effect of a replacement or a removal, which begins with what happens and ends with when.
 func (c *change) loss(what, when string) effect {
 	old := c.before
-	entry := kindOf(old.Type)
+	entry, _ := kindOf(old.Type)
 	if rule := old.Get("spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"); rule == "Delete" {
 		entry = kind{DataLoss, "its claims are deleted with it",
 			"Set `whenDeleted: Retain` in a change before this one.", nil}
@@ -106,6 +106,19 @@ func (c *change) addition() []effect {
 func (c *change) update() []effect {
 	effects := []effect{{InPlace, "", ""}}
 	add := func(class Class, why, instead string) { effects = append(effects, effect{class, why, instead}) }
+	c.options(add)
+	if _, listed := kindOf(c.after.Type); !listed && c.after.Type != container && c.after.Type != provider {
+		add(InPlace, "It is not known here which changes replace a resource of this type.", "")
+	}
+	c.fieldsOf(add)
+	if len(effects) > 1 {
+		return effects[1:]
+	}
+	return effects
+}
+
+// options adds what changed resource options mean for later updates.
+func (c *change) options(add func(Class, string, string)) {
 	if c.before.Options.Protect && !c.after.Options.Protect {
 		add(InPlace, "Its protection ends: a later removal is no longer refused.", "")
 	}
@@ -119,9 +132,10 @@ func (c *change) update() []effect {
 		c.before.Options.DeletedWith != c.after.Options.DeletedWith {
 		add(InPlace, "Its options `replaceWith` or `deletedWith` change: another resource decides about it.", "")
 	}
-	if !known(c.after.Type) {
-		add(InPlace, "It is not known here which changes replace a resource of this type.", "")
-	}
+}
+
+// fieldsOf adds what changed fields do, by kind.
+func (c *change) fieldsOf(add func(Class, string, string)) {
 	switch c.after.Kind() {
 	case "Deployment", "StatefulSet":
 		c.workload(add)
@@ -169,10 +183,6 @@ func (c *change) update() []effect {
 			add(DataLoss, fmt.Sprintf("Logs that are older than %d days are deleted.", after), "Export the logs first.")
 		}
 	}
-	if len(effects) > 1 {
-		return effects[1:]
-	}
-	return effects
 }
 
 // changes reports whether the input at a path, or one below it, changes.

@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Class is how much a change endangers, the worst first.
+// Class grades what a change endangers, the worst first.
 type Class int
 
 // The classes.
@@ -65,26 +65,17 @@ var containerUpdates = []string{
 	"mustRun", "restart", "tmpfs", "wait", "waitTimeout",
 }
 
-// kindOf returns the entry of a type such as kubernetes:core/v1:Service or aws:kms/key:Key.
-func kindOf(typ string) kind {
+// kindOf returns the entry of a type such as kubernetes:core/v1:Service or aws:kms/key:Key, and whether there is one.
+// For other types it is the worst, so that nobody relies on it.
+func kindOf(typ string) (entry kind, listed bool) {
 	name := typ
 	if isObject(typ) {
 		name = typ[strings.LastIndexByte(typ, ':')+1:]
 	}
-	entry, found := kinds[name]
-	if !found { // the worst, so that nobody relies on it
-		return kind{DataLoss, "what is lost with a resource of this type is not known here", "", nil}
+	if entry, listed = kinds[name]; !listed {
+		entry = kind{DataLoss, "what is lost with a resource of this type is not known here", "", nil}
 	}
-	return entry
-}
-
-// known reports whether kinds.yaml has the type.
-func known(typ string) bool {
-	_, found := kinds[typ[strings.LastIndexByte(typ, ':')+1:]]
-	if !isObject(typ) {
-		_, found = kinds[typ]
-	}
-	return found || typ == container || typ == provider
+	return entry, listed
 }
 
 func isObject(typ string) bool { return strings.HasPrefix(typ, "kubernetes:") }
@@ -99,12 +90,14 @@ func Replaces(typ, path string) bool {
 	case isObject(typ) && within(path, []string{"metadata.name", "metadata.namespace"}):
 		return true
 	}
-	return within(path, kindOf(typ).Immutable)
+	entry, _ := kindOf(typ)
+	return within(path, entry.Immutable)
 }
 
 // HoldsData reports whether data is lost with a resource of the type. Types that kinds.yaml does not have are unknown.
 func HoldsData(typ string) bool {
-	return typ != container && typ != provider && known(typ) && kindOf(typ).Class == DataLoss
+	entry, listed := kindOf(typ)
+	return listed && entry.Class == DataLoss
 }
 
 // replacesValue reports whether a change makes the provider replace a resource only because of its values: ElastiCache

@@ -13,7 +13,7 @@ import (
 	"example.com/scaleout/internal/rendered"
 )
 
-// Report is what a branch changes.
+// Report lists the changes of a branch.
 type Report struct {
 	prices  *cost.Table
 	stacks  []*stack // those that change, sorted by name
