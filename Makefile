@@ -1,5 +1,8 @@
 # Everything a person or a CI job does here is one of these targets. `make` or `make help` lists them.
-STACK    ?= dev
+ifeq ($(origin STACK), undefined)
+# The project of the cluster has no dev.
+STACK    := $(if $(filter preview-cluster policy-cluster,$(MAKECMDGOALS)),prod,dev)
+endif
 OUT      ?= rendered/$(STACK)
 BASE     ?= origin/main
 RUN      ?= .
@@ -53,7 +56,7 @@ $(CLUSTER_PROGRAM):
 preview: $(PROGRAM) ## show what STACK would deploy (dev, prod, docker); SET="maxReplicas=30 host=a.test" overrides
 	@$(SETTINGS); $(PROGRAM) preview -stack "$$STACK" "$$@"
 
-preview-cluster: $(CLUSTER_PROGRAM) ## show what the cluster of STACK=prod would be, and its network
+preview-cluster: $(CLUSTER_PROGRAM) ## show what the cluster of STACK (prod) would be, and its network
 	@$(SETTINGS); $(CLUSTER_PROGRAM) preview -C cluster -stack "$$STACK" "$$@"
 
 render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for kubectl to OUT (rendered/STACK)
@@ -62,20 +65,20 @@ render: $(PROGRAM) ## write the Kubernetes objects of STACK as YAML files for ku
 diff: ## what this working tree changes in the golden files of all stacks against BASE (origin/main)
 	@sh tools/diff.sh
 
-review: ## the same judged, as a comment: data loss, outages, replacements, capacity, cost; LIMIT=65536, HEAD=commit
+review: ## judge that: data loss, outages, replacements, capacity, cost; LIMIT=65536, HEAD=commit
 	@go build -o bin/review ./cmd/review && exec bin/review -base "$$BASE" -head "$$HEAD" -limit "$${LIMIT:-0}"
 
-policy: $(PROGRAM) ## check what STACK would deploy: the rules of policy/, and kube-score; SET as for preview
+policy: $(PROGRAM) ## check what STACK would deploy: the rules of policy/, and kube-score
 	@cd policy && go build -o ../bin/policy .
 	@$(SETTINGS); $(call check_policy,$(PROGRAM),.)
 
-policy-cluster: $(CLUSTER_PROGRAM) ## the same for the cluster of STACK=prod
+policy-cluster: $(CLUSTER_PROGRAM) ## check what the cluster of STACK (prod) would be
 	@cd policy && go build -o ../bin/policy .
 	@$(SETTINGS); $(call check_policy,$(CLUSTER_PROGRAM),cluster)
 
 # Both checks run, whatever the first one finds.
-check_policy = failed=; set -- -C $(2) -stack "$$STACK" "$$@"; \
-	$(1) golden "$$@" | bin/policy -stack-file "$(2)/Pulumi.$$STACK.yaml" || failed=1; \
+check_policy = set -- -C $(2) -stack "$$STACK" "$$@"; $(1) golden "$$@" >bin/golden.txtar || exit; failed=; \
+	bin/policy -stack-file "$(2)/Pulumi.$$STACK.yaml" <bin/golden.txtar || failed=1; \
 	sh policy/kube-score.sh $(1) "$$@" || failed=1; [ -z "$$failed" ]
 
 # --- for real ---------------------------------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ check_policy = failed=; set -- -C $(2) -stack "$$STACK" "$$@"; \
 up: ## bring STACK up, and what it runs on: registry, cluster if it has one; then request its page
 down: ## remove STACK and what up created for it
 promote: ## deploy in STACK the image of FROM: make promote FROM=staging STACK=prod; YES=1 asks nothing
-evidence: ## attach to the image of STACK what was measured about it: KIND=e2e RESULT=passed FILE=report.json
+evidence: ## attach to the image of STACK what was measured: KIND=e2e RESULT=passed FILE=report.json
 sbom: ## list what is in the image of STACK (syft), and attach the list to it
 sign: ## sign the image of STACK (cosign): KEY=cosign.key, without it keyless
 rollback: ## deploy in STACK the previous image, or TO: a number of the list it prints, digest, reference
@@ -91,7 +94,7 @@ env-up: ## the environment of a branch, a copy of STACK in its kind cluster: NAM
 env-down: ## remove the environment NAME with its stack
 env-expire: ## remove the environments whose time is over; list the others
 deploy: ## update a stack that is not on this machine: pulumi preview, then pulumi up
-plan: ## what an update would do to the real objects of STACK; FILE=plan.md gets a comment for a pull request
+plan: ## what an update would do to the real objects of STACK; FILE=plan.md for a pull request
 drift: ## what others changed in STACK, and apart from it what is not deployed yet; fails for drift
 status: ## what runs: nodes and pods, or containers; URL
 logs: ## logs of COMPONENT (web); FOLLOW=1 keeps printing
@@ -101,7 +104,7 @@ up down env-up env-down env-expire deploy plan drift promote evidence sbom sign 
 	@sh tools/doctor.sh $@ && case $@ in up | env-up) sh tools/build.sh . $(PROGRAM) ;; esac && \
 		sh tools/build.sh ./cmd/scaleout bin/driver && exec bin/driver $@
 
-preflight: $(PROGRAM) driver ## what in the cluster would keep the autoscaler of STACK from working; not on kind: CONTEXT=NAME
+preflight: $(PROGRAM) driver ## what in the cluster keeps the autoscaler of STACK from working; CONTEXT=NAME
 	@go build -o bin/preflight ./cmd/preflight
 	@$(SETTINGS); variables="$$(bin/driver env)" && $(PROGRAM) golden -stack "$$STACK" "$$@" | ( eval "$$variables"; \
 		exec bin/preflight -context "$$CONTEXT" )
@@ -117,7 +120,7 @@ dashboards: driver ## forward ports to Grafana and Prometheus of STACK until Ctr
 	@$(FIND_STACK) && sh tools/dashboards.sh
 
 # The value is split at blanks (a value has none: \s in a regular expression).
-contract: ## check whether the image IMAGE may run as a WebApp; CONTRACT="-port 8080", CONTRACT=-h: all flags
+contract: ## check whether IMAGE may run as a WebApp; CONTRACT="-port 8080", CONTRACT=-h: all flags
 	@go build -o bin/contract ./cmd/contract
 	@set -f; bin/contract $$CONTRACT -- "$$IMAGE"
 
@@ -126,7 +129,7 @@ contract: ## check whether the image IMAGE may run as a WebApp; CONTRACT="-port 
 TESTED := . ./cluster/... ./cmd/... ./components/... ./examples/... ./internal/... ./offline/...
 
 # -vet=all is go vet in the same pass: a command of its own would analyze all dependencies a second time.
-test: ## the tests that a change needs: Go and make suffice; tests skipped for a missing program are listed
+test: ## the tests that a change needs; Go and make suffice, it lists what that skips
 	@echo "==> a first run compiles Pulumi's SDKs and Kubernetes' types: five to ten minutes on two cores"
 	$(COMPILE) go test -vet=all -skip '^TestRendered$$' $(TESTED)
 	cd app && go test -vet=all ./...
@@ -145,7 +148,7 @@ test-all: test golden-check ## also the race detector, load, monitoring, and the
 	cd policy && go test -vet=all ./...
 	cd tools/kubeconform && go test -vet=all ./...
 
-golden: ## update the golden files from the stack files, docs/cost.md, and the dashboards from monitoring/
+golden: ## update what is generated: golden files, docs/cost.md, dashboards
 	cd monitoring && go run . ../internal/counter/dashboards/scaleout.json
 	go test -run '^Test(Golden|Rendered)$$' . ./cluster ./examples/... -update
 	go test -run '^TestRendered$$' ./internal/cost -update
@@ -168,7 +171,7 @@ bench-request: ## time and CPU of a request through the running STACK
 e2e: ## test the running STACK from outside, at last its destroy; RUN=TestScaling runs one test
 	@cd e2e && go test -tags e2e -count 1 -timeout 90m -v -run "$$RUN" .
 
-upgrade: ## deploy BASE on a kind cluster of its own, update it to HEAD under load: FILE (upgrade.md) says what was lost
+upgrade: ## update BASE to HEAD under load, in a kind cluster of its own; FILE=upgrade.md
 	@sh tools/upgrade.sh
 
 e2e-prod: ## bring both AWS projects up and down in Pulumi's engine with substitutes of the providers
@@ -185,7 +188,7 @@ lint: ## gofmt, vet, golangci-lint, go mod tidy, actionlint, no binary file in g
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 	$(ACTIONLINT)
 
-release: ## check that VERSION=v0.1.0 can be released, write its notes; REPOSITORY=ghcr.io/acme/scaleout: push images
+release: ## check that VERSION=v0.1.0 can be released, and write its notes; REPOSITORY=... pushes images
 	@sh tools/release.sh
 
 clean: ## remove what was built, rendered or reported here; state and passphrase in .local stay

@@ -151,6 +151,16 @@ func TestRendered(t *testing.T) {
 			goldentest.Check(t, filepath.Join("testdata", "golden", stack), goldenFiles(t, result), *update)
 		})
 	}
+	folders, _ := filepath.Glob("testdata/golden/*")
+	for _, folder := range folders {
+		stack := filepath.Base(folder)
+		if _, isVariant := variants[stack]; isVariant || slices.Contains(files, "Pulumi."+stack+".yaml") {
+			continue
+		}
+		if !*update || os.RemoveAll(folder) != nil {
+			t.Errorf("%s belongs to no stack file: make golden removes it", folder)
+		}
+	}
 }
 
 func goldenFiles(t *testing.T, result *offline.Result) map[string]string {

@@ -25,13 +25,14 @@ go tool -modfile="$folder/../tools/kubescore/go.mod" kube-score score --output-f
 awk -F '\t' '
 	NR == FNR { if ($0 !~ /^#/) { pattern[++n] = $1; reason[n] = $2 }; next }
 	/^\[CRITICAL\]/ {
-		for (i = 1; i <= n; i++) if ($0 ~ pattern[i]) { explained[i]++; next }
+		for (i = 1; i <= n; i++) if ($0 ~ pattern[i]) { if (!explained[i]++) first[i] = substr($0, 12); next }
 		print "error    kube-score: " substr($0, 12); errors++
 	}
 	/^\[WARNING\]/ { print "warning  kube-score: " substr($0, 11); warnings++ }
 	END {
 		for (i = 1; i <= n; i++) if (explained[i])
-			printf "on purpose, %d of /%s/\n           %s\n", explained[i], pattern[i], reason[i]
+			printf "intended %s%s\n         %s\n", first[i],
+				(explained[i] > 1 ? ", and " (explained[i] - 1) " like it" : ""), reason[i]
 		printf "kube-score: critical without a reason: %d, warnings: %d\n", errors, warnings
 		exit errors > 0
 	}' "$explained" "$work/score"

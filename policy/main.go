@@ -47,15 +47,15 @@ func run(path string, stdin io.Reader, stdout io.Writer) (failed bool, err error
 	if err != nil {
 		return false, fmt.Errorf("-stack-file: %w", err)
 	}
-	config, waivers, err := stackFile(content, ids(), time.Now())
-	if err != nil {
-		return false, err
-	}
 	stack, err := rendered.ReadArchive(stdin)
 	if err != nil {
 		return false, err
 	}
-	return report(&Stack{stack, config}, waivers, stdout), nil
+	config, waivers, err := stackFile(content, ids(), time.Now())
+	if config == nil {
+		return false, err
+	}
+	return report(&Stack{stack, config}, waivers, stdout), err
 }
 
 // ids returns the names of the rules.

@@ -240,7 +240,7 @@ func TestWaivers(t *testing.T) {
 		{"all at once", `[{rule: x}, {rule: y}]`, []string{"waivers[0]: there is no rule", "waivers[1]: there is no rule",
 			"object and reason are required", "until is \"\""}},
 		{"misspelled", `[{rule: tags, object: a, reason: b, end: 2027-01-01}]`, []string{`no field "end"`}},
-		{"an empty element", `[null]`, []string{"policy:waivers[0] is empty"}},
+		{"an empty element", `[null]`, []string{"policy:waivers[0]: is empty"}},
 		{"no list", `{rule: tags}`, []string{"policy:waivers in the stack file"}},
 	} {
 		content := "config:\n  aws:region: x\n  policy:waivers: " + test.list + "\n"
@@ -255,6 +255,29 @@ func TestWaivers(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: got %v, want %q in it", test.name, err, want)
 			}
+		}
+	}
+}
+
+// An invalid waiver covers nothing, and hides neither the valid ones nor the findings.
+func TestInvalidWaiver(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Pulumi.prod.yaml")
+	content := `config: {"policy:waivers": [{rule: tag}, {rule: tags, object: "aws:ecr:Repository r", reason: x, ` +
+		`until: 2126-01-01}]}`
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	golden := "-- tree.txt --\nType Name\n-- outputs.yaml --\n{}\n-- r.yaml --\nname: r\n" +
+		"# urn: urn:pulumi:s::p::aws:ecr/repository:Repository::r\n" +
+		"-- q.yaml --\nname: q\n# urn: urn:pulumi:s::p::aws:ecr/repository:Repository::q\n"
+	var out bytes.Buffer
+	_, err := run(file, strings.NewReader(golden), &out)
+	if err == nil || !strings.Contains(err.Error(), `policy:waivers[0]: there is no rule "tag"`) {
+		t.Errorf("got %v", err)
+	}
+	for _, want := range []string{"waived   tags: aws:ecr:Repository r", "warning  tags: aws:ecr:Repository q"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got %s, want %q in it", out.String(), want)
 		}
 	}
 }
@@ -307,7 +330,7 @@ func TestKubeScore(t *testing.T) {
 	}{
 		{"explained", "exit 0",
 			"echo '[CRITICAL] web/shop apps/v1/Deployment: (web) ImagePullPolicy is not set to Always'; exit 1",
-			false, "on purpose, 1 of /"},
+			false, "intended web/shop apps/v1/Deployment: (web) ImagePullPolicy is not set to Always\n "},
 		{"not explained", "exit 0", "echo '[CRITICAL] web/shop apps/v1/Deployment: (web) CPU limit is not set'; exit 1",
 			true, "error    kube-score: web/shop apps/v1/Deployment: (web) CPU limit"},
 		{"broken", "exit 0", "echo broken >&2; exit 1", true, "broken"},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,50 +19,61 @@ type Waiver struct {
 	used         bool
 }
 
-// stackFile reads the keys and the waivers of a stack file. Its error lists everything that is wrong with the waivers.
-func stackFile(content []byte, ids []string, today time.Time) (config map[string]any, waivers []*Waiver, err error) {
+// stackFile reads the keys and the valid waivers of a stack file. Its error lists everything that is wrong with the
+// others. The config is nil if the file is no stack file.
+func stackFile(content []byte, ids []string, today time.Time) (config map[string]any, valid []*Waiver, err error) {
 	var file struct{ Config map[string]yaml.Node }
 	if err := yaml.Unmarshal(content, &file); err != nil {
 		return nil, nil, fmt.Errorf("the stack file: %w", err)
 	}
 	config = map[string]any{}
-	for key, node := range file.Config {
-		var value any
+	var waivers []*Waiver
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(file.Config)) {
+		node, value := file.Config[key], any(nil)
 		err := node.Decode(&value)
-		if strings.HasPrefix(key, "policy:") && key != "policy:waivers" {
-			return nil, nil, fmt.Errorf("%s in the stack file: there is no such key; waivers are in policy:waivers", key)
-		}
-		if key == "policy:waivers" {
+		switch {
+		case key == "policy:waivers":
 			err = errors.Join(node.Decode(&waivers), onlyFields(node, "rule", "object", "reason", "until"))
+		case strings.HasPrefix(key, "policy:"):
+			err = errors.New("there is no such key; waivers are in policy:waivers")
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s in the stack file: %w", key, err)
+			problems = append(problems, fmt.Errorf("%s in the stack file: %w", key, err))
 		}
 		config[key] = value
 	}
-	var problems []error
 	for i, w := range waivers {
-		if w == nil {
-			problems = append(problems, fmt.Errorf("policy:waivers[%d] is empty", i))
-			continue
+		wrong := w.problems(ids, today)
+		for _, problem := range wrong {
+			problems = append(problems, fmt.Errorf("policy:waivers[%d]: %s", i, problem))
 		}
-		problem := func(format string, args ...any) {
-			problems = append(problems, fmt.Errorf("policy:waivers[%d]: "+format, append([]any{i}, args...)...))
-		}
-		if !slices.Contains(ids, w.Rule) {
-			problem("there is no rule %q; the rules are %s", w.Rule, strings.Join(ids, ", "))
-		}
-		if w.Object == "" || w.Reason == "" {
-			problem("object and reason are required; an object is what the finding names, e.g. \"Deployment shop/web\"")
-		}
-		switch until, err := time.Parse(time.DateOnly, w.Until); {
-		case err != nil:
-			problem("until is %q, but must be the last day, e.g. \"2027-06-30\"", w.Until)
-		case until.AddDate(0, 0, 1).Before(today):
-			problem("the waiver of %s for %s expired on %s: fix it, or prolong it with a new reason", w.Rule, w.Object, w.Until)
+		if len(wrong) == 0 {
+			valid = append(valid, w)
 		}
 	}
-	return config, waivers, errors.Join(problems...)
+	return config, valid, errors.Join(problems...)
+}
+
+// problems returns everything that is wrong with a waiver.
+func (w *Waiver) problems(ids []string, today time.Time) (wrong []string) {
+	if w == nil {
+		return []string{"is empty"}
+	}
+	if !slices.Contains(ids, w.Rule) {
+		wrong = append(wrong, fmt.Sprintf("there is no rule %q; the rules are %s", w.Rule, strings.Join(ids, ", ")))
+	}
+	if w.Object == "" || w.Reason == "" {
+		wrong = append(wrong, `object and reason are required; an object is what the finding names, e.g. "Deployment shop/web"`)
+	}
+	switch until, err := time.Parse(time.DateOnly, w.Until); {
+	case err != nil:
+		wrong = append(wrong, fmt.Sprintf(`until is %q, but must be the last day, e.g. "2027-06-30"`, w.Until))
+	case until.AddDate(0, 0, 1).Before(today):
+		wrong = append(wrong, fmt.Sprintf("the waiver of %s for %s expired on %s: fix it, or prolong it with a new reason",
+			w.Rule, w.Object, w.Until))
+	}
+	return wrong
 }
 
 // waiverOf returns the waiver of a violation, or nil.

@@ -55,21 +55,18 @@ var workloadRules = []Rule{
 		Reason: "at maximum scale the pods of a rollout stay pending",
 		Fix:    "lower maxReplicas or the requests, or raise the limits of the NodePool and nodeCpuLimit, nodeMemoryLimit",
 		Check: func(s *Stack) (found []Violation) {
-			limits, limited := rendered.Get(s.Outputs, "requests", "nodeLimits").(string) // "32 CPU, 128Gi"
-			cpu, memory, known := strings.Cut(limits, " CPU, ")
-			unreadable := podsize.Parse(cpu).Unknown || podsize.Parse(memory).Unknown
-			if limited && unreadable && !strings.Contains(limits, "[unknown") {
+			limits, cpu, memory := s.NodeLimits()
+			if (cpu.Unknown || memory.Unknown) && limits != "" && !strings.Contains(limits, "[unknown") {
 				return []Violation{{"stack", fmt.Sprintf("requests.nodeLimits is %q, not like \"32 CPU, 128Gi\"", limits)}}
 			}
 			load := s.Capacity().InRollout
-			for _, need := range []struct {
-				what, limit string
-				size        podsize.Size
-			}{{"CPU", cpu, load.CPU}, {"memory", memory, load.Memory}} {
-				limit := podsize.Parse(need.limit)
-				if known && !limit.Unknown && need.size.Cmp(limit.Quantity) > 0 {
+			for _, of := range []struct {
+				what        string
+				need, limit podsize.Size
+			}{{"CPU", load.CPU, cpu}, {"memory", load.Memory, memory}} {
+				if !of.limit.Unknown && of.need.Cmp(of.limit.Quantity) > 0 {
 					found = append(found, Violation{"stack", fmt.Sprintf("%s of %s at maximum scale in a rollout, limit %s",
-						need.size, need.what, need.limit)})
+						of.need, of.what, of.limit)})
 				}
 			}
 			return found

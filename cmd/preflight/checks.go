@@ -39,7 +39,7 @@ func (f *flight) check() error {
 	}
 	f.own = map[string]bool{}
 	for _, w := range f.Resources {
-		if kind := w.Kind(); kind != "Deployment" && kind != "StatefulSet" {
+		if !isWorkload(w) {
 			continue
 		}
 		pods, err := f.pods(w)
@@ -191,57 +191,81 @@ func (f *flight) autoscalers(w, own *rendered.Resource) error {
 	return nil
 }
 
+// sizes holds what a pod takes of each resource of a ResourceQuota that is checked.
+// https://kubernetes.io/docs/concepts/policy/resource-quotas/#compute-resource-quota
+var sizes = map[string]func(podSpec any) podsize.Size{
+	"cpu": ofCPU, "requests.cpu": ofCPU, "memory": ofMemory, "requests.memory": ofMemory,
+	"limits.cpu":    podsize.Measure{Field: "limits", Name: "cpu"}.Of,
+	"limits.memory": podsize.Measure{Field: "limits", Name: "memory"}.Of,
+	"pods":          func(any) podsize.Size { return podsize.Parse(1) },
+	"count/pods":    func(any) podsize.Size { return podsize.Parse(1) },
+}
+
+var (
+	ofCPU    = podsize.Measure{Field: "requests", Name: "cpu"}.Of
+	ofMemory = podsize.Measure{Field: "requests", Name: "memory"}.Of
+)
+
 // quotas reports ResourceQuotas without room for the most pods.
 func (f *flight) quotas() error {
-	needs := f.needs()
-	for _, namespace := range slices.Sorted(maps.Keys(needs)) {
-		need := needs[namespace]
+	namespaces := map[string]bool{}
+	for _, w := range f.Resources {
+		if isWorkload(w) {
+			namespaces[namespaceOf(w)] = true
+		}
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
 		quotas, err := f.get(f.ctx, "resourcequotas", "--namespace", namespace)
 		if err != nil {
 			return err
 		}
-		others := f.others(func(pod any) bool { return text(pod, "metadata", "namespace") == namespace })
 		for _, quota := range quotas {
-			if rendered.Get(quota, "spec", "scopes") != nil || rendered.Get(quota, "spec", "scopeSelector") != nil {
-				f.add(false, "kubectl describe quota", "ResourceQuota %s is for some pods only, and was not checked.",
-					titled(quota))
-				continue
-			}
-			for _, r := range []struct {
-				names       []string
-				need, other podsize.Size
-			}{
-				{[]string{"requests.cpu", "cpu"}, need.CPU, others.CPU},
-				{[]string{"requests.memory", "memory"}, need.Memory, others.Memory},
-				{[]string{"pods", "count/pods"}, podsize.Parse(need.Pods), podsize.Parse(others.Pods)},
-			} {
-				for _, name := range r.names {
-					limit := rendered.Get(quota, "spec", "hard", name)
-					total := r.need.Plus(r.other, 1)
-					if hard := podsize.Parse(limit); limit != nil && total.Cmp(hard.Quantity) > 0 {
-						f.add(true, "Raise the quota, or lower maxReplicas.",
-							"ResourceQuota %s allows %v of %s; the stack needs %s at its maximum in a rollout, others use %s.",
-							titled(quota), limit, name, r.need, r.other)
-					}
-				}
-			}
+			f.quota(quota, namespace)
 		}
 	}
 	return nil
 }
 
-// needs returns what the stack requests at its maximum in a rollout, by namespace.
-func (f *flight) needs() map[string]rendered.Load {
-	needs := map[string]rendered.Load{}
-	for _, w := range f.Resources {
-		if kind := w.Kind(); kind != "Deployment" && kind != "StatefulSet" {
+func (f *flight) quota(quota any, namespace string) {
+	if rendered.Get(quota, "spec", "scopes") != nil || rendered.Get(quota, "spec", "scopeSelector") != nil {
+		f.add(false, "kubectl describe quota", "ResourceQuota %s is for some pods only, and was not checked.", titled(quota))
+		return
+	}
+	limits, _ := rendered.Get(quota, "spec", "hard").(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		size := sizes[name]
+		if size == nil {
 			continue
 		}
-		pod, most := rendered.RequestOf(w.Get("spec", "template", "spec")), f.Scaling(w).Max
-		namespace := namespaceOf(w)
-		needs[namespace] = needs[namespace].Plus(pod, most+rendered.Surge(w, most))
+		need := f.need(size, func(w *rendered.Resource) bool { return namespaceOf(w) == namespace })
+		other := f.others(size, func(pod any) bool { return text(pod, "metadata", "namespace") == namespace })
+		total, hard := need.Plus(other, 1), podsize.Parse(limits[name])
+		switch {
+		case need.Unlimited:
+			f.add(false, "Set the limit of each container, or a default in a LimitRange.",
+				"ResourceQuota %s has %s, so pods are refused if a container has no such limit.", titled(quota), name)
+		case total.Cmp(hard.Quantity) > 0:
+			f.add(true, "Raise the quota, or lower maxReplicas.",
+				"ResourceQuota %s allows %v of %s; the stack needs %s at its maximum in a rollout, others use %s.",
+				titled(quota), limits[name], name, need, other)
+		}
 	}
-	return needs
+}
+
+// isWorkload reports whether a resource has pods whose number is known here.
+func isWorkload(r *rendered.Resource) bool {
+	return r.Kind() == "Deployment" || r.Kind() == "StatefulSet"
+}
+
+// need adds up the pods of the stack's workloads at their maximum in a rollout.
+func (f *flight) need(size func(podSpec any) podsize.Size, where func(w *rendered.Resource) bool) (total podsize.Size) {
+	for _, w := range f.Resources {
+		if isWorkload(w) && where(w) {
+			most := f.Scaling(w).Max
+			total = total.Plus(size(w.Get("spec", "template", "spec")), most+rendered.Surge(w, most))
+		}
+	}
+	return total
 }
 
 // namespaceOf returns the namespace of a workload.
@@ -250,13 +274,13 @@ func namespaceOf(w *rendered.Resource) string {
 }
 
 // others adds up those of the cluster's pods that are neither finished nor the stack's.
-func (f *flight) others(where func(pod any) bool) (total rendered.Load) {
+func (f *flight) others(size func(podSpec any) podsize.Size, where func(pod any) bool) (total podsize.Size) {
 	for _, pod := range f.all {
 		if phase := text(pod, "status", "phase"); phase == "Succeeded" || phase == "Failed" || f.own[titled(pod)] {
 			continue
 		}
 		if where(pod) {
-			total = total.Plus(rendered.RequestOf(rendered.Get(pod, "spec")), 1)
+			total = total.Plus(size(rendered.Get(pod, "spec")), 1)
 		}
 	}
 	return total
@@ -299,20 +323,18 @@ func (f *flight) room() error {
 			}, 1)
 		}
 	}
-	var need rendered.Load
-	for _, load := range f.needs() {
-		need = need.Plus(load, 1)
-	}
-	others := f.others(func(pod any) bool { return names[text(pod, "spec", "nodeName")] })
 	for _, r := range []struct {
-		name               string
-		total, need, other podsize.Size
-	}{{"CPU", total.CPU, need.CPU, others.CPU}, {"memory", total.Memory, need.Memory, others.Memory}} {
-		if sum := r.need.Plus(r.other, 1); !r.total.Unlimited && sum.Cmp(r.total.Quantity) > 0 {
+		name  string
+		total podsize.Size
+		size  func(podSpec any) podsize.Size
+	}{{"CPU", total.CPU, ofCPU}, {"memory", total.Memory, ofMemory}} {
+		need := f.need(r.size, func(*rendered.Resource) bool { return true })
+		other := f.others(r.size, func(pod any) bool { return names[text(pod, "spec", "nodeName")] })
+		if sum := need.Plus(other, 1); !r.total.Unlimited && sum.Cmp(r.total.Quantity) > 0 {
 			f.add(len(pools) > 0,
 				"Raise the limits, add nodes, or lower maxReplicas; nodes that an autoscaler adds do not count.",
 				"%s have %s of %s; the stack needs %s at its maximum in a rollout, other pods request %s.",
-				what, r.total, r.name, r.need, r.other)
+				what, r.total, r.name, need, other)
 		}
 	}
 	return nil

@@ -267,6 +267,8 @@ func (d *driver) explain(err error) error {
 		text += "\n" + file + " or the state was encrypted with another passphrase: put that one into " + localDir +
 			"/passphrase or PULUMI_CONFIG_PASSPHRASE; if it is lost, delete `encryptionsalt` and the `secure` lines from " +
 			file + ", and the file " + localDir + "/" + file
+	case strings.Contains(text, "PULUMI_ACCESS_TOKEN must be set"):
+		text += "\nor log in to the backend that has the state, e.g. pulumi login s3://<bucket>, or set PULUMI_BACKEND_URL"
 	}
 	return errors.New(text)
 }

@@ -53,8 +53,8 @@ type Request struct{ CPU, Memory resource.Quantity }
 func (r Request) String() string { return r.CPU.String() + " CPU, " + r.Memory.String() }
 
 // TotalRequests holds what workloads request at minimum scale, at maximum scale, and at maximum scale during a rollout
-// (with full surge, and with the single extra pod of each workload that a rollout needs).
-type TotalRequests struct{ AtMin, AtMax, AtMaxInRollout, atMaxAndOne Request }
+// of all of them.
+type TotalRequests struct{ AtMin, AtMax, AtMaxInRollout Request }
 
 // TotalRequestsOf adds up workloads.
 func TotalRequestsOf(workloads []Workload) (t TotalRequests) {
@@ -62,7 +62,6 @@ func TotalRequestsOf(workloads []Workload) (t TotalRequests) {
 		t.AtMin.add(w.Resources, w.Min)
 		t.AtMax.add(w.Resources, w.Max)
 		t.AtMaxInRollout.add(w.Resources, w.Max+w.Surge)
-		t.atMaxAndOne.add(w.Resources, w.Max+min(1, w.Surge))
 	}
 	return t
 }
@@ -75,13 +74,13 @@ func (r *Request) add(of Resources, pods int) {
 	r.Memory.Add(memory)
 }
 
-// Fits reports total requests above the capacity: all pods at maximum scale, and one more per workload for a rollout.
+// Fits reports total requests above the capacity, at maximum scale during a rollout: pods beyond it stay pending.
 func (c Capacity) Fits(t TotalRequests) field.ErrorList {
-	return append(fits("cpu", c.CPU, t.atMaxAndOne.CPU), fits("memory", c.Memory, t.atMaxAndOne.Memory)...)
+	return append(fits("cpu", c.CPU, t.AtMaxInRollout.CPU), fits("memory", c.Memory, t.AtMaxInRollout.Memory)...)
 }
 
 func fits(name, limit string, need resource.Quantity) field.ErrorList {
 	return check.That(need.Cmp(resource.MustParse(limit)) <= 0, name, limit, fmt.Sprintf(
-		"is less than the %s that all pods request at maximum scale, with the extra pod that a rollout needs; "+
+		"is less than the %s that all pods request at maximum scale, with the additional pods of a rollout; "+
 			"lower that maximum, or raise the limit of the NodePool and then this value", need.String()))
 }

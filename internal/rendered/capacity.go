@@ -23,8 +23,8 @@ func (l Load) String() string {
 	return fmt.Sprintf("%s, %s CPU, %s", pods, l.CPU, l.Memory)
 }
 
-// RequestOf returns the load of one pod.
-func RequestOf(podSpec any) Load { return Load{1, cpu.Of(podSpec), memory.Of(podSpec)} }
+// requestOf returns the load of one pod.
+func requestOf(podSpec any) Load { return Load{1, cpu.Of(podSpec), memory.Of(podSpec)} }
 
 // Plus returns l + n * other.
 func (l Load) Plus(other Load, n int64) Load {
@@ -50,12 +50,25 @@ func (s *Stack) Capacity() Capacity {
 		switch r.Kind() {
 		case "Deployment", "StatefulSet", "ReplicaSet":
 			scaling := s.Scaling(r)
-			c.add(RequestOf(r.Get("spec", "template", "spec")), scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
+			c.add(requestOf(r.Get("spec", "template", "spec")), scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
 		case "docker:index/container:Container":
 			c.add(Load{1, podsize.Parse(orZero(r.Get("cpus"))), megabytes(r.Get("memory"))}, 1, 1, 1)
 		}
 	}
 	return c
+}
+
+// NodeLimits returns the most that the nodes for the stack's pods may have together, which the stack outputs or its own
+// NodePool has, e.g. "32 CPU, 128Gi". The text is empty without a limit; a size that is no quantity is Unknown.
+func (s *Stack) NodeLimits() (text string, cpu, memory podsize.Size) {
+	text, _ = Get(s.Outputs, "requests", "nodeLimits").(string)
+	for _, r := range s.Resources {
+		if r.Kind() == "NodePool" {
+			text = fmt.Sprintf("%v CPU, %v", r.Get("spec", "limits", "cpu"), r.Get("spec", "limits", "memory"))
+		}
+	}
+	ofCPU, ofMemory, _ := strings.Cut(text, " CPU, ")
+	return text, podsize.Parse(ofCPU), podsize.Parse(ofMemory)
 }
 
 // add adds a number of equal pods to each total.

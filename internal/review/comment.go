@@ -2,7 +2,6 @@ package review
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -125,7 +124,7 @@ func (r *Report) table() string {
 		case s.before == nil:
 			about = " (new)"
 		case s.after == nil:
-			about = " (removed here; its resources stay until `pulumi destroy`)"
+			about = " (removed)"
 		}
 		fmt.Fprintf(&b, "| %s%s |", cell(s.name), about)
 		for _, n := range s.counts {
@@ -340,66 +339,62 @@ func (r *Report) capacity() string {
 // nodes, which a stack outputs or its own NodePool has.
 func capacityOf(s *rendered.Stack) [4]string {
 	c := s.Capacity()
-	limits := ""
-	if of, ok := rendered.Get(s.Outputs, "requests", "nodeLimits").(string); ok {
-		limits = code(of)
+	limits, cpu, memory := s.NodeLimits()
+	if limits != "" {
+		limits = strings.ReplaceAll(code(limits), "|", `\|`)
 	}
-	for _, r := range s.Resources {
-		if r.Kind() == "NodePool" {
-			limits = code(fmt.Sprintf("%v CPU, %v", r.Get("spec", "limits", "cpu"), r.Get("spec", "limits", "memory")))
-		}
+	if !cpu.Unknown && c.InRollout.CPU.Cmp(cpu.Quantity) > 0 ||
+		!memory.Unknown && c.InRollout.Memory.Cmp(memory.Quantity) > 0 {
+		limits += ", too small"
 	}
-	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), strings.ReplaceAll(limits, "|", `\|`)}
+	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), limits}
 }
 
 // cost returns a table of the stacks whose cost changes, and the difference of all of them.
 func (r *Report) cost() string {
-	var b strings.Builder
+	var rows, unknown []string
 	var total cost.Month
-	unknown := map[string]bool{}
-	rows := 0
+	partly := map[bool]string{true: " (known prices)"}
+	incomplete := false
 	for _, s := range r.stacks {
 		before, after := r.prices.Estimate(s.before), r.prices.Estimate(s.after)
-		difference := after.Total.Minus(before.Total)
 		for _, name := range missing(after.Unknown, before.Unknown) {
-			unknown[s.name+": "+name] = true
+			unknown = append(unknown, s.name+": "+name)
 		}
+		difference := after.Total.Minus(before.Total)
 		if difference == (cost.Month{}) {
 			continue
 		}
-		total = total.Plus(difference)
-		if rows++; rows > most {
-			continue
-		}
-		fmt.Fprintf(&b, "| %s |", cell(s.name))
-		for _, of := range []func(cost.Month) float64{
-			func(m cost.Month) float64 { return m.AtMin },
-			func(m cost.Month) float64 { return m.AtMax },
-			func(m cost.Month) float64 { return m.Profile },
+		lacks := len(before.Unknown)+len(after.Unknown) > 0
+		incomplete, total = incomplete || lacks, total.Plus(difference)
+		row := "| " + cell(s.name) + partly[lacks] + " |"
+		for _, of := range [][2]float64{
+			{before.Total.AtMin, after.Total.AtMin}, {before.Total.AtMax, after.Total.AtMax},
+			{before.Total.Profile, after.Total.Profile},
 		} {
-			fmt.Fprintf(&b, " %.2f → **%.2f** |", of(before.Total), of(after.Total))
+			row += fmt.Sprintf(" %.2f → **%.2f** |", of[0], of[1])
 		}
-		b.WriteString("\n")
+		rows = append(rows, row)
 	}
-	if rows+len(unknown) == 0 {
+	if len(rows)+len(unknown) == 0 {
 		return ""
 	}
-	table := ""
-	if rows > 0 {
-		table = fmt.Sprintf("| stack | at minimum | at maximum | %s |\n| --- | --- | --- | --- |\n%s",
-			r.prices.Profile.Name, b.String())
-		if rows > most {
-			table += fmt.Sprintf("| and %d others | | | |\n", rows-most)
+	var b strings.Builder
+	b.WriteString("\n#### Cost of a month\n\n")
+	if len(rows) > 0 {
+		fmt.Fprintf(&b, "| stack | at minimum | at maximum | %s |\n| --- | --- | --- | --- |\n", r.prices.Profile.Name)
+		for _, row := range rows[:min(len(rows), most)] {
+			b.WriteString(row + "\n")
 		}
-		table += fmt.Sprintf("| difference | %+.2f | %+.2f | %+.2f |\n", total.AtMin, total.AtMax, total.Profile)
-	}
-	for i, name := range slices.Sorted(maps.Keys(unknown)) {
-		if i == 10 {
-			table += fmt.Sprintf("\nUnknown prices: %d others.\n", len(unknown)-i)
-			break
+		if rest := len(rows) - most; rest > 0 {
+			fmt.Fprintf(&b, "| and %d others | | | |\n", rest)
 		}
-		table += fmt.Sprintf("\nUnknown price: %s.\n", code(name))
+		incomplete = incomplete || len(unknown) > 0
+		fmt.Fprintf(&b, "| difference%s | %+.2f | %+.2f | %+.2f |\n", partly[incomplete], total.AtMin, total.AtMax, total.Profile)
 	}
-	return fmt.Sprintf("\n#### Cost of a month\n\n%s\nUS dollars, list prices of %s, without traffic.\n",
-		table, r.prices.Region)
+	if len(unknown) > 0 {
+		fmt.Fprintf(&b, "\nUnknown prices: %s.\n", some(unknown, ""))
+	}
+	fmt.Fprintf(&b, "\nUS dollars, list prices of %s, without traffic.\n", r.prices.Region)
+	return b.String()
 }

@@ -17,8 +17,8 @@ type change struct {
 	before, after *rendered.Resource // nil if added, or removed
 	fields        []field
 	renamed       bool            // another URN, and no alias for the old one
-	single        bool            // the only one of its type in its component: no other serves while it is replaced
-	stack         *rendered.Stack // afterwards, or before if it is removed
+	single        bool            // a container without another one that serves while it is replaced
+	stack         *rendered.Stack // afterwards
 	previous      *rendered.Stack // nil for a new stack
 }
 
@@ -47,13 +47,11 @@ func pair(before, after *rendered.Stack) []*change {
 		return r
 	}
 	var added []*rendered.Resource
-	if after != nil {
-		for _, r := range after.Resources {
-			if old := take(r.URN); old != nil {
-				changes = append(changes, &change{before: old, after: r})
-			} else {
-				added = append(added, r)
-			}
+	for _, r := range after.Resources {
+		if old := take(r.URN); old != nil {
+			changes = append(changes, &change{before: old, after: r})
+		} else {
+			added = append(added, r)
 		}
 	}
 	// First the exact matches, so that an alias takes no resource that another one still is.
@@ -81,16 +79,15 @@ func pair(before, after *rendered.Stack) []*change {
 	return changes
 }
 
-// compare returns the changed resources of a stack, by URN. A stack that is missing is nil.
+// compare returns the changed resources of a stack, by URN. Before is nil for a new stack.
 func compare(before, after *rendered.Stack) []*change {
-	changes, stack := pair(before, after), cmp.Or(after, before)
-	siblings := map[string]int{}
-	for _, r := range stack.Resources {
-		siblings[r.Parent()+" "+r.Type]++
+	changes, serving := pair(before, after), map[string]int{}
+	for _, r := range after.Resources {
+		serving[address(r)]++
 	}
 	for _, c := range changes {
 		c.previous = before
-		c.stack, c.single = stack, siblings[c.resource().Parent()+" "+c.resource().Type] < 2
+		c.stack, c.single = after, serving[address(c.resource())] < 2
 		if c.before != nil && c.after != nil && !c.before.Same(c.after) {
 			c.fields = differences(c.before.Inputs, c.after.Inputs, c.after.Options.IgnoreChanges)
 		}
@@ -102,6 +99,12 @@ func compare(before, after *rendered.Stack) []*change {
 	})
 	slices.SortFunc(changes, func(a, b *change) int { return cmp.Compare(a.resource().URN, b.resource().URN) })
 	return changes
+}
+
+// address identifies the containers that serve for each other: those of a component type with the same names in the
+// network. A URN has the type of its parent and not the name, so two components of a type differ only there.
+func address(r *rendered.Resource) string {
+	return fmt.Sprintln(r.Parent(), r.Type, r.Get("networksAdvanced"))
 }
 
 // withoutVersion returns the URN without the API version of a Kubernetes type.

@@ -468,13 +468,29 @@ func TestStacks(t *testing.T) {
 		want          []string
 	}{
 		{"new", without, files, []string{"`docker` (new) | | | | | 5 |", "Unchanged: `cluster/prod`, `shop`."}},
-		{"removed", files, without, []string{"`docker` (removed here;", "#### Data loss\n\n- `docker`"}},
+		{"removed", files, without, []string{"`docker` (removed) | | | 1 |",
+			"- `docker`: **`stack docker`**\n  - Removed here, and destroyed nowhere: its 5 resources stay as they are."}},
 		{"same", files, files, []string{"### No change of a stack\n\nUnchanged"}},
 	} {
 		for _, want := range test.want {
 			if got := reviewed(t, test.before, test.after).Comment("head", "base", Limit); !strings.Contains(got, want) {
 				t.Errorf("%s: got %s, want %q in it", test.name, got, want)
 			}
+		}
+	}
+}
+
+// Two components of a type do not serve for each other: a URN has only the type of the parent.
+func TestContainersOfTwoComponents(t *testing.T) {
+	container := func(name, alias string, timeout int) string {
+		return fmt.Sprintf("name: %s\nnetworksAdvanced: [{name: n, aliases: [%s]}]\nstopTimeout: %d\n"+
+			"# urn: urn:pulumi:s::p::my:index:App$docker:index/container:Container::%[1]s\n", name, alias, timeout)
+	}
+	for other, want := range map[string]Class{"a": Replacement, "b": Outage} {
+		before := map[string]string{"s/1.yaml": container("1", "a", 1), "s/2.yaml": container("2", other, 1)}
+		after := map[string]string{"s/1.yaml": container("1", "a", 2), "s/2.yaml": container("2", other, 1)}
+		if worst, _ := reviewed(t, before, after).Worst(); worst != want {
+			t.Errorf("beside a container with alias %s: got %s, want %s", other, worst, want)
 		}
 	}
 }

@@ -49,25 +49,18 @@ func New(before, after map[string]*rendered.Stack, prices *cost.Table) *Report {
 	var all []*entry
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		s := &stack{name: name, before: before[name], after: after[name]}
-		changes, settings := compare(s.before, s.after), settings(s.before, s.after)
-		if len(changes)+len(settings) == 0 {
+		entries := s.entries()
+		if len(entries) == 0 {
 			r.same = append(r.same, name)
 			continue
 		}
-		if len(settings) > 0 {
-			if len(changes) == 0 {
-				r.stale = append(r.stale, name)
-			}
-			e := &entry{[]string{name}, []string{"settings"}, "settings", moves(settings), settings}
-			s.counts[e.effects[0].class]++
-			all = append(all, e)
+		if len(entries) == 1 && entries[0].typ == ofSettings {
+			r.stale = append(r.stale, name)
 		}
-		r.stacks = append(r.stacks, s)
-		for _, c := range changes {
-			e := &entry{[]string{name}, []string{c.resource().Title()}, c.resource().Type, c.effects(), c.fields}
+		for _, e := range entries {
 			s.counts[e.effects[0].class]++
-			all = append(all, e)
 		}
+		r.stacks, all = append(r.stacks, s), append(all, entries...)
 	}
 	all = merge(all, func(e *entry) *[]string { return &e.stacks }, func(e *entry) []string { return e.titles })
 	all = merge(all, func(e *entry) *[]string { return &e.titles }, func(e *entry) []string { return e.stacks })
@@ -79,6 +72,29 @@ func New(before, after map[string]*rendered.Stack, prices *cost.Table) *Report {
 		slices.SortStableFunc(entries, func(a, b *entry) int { return rank(a) - rank(b) })
 	}
 	return r
+}
+
+// ofSettings is the type of an entry about the settings of a stack.
+const ofSettings = "settings"
+
+// entries returns an entry for each change of the stack.
+func (s *stack) entries() (all []*entry) {
+	add := func(title, typ string, effects []effect, fields []field) {
+		all = append(all, &entry{[]string{s.name}, []string{title}, typ, effects, fields})
+	}
+	if s.after == nil {
+		add("stack "+s.name, "stack", []effect{{Replacement, fmt.Sprintf("Removed here, and destroyed nowhere: its %s stay "+
+			"as they are.", resources(len(s.before.Resources))),
+			"Run `pulumi destroy` first, from a commit that still has the stack file."}}, nil)
+		return all
+	}
+	if settings := settings(s.before, s.after); len(settings) > 0 {
+		add("settings", ofSettings, moves(settings), settings)
+	}
+	for _, c := range compare(s.before, s.after) {
+		add(c.resource().Title(), c.resource().Type, c.effects(), c.fields)
+	}
+	return all
 }
 
 func rank(e *entry) int {
