@@ -283,7 +283,7 @@ func (c *change) replacing() []string {
 	}
 	for _, f := range c.fields {
 		switch {
-		case Replaces(c.after.Type, f.path) || replacesValue(c.after.Type, f):
+		case Replaces(c.after.Type, f.path) || replacesValue(c.before, f):
 			immutable = append(immutable, code(f.path))
 		case covered(f.path, c.after.Options.ReplaceOnChanges, true):
 			listed = append(listed, code(f.path))

@@ -495,6 +495,30 @@ func TestContainersOfTwoComponents(t *testing.T) {
 	}
 }
 
+// ElastiCache encrypts connections in place from Redis OSS 7.0.5 on.
+func TestEncryptionOfACache(t *testing.T) {
+	for version, want := range map[string]Class{"6.2": DataLoss, "7.0": DataLoss, "7.1": InPlace, "8.0": InPlace} {
+		cache := func(encrypted bool) map[string]string {
+			return map[string]string{"s/r.yaml": fmt.Sprintf("engineVersion: %q\ntransitEncryptionEnabled: %t\n"+
+				"# urn: urn:pulumi:s::p::aws:elasticache/replicationGroup:ReplicationGroup::r\n", version, encrypted)}
+		}
+		if worst, _ := reviewed(t, cache(false), cache(true)).Worst(); worst != want {
+			t.Errorf("version %s: got %s, want %s", version, worst, want)
+		}
+	}
+}
+
+// The table marks limits of the nodes that are too small for a rollout at the maximum.
+func TestCapacityBeyondTheNodes(t *testing.T) {
+	files := baseFiles(t)
+	small := apply(t, files, edit{file: "shop/outputs.yaml", old: "nodeLimits: 32 CPU", new: "nodeLimits: 2 CPU"},
+		dangers["more pods"])
+	got := reviewed(t, files, small).Comment("head", "base", 0)
+	if !strings.Contains(got, "| `32 CPU, 128Gi` → **`2 CPU, 128Gi`, too small** |") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestKinds(t *testing.T) {
 	if strings.Count(kindsYAML, "\n  class: ") != len(kinds) {
 		t.Error("an entry of kinds.yaml has no class, or one that begins elsewhere")

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"example.com/scaleout/internal/rendered"
 )
 
 // Class grades what a change endangers, the worst first.
@@ -101,9 +103,10 @@ func HoldsData(typ string) bool {
 }
 
 // replacesValue reports whether a change makes the provider replace a resource only because of its values: ElastiCache
-// upgrades in place, also from Redis OSS to Valkey, and does nothing else.
-func replacesValue(typ string, f field) bool {
-	if !strings.HasPrefix(typ, "aws:elasticache/") {
+// upgrades in place, also from Redis OSS to Valkey, encrypts connections in place from Redis OSS 7.0.5 on, and does
+// nothing else.
+func replacesValue(of *rendered.Resource, f field) bool {
+	if !strings.HasPrefix(of.Type, "aws:elasticache/") {
 		return false
 	}
 	before, after := fmt.Sprint(f.before), fmt.Sprint(f.after)
@@ -111,10 +114,18 @@ func replacesValue(typ string, f field) bool {
 	case "engine":
 		return before != "redis" || after != "valkey"
 	case "engineVersion":
-		x, y := strings.Split(before, "."), strings.Split(after, ".")
-		return slices.CompareFunc(x, y, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) > 0
+		return older(after, before)
+	case "transitEncryptionEnabled":
+		return older(fmt.Sprint(of.Get("engineVersion")), "7.1") // 7.0 may be an earlier one
 	}
 	return false
+}
+
+// older reports whether version a, e.g. 7.0, comes before b.
+func older(a, b string) bool {
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(a, b string) int {
+		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
+	}) < 0
 }
 
 // Types with rules of their own.
