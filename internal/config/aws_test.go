@@ -201,7 +201,7 @@ func TestClusterStackRefuses(t *testing.T) {
 		"no text": {func(o map[string]any) { o["clusterName"] = 7.0 }, []string{"scaleout:eksCluster", "clusterName"}},
 		"no list": {func(o map[string]any) { o["publicSubnetCidrs"] = []any{1.0} },
 			[]string{"scaleout:loadBalancerCidrs", "publicSubnetCidrs"}},
-		"cannot fit": {func(o map[string]any) { o["nodeCpuLimit"] = "1" }, []string{"scaleout:nodeCpuLimit", "1200m"}},
+		"cannot fit": {func(o map[string]any) { o["nodeCpuLimit"] = "1" }, []string{"scaleout:nodeCpuLimit", "1400m"}},
 		"malformed subnet": {func(o map[string]any) { o["publicSubnetCidrs"] = []any{"10.0.0.1/8"} },
 			[]string{"scaleout:loadBalancerCidrs", "10.0.0.1/8"}},
 	} {
