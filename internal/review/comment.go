@@ -3,6 +3,7 @@ package review
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -105,44 +106,57 @@ func (r *Report) count(class Class) (n int) {
 	return n
 }
 
-// most is the number of rows of a table, so that a repository with hundreds of stacks leaves room for the changes.
-const most = 40
-
-func (r *Report) table() string {
-	var b strings.Builder
-	if len(r.stacks) > 0 {
-		b.WriteString("| stack | data loss | outage | replaced or removed | in place | added |\n" +
-			"| --- | --- | --- | --- | --- | --- |\n")
+// grid returns a table in Markdown, of at most 40 rows, so that a repository with hundreds of stacks leaves room for the
+// changes. Without rows it is empty.
+func grid(heading []string, rows [][]string, last ...string) string {
+	if len(rows) == 0 {
+		return ""
 	}
-	for i, s := range r.stacks {
-		if i == most {
-			fmt.Fprintf(&b, "| and %d others | | | | | |\n", len(r.stacks)-most)
-			break
-		}
-		about := ""
-		switch {
-		case s.before == nil:
-			about = " (new)"
-		case s.after == nil:
-			about = " (removed)"
-		}
-		fmt.Fprintf(&b, "| %s%s |", cell(s.name), about)
-		for _, n := range s.counts {
-			if n == 0 {
-				b.WriteString(" |")
-			} else {
-				fmt.Fprintf(&b, " %d |", n)
-			}
+	const most = 40
+	if rest := len(rows) - most; rest > 0 {
+		others := make([]string, len(heading))
+		others[0] = fmt.Sprintf("and %d others", rest)
+		rows = append(slices.Clone(rows[:most]), others)
+	}
+	rows = slices.Concat([][]string{heading, slices.Repeat([]string{"---"}, len(heading))}, rows)
+	if last != nil {
+		rows = append(rows, last)
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		b.WriteString("|")
+		for _, cell := range row {
+			b.WriteString(strings.TrimRight(" "+cell, " ") + " |")
 		}
 		b.WriteString("\n")
 	}
-	if len(r.same) > 0 {
-		if len(r.stacks) > 0 {
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "Unchanged: %s.\n", some(r.same, ""))
-	}
 	return b.String()
+}
+
+// table returns how many resources of each stack are in each class.
+func (r *Report) table() string {
+	var rows [][]string
+	for _, s := range r.stacks {
+		row := []string{cell(s.name)}
+		switch {
+		case s.before == nil:
+			row[0] += " (new)"
+		case s.after == nil:
+			row[0] += " (removed)"
+		}
+		for _, n := range s.counts {
+			row = append(row, strings.TrimPrefix(strconv.Itoa(n), "0"))
+		}
+		rows = append(rows, row)
+	}
+	text := grid([]string{"stack", "data loss", "outage", "replaced or removed", "in place", "added"}, rows)
+	if len(r.same) > 0 {
+		if text != "" {
+			text += "\n"
+		}
+		text += fmt.Sprintf("Unchanged: %s.\n", some(r.same, ""))
+	}
+	return text
 }
 
 // list writes entries, and how many there are beyond the largest number.
@@ -301,8 +315,7 @@ func quoted(texts []string) []string {
 
 // capacity returns a table with the requests of the stacks in which they change.
 func (r *Report) capacity() string {
-	var b strings.Builder
-	rows := 0
+	var rows [][]string
 	for _, s := range r.stacks {
 		if s.before == nil || s.after == nil {
 			continue
@@ -311,28 +324,20 @@ func (r *Report) capacity() string {
 		if before == after {
 			continue
 		}
-		if rows == 0 {
-			b.WriteString("\n#### Capacity\n\n" +
-				"| stack | at minimum | at maximum | at maximum, in a rollout | of the NodePool |\n" +
-				"| --- | --- | --- | --- | --- |\n")
-		}
-		if rows++; rows > most {
-			continue
-		}
-		fmt.Fprintf(&b, "| %s |", cell(s.name))
+		row := []string{cell(s.name)}
 		for i := range before {
-			if before[i] == after[i] {
-				fmt.Fprintf(&b, " %s |", after[i])
-			} else {
-				fmt.Fprintf(&b, " %s → **%s** |", before[i], after[i])
+			if before[i] != after[i] {
+				after[i] = before[i] + " → **" + after[i] + "**"
 			}
+			row = append(row, after[i])
 		}
-		b.WriteString("\n")
+		rows = append(rows, row)
 	}
-	if rows > most {
-		fmt.Fprintf(&b, "| and %d others | | | | |\n", rows-most)
+	if len(rows) == 0 {
+		return ""
 	}
-	return b.String()
+	return "\n#### Capacity\n\n" +
+		grid([]string{"stack", "at minimum", "at maximum", "at maximum, in a rollout", "limits of the nodes"}, rows)
 }
 
 // capacityOf returns the cells of a stack: its requests at minimum, at maximum and in a rollout, and the limits of its
@@ -352,10 +357,10 @@ func capacityOf(s *rendered.Stack) [4]string {
 
 // cost returns a table of the stacks whose cost changes, and the difference of all of them.
 func (r *Report) cost() string {
-	var rows, unknown []string
+	var rows [][]string
+	var unknown []string
 	var total cost.Month
-	partly := map[bool]string{true: " (known prices)"}
-	incomplete := false
+	partly, incomplete := map[bool]string{true: " (known prices)"}, false
 	for _, s := range r.stacks {
 		before, after := r.prices.Estimate(s.before), r.prices.Estimate(s.after)
 		for _, name := range missing(after.Unknown, before.Unknown) {
@@ -367,34 +372,18 @@ func (r *Report) cost() string {
 		}
 		lacks := len(before.Unknown)+len(after.Unknown) > 0
 		incomplete, total = incomplete || lacks, total.Plus(difference)
-		row := "| " + cell(s.name) + partly[lacks] + " |"
-		for _, of := range [][2]float64{
-			{before.Total.AtMin, after.Total.AtMin}, {before.Total.AtMax, after.Total.AtMax},
-			{before.Total.Profile, after.Total.Profile},
-		} {
-			row += fmt.Sprintf(" %.2f → **%.2f** |", of[0], of[1])
-		}
-		rows = append(rows, row)
+		change := func(before, after float64) string { return fmt.Sprintf("%.2f → **%.2f**", before, after) }
+		rows = append(rows, []string{cell(s.name) + partly[lacks], change(before.Total.AtMin, after.Total.AtMin),
+			change(before.Total.AtMax, after.Total.AtMax), change(before.Total.Profile, after.Total.Profile)})
 	}
 	if len(rows)+len(unknown) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("\n#### Cost of a month\n\n")
-	if len(rows) > 0 {
-		fmt.Fprintf(&b, "| stack | at minimum | at maximum | %s |\n| --- | --- | --- | --- |\n", r.prices.Profile.Name)
-		for _, row := range rows[:min(len(rows), most)] {
-			b.WriteString(row + "\n")
-		}
-		if rest := len(rows) - most; rest > 0 {
-			fmt.Fprintf(&b, "| and %d others | | | |\n", rest)
-		}
-		incomplete = incomplete || len(unknown) > 0
-		fmt.Fprintf(&b, "| difference%s | %+.2f | %+.2f | %+.2f |\n", partly[incomplete], total.AtMin, total.AtMax, total.Profile)
-	}
+	signed := func(usd float64) string { return fmt.Sprintf("%+.2f", usd) }
+	text := "\n#### Cost of a month\n\n" + grid([]string{"stack", "at minimum", "at maximum", r.prices.Profile.Name}, rows,
+		"difference"+partly[incomplete || len(unknown) > 0], signed(total.AtMin), signed(total.AtMax), signed(total.Profile))
 	if len(unknown) > 0 {
-		fmt.Fprintf(&b, "\nUnknown prices: %s.\n", some(unknown, ""))
+		text += fmt.Sprintf("\nUnknown prices: %s.\n", some(unknown, ""))
 	}
-	fmt.Fprintf(&b, "\nUS dollars, list prices of %s, without traffic.\n", r.prices.Region)
-	return b.String()
+	return text + fmt.Sprintf("\nUS dollars, list prices of %s, without traffic.\n", r.prices.Region)
 }
