@@ -38,6 +38,7 @@ type Capacity struct{ AtMin, AtMax, InRollout Load }
 // Scaling is the range of replicas of a workload.
 type Scaling struct {
 	Min, Max int64
+	Unknown  bool      // one of them is known only after an update, and is the default here
 	By       *Resource // the autoscaler; nil for a fixed number
 }
 
@@ -49,8 +50,9 @@ func (s *Stack) Capacity() Capacity {
 	for _, r := range s.Resources {
 		switch r.Kind() {
 		case "Deployment", "StatefulSet", "ReplicaSet":
-			scaling := s.Scaling(r)
-			c.add(requestOf(r.Get("spec", "template", "spec")), scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
+			scaling, pod := s.Scaling(r), requestOf(r.Get("spec", "template", "spec"))
+			pod.CPU.Unknown, pod.Memory.Unknown = pod.CPU.Unknown || scaling.Unknown, pod.Memory.Unknown || scaling.Unknown
+			c.add(pod, scaling.Min, scaling.Max, scaling.Max+Surge(r, scaling.Max))
 		case "docker:index/container:Container":
 			c.add(Load{1, podsize.Parse(orZero(r.Get("cpus"))), megabytes(r.Get("memory"))}, 1, 1, 1)
 		}
@@ -95,15 +97,26 @@ func (s *Stack) Scaling(workload *Resource) Scaling {
 				kind = given
 			}
 			key := fmt.Sprintln(kind, r.Get("metadata", "namespace"), Get(target, "name"))
-			s.scaling[key] = Scaling{integer(r.Get("spec", minField), least), integer(r.Get("spec", maxField), most), r}
+			scaling := Scaling{By: r}
+			scaling.set(r.Get("spec", minField), least, r.Get("spec", maxField), most)
+			s.scaling[key] = scaling
 		}
 	}
 	key := fmt.Sprintln(workload.Kind(), workload.Get("metadata", "namespace"), workload.Get("metadata", "name"))
 	if scaling, found := s.scaling[key]; found {
 		return scaling
 	}
-	replicas := integer(workload.Get("spec", "replicas"), 1)
-	return Scaling{Min: replicas, Max: replicas}
+	replicas, scaling := workload.Get("spec", "replicas"), Scaling{}
+	scaling.set(replicas, 1, replicas, 1)
+	return scaling
+}
+
+// set sets the range from two fields, of which an unset one has a default.
+func (s *Scaling) set(from any, least int64, to any, most int64) {
+	var fromKnown, toKnown bool
+	s.Min, fromKnown = integer(from, least)
+	s.Max, toKnown = integer(to, most)
+	s.Unknown = !fromKnown || !toKnown
 }
 
 // Surge returns how many pods a Deployment may have beyond its replicas while it rolls out.
@@ -136,18 +149,19 @@ func Share(value any, replicas int64, up bool) int64 {
 		}
 		return n * replicas / 100
 	}
-	return integer(value, 0)
+	n, _ := integer(value, 0)
+	return n
 }
 
-// integer returns a whole number, or the fallback.
-func integer(value any, fallback int64) int64 {
+// integer returns a whole number, or the fallback if it is not set, or not known yet.
+func integer(value any, fallback int64) (n int64, known bool) {
 	switch n := value.(type) {
 	case int:
-		return int64(n)
+		return int64(n), true
 	case int64:
-		return n
+		return n, true
 	}
-	return fallback
+	return fallback, value == nil
 }
 
 func orZero(value any) any {
