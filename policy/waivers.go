@@ -64,7 +64,7 @@ func (w *Waiver) problems(ids []string, today time.Time) (wrong []string) {
 		wrong = append(wrong, fmt.Sprintf("there is no rule %q; the rules are %s", w.Rule, strings.Join(ids, ", ")))
 	}
 	if w.Object == "" || w.Reason == "" {
-		wrong = append(wrong, `object and reason are required; an object is what the finding names, e.g. "Deployment shop/web"`)
+		wrong = append(wrong, `object and reason are required; the object is that of the finding, e.g. "Deployment shop/web"`)
 	}
 	switch until, err := time.Parse(time.DateOnly, w.Until); {
 	case err != nil:

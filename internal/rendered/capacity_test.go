@@ -12,10 +12,12 @@ spec: {template: {spec: {containers: [{name: web, resources: {requests: {cpu: 10
 		{"known", "maxReplicas: 3", "3 pods, 300m CPU, 3Mi"},
 		{"unknown", "maxReplicas: '[unknown: my config app]'", "1 pod, 100m + [unknown] CPU, 1Mi + [unknown]"},
 	} {
+		const urn = "# urn: urn:pulumi:s::p::kubernetes:"
 		stack, err := Parse("s", map[string]string{
-			"outputs.yaml": "{}\n", "tree.txt": "", "a.yaml": deployment + "# urn: urn:pulumi:s::p::kubernetes:apps/v1:Deployment::web\n",
-			"b.yaml": "kind: HorizontalPodAutoscaler\nspec: {" + test.autoscaler + ", scaleTargetRef: {kind: Deployment, name: web}}\n" +
-				"# urn: urn:pulumi:s::p::kubernetes:autoscaling/v2:HorizontalPodAutoscaler::web\n",
+			"outputs.yaml": "{}\n",
+			"a.yaml":       deployment + urn + "apps/v1:Deployment::web\n",
+			"b.yaml": "kind: HorizontalPodAutoscaler\nspec: {" + test.autoscaler + ", scaleTargetRef: {kind: Deployment, " +
+				"name: web}}\n" + urn + "autoscaling/v2:HorizontalPodAutoscaler::web\n",
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -106,8 +106,8 @@ func (r *Report) count(class Class) (n int) {
 	return n
 }
 
-// grid returns a table in Markdown, of at most 40 rows, so that a repository with hundreds of stacks leaves room for the
-// changes. Without rows it is empty.
+// grid returns a table in Markdown, of at most 40 rows, so that hundreds of stacks leave room for the changes. Without
+// rows it is empty.
 func grid(heading []string, rows [][]string, last ...string) string {
 	if len(rows) == 0 {
 		return ""
