@@ -16,14 +16,23 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
+// beginDeployed opens the stack, which must exist in the backend: these commands create none.
+func (d *driver) beginDeployed(ctx context.Context) error {
+	if err := d.begin(ctx, "", machineKeys...); err != nil || d.existed {
+		return err
+	}
+	create := "pulumi stack init " + d.Stack
+	if d.isLocal() {
+		create = "make up" + stackArgument(d.Stack)
+	}
+	return fmt.Errorf("the backend has no stack %s; to create it: %s", d.Stack, create)
+}
+
 // drift shows what somebody else changed in the stack's objects, and apart from it what the next update would change
 // because the program or the settings have changed. It changes nothing, and fails if there is drift.
 func (d *driver) drift(ctx context.Context) error {
-	if err := d.begin(ctx, "", machineKeys...); err != nil {
+	if err := d.beginDeployed(ctx); err != nil {
 		return err
-	}
-	if !d.existed {
-		return fmt.Errorf("there is no stack %s: nothing was deployed; make up or make deploy creates it", d.Stack)
 	}
 	var drifted, pending []string
 	err := d.do(ctx,
@@ -61,7 +70,7 @@ func (d *driver) drift(ctx context.Context) error {
 
 // plan shows what an update would do to the real objects, and writes it to FILE as a comment for a pull request.
 func (d *driver) plan(ctx context.Context) error {
-	if err := d.begin(ctx, "", machineKeys...); err != nil {
+	if err := d.beginDeployed(ctx); err != nil {
 		return err
 	}
 	var pending []string
@@ -146,7 +155,7 @@ func (d *driver) changes(preview func(chan<- events.EngineEvent) error) ([]strin
 
 // deploy updates a stack that exists, wherever it is. Unlike up, it creates nothing around it.
 func (d *driver) deploy(ctx context.Context) error {
-	if err := d.begin(ctx, ""); err != nil {
+	if err := d.beginDeployed(ctx); err != nil {
 		return err
 	}
 	if d.isLocal() {

@@ -53,11 +53,16 @@ delete   kubernetes:core/v1:ConfigMap web`
 
 func TestDriftOfNoStack(t *testing.T) {
 	d, _, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"})
-	wantError(t, d.drift(t.Context()), "there is no stack dev", "nothing was deployed")
+	wantError(t, d.drift(t.Context()), "the backend has no stack dev; to create it: make up")
+	d, _, _ = newRelease(t, "")
+	write(t, d.committed("shop"), prodYAML)
+	d.Stack = "shop"
+	wantError(t, d.deploy(t.Context()), "the backend has no stack shop; to create it: pulumi stack init shop")
 }
 
 func TestDeployIsForStacksElsewhere(t *testing.T) {
-	d, _, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"})
+	d, _, _ := newTestDriver(t, reply{command: "docker info", out: "28.0.0 daemon linux/x86_64"},
+		reply{command: "pulumi stack ls", out: `[{"name":"dev"}]`})
 	wantError(t, d.deploy(t.Context()), "this stack runs on this machine: use make up")
 }
 
