@@ -68,45 +68,20 @@ func (d *driver) proof(ctx context.Context, image string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	attached = slices.DeleteFunc(attached, func(a map[string]string) bool { // an SBOM that others attached
-		return a[kindAnnotation]+a[resultAnnotation] == ""
-	})
-	// The time has a fixed format, in which later is greater. Of one second, the failed result counts.
-	slices.SortFunc(attached, func(a, b map[string]string) int {
-		return cmp.Or(cmp.Compare(b[createdAnnotation], a[createdAnnotation]),
-			cmp.Compare(a[resultAnnotation], b[resultAnnotation]), cmp.Compare(a[kindAnnotation], b[kindAnnotation]))
-	})
-	wanted := strings.Fields(d.Proof)
-	if d.Proof == "0" {
-		wanted = nil
-	}
-	var lines []string
-	var problems []string
-	newest := map[string]bool{}
-	for _, a := range attached {
-		kind := a[kindAnnotation]
-		if newest[kind] {
-			continue // an older result, which a newer one replaces
-		}
-		newest[kind] = true
-		lines = append(lines, fmt.Sprintf("%-8s %s  %s in %s", kind, a[resultAnnotation], a[createdAnnotation],
-			a[stackAnnotation]))
-		at, err := time.Parse(time.RFC3339, a[createdAnnotation])
-		days := cmp.Or(d.ProofDays, defaultProofDays)
-		switch {
-		case a[resultAnnotation] != "passed":
-			problems = append(problems, kind+" did not pass")
-		case err == nil && time.Until(at) > time.Hour: // it would never be too old
-			problems = append(problems, kind+" has a time in the future")
-		case err != nil || time.Since(at) > time.Duration(days)*24*time.Hour:
-			problems = append(problems, fmt.Sprintf("%s is older than %d days", kind, days))
+	results, lines, problems := newest(attached), []string(nil), []string(nil)
+	for _, a := range results {
+		lines = append(lines, fmt.Sprintf("%-8s %s  %s in %s", a[kindAnnotation], a[resultAnnotation],
+			a[createdAnnotation], a[stackAnnotation]))
+		if problem := d.problemOf(a); problem != "" {
+			problems = append(problems, a[kindAnnotation]+" "+problem)
 		}
 	}
-	if len(attached) == 0 {
+	if len(results) == 0 {
 		lines, problems = []string{"none"}, []string{"nothing was measured about it"}
 	}
-	for _, kind := range wanted {
-		if !newest[kind] && len(attached) > 0 {
+	for _, kind := range strings.Fields(d.Proof) {
+		measured := slices.ContainsFunc(results, func(a map[string]string) bool { return a[kindAnnotation] == kind })
+		if d.Proof != "0" && len(results) > 0 && !measured {
 			problems = append(problems, "there is no "+kind)
 		}
 	}
@@ -120,4 +95,38 @@ func (d *driver) proof(ctx context.Context, image string) (string, error) {
 	return "", fmt.Errorf("image %s: %s\nevidence:\n%s\nmeasure it, and attach the result: make evidence STACK=%s "+
 		"KIND=e2e RESULT=passed; or promote it all the same: PROOF=0",
 		image, strings.Join(problems, ", "), said, cmp.Or(d.From, d.Stack))
+}
+
+// newest returns the newest result of each kind, the newest first.
+func newest(attached []map[string]string) (results []map[string]string) {
+	// The time has a fixed format, in which later is greater. Of one second, the failed result counts.
+	slices.SortFunc(attached, func(a, b map[string]string) int {
+		return cmp.Or(cmp.Compare(b[createdAnnotation], a[createdAnnotation]),
+			cmp.Compare(a[resultAnnotation], b[resultAnnotation]), cmp.Compare(a[kindAnnotation], b[kindAnnotation]))
+	})
+	known := map[string]bool{}
+	for _, a := range attached {
+		kind := a[kindAnnotation]
+		if kind+a[resultAnnotation] == "" || known[kind] { // without both it is an SBOM that others attached
+			continue
+		}
+		known[kind] = true
+		results = append(results, a)
+	}
+	return results
+}
+
+// problemOf returns why a result does not count, or "".
+func (d *driver) problemOf(a map[string]string) string {
+	at, err := time.Parse(time.RFC3339, a[createdAnnotation])
+	days := cmp.Or(d.ProofDays, defaultProofDays)
+	switch {
+	case a[resultAnnotation] != "passed":
+		return "did not pass"
+	case err == nil && time.Until(at) > time.Hour: // it would never be too old
+		return "has a time in the future"
+	case err != nil || time.Since(at) > time.Duration(days)*24*time.Hour:
+		return fmt.Sprintf("is older than %d days", days)
+	}
+	return ""
 }
