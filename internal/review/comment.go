@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,20 +19,22 @@ const (
 	Limit = 65536
 )
 
-// caps are the numbers of entries of each class that a comment shows, and of fields of each entry.
+// caps are the numbers of entries of each class that a comment shows, and of fields and names of each entry.
 type caps struct {
-	entries [classes]int
-	fields  int
+	entries       [classes]int
+	fields, names int
 }
 
 // Comment returns the report as Markdown of at most limit characters; 0 is no limit. What does not fit is counted,
 // never left out silently: first the fields of changes in place, then the least dangerous changes.
 func (r *Report) Comment(head, base string, limit int) string {
-	c := caps{fields: 1 << 20}
+	c := caps{fields: 1 << 20, names: 1 << 20}
 	for class := range c.entries {
 		c.entries[class] = 1 << 20
 	}
-	steps := []func(){func() { c.fields = 10 }, func() { c.fields = 2 }, func() { c.fields = 0 }}
+	steps := []func(){
+		func() { c.fields, c.names = 10, 10 }, func() { c.fields = 2 }, func() { c.fields = 0 },
+	}
 	for class := classes - 1; class >= 0; class-- {
 		for _, n := range []int{100, 30, 10, 3} {
 			steps = append(steps, func() { c.entries[class] = n })
@@ -59,20 +62,20 @@ func (r *Report) text(head, base, totals string, c caps) string {
 	fmt.Fprintf(&b, "%s\n### %s\n", Marker, r.headline())
 	if len(r.stale) > 0 {
 		fmt.Fprintf(&b, "\n**The settings of %s change, but not the golden files: run `make golden`**, unless these "+
-			"settings change no object.\n", some(r.stale, ""))
+			"settings change no object.\n", some(r.stale, "", 10))
 	}
 	b.WriteString("\n" + r.table())
 	for class := DataLoss; class <= Replacement; class++ {
 		if entries := r.entries[class]; len(entries) > 0 {
 			fmt.Fprintf(&b, "\n#### %s\n\n", class)
-			list(&b, entries, c.entries[class], c.fields)
+			list(&b, entries, class, c)
 		}
 	}
 	b.WriteString(totals)
 	for class := InPlace; class <= Addition; class++ {
 		if entries := r.entries[class]; len(entries) > 0 {
 			fmt.Fprintf(&b, "\n<details><summary>%s: %s</summary>\n\n", class, resources(r.count(class)))
-			list(&b, entries, c.entries[class], c.fields)
+			list(&b, entries, class, c)
 			b.WriteString("\n</details>\n")
 		}
 	}
@@ -154,15 +157,16 @@ func (r *Report) table() string {
 		if text != "" {
 			text += "\n"
 		}
-		text += fmt.Sprintf("Unchanged: %s.\n", some(r.same, ""))
+		text += fmt.Sprintf("Unchanged: %s.\n", some(r.same, "", 10))
 	}
 	return text
 }
 
 // list writes entries, and how many there are beyond the largest number.
-func list(b *strings.Builder, entries []*entry, most, fields int) {
+func list(b *strings.Builder, entries []*entry, class Class, c caps) {
+	most := c.entries[class]
 	for _, e := range entries[:min(len(entries), most)] {
-		e.write(b, fields)
+		e.write(b, c)
 	}
 	if rest := len(entries) - most; rest > 0 {
 		fmt.Fprintf(b, "- and %d more of this class: `make review` lists them\n", rest)
@@ -178,8 +182,8 @@ func resources(n int) string {
 }
 
 // write writes an entry: a line for the resource, one for each effect, and the changed fields.
-func (e *entry) write(b *strings.Builder, fields int) {
-	fmt.Fprintf(b, "- %s: %s\n", some(e.stacks, ""), some(e.titles, "**"))
+func (e *entry) write(b *strings.Builder, c caps) {
+	fmt.Fprintf(b, "- %s: %s\n", some(e.stacks, "", c.names), some(e.titles, "**", c.names))
 	for i, effect := range e.effects {
 		if effect.why == "" {
 			continue
@@ -195,18 +199,18 @@ func (e *entry) write(b *strings.Builder, fields int) {
 		b.WriteString("\n")
 	}
 	lines := e.lines()
-	for _, line := range lines[:min(len(lines), fields)] {
+	for _, line := range lines[:min(len(lines), c.fields)] {
 		b.WriteString("  - " + line + "\n")
 	}
-	if rest := len(lines) - fields; rest > 0 {
+	if rest := len(lines) - c.fields; rest > 0 {
 		fmt.Fprintf(b, "  - and %d more\n", rest)
 	}
 }
 
-// some returns at most ten texts as code between marks, and the number of the others.
-func some(texts []string, mark string) string {
+// some returns texts as code between marks, and of those beyond a number only how many there are.
+func some(texts []string, mark string, most int) string {
 	var shown []string
-	for _, text := range texts[:min(len(texts), 10)] {
+	for _, text := range texts[:min(len(texts), most)] {
 		shown = append(shown, mark+code(text)+mark)
 	}
 	if rest := len(texts) - len(shown); rest > 0 {
@@ -327,7 +331,7 @@ func (r *Report) capacity() string {
 		row := []string{cell(s.name)}
 		for i := range before {
 			if before[i] != after[i] {
-				after[i] = before[i] + " → **" + after[i] + "**"
+				after[i] = cmp.Or(before[i], "none") + " → **" + cmp.Or(after[i], "none") + "**"
 			}
 			row = append(row, after[i])
 		}
@@ -362,6 +366,9 @@ func (r *Report) cost() string {
 	var total cost.Month
 	partly, incomplete := map[bool]string{true: " (known prices)"}, false
 	for _, s := range r.stacks {
+		if s.after == nil { // its resources stay
+			continue
+		}
 		before, after := r.prices.Estimate(s.before), r.prices.Estimate(s.after)
 		for _, name := range missing(after.Unknown, before.Unknown) {
 			unknown = append(unknown, s.name+": "+name)
@@ -383,7 +390,7 @@ func (r *Report) cost() string {
 	text := "\n#### Cost of a month\n\n" + grid([]string{"stack", "at minimum", "at maximum", r.prices.Profile.Name}, rows,
 		"difference"+partly[incomplete || len(unknown) > 0], signed(total.AtMin), signed(total.AtMax), signed(total.Profile))
 	if len(unknown) > 0 {
-		text += fmt.Sprintf("\nUnknown prices: %s.\n", some(unknown, ""))
+		text += fmt.Sprintf("\nUnknown prices: %s.\n", some(unknown, "", 10))
 	}
 	return text + fmt.Sprintf("\nUS dollars, list prices of %s, without traffic.\n", r.prices.Region)
 }

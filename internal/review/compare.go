@@ -17,7 +17,7 @@ type change struct {
 	before, after *rendered.Resource // nil if added, or removed
 	fields        []field
 	renamed       bool            // another URN, and no alias for the old one
-	single        bool            // a container without another one that serves while it is replaced
+	alone         bool            // a container without another one that serves in its place
 	stack         *rendered.Stack // afterwards
 	previous      *rendered.Stack // nil for a new stack
 }
@@ -30,6 +30,14 @@ type field struct {
 }
 
 func (c *change) resource() *rendered.Resource { return cmp.Or(c.after, c.before) }
+
+// title names the resource; of one that is replaced, the one that is lost.
+func (c *change) title() string {
+	if len(c.replacing()) > 0 {
+		return c.before.Title()
+	}
+	return c.resource().Title()
+}
 
 // pair matches the resources of two versions as the engine does: by URN, then by aliases. Of the rest, those that are
 // the same object are renamed.
@@ -87,12 +95,16 @@ func compare(before, after *rendered.Stack) []*change {
 	}
 	for _, c := range changes {
 		c.previous = before
-		c.stack, c.single = after, serving[address(c.resource())] < 2
+		c.stack, c.alone = after, serving[address(c.resource())] == 0
+		if c.after != nil {
+			c.alone = serving[address(c.after)] == 1
+		}
 		if c.before != nil && c.after != nil && !c.before.Same(c.after) {
 			c.fields = differences(c.before.Inputs, c.after.Inputs, c.after.Options.IgnoreChanges)
 		}
 	}
 	follow(changes)
+	restart(changes)
 	changes = slices.DeleteFunc(changes, func(c *change) bool {
 		return c.before != nil && c.after != nil && !c.renamed && len(c.fields) == 0 &&
 			reflect.DeepEqual(c.before.Options, c.after.Options)
@@ -270,6 +282,55 @@ func follow(changes []*change) {
 			})
 		}
 	}
+}
+
+// restart adds to workloads that their pods restart, if a ConfigMap or Secret that they use changes, and its checksum in
+// their template is known only after an update. Golden files have the same text for such a checksum.
+func restart(changes []*change) {
+	changed := map[string]*rendered.Resource{} // by kind, namespace and name
+	for _, c := range changes {
+		kind := c.resource().Kind()
+		if (kind == "ConfigMap" || kind == "Secret") && slices.ContainsFunc(c.fields, func(f field) bool {
+			return within(f.path, []string{"data", "stringData", "binaryData"})
+		}) {
+			changed[c.after.Object()] = c.after
+		}
+	}
+	for _, c := range changes {
+		if len(changed) == 0 || c.before == nil || c.after == nil {
+			continue
+		}
+		rendered.Leaves("spec.template.metadata.annotations",
+			c.after.Get("spec", "template", "metadata", "annotations"), func(path string, leaf any) {
+				if text, _ := leaf.(string); !strings.Contains(text, "[unknown") {
+					return
+				}
+				if of := configOf(c.after, changed); of != "" {
+					c.fields = append(c.fields, field{path, leaf, fmt.Sprintf("[of the changed %s]", of), ""})
+				}
+			})
+	}
+}
+
+// configOf returns the first of some ConfigMaps and Secrets that the pods of a workload use, or "".
+func configOf(workload *rendered.Resource, among map[string]*rendered.Resource) (found string) {
+	namespace := workload.Get("metadata", "namespace")
+	rendered.Leaves("", workload.Get("spec", "template", "spec"), func(path string, leaf any) {
+		kind := ""
+		switch {
+		case strings.HasSuffix(path, ".configMap.name"), strings.HasSuffix(path, ".configMapRef.name"),
+			strings.HasSuffix(path, ".configMapKeyRef.name"):
+			kind = "ConfigMap"
+		case strings.HasSuffix(path, ".secret.secretName"), strings.HasSuffix(path, ".secretRef.name"),
+			strings.HasSuffix(path, ".secretKeyRef.name"), strings.HasSuffix(path, ".secret.name"):
+			kind = "Secret"
+		}
+		object := fmt.Sprintf("%s %v/%v", kind, namespace, leaf)
+		if kind != "" && found == "" && among[object] != nil {
+			found = object
+		}
+	})
+	return found
 }
 
 // replacing returns why an update replaces the object, as phrases.

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"example.com/scaleout/internal/podsize"
 	"example.com/scaleout/internal/rendered"
 )
@@ -80,10 +78,11 @@ func (c *change) loss(what, when string) effect {
 func (c *change) container() kind {
 	for _, volume := range rendered.List(c.before.Inputs, "volumes") {
 		if rendered.Get(volume, "volumeName") == nil && rendered.Get(volume, "hostPath") == nil {
-			return kind{DataLoss, "its anonymous volume is deleted with the data", "Name the volume.", nil}
+			return kind{DataLoss, "its anonymous volume is deleted with the data", "Copy the data out first, and back into a " +
+				"named volume.", nil}
 		}
 	}
-	if c.single {
+	if c.alone {
 		return kind{Outage, "no other container does its work", "Plan a time for it.", nil}
 	}
 	return kind{Replacement, "the others of its kind serve", "", nil}
@@ -91,11 +90,7 @@ func (c *change) container() kind {
 
 // addition returns the effects of a new resource.
 func (c *change) addition() []effect {
-	if c.after.Kind() == "NetworkPolicy" && c.previous != nil && slices.ContainsFunc(c.previous.Resources,
-		func(r *rendered.Resource) bool {
-			return r.Kind() != "NetworkPolicy" && r.Get("metadata", "namespace") != nil &&
-				r.Get("metadata", "namespace") == c.after.Get("metadata", "namespace")
-		}) {
+	if c.after.Kind() == "NetworkPolicy" && c.previous != nil && isolates(c.previous, c.after) {
 		return []effect{{Outage, "Pods that it selects refuse what no policy allows.",
 			"Check that all their clients are allowed."}}
 	}
@@ -140,14 +135,11 @@ func (c *change) fieldsOf(add func(Class, string, string)) {
 	case "Deployment", "StatefulSet":
 		c.workload(add)
 	case "NetworkPolicy":
-		if slices.ContainsFunc(c.fields, func(f field) bool { return f.before != nil && within(f.path, []string{"spec"}) }) {
+		if narrows(c.before, c.after) {
 			add(Outage, "What it no longer allows is refused.", "Allow the new clients first, and remove the old rules last.")
 		}
 	case "HTTPRoute", "GRPCRoute":
-		hosts := func(r *rendered.Resource) []string { return texts(rendered.List(r.Inputs, "spec", "hostnames")) }
-		if gone := missing(hosts(c.before), hosts(c.after)); len(gone) > 0 {
-			add(Outage, "No longer served: "+enumerate(quoted(gone))+".", "")
-		}
+		c.route(add)
 	case "HorizontalPodAutoscaler", "ScaledObject":
 		if c.changes("spec.scaleTargetRef") {
 			add(Outage, "It scales another target: the pods of the old one keep their number.", "")
@@ -193,9 +185,7 @@ func (c *change) changes(path string) bool {
 // workload adds what an update of a Deployment or StatefulSet does to its pods.
 func (c *change) workload(add func(Class, string, string)) {
 	pods := c.stack.Scaling(c.after)
-	if pods.Max == 0 && c.before.Get("spec", "replicas") != 0 {
-		add(Outage, "No pod is left.", "")
-	}
+	c.replicas(pods, add)
 	if !c.changes("spec.template") {
 		return
 	}
@@ -228,6 +218,24 @@ func (c *change) workload(add func(Class, string, string)) {
 		add(InPlace, "Its pods are replaced, with none missing meanwhile.", "")
 	default:
 		add(InPlace, fmt.Sprintf("Its pods are replaced, with up to %d of %d missing.", missing, max(pods.Min, 1)), "")
+	}
+}
+
+// replicas adds what another number of replicas in the manifest does.
+func (c *change) replicas(pods rendered.Scaling, add func(Class, string, string)) {
+	before, _ := c.before.Get("spec", "replicas").(int)
+	after, set := c.after.Get("spec", "replicas").(int)
+	switch {
+	case (pods.Max == 0 || set && after == 0) && c.changes("spec.replicas"):
+		add(Outage, "No pod is left: an autoscaler does nothing at 0.", "")
+	case before > 1 && !set && c.changes("spec.replicas"):
+		add(Outage, fmt.Sprintf("All pods but one stop at once: nobody sets the number any more, so the API server sets "+
+			"its default. The autoscaler starts from there (now %d).", before),
+			"Hand the field over first: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/"+
+				"#migrating-deployments-and-statefulsets-to-horizontal-autoscaling")
+	}
+	if c.after.Get("spec", "persistentVolumeClaimRetentionPolicy", "whenScaled") == "Delete" && set && after < before {
+		add(DataLoss, "The claims of the pods that stop are deleted (`whenScaled`).", "Set `whenScaled: Retain` first.")
 	}
 }
 
@@ -265,89 +273,6 @@ func (c *change) unready() bool {
 	return slices.ContainsFunc(rendered.List(c.after.Inputs, "spec", "template", "spec", "containers"), func(v any) bool {
 		return rendered.Get(v, "readinessProbe") == nil
 	})
-}
-
-// service adds what an update of a Service does to its clients.
-func (c *change) service(add func(Class, string, string)) {
-	if c.changes("spec.selector") {
-		add(Outage, "It selects other pods: no request is served until such pods are ready.",
-			"Start these pods first, and change the selector afterwards.")
-	}
-	switch before, after := c.before.Get("spec", "type"), c.after.Get("spec", "type"); {
-	case before == "LoadBalancer" && after != before:
-		add(Outage, "Its load balancer is deleted.", "Move the clients to another Service first.")
-	case before == "NodePort" && after != before && after != "LoadBalancer":
-		add(Outage, "Its node ports are closed.", "Move the clients to another Service first.")
-	}
-	if gone := missing(ports(c.before), ports(c.after)); len(gone) > 0 {
-		add(Outage, "Clients of port "+enumerate(gone)+" are refused.", "Keep the old port beside the new one at first.")
-	}
-}
-
-func ports(service *rendered.Resource) (ports []string) {
-	for _, port := range rendered.List(service.Inputs, "spec", "ports") {
-		ports = append(ports, fmt.Sprint(rendered.Get(port, "port")))
-		if node := rendered.Get(port, "nodePort"); node != nil {
-			ports = append(ports, fmt.Sprint(node))
-		}
-	}
-	return ports
-}
-
-// ingress adds what an update of an Ingress does to its clients.
-func (c *change) ingress(add func(Class, string, string)) {
-	if c.changes("spec.ingressClassName") {
-		add(Outage, "Another controller serves it, at another address.",
-			"Create a second Ingress with the new class, move the DNS record, and remove this one last.")
-	}
-	after := routes(c.after)
-	gone := slices.DeleteFunc(missing(routes(c.before), after), func(route string) bool {
-		_, path, _ := strings.Cut(route, "/")
-		return slices.Contains(after, "*/"+path) // any host
-	})
-	if len(gone) > 0 {
-		add(Outage, "No longer served: "+enumerate(quoted(gone))+".",
-			"Keep the old host and path beside the new ones, until no client uses them.")
-	}
-	if gone := missing(listeners(c.before), listeners(c.after)); len(gone) > 0 {
-		add(Outage, "The load balancer no longer listens on "+enumerate(quoted(gone))+".", "")
-	}
-	if c.before.Get("spec", "defaultBackend") != nil && c.after.Get("spec", "defaultBackend") == nil {
-		add(Outage, "Requests that no rule matches are no longer served.", "")
-	}
-	if c.before.Get("spec", "tls") != nil && c.after.Get("spec", "tls") == nil {
-		add(Outage, "Clients that use HTTPS are refused.", "")
-	}
-}
-
-// listeners returns the ports in the annotation of an ALB, [{"HTTP": 80}, {"HTTPS": 443}], as "HTTP 80".
-func listeners(ingress *rendered.Resource) (ports []string) {
-	var list []map[string]any
-	_ = yaml.Unmarshal([]byte(ingress.ALBAnnotation("listen-ports")), &list) // the controller refuses anything else
-	for _, entry := range list {
-		for protocol, port := range entry {
-			ports = append(ports, fmt.Sprint(protocol, " ", port))
-		}
-	}
-	slices.Sort(ports)
-	return ports
-}
-
-// routes returns host and path of all rules, and how the path matches if that is not by prefix. A rule without a host
-// serves all.
-func routes(ingress *rendered.Resource) (routes []string) {
-	for _, rule := range rendered.List(ingress.Inputs, "spec", "rules") {
-		host, _ := rendered.Get(rule, "host").(string)
-		for _, path := range rendered.List(rule, "http", "paths") {
-			route, _ := rendered.Get(path, "path").(string)
-			route = cmp.Or(host, "*") + cmp.Or(route, "/")
-			if match := rendered.Get(path, "pathType"); match != nil && match != "Prefix" {
-				route += fmt.Sprint(" ", match)
-			}
-			routes = append(routes, route)
-		}
-	}
-	return routes
 }
 
 // missing returns the values of before that are not in after.

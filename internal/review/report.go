@@ -54,7 +54,9 @@ func New(before, after map[string]*rendered.Stack, prices *cost.Table) *Report {
 			r.same = append(r.same, name)
 			continue
 		}
-		if len(entries) == 1 && entries[0].typ == ofSettings {
+		if len(entries) == 1 && entries[0].typ == ofSettings && slices.ContainsFunc(entries[0].fields, func(f field) bool {
+			return !strings.HasPrefix(keyOf(f), "policy:") // waivers
+		}) {
 			r.stale = append(r.stale, name)
 		}
 		for _, e := range entries {
@@ -92,7 +94,7 @@ func (s *stack) entries() (all []*entry) {
 		add("settings", ofSettings, moves(settings), settings)
 	}
 	for _, c := range compare(s.before, s.after) {
-		add(c.resource().Title(), c.resource().Type, c.effects(), c.fields)
+		add(c.title(), c.resource().Type, c.effects(), c.fields)
 	}
 	return all
 }
@@ -112,32 +114,44 @@ func settings(before, after *rendered.Stack) []field {
 	fields := differences(before.Settings, after.Settings, nil)
 	for i, f := range fields {
 		if strings.HasSuffix(f.path, ".secure") {
-			fields[i].before, fields[i].after = "[secret]", "[another secret]"
+			if f.before != nil {
+				fields[i].before = "[secret]"
+			}
+			if f.after != nil {
+				fields[i].after = "[another secret]"
+			}
 		}
 	}
 	return fields
 }
 
-// places are the settings that decide in which account and cluster a stack is. The golden files do not: which cluster a
-// name means is known only in an update.
-var places = []string{"target", "kubeContext", "eksCluster", "clusterStack", "eksRoleArn", "name", "region",
-	"allowedAccountIds", "profile"}
+// places are the settings that decide in which account and cluster a stack is, those of the project without its name.
+// The golden files do not show it: which cluster a name means is known only in an update.
+var places = []string{"target", "kubeContext", "eksCluster", "clusterStack", "name", "aws:region", "aws:profile",
+	"aws:assumeRole", "aws:assumeRoles", "docker:host", "docker:context"}
+
+// keyOf returns the key of a setting, with the namespace of a provider.
+func keyOf(f field) string {
+	key := strings.Trim(segment.FindString(f.path), `[]"`) // of ["aws:assumeRole"].roleArn
+	if namespace, name, _ := strings.Cut(key, ":"); namespace != "aws" && namespace != "docker" && namespace != "policy" {
+		return name
+	}
+	return key
+}
 
 // moves returns what a change of settings does beside the changes in the golden files.
 func moves(settings []field) []effect {
-	var moving []string
+	moving := map[string]bool{}
 	for _, f := range settings {
-		parts := segment.FindAllString(f.path, -1) // ["aws:region"]
-		_, key, _ := strings.Cut(strings.Trim(parts[0], `[]"`), ":")
-		if slices.Contains(places, key) {
-			moving = append(moving, code(key))
+		if key := keyOf(f); slices.Contains(places, key) {
+			moving[code(key)] = true
 		}
 	}
 	if len(moving) == 0 {
 		return []effect{{InPlace, "", ""}}
 	}
-	return []effect{{DataLoss, enumerate(moving) + " decides in which account and cluster the stack is: if that " +
-		"changes, everything is deleted there, claims included, and created in the other one.",
+	return []effect{{DataLoss, "Where the stack is depends on " + enumerate(slices.Sorted(maps.Keys(moving))) + ": in " +
+		"another account or cluster everything is created anew, and deleted in the old one, claims included.",
 		"Create a second stack for the other place, move data and traffic, and destroy this one last."}}
 }
 
@@ -162,14 +176,4 @@ func merge(entries []*entry, list func(*entry) *[]string, other func(*entry) []s
 		merged = append(merged, e)
 	}
 	return merged
-}
-
-// Worst returns the class of the most dangerous change, and false if nothing changes.
-func (r *Report) Worst() (Class, bool) {
-	for class, entries := range r.entries {
-		if len(entries) > 0 {
-			return Class(class), true
-		}
-	}
-	return Addition, false
 }
