@@ -124,8 +124,8 @@ var measures = [...]struct {
 	podsize.Measure
 	heading string
 }{
-	{podsize.Measure{Field: "requests", Name: "cpu"}, "CPU request"},
+	{podsize.CPU, "CPU request"},
 	{podsize.Measure{Field: "limits", Name: "cpu"}, "CPU limit"},
-	{podsize.Measure{Field: "requests", Name: "memory"}, "Memory request"},
+	{podsize.Memory, "Memory request"},
 	{podsize.Measure{Field: "limits", Name: "memory"}, "Memory limit"},
 }

@@ -33,6 +33,10 @@ func main() {
 		}
 		return
 	}
+	if *path == "" || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	failed, err := run(*path, os.Stdin, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "policy:", err)

@@ -114,7 +114,7 @@ tags: {team: shop}
 ingress: [{fromPort: 6379, cidrBlocks: [10.0.0.0/16]}]
 `
 	container = `docker:index/container:Container
-image: docker.io/library/redis:8
+image: docker.io/library/redis@sha256:4567
 envs: ["REDIS_HOST=redis", "TOKEN=[secret]"]
 ports: [{internal: 6379, ip: 127.0.0.1}]
 `
@@ -160,19 +160,32 @@ func TestRules(t *testing.T) {
 		{"image-with-version", "web@sha256:0123", "web:latest", "has no version"},
 		{"restricted-pods", "drop: [ALL]", "drop: [NET_RAW]", "unrestricted capabilities"},
 		{"restricted-pods", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot != true"},
-		{"no-plain-secret", `value: "[secret]"`, "value: hunter2", "variable TOKEN of container web"},
+		{"no-plain-secret", `value: "[secret]"`, "value: hunter2",
+			"Deployment shop/web, container web, variable TOKEN is plain text"},
 		{"no-plain-secret", `KEY: "[secret]"`, "KEY: aHVudGVyMg==", "key KEY"},
 		{"no-plain-secret", "LOG_LEVEL: debug", "DB_PASSWORD: hunter2", "key DB_PASSWORD"},
 		{"no-plain-secret", `TOKEN=[secret]`, "TOKEN=hunter2", "variable TOKEN"},
+		{"no-plain-secret", "LOG_LEVEL: debug", "URL: postgres://u:hunter2@db/x", "key URL"},
+		{"no-plain-secret", "LOG_LEVEL: debug", "AWS_SECRET_ACCESS_KEY: x", "key AWS_SECRET_ACCESS_KEY"},
+		{"no-plain-secret", "LOG_LEVEL: debug", "SECRET_KEY_BASE: x", "key SECRET_KEY_BASE"},
+		{"no-plain-secret", "LOG_LEVEL: debug", "REDIS_AUTH: x", "key REDIS_AUTH"},
 		{"no-plain-secret", `VERSION: "1"`, "NPM_TOKEN: hunter2", "build argument NPM_TOKEN"},
 		{"budget-can-be-met", "maxUnavailable: 1", "maxUnavailable: 0", "maxUnavailable 0 of the 2 pods"},
 		{"budget-can-be-met", "maxUnavailable: 1", "minAvailable: 100%", "minAvailable 100% of the 2 pods"},
 		{"budget-can-be-met", "maxUnavailable: 1", "minAvailable: 2", "minAvailable 2 of the 2 pods"},
 		{"budget-exists", "matchLabels: {app: web}", "matchLabels: {app: other}", "has no disruption budget"},
+		{"budget-exists", "matchLabels: {app: web}", "matchExpressions: [{key: app, operator: In, values: [other]}]",
+			"has no disruption budget"},
 		{"tls-at-load-balancer", `,{"HTTPS":443}`, "", "does not listen for HTTPS"},
 		{"tls-at-load-balancer", "ssl-redirect", "other", "HTTP without a redirect"},
 		{"tls-at-ingress", "target-type", "other", "has a host and no spec.tls"},
 		{"no-public-database", "type: ClusterIP", "type: LoadBalancer", "publishes port 6379"},
+		{"no-public-database", "type: ClusterIP, ports: [{port: 6379}]",
+			"type: LoadBalancer, ports: [{port: 80, targetPort: 6379}]", "publishes port 6379"},
+		{"no-public-database", "securityGroup:SecurityGroup\ningress: [{fromPort: 6379, cidrBlocks: [10.0.0.0/16]}]",
+			"securityGroupRule:SecurityGroupRule\ntype: ingress\nfromPort: 5432\ncidrBlocks: [0.0.0.0/0]", "allows 5432"},
+		{"image-with-version", "image: docker.io/library/redis@sha256:4567", "image: redis:latest",
+			"redis:latest has no version"},
 		{"no-public-database", "publiclyAccessible: false", "publiclyAccessible: true", "publicly accessible"},
 		{"no-public-database", "cidrBlocks: [10.0.0.0/16]", "cidrBlocks: [0.0.0.0/0]", "from everywhere"},
 		{

@@ -57,15 +57,22 @@ var trafficRules = []Rule{
 // databasePorts lists the default ports of Redis, PostgreSQL, MySQL, SQL Server, MongoDB, Cassandra and Elasticsearch.
 var databasePorts = []string{"6379", "5432", "3306", "1433", "27017", "9042", "9200"}
 
-var databaseImage = regexp.MustCompile(`(^|/)(redis|valkey|postgres|mysql|mariadb|mongo)(:|@|$)`)
+// databaseNames lists names of such ports.
+var databaseNames = []string{"redis", "postgres", "postgresql", "mysql", "mongodb"}
+
+var databaseImage = regexp.MustCompile(`(^|/)(redis|valkey|postgres|postgresql|mysql|mariadb|mongo|mongodb)(:|@|$)`)
 
 func publicDatabases(s *Stack) (found []Violation) {
 	for _, r := range s.Resources {
 		switch {
 		case r.Kind() == "Service" && (r.Get("spec", "type") == "LoadBalancer" || r.Get("spec", "type") == "NodePort"):
 			for _, port := range rendered.List(r.Inputs, "spec", "ports") {
-				if number := fmt.Sprint(rendered.Get(port, "port")); slices.Contains(databasePorts, number) {
-					found = append(found, violation(r, "publishes port %s as a %v", number, r.Get("spec", "type")))
+				for _, field := range []string{"port", "targetPort"} {
+					number := fmt.Sprint(rendered.Get(port, field))
+					if slices.Contains(slices.Concat(databasePorts, databaseNames), number) {
+						found = append(found, violation(r, "publishes port %s as a %v", number, r.Get("spec", "type")))
+						break
+					}
 				}
 			}
 		case strings.HasPrefix(r.Type, "aws:") && r.Get("publiclyAccessible") == true:
@@ -76,13 +83,17 @@ func publicDatabases(s *Stack) (found []Violation) {
 					found = append(found, violation(r, "allows %s from everywhere", strings.Join(ports, ", ")))
 				}
 			}
+		case r.Type == "aws:ec2/securityGroupRule:SecurityGroupRule" && r.Get("type") == "ingress":
+			if ports := opened(r.Inputs); len(ports) > 0 && world(r.Inputs) {
+				found = append(found, violation(r, "allows %s from everywhere", strings.Join(ports, ", ")))
+			}
 		case r.Type == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
 			anywhere := strings.HasSuffix(fmt.Sprint(r.Get("cidrIpv4")), "/0") ||
 				strings.HasSuffix(fmt.Sprint(r.Get("cidrIpv6")), "/0")
 			if ports := opened(r.Inputs); len(ports) > 0 && anywhere {
 				found = append(found, violation(r, "allows %s from everywhere", strings.Join(ports, ", ")))
 			}
-		case r.Type == "docker:index/container:Container" && len(rendered.List(r.Inputs, "ports")) > 0:
+		case r.Type == dockerContainer && len(rendered.List(r.Inputs, "ports")) > 0:
 			for _, port := range rendered.List(r.Inputs, "ports") {
 				internal, _ := rendered.Get(port, "internal").(int)
 				ip, _ := rendered.Get(port, "ip").(string)

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
@@ -34,16 +35,17 @@ var workloadRules = []Rule{
 	{
 		ID: "autoscaler-needs-request", Severity: Error,
 		Reason: "the autoscaler compares CPU with the request, and does nothing if a container has none",
-		Fix:    "set resources.requests.cpu of each container, sidecars included",
+		Fix:    "set resources.requests.cpu of each container that it measures, sidecars included",
 		Check: func(s *Stack) (found []Violation) {
 			for _, w := range s.workloads() {
-				if s.Scaling(w.Resource).By == nil {
+				autoscaler := s.Scaling(w.Resource).By
+				if autoscaler == nil {
 					continue
 				}
-				for _, container := range w.containers() {
-					resources := container["resources"]
-					if rendered.Get(resources, "requests", "cpu") == nil && rendered.Get(resources, "limits", "cpu") == nil {
-						found = append(found, violation(w.Resource, "container %s has no CPU request", container["name"]))
+				for _, container := range autoscaler.CPUContainers(w.pod) {
+					if !rendered.RequestsCPU(container) {
+						found = append(found, violation(w.Resource, "container %v has no CPU request",
+							rendered.Get(container, "name")))
 					}
 				}
 			}
@@ -64,7 +66,7 @@ var workloadRules = []Rule{
 				what        string
 				need, limit podsize.Size
 			}{{"CPU", load.CPU, cpu}, {"memory", load.Memory, memory}} {
-				if !of.limit.Unknown && of.need.Cmp(of.limit.Quantity) > 0 {
+				if of.need.Exceeds(of.limit) {
 					found = append(found, Violation{"stack", fmt.Sprintf("%s of %s at maximum scale in a rollout, limit %s",
 						of.need, of.what, of.limit)})
 				}
@@ -125,6 +127,12 @@ var workloadRules = []Rule{
 	},
 }
 
+// Types of pulumi-docker.
+const (
+	remoteImage     = "docker:index/remoteImage:RemoteImage"
+	dockerContainer = "docker:index/container:Container"
+)
+
 // imagesWhere returns the images with a problem. One that the stack builds is known only after an update, by digest.
 func imagesWhere(s *Stack, problematic func(string) bool, problem string) (found []Violation) {
 	check := func(r *rendered.Resource, image string) {
@@ -138,9 +146,11 @@ func imagesWhere(s *Stack, problematic func(string) bool, problem string) (found
 			check(w.Resource, image)
 		}
 	}
-	for _, r := range s.ofKind("docker:index/remoteImage:RemoteImage") {
-		image, _ := r.Get("name").(string)
-		check(r, image)
+	for typ, field := range map[string]string{remoteImage: "name", dockerContainer: "image"} {
+		for _, r := range s.ofKind(typ) {
+			image, _ := r.Get(field).(string)
+			check(r, image)
+		}
 	}
 	return found
 }
@@ -154,11 +164,7 @@ func restricted(s *Stack) (found []Violation) {
 	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	for _, w := range s.workloads() {
 		var spec corev1.PodSpec
-		encoded, err := json.Marshal(w.pod)
-		if err == nil {
-			err = json.Unmarshal(encoded, &spec)
-		}
-		if err != nil {
+		if err := convert(w.pod, &spec); err != nil {
 			found = append(found, violation(w.Resource, "its pods are no PodSpec: %v", err))
 			continue
 		}
@@ -171,32 +177,57 @@ func restricted(s *Stack) (found []Violation) {
 	return found
 }
 
-// secretName matches the names of variables and keys with secrets, except those with the path of a file, or the name of
-// an object.
-var secretName = regexp.MustCompile(`(?i)(password|passwd|secret|token|api_?key|private_?key|credential)s?$`)
+// convert decodes a value of a manifest into a type of the Kubernetes API.
+func convert(value, into any) error {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(encoded, into)
+}
+
+var (
+	// secretName matches the names of variables and keys with secrets, except those with the path of a file, or the
+	// name of an object.
+	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|(^|_)(auth|pwd)|` +
+		`(api|access|private|secret|signing|encryption)_?key(_base)?)s?$`)
+	// loginURL matches the address of a server with a password.
+	loginURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
+	// harmless matches values that are no secret, whatever they are called.
+	harmless = regexp.MustCompile(`^([0-9.]*|true|false|\[secret\]|\[unknown: .*)$`)
+)
+
+// revealed reports whether a variable or key has a secret as plain text. A value that is marked as secret is
+// "[secret]" in the golden files.
+func revealed(name string, value any) bool {
+	text, isText := value.(string)
+	return isText && !harmless.MatchString(text) && (secretName.MatchString(name) || loginURL.MatchString(text))
+}
 
 // plainSecrets finds secrets in variables, ConfigMaps and arguments of Docker builds, and Secrets whose values are not
-// encrypted in the state. Values that are marked as secret are "[secret]" in the golden files.
+// encrypted in the state. A waiver names the variable or key as well.
 func plainSecrets(s *Stack) (found []Violation) {
-	plain := func(value any) bool {
-		text, isText := value.(string)
-		return isText && text != "" && text != "[secret]" && !strings.HasPrefix(text, "[unknown: ")
+	add := func(r *rendered.Resource, what, name string) {
+		found = append(found, Violation{r.Title() + ", " + what + " " + name, "is plain text"})
 	}
-	inMap := func(r *rendered.Resource, what string, values any, any bool) {
-		fields, _ := values.(map[string]interface{})
-		for _, key := range slices.Sorted(maps.Keys(fields)) {
-			if (any || secretName.MatchString(key)) && plain(fields[key]) {
-				found = append(found, violation(r, "%s %s is plain text", what, key))
+	fields := func(r *rendered.Resource, what string, reveals func(name string, value any) bool, path ...string) {
+		values, _ := r.Get(path...).(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			if reveals(name, values[name]) {
+				add(r, what, name)
 			}
 		}
+	}
+	plain := func(_ string, value any) bool {
+		text, isText := value.(string)
+		return isText && text != "" && text != "[secret]" && !strings.HasPrefix(text, "[unknown: ")
 	}
 	for _, w := range s.workloads() {
 		for _, container := range w.containers() {
 			for _, variable := range rendered.List(container, "env") {
-				variableName := fmt.Sprint(rendered.Get(variable, "name"))
-				if secretName.MatchString(variableName) && plain(rendered.Get(variable, "value")) {
-					found = append(found, violation(w.Resource, "variable %s of container %s is plain text", variableName,
-						container["name"]))
+				name := fmt.Sprint(rendered.Get(variable, "name"))
+				if revealed(name, rendered.Get(variable, "value")) {
+					add(w.Resource, fmt.Sprint("container ", container["name"], ", variable"), name)
 				}
 			}
 		}
@@ -204,16 +235,16 @@ func plainSecrets(s *Stack) (found []Violation) {
 	for _, r := range s.Resources {
 		switch r.Kind() {
 		case "ConfigMap":
-			inMap(r, "key", r.Get("data"), false)
+			fields(r, "key", revealed, "data")
 		case "Secret":
-			inMap(r, "key", r.Get("data"), true)
-			inMap(r, "key", r.Get("stringData"), true)
+			fields(r, "key", plain, "data")
+			fields(r, "key", plain, "stringData")
 		case "docker:index/image:Image":
-			inMap(r, "build argument", r.Get("build", "args"), false)
-		case "docker:index/container:Container":
+			fields(r, "build argument", revealed, "build", "args")
+		case dockerContainer:
 			for _, variable := range rendered.List(r.Inputs, "envs") {
-				if name, value, _ := strings.Cut(fmt.Sprint(variable), "="); secretName.MatchString(name) && plain(value) {
-					found = append(found, violation(r, "variable %s is plain text", name))
+				if name, value, _ := strings.Cut(fmt.Sprint(variable), "="); revealed(name, value) {
+					add(r, "variable", name)
 				}
 			}
 		}
@@ -223,15 +254,15 @@ func plainSecrets(s *Stack) (found []Violation) {
 
 // selects reports whether the selector of an object matches the pods of a workload in the same namespace.
 func selects(object, workload *rendered.Resource) bool {
-	labels, _ := workload.Get("spec", "template", "metadata", "labels").(map[string]any)
-	wanted, _ := object.Get("spec", "selector", "matchLabels").(map[string]any)
-	for key, value := range wanted {
-		if labels[key] != value {
-			return false
-		}
+	set := labels.Set{}
+	values, _ := workload.Get("spec", "template", "metadata", "labels").(map[string]any)
+	for key, value := range values {
+		set[key] = fmt.Sprint(value)
 	}
-	// An empty selector matches all pods of the namespace, a missing one none.
-	return object.Get("spec", "selector") != nil &&
+	var selector *metav1.LabelSelector // an empty one matches all pods, a missing one none
+	err := convert(object.Get("spec", "selector"), &selector)
+	pods, invalid := metav1.LabelSelectorAsSelector(selector)
+	return err == nil && invalid == nil && pods.Matches(set) &&
 		object.Get("metadata", "namespace") == workload.Get("metadata", "namespace")
 }
 

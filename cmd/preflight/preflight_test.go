@@ -62,7 +62,8 @@ kind: HorizontalPodAutoscaler
 metadata: {name: web, namespace: shop}
 spec:
   maxReplicas: 9
-  metrics: [{type: ContainerResource}]
+  metrics:
+    - {type: ContainerResource, containerResource: {name: cpu, container: web, target: {averageUtilization: 60}}}
   scaleTargetRef: {kind: Deployment, name: web}
 # urn: urn:pulumi:s::p::kubernetes:autoscaling/v2:HorizontalPodAutoscaler::web
 `
@@ -73,6 +74,13 @@ const (
   containers: [{name: web, resources: {requests: {cpu: 100m}}}]}}`
 	other = `{metadata: {name: other, namespace: else}, spec: {nodeName: a,
   containers: [{name: x, resources: {requests: {cpu: "3", memory: 1Gi}}}]}}`
+)
+
+var (
+	ofPods = [2]string{"ContainerResource, containerResource: {name: cpu, container: web,",
+		"Resource, resource: {name: cpu,"}
+	tolerating = [2]string{"template: {spec: {containers: [{name: web", "template: {spec: {tolerations: [{key: apps, " +
+		"operator: Exists}], containers: [{name: web"}
 )
 
 // healthy returns a cluster in which nothing is in the way: 1.1 CPU of 4.5 are needed, and 3 are taken.
@@ -93,6 +101,7 @@ func TestPreflight(t *testing.T) {
 	for _, test := range []struct {
 		name, kind, objects string
 		golden              [2]string
+		inPool              bool // whether a NodePool created the nodes
 		blocked             bool
 		want                string
 	}{
@@ -114,7 +123,24 @@ func TestPreflight(t *testing.T) {
 			want:    "warning  Container proxy in the pods of Deployment shop/web is not the stack's"},
 		{name: "a sidecar that counts", kind: "pods", blocked: true,
 			objects: "[" + strings.Replace(pod, "[{name: web,", "[{name: proxy}, {name: web,", 1) + "]",
-			golden:  [2]string{"ContainerResource", "Resource"}, want: "error    Container proxy"},
+			golden:  ofPods, want: "error    Container proxy"},
+		{name: "a native sidecar", kind: "pods", blocked: true, golden: ofPods,
+			objects: "[" + strings.Replace(pod, "containers:",
+				"initContainers: [{name: proxy, restartPolicy: Always}], containers:", 1) + "]",
+			want: "error    Container proxy"},
+		{name: "an init container", kind: "pods", golden: ofPods,
+			objects: "[" + strings.Replace(pod, "containers:", "initContainers: [{name: proxy}], containers:", 1) + "]",
+			want:    "nothing keeps"},
+		{name: "a finished pod", kind: "pods",
+			objects: "[" + strings.Replace(pod, "web-0123},", "api-0123}, status: {phase: Succeeded},", 1) + "]",
+			want:    "nothing keeps"},
+		{name: "a vertical one for memory", kind: "verticalpodautoscalers.autoscaling.k8s.io",
+			objects: `[{kind: VerticalPodAutoscaler, metadata: {name: rival, namespace: shop}, spec: {resourcePolicy:
+  {containerPolicies: [{containerName: "*", controlledResources: [memory]}]},
+  targetRef: {kind: Deployment, name: web}}}]`,
+			want: "nothing keeps"},
+		{name: "no KEDA", blocked: true, golden: [2]string{"kind: HorizontalPodAutoscaler", "kind: ScaledObject"},
+			want: "The cluster has no KEDA"},
 		{name: "another autoscaler", kind: "horizontalpodautoscalers.autoscaling", blocked: true,
 			objects: `[{kind: HorizontalPodAutoscaler, metadata: {name: rival, namespace: shop},
   spec: {scaleTargetRef: {kind: Deployment, name: web}}}]`,
@@ -138,17 +164,34 @@ func TestPreflight(t *testing.T) {
 			objects: `[{metadata: {name: large, namespace: shop}, spec: {hard: {requests.cpu: "5", pods: 20}}}]`,
 			want:    "nothing keeps"},
 		{name: "a quota of limits", kind: "resourcequotas",
-			objects: `[{metadata: {name: q, namespace: shop}, spec: {hard: {limits.cpu: "1", services: 0}}}]`,
-			want:    "warning  ResourceQuota shop/q has limits.cpu, so pods are refused"},
+			blocked: true, objects: `[{metadata: {name: q, namespace: shop}, spec: {hard: {limits.cpu: "1", services: 0}}}]`,
+			want: "error    ResourceQuota shop/q limits limits.cpu, so the API server refuses the pods of " +
+				"Deployment shop/web: container web sets none"},
+		{name: "a quota of objects", kind: "resourcequotas", blocked: true,
+			objects: `[{metadata: {name: q, namespace: shop}, spec: {hard: {count/pods: 10}}}]`,
+			want:    "allows 10 of count/pods; the stack needs 11 at its maximum in a rollout, others use 0"},
 		{name: "small nodes", kind: "nodes",
 			objects: `[{metadata: {name: a}, status: {allocatable: {cpu: "4", memory: 8Gi}}}]`,
-			want:    "warning  The nodes that exist now have 4 of CPU; the stack needs 1100m"},
-		{name: "a small NodePool", kind: "nodepools.karpenter.sh", blocked: true,
+			want:    "warning  The nodes that exist now have 4 of cpu; the stack needs 1100m"},
+		{name: "a small NodePool", kind: "nodepools.karpenter.sh", inPool: true, blocked: true,
 			objects: `[{spec: {limits: {cpu: "1", memory: 8Gi}}}, {spec: {template: {spec: {taints: [{effect: NoSchedule}]}}}}]`,
-			want: "error    The NodePools have 1 of CPU; the stack needs 1100m at its maximum in a rollout, " +
-				"other pods request 0"},
-		{name: "a NodePool with one limit", kind: "nodepools.karpenter.sh", blocked: true,
-			objects: `[{spec: {limits: {cpu: "1"}}}]`, want: "error    The NodePools have 1 of CPU"},
+			want: "error    The NodePools, with the nodes outside of them, have 1 of cpu; the stack needs 1100m " +
+				"at its maximum in a rollout, " +
+				"other pods request 3"},
+		{name: "a NodePool that the pods tolerate", kind: "nodepools.karpenter.sh", golden: tolerating,
+			objects: `[{spec: {limits: {cpu: "64", memory: 64Gi},
+  template: {spec: {taints: [{key: apps, effect: NoSchedule}]}}}}]`,
+			want: "nothing keeps"},
+		{name: "a NodePool beside nodes", kind: "nodepools.karpenter.sh",
+			objects: `[{spec: {limits: {cpu: "1", memory: 8Gi}}}]`, want: "nothing keeps"},
+		{name: "a NodePool of another architecture", kind: "nodepools.karpenter.sh", blocked: true,
+			golden: [2]string{"template: {spec: {containers: [{name: web", "template: {spec: {nodeSelector: {arch: amd64}, " +
+				"containers: [{name: web"},
+			objects: `[{spec: {template: {spec: {requirements: [{key: arch, operator: In, values: [arm64]}],
+  taints: [{effect: NoSchedule}]}}}}]`,
+			want: "The NodePools, with the nodes outside of them, have 0 of cpu"},
+		{name: "a NodePool with one limit", kind: "nodepools.karpenter.sh", inPool: true, blocked: true,
+			objects: `[{spec: {limits: {cpu: "1"}}}]`, want: "the nodes outside of them, have 1 of cpu"},
 		{name: "a quota for some pods", kind: "resourcequotas",
 			objects: `[{metadata: {name: best, namespace: shop}, spec: {scopes: [BestEffort], hard: {pods: 1}}}]`,
 			want:    "warning  ResourceQuota shop/best is for some pods only"},
@@ -160,6 +203,10 @@ func TestPreflight(t *testing.T) {
 			objects := healthy(t)
 			if test.kind != "" {
 				objects[test.kind] = test.objects
+			}
+			if test.inPool {
+				objects["nodes"] = strings.Replace(objects["nodes"], "name: a",
+					"name: a, labels: {karpenter.sh/nodepool: x}", 1)
 			}
 			context, out := "", bytes.Buffer{}
 			blocked, err := run(t.Context(), func(given string) cluster {
@@ -173,6 +220,19 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("the context of the stack: got %q", context)
 			}
 		})
+	}
+}
+
+func TestSelector(t *testing.T) {
+	var value any
+	err := yaml.Unmarshal([]byte(`{matchLabels: {b: x, a: y}, matchExpressions: [
+  {key: c, operator: In, values: [d, e]}, {key: f, operator: NotIn, values: [g]},
+  {key: h, operator: Exists}, {key: i, operator: DoesNotExist}]}`), &value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := selector(value), "a=y,b=x,c in (d,e),f notin (g),h,!i"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // Measure is a resource field of a container: resources.<Field>.<Name>, e.g. requests and cpu.
 type Measure struct{ Field, Name string }
 
+// CPU and Memory are the requests, by which pods are scheduled.
+var CPU, Memory = Measure{"requests", "cpu"}, Measure{"requests", "memory"}
+
 // Size is the request or limit of a pod, or a sum of them.
 type Size struct {
 	resource.Quantity
@@ -40,10 +43,10 @@ func (m Measure) Of(podSpec any) Size {
 func (m Measure) ofContainer(container any) Size {
 	resources := get(container, "resources")
 	value := cmp.Or(get(get(resources, m.Field), m.Name), get(get(resources, "limits"), m.Name))
-	if value == nil {
-		return Size{Unlimited: m.Field == "limits"}
+	if value == nil && m.Field != "limits" {
+		return Size{}
 	}
-	return Parse(value)
+	return Limit(value)
 }
 
 // Parse returns the size of a value in a manifest: text, or a number.
@@ -52,12 +55,25 @@ func Parse(value any) Size {
 	return Size{Quantity: quantity, Unknown: err != nil}
 }
 
+// Limit is Parse for a limit, which may be missing.
+func Limit(value any) Size {
+	if value == nil {
+		return Size{Unlimited: true}
+	}
+	return Parse(value)
+}
+
 // Plus returns s + n * other.
 func (s Size) Plus(other Size, n int64) Size {
 	sum, product := s.DeepCopy(), other.DeepCopy()
 	product.Mul(n)
 	sum.Add(product)
 	return Size{sum, s.Unlimited || other.Unlimited, s.Unknown || other.Unknown}
+}
+
+// Exceeds reports whether a size is larger than a limit that is known.
+func (s Size) Exceeds(limit Size) bool {
+	return !limit.Unlimited && !limit.Unknown && s.Cmp(limit.Quantity) > 0
 }
 
 // AtLeast returns the larger of two sizes that are needed at different times.

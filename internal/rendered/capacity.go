@@ -24,7 +24,7 @@ func (l Load) String() string {
 }
 
 // requestOf returns the load of one pod.
-func requestOf(podSpec any) Load { return Load{1, cpu.Of(podSpec), memory.Of(podSpec)} }
+func requestOf(podSpec any) Load { return Load{1, podsize.CPU.Of(podSpec), podsize.Memory.Of(podSpec)} }
 
 // Plus returns l + n * other.
 func (l Load) Plus(other Load, n int64) Load {
@@ -42,8 +42,6 @@ type Scaling struct {
 	By       *Resource // the autoscaler; nil for a fixed number
 }
 
-var cpu, memory = podsize.Measure{Field: "requests", Name: "cpu"}, podsize.Measure{Field: "requests", Name: "memory"}
-
 // Capacity adds up the workloads of the stack.
 func (s *Stack) Capacity() Capacity {
 	var c Capacity
@@ -60,17 +58,24 @@ func (s *Stack) Capacity() Capacity {
 	return c
 }
 
-// NodeLimits returns the most that the nodes for the stack's pods may have together, which the stack outputs or its own
-// NodePool has, e.g. "32 CPU, 128Gi". The text is empty without a limit; a size that is no quantity is Unknown.
+// NodeLimits returns the most that the nodes for the stack's pods may have together, which the stack outputs, e.g.
+// "32 CPU, 128Gi", or its own NodePools without taints have. Without either, the text is empty and the sizes Unlimited.
 func (s *Stack) NodeLimits() (text string, cpu, memory podsize.Size) {
-	text, _ = Get(s.Outputs, "requests", "nodeLimits").(string)
+	if text, _ = Get(s.Outputs, "requests", "nodeLimits").(string); text != "" {
+		ofCPU, ofMemory, _ := strings.Cut(text, " CPU, ")
+		return text, podsize.Parse(ofCPU), podsize.Parse(ofMemory)
+	}
 	for _, r := range s.Resources {
-		if r.Kind() == "NodePool" {
-			text = fmt.Sprintf("%v CPU, %v", r.Get("spec", "limits", "cpu"), r.Get("spec", "limits", "memory"))
+		if r.Kind() == "NodePool" && len(List(r.Inputs, "spec", "template", "spec", "taints")) == 0 {
+			limits := r.Get("spec", "limits")
+			cpu, memory = cpu.Plus(podsize.Limit(Get(limits, "cpu")), 1), memory.Plus(podsize.Limit(Get(limits, "memory")), 1)
+			text = fmt.Sprintf("%s CPU, %s", cpu, memory)
 		}
 	}
-	ofCPU, ofMemory, _ := strings.Cut(text, " CPU, ")
-	return text, podsize.Parse(ofCPU), podsize.Parse(ofMemory)
+	if text == "" {
+		cpu.Unlimited, memory.Unlimited = true, true
+	}
+	return text, cpu, memory
 }
 
 // add adds a number of equal pods to each total.

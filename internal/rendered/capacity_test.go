@@ -27,3 +27,27 @@ spec: {template: {spec: {containers: [{name: web, resources: {requests: {cpu: 10
 		}
 	}
 }
+
+// Limits of NodePools add up; one with taints is for others, and a missing limit is none.
+func TestNodeLimits(t *testing.T) {
+	const urn = "\n# urn: urn:pulumi:s::p::kubernetes:karpenter.sh/v1:NodePool::"
+	for _, test := range []struct{ name, outputs, pool, want string }{
+		{"none", "{}", "kind: Service", ""},
+		{"an output", "requests: {nodeLimits: '32 CPU, 128Gi'}", "kind: Service", "32 CPU, 128Gi"},
+		{"two", "{}", "kind: NodePool\nspec: {limits: {cpu: 4, memory: 8Gi}}", "6 CPU, 12Gi"},
+		{"one without a limit", "{}", "kind: NodePool\nspec: {limits: {cpu: 4}}", "6 CPU, none"},
+		{"one for others", "{}", "kind: NodePool\nspec: {template: {spec: {taints: [{key: a}]}}}", "2 CPU, 4Gi"},
+	} {
+		files := map[string]string{"outputs.yaml": test.outputs, "a.yaml": test.pool + urn + "a\n"}
+		if test.pool != "kind: Service" {
+			files["b.yaml"] = "kind: NodePool\nspec: {limits: {cpu: 2, memory: 4Gi}}" + urn + "b\n"
+		}
+		stack, err := Parse("s", files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := stack.NodeLimits(); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}

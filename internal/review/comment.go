@@ -352,8 +352,7 @@ func capacityOf(s *rendered.Stack) [4]string {
 	if limits != "" {
 		limits = strings.ReplaceAll(code(limits), "|", `\|`)
 	}
-	if !cpu.Unknown && c.InRollout.CPU.Cmp(cpu.Quantity) > 0 ||
-		!memory.Unknown && c.InRollout.Memory.Cmp(memory.Quantity) > 0 {
+	if c.InRollout.CPU.Exceeds(cpu) || c.InRollout.Memory.Exceeds(memory) {
 		limits += ", too small"
 	}
 	return [4]string{c.AtMin.String(), c.AtMax.String(), c.InRollout.String(), limits}

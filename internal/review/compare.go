@@ -284,7 +284,7 @@ func follow(changes []*change) {
 	}
 }
 
-// restart adds to workloads that their pods restart, if a ConfigMap or Secret that they use changes, and its checksum in
+// restart adds to workloads that their pods restart, if a ConfigMap or Secret that they use changes and its checksum in
 // their template is known only after an update. Golden files have the same text for such a checksum.
 func restart(changes []*change) {
 	changed := map[string]*rendered.Resource{} // by kind, namespace and name
