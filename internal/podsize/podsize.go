@@ -11,8 +11,11 @@ import (
 // Measure is a resource field of a container: resources.<Field>.<Name>, e.g. requests and cpu.
 type Measure struct{ Field, Name string }
 
-// CPU and Memory are the requests, by which pods are scheduled.
-var CPU, Memory = Measure{"requests", "cpu"}, Measure{"requests", "memory"}
+// The requests, by which pods are scheduled.
+var (
+	CPU    = Measure{"requests", "cpu"}
+	Memory = Measure{"requests", "memory"}
+)
 
 // Size is the request or limit of a pod, or a sum of them.
 type Size struct {
