@@ -287,13 +287,13 @@ func follow(changes []*change) {
 // restart adds to workloads that their pods restart, if a ConfigMap or Secret that they use changes and its checksum in
 // their template is known only after an update. Golden files have the same text for such a checksum.
 func restart(changes []*change) {
-	changed := map[string]*rendered.Resource{} // by kind, namespace and name
+	changed := map[string]bool{} // by kind, namespace and name
 	for _, c := range changes {
 		kind := c.resource().Kind()
 		if (kind == "ConfigMap" || kind == "Secret") && slices.ContainsFunc(c.fields, func(f field) bool {
 			return within(f.path, []string{"data", "stringData", "binaryData"})
 		}) {
-			changed[c.after.Object()] = c.after
+			changed[c.after.Object()] = true
 		}
 	}
 	for _, c := range changes {
@@ -313,7 +313,7 @@ func restart(changes []*change) {
 }
 
 // configOf returns the first of some ConfigMaps and Secrets that the pods of a workload use, or "".
-func configOf(workload *rendered.Resource, among map[string]*rendered.Resource) (found string) {
+func configOf(workload *rendered.Resource, among map[string]bool) (found string) {
 	namespace := workload.Get("metadata", "namespace")
 	rendered.Leaves("", workload.Get("spec", "template", "spec"), func(path string, leaf any) {
 		kind := ""
@@ -326,7 +326,7 @@ func configOf(workload *rendered.Resource, among map[string]*rendered.Resource) 
 			kind = "Secret"
 		}
 		object := fmt.Sprintf("%s %v/%v", kind, namespace, leaf)
-		if kind != "" && found == "" && among[object] != nil {
+		if kind != "" && found == "" && among[object] {
 			found = object
 		}
 	})
