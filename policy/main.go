@@ -59,7 +59,7 @@ func run(path string, stdin io.Reader, stdout io.Writer) (failed bool, err error
 	if config == nil {
 		return false, err
 	}
-	return report(&Stack{stack, config}, waivers, stdout), err
+	return report(&Stack{stack, config}, waivers, err, stdout), nil
 }
 
 // ids returns the names of the rules.
@@ -71,8 +71,9 @@ func ids() []string {
 	return ids
 }
 
-// report writes the violations, those that are waived, and waivers that nothing needs. It fails if an error is left.
-func report(s *Stack, waivers []*Waiver, out io.Writer) (failed bool) {
+// report writes the violations, those that are waived, waivers that nothing needs, and what is wrong with the invalid
+// ones. It fails if an error is left.
+func report(s *Stack, waivers []*Waiver, invalid error, out io.Writer) (failed bool) {
 	errors, warnings := 0, 0
 	for _, rule := range rules() {
 		violations := rule.Check(s)
@@ -96,8 +97,15 @@ func report(s *Stack, waivers []*Waiver, out io.Writer) (failed bool) {
 	}
 	for _, w := range waivers {
 		if !w.used {
-			fmt.Fprintf(out, "%-8s the waiver of %s for %s covers nothing: remove it\n", Warning, w.Rule, w.Object)
+			fmt.Fprintf(out, "%-8s there is no such finding for the waiver of %s for %s: correct or remove it\n", Warning,
+				w.Rule, w.Object)
 			warnings++
+		}
+	}
+	if invalid != nil {
+		for line := range strings.Lines(invalid.Error()) {
+			fmt.Fprintf(out, "%-8s %s\n", Error, strings.TrimSpace(line))
+			errors++
 		}
 	}
 	fmt.Fprintf(out, "%d rules: %s, %s\n", len(rules()), plural(errors, "error"), plural(warnings, "warning"))

@@ -169,6 +169,8 @@ func TestRules(t *testing.T) {
 		{"no-plain-secret", "LOG_LEVEL: debug", "AWS_SECRET_ACCESS_KEY: x", "key AWS_SECRET_ACCESS_KEY"},
 		{"no-plain-secret", "LOG_LEVEL: debug", "SECRET_KEY_BASE: x", "key SECRET_KEY_BASE"},
 		{"no-plain-secret", "LOG_LEVEL: debug", "REDIS_AUTH: x", "key REDIS_AUTH"},
+		{"no-plain-secret", "LOG_LEVEL: debug", "DB_PASS: x", "key DB_PASS"},
+		{"no-plain-secret", "LOG_LEVEL: debug", "DATABASE: Server=db;Password=x;", "key DATABASE"},
 		{"no-plain-secret", `VERSION: "1"`, "NPM_TOKEN: hunter2", "build argument NPM_TOKEN"},
 		{"budget-can-be-met", "maxUnavailable: 1", "maxUnavailable: 0", "maxUnavailable 0 of the 2 pods"},
 		{"budget-can-be-met", "maxUnavailable: 1", "minAvailable: 100%", "minAvailable 100% of the 2 pods"},
@@ -284,11 +286,10 @@ func TestInvalidWaiver(t *testing.T) {
 		"# urn: urn:pulumi:s::p::aws:ecr/repository:Repository::r\n" +
 		"-- q.yaml --\nname: q\n# urn: urn:pulumi:s::p::aws:ecr/repository:Repository::q\n"
 	var out bytes.Buffer
-	_, err := run(file, strings.NewReader(golden), &out)
-	if err == nil || !strings.Contains(err.Error(), `policy:waivers[0]: there is no rule "tag"`) {
-		t.Errorf("got %v", err)
+	if failed, err := run(file, strings.NewReader(golden), &out); !failed || err != nil {
+		t.Errorf("got %t, %v", failed, err)
 	}
-	for _, want := range []string{"waived   tags: aws:ecr:Repository r", "warning  tags: aws:ecr:Repository q"} {
+	for _, want := range []string{`error    policy:waivers[0]: there is no rule "tag"`, "rules: 3 errors", "waived   tags: aws:ecr:Repository r", "warning  tags: aws:ecr:Repository q"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got %s, want %q in it", out.String(), want)
 		}
@@ -302,14 +303,14 @@ func TestReport(t *testing.T) {
 		{Rule: "tags", Object: "nothing", Reason: "x", Until: "2027-01-01"},
 	}
 	var out bytes.Buffer
-	if report(s, nil, &out) != true ||
+	if report(s, nil, nil, &out) != true ||
 		!strings.Contains(out.String(), "error    restricted-pods: Deployment shop/web: ") ||
 		!strings.Contains(out.String(), "rules: 1 error, 0 warnings") {
 		t.Errorf("without waivers: got %s", out.String())
 	}
 	out.Reset()
-	if report(s, waivers, &out) != false || !strings.Contains(out.String(), "until 2027-01-01: a profiler") ||
-		!strings.Contains(out.String(), "the waiver of tags for nothing covers nothing") {
+	if report(s, waivers, nil, &out) != false || !strings.Contains(out.String(), "until 2027-01-01: a profiler") ||
+		!strings.Contains(out.String(), "there is no such finding for the waiver of tags for nothing") {
 		t.Errorf("with waivers: got %s", out.String())
 	}
 }

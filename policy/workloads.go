@@ -189,10 +189,10 @@ func convert(value, into any) error {
 var (
 	// secretName matches the names of variables and keys with secrets, except those with the path of a file, or the
 	// name of an object.
-	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|(^|_)(auth|pwd)|` +
+	secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|(^|_)(auth|pwd|pass)|` +
 		`(api|access|private|secret|signing|encryption)_?key(_base)?)s?$`)
-	// loginURL matches the address of a server with a password.
-	loginURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
+	// loginURL matches the address of a server with a password, also in the notation of ADO.NET and ODBC.
+	loginURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@|(?i)\b(password|pwd)=[^;]+`)
 	// harmless matches values that are no secret, whatever they are called.
 	harmless = regexp.MustCompile(`^([0-9.]*|true|false|\[secret\]|\[unknown: .*)$`)
 )

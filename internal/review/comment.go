@@ -219,13 +219,17 @@ func some(texts []string, mark string, most int) string {
 	return strings.Join(shown, ", ")
 }
 
-// lines returns the fields with their values, with a single line for a part that is added or removed as a whole.
+// lines returns the fields with their values, with a single line for a part of several that is added or removed as a whole.
 func (e *entry) lines() []string {
 	var lines []string
+	parts := map[string]int{}
+	for _, f := range e.fields {
+		parts[f.within]++
+	}
 	last := ""
 	for _, f := range e.fields {
 		switch {
-		case f.within == "" || f.within == f.path:
+		case f.within == "" || parts[f.within] == 1:
 			lines = append(lines, f.line())
 		case f.within == last:
 			continue

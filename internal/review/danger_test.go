@@ -437,7 +437,7 @@ func TestMoveOfAStack(t *testing.T) {
 	}
 	// One more waiver changes no golden file, and a new secret is not a removed one.
 	waived := reviewed(t, with("policy:waivers: []"), with("policy:waivers: [{rule: tags}]\n  p:b: {secure: v1:x}"))
-	if got := waived.Comment("head", "base", 0); !strings.Contains(got, "`[\"p:b\"]` added") {
+	if got := waived.Comment("head", "base", 0); !strings.Contains(got, "`[\"p:b\"].secure`: `[another secret]` added") {
 		t.Errorf("got %s", got)
 	}
 	waived = reviewed(t, with("policy:waivers: []"), with("policy:waivers: [{rule: tags}]"))
