@@ -289,7 +289,8 @@ func TestInvalidWaiver(t *testing.T) {
 	if failed, err := run(file, strings.NewReader(golden), &out); !failed || err != nil {
 		t.Errorf("got %t, %v", failed, err)
 	}
-	for _, want := range []string{`error    policy:waivers[0]: there is no rule "tag"`, "rules: 3 errors", "waived   tags: aws:ecr:Repository r", "warning  tags: aws:ecr:Repository q"} {
+	for _, want := range []string{`error    policy:waivers[0]: there is no rule "tag"`, "rules: 3 errors",
+		"waived   tags: aws:ecr:Repository r", "warning  tags: aws:ecr:Repository q"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got %s, want %q in it", out.String(), want)
 		}

@@ -219,7 +219,7 @@ func some(texts []string, mark string, most int) string {
 	return strings.Join(shown, ", ")
 }
 
-// lines returns the fields with their values, with a single line for a part of several that is added or removed as a whole.
+// lines returns the fields with their values, with a single line for several that are added or removed as a whole.
 func (e *entry) lines() []string {
 	var lines []string
 	parts := map[string]int{}
