@@ -69,13 +69,18 @@ func (f *flight) check() error {
 	return errors.Join(err, f.quotas(), f.room())
 }
 
+// installs reports whether the stack has an object of a kind and name that belongs to no namespace.
+func (f *flight) installs(kind, name string) bool {
+	return slices.ContainsFunc(f.Resources, func(r *rendered.Resource) bool {
+		return r.Kind() == kind && r.Get("metadata", "name") == name
+	})
+}
+
 // keda checks that KEDA is there.
 func (f *flight) keda() error {
 	const name = "scaledobjects.keda.sh"
 	found, err := f.get(f.ctx, "customresourcedefinitions.apiextensions.k8s.io", "--field-selector", "metadata.name="+name)
-	if installs := slices.ContainsFunc(f.Resources, func(r *rendered.Resource) bool {
-		return r.Kind() == "CustomResourceDefinition" && r.Get("metadata", "name") == name
-	}); err == nil && len(found) == 0 && !installs {
+	if err == nil && len(found) == 0 && !f.installs("CustomResourceDefinition", name) {
 		f.add(true, "Install KEDA: https://keda.sh/docs/latest/deploy/", "The cluster has no KEDA for the ScaledObject.")
 	}
 	return err
@@ -83,14 +88,12 @@ func (f *flight) keda() error {
 
 // metricsAPI checks that there is one metrics API, and that no other one is in the way.
 func (f *flight) metricsAPI() error {
-	services, err := f.get(f.ctx, "apiservices.apiregistration.k8s.io", "--field-selector",
-		"metadata.name=v1beta1.metrics.k8s.io")
+	const name = "v1beta1.metrics.k8s.io"
+	services, err := f.get(f.ctx, "apiservices.apiregistration.k8s.io", "--field-selector", "metadata.name="+name)
 	if err != nil {
 		return err
 	}
-	installs := slices.ContainsFunc(f.Resources, func(r *rendered.Resource) bool {
-		return r.Kind() == "APIService" && r.Get("metadata", "name") == "v1beta1.metrics.k8s.io"
-	})
+	installs := f.installs("APIService", name)
 	if len(services) == 0 {
 		if !installs {
 			f.add(true, "Install metrics-server: installMetricsServer, or the add-on of EKS.",
@@ -106,7 +109,7 @@ func (f *flight) metricsAPI() error {
 	}
 	for _, condition := range rendered.List(service, "status", "conditions") {
 		if text(condition, "type") == "Available" && text(condition, "status") != "True" {
-			f.add(true, "kubectl describe apiservice v1beta1.metrics.k8s.io",
+			f.add(true, "kubectl describe apiservice "+name,
 				"The metrics API does not answer: %s.", text(condition, "message"))
 		}
 	}

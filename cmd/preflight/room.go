@@ -86,7 +86,7 @@ func (f *flight) refused(quota any, ranges []any, namespace, name string, measur
 			continue
 		}
 		pod := w.Get("spec", "template", "spec")
-		for _, container := range append(rendered.List(pod, "initContainers"), rendered.List(pod, "containers")...) {
+		for _, container := range slices.Concat(rendered.List(pod, "initContainers"), rendered.List(pod, "containers")) {
 			set := func(field string) bool { return rendered.Get(container, "resources", field, measure.Name) != nil }
 			if !set(measure.Field) && !set("limits") {
 				f.add(true, "Set it for each container, or a default in a LimitRange.",
@@ -137,7 +137,7 @@ func (f *flight) room() error {
 	}
 	for _, pool := range pools {
 		what = "The NodePools, with the nodes outside of them,"
-		if f.accepts(rendered.Get(pool, "spec", "template", "spec", "taints"), labelsOf(pool)) {
+		if f.accepts(rendered.Get(pool, "spec", "template", "spec", "taints"), mayHave(pool)) {
 			add(rendered.Get(pool, "spec", "limits"))
 		}
 	}
@@ -169,6 +169,9 @@ func (f *flight) room() error {
 func (f *flight) accepts(taints any, has func(key string, value any) bool) bool {
 	list, _ := taints.([]any)
 	return slices.ContainsFunc(f.Resources, func(w *rendered.Resource) bool {
+		if !isWorkload(w) || f.Scaling(w).By == nil {
+			return false
+		}
 		pod := w.Get("spec", "template", "spec")
 		selector, _ := rendered.Get(pod, "nodeSelector").(map[string]any)
 		for key, value := range selector {
@@ -176,7 +179,7 @@ func (f *flight) accepts(taints any, has func(key string, value any) bool) bool 
 				return false
 			}
 		}
-		return isWorkload(w) && f.Scaling(w).By != nil && !slices.ContainsFunc(list, func(taint any) bool {
+		return !slices.ContainsFunc(list, func(taint any) bool {
 			return text(taint, "effect") != "PreferNoSchedule" && !tolerated(taint, rendered.List(pod, "tolerations"))
 		})
 	})
@@ -193,9 +196,9 @@ func tolerated(taint any, tolerations []any) bool {
 	})
 }
 
-// labelsOf returns whether nodes of a NodePool may have a label: all may, unless its template or its requirements say
-// otherwise.
-func labelsOf(pool any) func(key string, value any) bool {
+// mayHave returns a function that reports whether nodes of a NodePool may have a label: any, unless its template or its
+// requirements say otherwise.
+func mayHave(pool any) func(key string, value any) bool {
 	template := rendered.Get(pool, "spec", "template")
 	labels, _ := rendered.Get(template, "metadata", "labels").(map[string]any)
 	return func(key string, value any) bool {

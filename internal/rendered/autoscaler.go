@@ -2,7 +2,7 @@ package rendered
 
 import "slices"
 
-// metric is what an autoscaler measures of pods: CPU or memory, of a container or of all of them together.
+// metric describes a measurement of pods by an autoscaler: CPU or memory, of a container or of all of them together.
 type metric struct {
 	resource, container string
 	share               bool // of the request, rather than an amount

@@ -91,13 +91,18 @@ func pair(before, after *rendered.Stack) []*change {
 func compare(before, after *rendered.Stack) []*change {
 	changes, serving := pair(before, after), map[string]int{}
 	for _, r := range after.Resources {
-		serving[address(r)]++
+		if r.Type == container {
+			serving[address(r)]++
+		}
 	}
 	for _, c := range changes {
-		c.previous = before
-		c.stack, c.alone = after, serving[address(c.resource())] == 0
-		if c.after != nil {
-			c.alone = serving[address(c.after)] == 1
+		c.stack, c.previous = after, before
+		if c.resource().Type == container {
+			others := serving[address(c.resource())]
+			if c.after != nil {
+				others-- // itself
+			}
+			c.alone = others == 0
 		}
 		if c.before != nil && c.after != nil && !c.before.Same(c.after) {
 			c.fields = differences(c.before.Inputs, c.after.Inputs, c.after.Options.IgnoreChanges)
@@ -116,7 +121,7 @@ func compare(before, after *rendered.Stack) []*change {
 // address identifies the containers that serve for each other: those of a component type with the same names in the
 // network. A URN has the type of its parent and not the name, so two components of a type differ only there.
 func address(r *rendered.Resource) string {
-	return fmt.Sprintln(r.Parent(), r.Type, r.Get("networksAdvanced"))
+	return fmt.Sprintln(r.Parent(), r.Get("networksAdvanced"))
 }
 
 // withoutVersion returns the URN without the API version of a Kubernetes type.

@@ -52,12 +52,10 @@ func (c *change) ingress(add func(Class, string, string)) {
 		add(Outage, "Another controller serves it, at another address.",
 			"Create a second Ingress with the new class, move the DNS record, and remove this one last.")
 	}
-	if gone := unserved(routes(c.before), routes(c.after)); len(gone) > 0 {
-		add(Outage, "No longer served: "+enumerate(quoted(gone))+".",
-			"Keep the old host and path beside the new ones, until no client uses them.")
-	}
-	for _, old := range routes(c.before) {
-		if slices.ContainsFunc(routes(c.after), func(r route) bool {
+	before, after := routes(c.before), routes(c.after)
+	unserved(before, after, add)
+	for _, old := range before {
+		if slices.ContainsFunc(after, func(r route) bool {
 			return r.String() == old.String() && r.backend != old.backend
 		}) {
 			add(Outage, "Requests to "+code(old.String())+" go to another Service or port at once.",
@@ -91,6 +89,7 @@ func listeners(ingress *rendered.Resource) (ports []string) {
 // route is a host and a path that an Ingress or an HTTPRoute serves, how they match, and the backend of an Ingress.
 type route struct{ host, path, match, backend string }
 
+// String returns host and path, and how the path matches if that is not by prefix.
 func (r route) String() string {
 	text := r.host + r.path
 	if r.match != prefix {
@@ -108,14 +107,18 @@ func (r route) covers(other route) bool {
 	return (r.host == "*" || r.host == other.host) && (below || r.path == other.path && r.match == other.match)
 }
 
-// unserved returns the routes that none of those afterwards covers.
-func unserved(before, after []route) (gone []string) {
+// unserved adds the routes that none of those afterwards covers.
+func unserved(before, after []route, add func(Class, string, string)) {
+	var gone []string
 	for _, old := range before {
 		if !slices.ContainsFunc(after, func(r route) bool { return r.covers(old) }) {
 			gone = append(gone, old.String())
 		}
 	}
-	return gone
+	if len(gone) > 0 {
+		add(Outage, "No longer served: "+enumerate(quoted(gone))+".",
+			"Keep the old host and path beside the new ones, until no client uses them.")
+	}
 }
 
 // routes returns the routes of an Ingress. A rule without a host serves all.
@@ -134,10 +137,7 @@ func routes(ingress *rendered.Resource) (routes []route) {
 
 // route adds what an update of an HTTPRoute does to its clients.
 func (c *change) route(add func(Class, string, string)) {
-	if gone := unserved(matches(c.before), matches(c.after)); len(gone) > 0 {
-		add(Outage, "No longer served: "+enumerate(quoted(gone))+".",
-			"Keep the old host and path beside the new ones, until no client uses them.")
-	}
+	unserved(matches(c.before), matches(c.after), add)
 	gateways := func(r *rendered.Resource) []string { return texts(rendered.List(r.Inputs, "spec", "parentRefs")) }
 	if gone := missing(gateways(c.before), gateways(c.after)); len(gone) > 0 {
 		add(Outage, "A Gateway no longer serves it.", "Serve it by both, move the DNS record, and remove the old one last.")
